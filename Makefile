@@ -1,0 +1,35 @@
+# `make` alone prints this list.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test check sim bench
+
+help:  ## print this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(VENV)/ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/ready  ## boot a server and two workers, kill one in mid-job, show that nothing was lost or done twice
+	$(BIN)/python -m oris demo
+
+serve: $(VENV)/ready  ## run the server on 127.0.0.1:8080 with ./oris_runtime.db
+	$(BIN)/python -m oris
+
+test: $(VENV)/ready  ## run every test, 100 simulated seeds among them
+	$(BIN)/python -m pytest
+
+check: $(VENV)/ready  ## lint, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+sim: $(VENV)/ready  ## simulate 1000 seeds; a failing one prints the command that repeats it
+	$(BIN)/python -m oris simulate --seeds 1000
+
+bench: $(VENV)/ready  ## measure requests, jobs and latencies on this machine, against an echo route
+	$(BIN)/python -m bench

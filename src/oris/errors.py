@@ -1,0 +1,87 @@
+"""Every error Oris raises on purpose, and whose fault it is.
+
+    OrisError
+    ├── ConfigError        the operator's: one clear line on stderr, exit 2, before anything starts
+    ├── ApiError           the caller's, or the state's: answered as the JSON envelope of the API
+    └── StoreError         the database's
+        ├── Unavailable        nothing was written; trying again is safe
+        └── OutcomeUnknown     written or not, nobody can tell in time; the same key, lease or poll id may be sent again
+
+A lost race is not an exception: `core` answers with a `Refusal` value (see `core.replies`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class ErrorCode(StrEnum):
+    """The `error.code` words of the API; `api.envelope` knows their HTTP status."""
+
+    INVALID_ARGUMENT = "invalid_argument"
+    UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    TIMEOUT = "timeout"
+    PAYLOAD_TOO_LARGE = "payload_too_large"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    HEADERS_TOO_LARGE = "headers_too_large"
+    CONFLICT = "conflict"
+    BACKPRESSURE = "backpressure"
+    UNAVAILABLE = "unavailable"
+    INTERNAL = "internal"
+
+
+Details = Mapping[str, "str | int | bool | None | list[str]"]
+
+
+class OrisError(Exception):
+    """The root of the tree."""
+
+
+class ConfigError(OrisError):
+    """A setting, file, address or database that does not let the server start. The text is one line."""
+
+
+class ApiError(OrisError):
+    """A request that is refused. `message` is for people, `code` and `details` for programs.
+
+    `retry_after_s` becomes the `Retry-After` header.
+    """
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        message: str,
+        details: Details | None = None,
+        *,
+        retry_after_s: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.details = details
+        self.retry_after_s = retry_after_s
+
+
+def invalid(field: str, message: str) -> ApiError:
+    """A 400 that names the field at fault."""
+    return ApiError(ErrorCode.INVALID_ARGUMENT, message, {"field": field})
+
+
+class StoreError(OrisError):
+    """The database could not do its work."""
+
+
+class Unavailable(StoreError):
+    """Nothing was written. `reason` is a word of API 1: draining, inbox_full, store_unavailable."""
+
+    def __init__(self, message: str, reason: str = "store_unavailable") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class OutcomeUnknown(StoreError):
+    """The commit may or may not have happened, and could not be resolved in time."""
