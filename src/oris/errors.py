@@ -5,7 +5,7 @@
     ├── ApiError           the caller's, or the state's: answered as the JSON envelope of the API
     └── StoreError         the database's
         ├── Unavailable        nothing was written; trying again is safe
-        └── OutcomeUnknown     written or not, nobody can tell in time; the same key, lease or poll id may be sent again
+        └── OutcomeUnknown     written or not; the same key, lease or poll id may be sent again
 
 A lost race is not an exception: `core` answers with a `Refusal` value (see `core.replies`).
 """
@@ -34,7 +34,7 @@ class ErrorCode(StrEnum):
     INTERNAL = "internal"
 
 
-Details = Mapping[str, "str | int | bool | None | list[str]"]
+Details = Mapping[str, "str | int | bool | list[str] | None"]
 
 
 class OrisError(Exception):

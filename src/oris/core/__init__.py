@@ -1,0 +1,1 @@
+"""The rules of Oris, pure: facts in, decisions out. No clock, no randomness, no I/O, no Trio."""

@@ -1,0 +1,92 @@
+"""What a decision adds to the store, and what a whole batch adds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from oris.core.audit import AuditRecord
+    from oris.core.events import Entry
+    from oris.core.model import (
+        ClosedLease,
+        DeadLetter,
+        IdempotentSubmit,
+        Job,
+        Payload,
+        Step,
+        Tenant,
+        Worker,
+    )
+    from oris.core.replies import Reply
+    from oris.ids import JobKey, RunId, WorkerKey
+
+
+class Decision(Struct, frozen=True):
+    """What one command does. `before` and `job` are the thread's row around it; None and None: nothing changes."""
+
+    reply: Reply
+    before: Job | None = None
+    job: Job | None = None
+    entries: tuple[Entry, ...] = ()
+    payloads: tuple[Payload, ...] = ()
+    steps: tuple[Step, ...] = ()
+    closed: tuple[ClosedLease, ...] = ()
+    idempotent: IdempotentSubmit | None = None
+    past_run: Job | None = None
+    dead_letter: DeadLetter | None = None
+
+
+class Handout(Struct, frozen=True):
+    """The payloads a granted job carries to its worker; read in the commit that grants it."""
+
+    job_key: JobKey
+    run_id: RunId
+    input_seq: int
+    checkpoint_seq: int
+
+
+class HandedStep(Struct, frozen=True):
+    """A recorded step as the next attempt is handed it; `body` is the output or the error."""
+
+    action_id: str
+    status: str
+    seq: int
+    body: bytes | None
+
+
+class Handed(Struct, frozen=True):
+    """What was read for a `Handout`."""
+
+    input: bytes | None
+    checkpoint: bytes | None
+    steps: tuple[HandedStep, ...]
+    steps_truncated: bool
+
+
+class Changes(Struct):
+    """The rows of one batch, last state of each. An empty one is not written at all."""
+
+    jobs: dict[JobKey, Job]
+    entries: list[Entry]
+    payloads: list[Payload]
+    steps: list[Step]
+    closed: list[ClosedLease]
+    idempotent: list[IdempotentSubmit]
+    past_runs: list[Job]
+    dead_letters: list[DeadLetter]
+    workers: dict[WorkerKey, Worker]
+    tenants: dict[str, Tenant]
+    audit: list[AuditRecord]
+    handouts: list[Handout]
+
+    @property
+    def empty(self) -> bool:
+        """True when there is nothing to write; handouts are only read."""
+        return not (self.jobs or self.workers or self.tenants or self.audit)
+
+
+def no_changes() -> Changes:
+    """A batch that has not done anything yet."""
+    return Changes({}, [], [], [], [], [], [], [], {}, {}, [], [])

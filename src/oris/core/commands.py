@@ -1,0 +1,119 @@
+"""Every wish to change state. A command changes one thread, plus its worker's and tenant's rows."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+from oris.core.model import RetryPolicy, StepStatus, TimeoutStatus
+from oris.ids import AttemptId, JobKey, LeaseId, RunId, TenantId, ThreadId, WorkerKey
+
+
+class Submit(Struct, frozen=True):
+    """Start a run on a thread. `request_hash` stands for all the caller said, after defaults."""
+
+    job_key: JobKey
+    tenant_id: TenantId
+    thread_id: ThreadId
+    workflow: str
+    priority: int
+    input: bytes | None
+    idempotency_key: str | None
+    request_hash: bytes
+    traceparent: str
+    timeout_ms: int | None = None
+    on_timeout: TimeoutStatus = "failed"
+    retry_policy: RetryPolicy | None = None
+    delay_ms: int | None = None
+    run_at_ms: int | None = None
+    metadata: bytes | None = None
+
+
+class Cancel(Struct, frozen=True):
+    """End a run that is not over. `run_id` is a precondition."""
+
+    job_key: JobKey
+    reason: str | None
+    run_id: RunId | None = None
+
+
+class Heartbeat(Struct, frozen=True):
+    """Renew one lease. `single` asks for refusals instead of a `lost` state."""
+
+    worker_key: WorkerKey
+    lease_id: LeaseId
+    ttl_ms: int
+    single: bool
+
+
+class ReportStep(Struct, frozen=True):
+    """Record one step, its output or error, and perhaps a checkpoint. `token` makes repeats harmless."""
+
+    worker_key: WorkerKey
+    attempt_id: AttemptId
+    lease_id: LeaseId
+    action_id: str
+    status: StepStatus
+    token: str
+    body: bytes | None
+    checkpoint: bytes | None
+
+
+class Ack(Struct, frozen=True):
+    """Close a lease with the attempt's end. `body` is the result or the error, the client's bytes."""
+
+    worker_key: WorkerKey
+    attempt_id: AttemptId
+    lease_id: LeaseId
+    terminal_status: Literal["completed", "failed", "cancelled"]
+    body: bytes | None
+    retryable: bool = True
+    retry_policy: RetryPolicy | None = None
+
+
+class Release(Struct, frozen=True):
+    """Give a lease back. `worker_key` None: the server takes back what a caller never received."""
+
+    worker_key: WorkerKey | None
+    lease_id: LeaseId
+    delay_ms: int = 0
+
+
+class Sweep(Struct, frozen=True):
+    """Apply the due deadlines of one thread; nothing else."""
+
+    job_key: JobKey
+
+
+class Audit(Struct, frozen=True):
+    """Who did what, written in the commit of the change. `details` is JSON without secrets or payloads."""
+
+    actor_type: str
+    actor_id: str
+    actor_role: str
+    tenant_id: str
+    source: str
+    action: str
+    resource_type: str
+    resource_id: str
+    request_id: str
+    refusal: str | None = None
+    """Set when the API refused before any command could be made (403)."""
+
+
+Command: TypeAlias = Submit | Cancel | Heartbeat | ReportStep | Ack | Release | Sweep
+
+
+class Want(Struct, frozen=True):
+    """A poll: what one worker would take now. Limits are already the lower of the server's and the worker's."""
+
+    worker_key: WorkerKey
+    tenant_id: TenantId | None
+    """The tenant its credential is bound to; None: all tenants."""
+    limit: int
+    ttl_ms: int
+    worker_limit: int
+    tenant_limit: int
+    workflows: frozenset[str] | None = None
+    poll_id: str | None = None

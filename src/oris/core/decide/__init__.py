@@ -1,0 +1,67 @@
+"""One small file per command; this one chooses among them."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from oris.core import commands as c
+from oris.core.changes import Decision
+from oris.core.decide.ack import ack
+from oris.core.decide.cancel import cancel
+from oris.core.decide.heartbeat import heartbeat
+from oris.core.decide.release import release
+from oris.core.decide.report import report
+from oris.core.decide.submit import submit
+from oris.core.decide.sweep import sweep
+from oris.core.facts import Facts, Needs
+from oris.core.stamp import Stamp
+from oris.ids import LeaseId, idempotency_key, run_of, run_of_lease
+
+
+def decide(facts: Facts, command: c.Command, stamp: Stamp) -> Decision:
+    """What a command does. Deadlines that are due are applied first; the facts are not touched."""
+    match command:
+        case c.Submit():
+            return submit(facts, command, stamp)
+        case c.Heartbeat():
+            return heartbeat(facts, command, stamp)
+        case c.Ack():
+            return ack(facts, command, stamp)
+        case c.ReportStep():
+            return report(facts, command, stamp)
+        case c.Release():
+            return release(facts, command, stamp)
+        case c.Cancel():
+            return cancel(facts, command, stamp)
+        case c.Sweep():
+            return sweep(facts, command, stamp)
+        case _:
+            assert_never(command)
+
+
+def add_needs(needs: Needs, command: c.Command) -> None:
+    """What a command has to see."""
+    match command:
+        case c.Submit():
+            needs.jobs.add(command.job_key)
+            needs.tenants.add(command.tenant_id)
+            if command.idempotency_key is not None:
+                needs.idempotent.add(idempotency_key(command.tenant_id, command.idempotency_key))
+        case c.Cancel() | c.Sweep():
+            needs.jobs.add(command.job_key)
+        case c.ReportStep():
+            _add_lease(needs, command.lease_id)
+            run = run_of(command.attempt_id)
+            if run is not None:
+                needs.steps.add((run, command.action_id))
+        case c.Heartbeat() | c.Ack() | c.Release():
+            _add_lease(needs, command.lease_id)
+        case _:
+            assert_never(command)
+
+
+def _add_lease(needs: Needs, lease: LeaseId) -> None:
+    run = run_of_lease(lease)
+    if run is not None:
+        needs.runs.add(run)
+        needs.closed.add(lease)

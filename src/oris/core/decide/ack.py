@@ -1,0 +1,115 @@
+"""Ack: a worker closes its lease with the attempt's end; a failure with retries left schedules the next try."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+import msgspec
+
+from oris.core import events as ev
+from oris.core import retry
+from oris.core.changes import Decision
+from oris.core.commands import Ack
+from oris.core.decide.due import settle
+from oris.core.facts import Facts
+from oris.core.lease import ended, holds, lost
+from oris.core.model import RetryPolicy, stored_policy
+from oris.core.replies import Acked, Refusal
+from oris.core.stamp import Stamp
+from oris.core.transition import Transition
+from oris.errors import ErrorCode
+from oris.ids import attempt_of, run_of_lease
+
+_encoder = msgspec.json.Encoder()
+_answers = msgspec.json.Decoder(Acked)
+
+
+def ack(facts: Facts, command: Ack, stamp: Stamp) -> Decision:
+    """A repeat of the request that closed the lease gets that request's answer, whatever has happened since."""
+    t = Transition(facts.job_of(run_of_lease(command.lease_id)), stamp)
+    settle(t, facts.limits)
+    if not holds(t, command.lease_id, command.worker_key):
+        return t.decision(_closed_before(facts, t, command))
+    job = t.job
+    if command.attempt_id != attempt_of(job.run_id):
+        return t.decision(
+            Refusal(ErrorCode.INVALID_ARGUMENT, "the lease belongs to another attempt", {"field": "attempt_id"})
+        )
+    policy = _retry(t, command)
+    answer = _answer(t, command, policy)
+    t.close_lease("closed", _digest(command), _encoder.encode(answer))
+    if answer.next_retry_ms is not None:
+        assert policy is not None
+        _schedule(t, command, policy, answer.next_retry_ms)
+    else:
+        _end(t, command)
+    return t.decision(answer)
+
+
+def _closed_before(facts: Facts, t: Transition, command: Ack) -> Acked | Refusal:
+    closed = ended(facts, t, command.lease_id)
+    if closed is None or closed.worker_key != command.worker_key:
+        return lost(None)
+    if closed.request_hash is not None and closed.request_hash == _digest(command):
+        assert closed.answer is not None
+        return _answers.decode(closed.answer)
+    return lost(closed)
+
+
+def _retry(t: Transition, command: Ack) -> RetryPolicy | None:
+    """The policy under which this failure is tried again; None when it is the end."""
+    if command.terminal_status != "failed" or not command.retryable:
+        return None
+    policy = command.retry_policy or stored_policy(t.job.retry_policy)
+    return policy if policy is not None and t.job.retries < policy.max_retries else None
+
+
+def _answer(t: Transition, command: Ack, policy: RetryPolicy | None) -> Acked:
+    job = t.job
+    attempt = attempt_of(job.run_id)
+    if policy is None:
+        return Acked(attempt, command.terminal_status, job.attempt_no, None, job.traceparent)
+    wait_ms = retry.backoff_ms(policy, job.retries + 1, t.stamp.fraction())
+    return Acked(attempt, "retry_scheduled", job.attempt_no + 1, t.now_ms + wait_ms, job.traceparent)
+
+
+def _schedule(t: Transition, command: Ack, policy: RetryPolicy, due_ms: int) -> None:
+    t.emit(
+        ev.RetryScheduled(
+            lease_id=command.lease_id,
+            retry_no=t.job.retries + 1,
+            due_ms=due_ms,
+            strategy=policy.strategy,
+            backoff_ms=due_ms - t.now_ms,
+            max_retries=policy.max_retries,
+        ),
+        command.body,
+    )
+    if due_ms <= t.now_ms:
+        t.emit(ev.AttemptQueued())
+
+
+def _end(t: Transition, command: Ack) -> None:
+    job = t.job
+    match command.terminal_status:
+        case "completed":
+            t.emit(ev.Completed(command.lease_id), command.body)
+        case "cancelled":
+            by_worker = command.body is not None
+            t.emit(ev.Cancelled("by_worker", command.lease_id, job.worker_key, by_worker=by_worker), command.body)
+        case "failed":
+            reason = "retries_exhausted" if job.retries else "failed"
+            t.emit(ev.Failed(reason, command.lease_id), command.body)
+            t.bury(reason)
+
+
+def _digest(command: Ack) -> bytes:
+    said = (
+        "ack",
+        command.attempt_id,
+        command.terminal_status,
+        command.body,
+        command.retryable,
+        command.retry_policy,
+    )
+    return sha256(_encoder.encode(said)).digest()

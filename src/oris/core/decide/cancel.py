@@ -1,0 +1,42 @@
+"""Cancel: durable. Queued work never starts; a running attempt loses its lease, and its worker is told."""
+
+from __future__ import annotations
+
+from oris.core import events as ev
+from oris.core.changes import Decision
+from oris.core.commands import Cancel
+from oris.core.decide.due import settle
+from oris.core.facts import Facts
+from oris.core.model import TERMINAL
+from oris.core.replies import CancelledRun, Refusal, conflict, not_found
+from oris.core.stamp import Stamp
+from oris.core.transition import Transition
+
+
+def cancel(facts: Facts, command: Cancel, stamp: Stamp) -> Decision:
+    """Repeating it is harmless: a run that a cancel ended answers as it did then."""
+    t = Transition(facts.jobs.get(command.job_key), stamp)
+    settle(t, facts.limits)
+    refusal = _refuse(t, command)
+    if refusal is not None:
+        return t.decision(refusal)
+    job = t.job
+    if job.status != "cancelled":
+        reason = command.reason or "cancelled"
+        t.emit(ev.CancelRequested("terminate", command.reason))
+        if job.lease_id is not None:
+            t.close_lease("cancelled")
+        t.emit(ev.Cancelled(reason, job.lease_id, job.worker_key))
+    job = t.job
+    return t.decision(CancelledRun(job.thread_id, job.run_id, job.status, job.reason or ""))
+
+
+def _refuse(t: Transition, command: Cancel) -> Refusal | None:
+    job = t.current
+    if job is None:
+        return not_found("thread")
+    if command.run_id is not None and command.run_id != job.run_id:
+        return conflict("run_mismatch", "the thread's latest run is another one", run_id=job.run_id)
+    if job.status in TERMINAL and job.status != "cancelled":
+        return conflict("run_terminal", f"the run is over: {job.status}", run_id=job.run_id)
+    return None

@@ -1,0 +1,57 @@
+"""Deadlines first: before a command is decided, every deadline of its run that is due is applied, in time order."""
+
+from __future__ import annotations
+
+from oris.core import events as ev
+from oris.core.deadlines import timeout_at
+from oris.core.facts import Limits
+from oris.core.transition import Transition
+
+
+def settle(t: Transition, limits: Limits) -> None:
+    """Apply what is due. Each deadline leaves fewer behind it, so two rounds are the most there can be."""
+    while t.current is not None and _settle_one(t, limits):
+        pass
+
+
+def _settle_one(t: Transition, limits: Limits) -> bool:
+    job = t.job
+    if job.lease_id is not None:
+        timeout_ms = timeout_at(job)
+        # At a tie the run's own limit goes first.
+        if timeout_ms is not None and timeout_ms <= min(t.now_ms, job.lease_expires_ms):
+            _time_out(t, timeout_ms)
+            return True
+        if job.lease_expires_ms <= t.now_ms:
+            _lose(t, limits)
+            return True
+    elif job.due_ms is not None and job.due_ms <= t.now_ms:
+        t.emit(ev.AttemptQueued())
+        return True
+    return False
+
+
+def _time_out(t: Transition, at_ms: int) -> None:
+    job = t.job
+    assert job.lease_id is not None
+    assert job.worker_key is not None
+    t.close_lease("timed_out")
+    t.emit(ev.TimedOut(job.lease_id, job.worker_key, at_ms))
+    if job.on_timeout == "cancelled":
+        t.emit(ev.Cancelled("timed_out"))
+    else:
+        t.emit(ev.Failed("timed_out"))
+        t.bury("timed_out")
+
+
+def _lose(t: Transition, limits: Limits) -> None:
+    job = t.job
+    assert job.lease_id is not None
+    assert job.worker_key is not None
+    t.close_lease("expired")
+    t.emit(ev.LeaseExpired(job.lease_id, job.worker_key, job.lease_expires_ms))
+    if t.job.losses >= limits.max_lease_losses:
+        t.emit(ev.Failed("lease_losses"))
+        t.bury("lease_losses")
+    else:
+        t.emit(ev.AttemptQueued())

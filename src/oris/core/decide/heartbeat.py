@@ -1,0 +1,54 @@
+"""Heartbeat: a live lease is renewed; its end never moves back, and an expired one cannot be revived."""
+
+from __future__ import annotations
+
+from oris.core.changes import Decision
+from oris.core.commands import Heartbeat
+from oris.core.decide.due import settle
+from oris.core.facts import Facts
+from oris.core.lease import ended, holds, lost
+from oris.core.model import ClosedLease
+from oris.core.replies import Beaten, Refusal, conflict, not_found
+from oris.core.stamp import Stamp
+from oris.core.transition import Transition
+from oris.ids import run_of_lease, worker_of
+
+
+def heartbeat(facts: Facts, command: Heartbeat, stamp: Stamp) -> Decision:
+    """Writes no event; the row's wake-up time stays, so that no index changes either."""
+    t = Transition(facts.job_of(run_of_lease(command.lease_id)), stamp)
+    settle(t, facts.limits)
+    if not holds(t, command.lease_id, command.worker_key):
+        closed = ended(facts, t, command.lease_id)
+        return t.decision(_refuse(t, command, closed) if command.single else _state(command, closed))
+    job = t.job
+    expires_ms = max(job.lease_expires_ms, t.now_ms + command.ttl_ms)
+    if expires_ms != job.lease_expires_ms:
+        t.extend_lease(expires_ms)
+    return t.decision(Beaten(command.lease_id, "held", expires_ms, job.traceparent))
+
+
+def _refuse(t: Transition, command: Heartbeat, closed: ClosedLease | None) -> Refusal:
+    owner = closed.worker_key if closed else None
+    if t.current is not None and t.current.lease_id == command.lease_id:
+        owner = t.current.worker_key
+    if owner is None:
+        return not_found("lease")
+    if owner != command.worker_key:
+        return conflict(
+            "lease_owner_mismatch",
+            "the lease belongs to another worker",
+            expected_worker_id=worker_of(owner),
+            actual_worker_id=worker_of(command.worker_key),
+        )
+    return lost(closed)
+
+
+def _state(command: Heartbeat, closed: ClosedLease | None) -> Beaten:
+    if closed is None or closed.worker_key != command.worker_key:
+        return Beaten(command.lease_id, "lost", 0)
+    match closed.state:
+        case "cancelled" | "timed_out":
+            return Beaten(command.lease_id, closed.state, 0)
+        case _:
+            return Beaten(command.lease_id, "lost", 0)

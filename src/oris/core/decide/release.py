@@ -1,0 +1,43 @@
+"""Release: a lease is given back, by its worker or by the server for a caller that never got the answer."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from oris.core import events as ev
+from oris.core.changes import Decision
+from oris.core.commands import Release
+from oris.core.decide.due import settle
+from oris.core.facts import Facts
+from oris.core.lease import ended, holds, lost
+from oris.core.replies import Refusal, Released
+from oris.core.stamp import Stamp
+from oris.core.transition import Transition
+from oris.ids import run_of_lease
+
+
+def release(facts: Facts, command: Release, stamp: Stamp) -> Decision:
+    """Not a failure: nothing is counted, and the job keeps its place in the order."""
+    t = Transition(facts.job_of(run_of_lease(command.lease_id)), stamp)
+    settle(t, facts.limits)
+    if not holds(t, command.lease_id, command.worker_key):
+        return t.decision(_closed_before(facts, t, command))
+    t.close_lease("released", _digest(command))
+    if command.delay_ms:
+        t.emit(ev.LeaseReleased(command.lease_id, t.now_ms + command.delay_ms))
+    else:
+        t.emit(ev.LeaseReleased(command.lease_id))
+        t.emit(ev.AttemptQueued())
+    return t.decision(Released(command.lease_id))
+
+
+def _closed_before(facts: Facts, t: Transition, command: Release) -> Released | Refusal:
+    closed = ended(facts, t, command.lease_id)
+    if closed is None or command.worker_key not in (None, closed.worker_key):
+        return lost(None)
+    same = closed.state == "released" and closed.request_hash == _digest(command)
+    return Released(command.lease_id) if same else lost(closed)
+
+
+def _digest(command: Release) -> bytes:
+    return sha256(f"release {command.delay_ms}".encode()).digest()

@@ -1,0 +1,76 @@
+"""Report: a step is recorded, perhaps with a checkpoint. What succeeded once is final."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Literal
+
+from msgspec.structs import replace
+
+from oris.core import events as ev
+from oris.core.changes import Decision
+from oris.core.commands import ReportStep
+from oris.core.decide.due import settle
+from oris.core.facts import Facts
+from oris.core.lease import ended, holds, lost
+from oris.core.model import Step
+from oris.core.replies import Refusal, Reported, conflict
+from oris.core.stamp import Stamp
+from oris.core.transition import Transition
+from oris.errors import ErrorCode
+from oris.ids import attempt_of, checkpoint_id, run_of_lease
+
+
+def report(facts: Facts, command: ReportStep, stamp: Stamp) -> Decision:
+    """The same token with the same payload changes nothing and is answered the same."""
+    t = Transition(facts.job_of(run_of_lease(command.lease_id)), stamp)
+    settle(t, facts.limits)
+    if not holds(t, command.lease_id, command.worker_key):
+        closed = ended(facts, t, command.lease_id)
+        foreign = closed is not None and closed.worker_key != command.worker_key
+        return t.decision(lost(None if foreign else closed))
+    job = t.job
+    if command.attempt_id != attempt_of(job.run_id):
+        return t.decision(
+            Refusal(ErrorCode.INVALID_ARGUMENT, "the lease belongs to another attempt", {"field": "attempt_id"})
+        )
+    digest = _digest(command)
+    known = facts.steps(job.run_id, command.action_id)
+    for step in known:
+        if (step.status, step.dedupe_token) == (command.status, command.token):
+            return t.decision(_again(t, step, digest))
+    if any(step.status == "succeeded" for step in known):
+        return t.decision(conflict("dedupe_mismatch", "the step has succeeded already; that is final"))
+    return t.decision(_record(t, command, digest, known))
+
+
+def _again(t: Transition, step: Step, digest: bytes) -> Reported | Refusal:
+    if step.digest != digest:
+        return conflict("dedupe_mismatch", "this token was used with another payload")
+    return _reported(t, "reported_idempotent", step.checkpoint_seq)
+
+
+def _record(t: Transition, command: ReportStep, digest: bytes, known: list[Step]) -> Reported:
+    for step in known:
+        if step.latest:
+            t.record_step(replace(step, latest=False))
+    size = 0 if command.body is None else len(command.body)
+    seq = t.emit(ev.StepRecorded(command.action_id, command.status, command.token, size), command.body)
+    checkpoint_seq = 0
+    if command.checkpoint is not None:
+        checkpoint_seq = t.emit(ev.CheckpointSaved(len(command.checkpoint)), command.checkpoint)
+    t.record_step(
+        Step(t.job.run_id, command.action_id, command.status, command.token, digest, seq, checkpoint_seq, True)
+    )
+    return _reported(t, "reported", checkpoint_seq)
+
+
+def _reported(t: Transition, status: Literal["reported", "reported_idempotent"], checkpoint_seq: int) -> Reported:
+    job = t.job
+    checkpoint = checkpoint_id(job.run_id, checkpoint_seq) if checkpoint_seq else None
+    return Reported(attempt_of(job.run_id), status, checkpoint, job.traceparent)
+
+
+def _digest(command: ReportStep) -> bytes:
+    parts = (command.body, command.checkpoint)
+    return sha256(b"".join(b"-" if p is None else b"%d:%b" % (len(p), p) for p in parts)).digest()

@@ -1,0 +1,105 @@
+"""Submit: a run is made, or the one that an earlier identical submit made is named again."""
+
+from __future__ import annotations
+
+import msgspec
+
+from oris.core import events as ev
+from oris.core.changes import Decision
+from oris.core.commands import Submit
+from oris.core.decide.due import settle
+from oris.core.facts import Facts
+from oris.core.model import TERMINAL, IdempotentSubmit
+from oris.core.replies import Refusal, Submitted, conflict
+from oris.core.stamp import Stamp
+from oris.core.transition import Transition
+from oris.errors import ErrorCode
+from oris.ids import idempotency_key
+
+
+def submit(facts: Facts, command: Submit, stamp: Stamp) -> Decision:
+    """Idempotency is looked up before everything that could refuse; only an accepted submit binds a key."""
+    t = Transition(facts.jobs.get(command.job_key), stamp)
+    settle(t, facts.limits)
+    earlier = _earlier(facts, command)
+    if earlier is not None:
+        return t.decision(_again(t, command, earlier))
+    refusal = _active(t) or facts.admission or _full(facts, command)
+    if refusal is not None:
+        return t.decision(refusal)
+    _create(t, command)
+    job = t.job
+    return t.decision(
+        Submitted(job.thread_id, job.run_id, job.status, job.seq, replay=False, traceparent=job.traceparent)
+    )
+
+
+def _earlier(facts: Facts, command: Submit) -> IdempotentSubmit | None:
+    if command.idempotency_key is None:
+        return None
+    return facts.idempotent(idempotency_key(command.tenant_id, command.idempotency_key))
+
+
+def _again(t: Transition, command: Submit, earlier: IdempotentSubmit) -> Submitted | Refusal:
+    if earlier.request_hash != command.request_hash or earlier.job_key != command.job_key:
+        return conflict(
+            "idempotency_mismatch",
+            "this idempotency key belongs to another request",
+            run_id=earlier.run_id,
+        )
+    job = t.current
+    current = job is not None and job.run_id == earlier.run_id
+    return Submitted(
+        command.thread_id,
+        earlier.run_id,
+        job.status if current and job is not None else None,
+        job.seq if job is not None else 0,
+        replay=True,
+        traceparent=job.traceparent if current and job is not None else command.traceparent,
+    )
+
+
+def _active(t: Transition) -> Refusal | None:
+    job = t.current
+    if job is None or job.status in TERMINAL:
+        return None
+    return conflict("run_active", "the thread has a run that is not over", run_id=job.run_id)
+
+
+def _full(facts: Facts, command: Submit) -> Refusal | None:
+    if facts.depth >= facts.limits.queue_max:
+        reason = "queue_full"
+    elif facts.tenant(command.tenant_id).waiting >= facts.limits.tenant_queue_max:
+        reason = "tenant_queue_full"
+    else:
+        return None
+    return Refusal(ErrorCode.BACKPRESSURE, "too many jobs are waiting", {"reason": reason}, retry_after_s=1)
+
+
+def _create(t: Transition, command: Submit) -> None:
+    run_id = t.stamp.run_id()
+    due_ms = command.run_at_ms
+    if command.delay_ms is not None:
+        due_ms = t.now_ms + command.delay_ms
+    if due_ms is not None and due_ms <= t.now_ms:
+        due_ms = None
+    policy = command.retry_policy
+    body = ev.RunCreated(
+        workflow=command.workflow,
+        priority=command.priority,
+        available_ms=t.now_ms if due_ms is None else due_ms,
+        due_ms=due_ms,
+        traceparent=command.traceparent,
+        timeout_ms=command.timeout_ms,
+        on_timeout=command.on_timeout,
+        retry_policy=None if policy is None else msgspec.Raw(msgspec.json.encode(policy)),
+        idempotency_key=command.idempotency_key,
+        metadata=None if command.metadata is None else msgspec.Raw(command.metadata),
+        input_bytes=0 if command.input is None else len(command.input),
+    )
+    t.create(command.job_key, run_id, body, command.input)
+    if due_ms is None:
+        t.emit(ev.AttemptQueued())
+    if command.idempotency_key is not None:
+        key = idempotency_key(command.tenant_id, command.idempotency_key)
+        t.bind(IdempotentSubmit(key, command.job_key, run_id, command.request_hash, t.now_ms))

@@ -1,0 +1,179 @@
+"""Dispatch: queued jobs meet polls. It runs once at the end of every batch, over the lanes' stored heads and what the
+batch itself has queued, so a submit and its grant share one commit.
+
+Order: within a tenant by (priority, time first available, run number). Between tenants, by `fairness`: round robin
+serves the tenant with the fewest live leases (then the one served longest ago), fifo the oldest job of all.
+A tenant at its limit is passed over and delays nobody.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Literal
+
+from msgspec import Struct
+
+from oris.core import events as ev
+from oris.core.changes import Decision
+from oris.core.commands import Want
+from oris.core.facts import Facts
+from oris.core.model import Job, Lane
+from oris.core.replies import Granted
+from oris.core.stamp import Stamp
+from oris.core.transition import Transition
+from oris.ids import TenantId, lease_id
+
+Blocked = Literal["worker_limit", "tenant_limit"]
+
+
+class Dispatched(Struct):
+    """What came of all wants, and what is left in the lanes that were looked at."""
+
+    granted: list[Granted]
+    drained: set[Lane]
+    """Lanes without a due job: until something is queued there, nobody need look again."""
+    blocked: set[Lane]
+    """Lanes whose tenant is at the server's limit: until one of its leases ends, nobody need look again."""
+    entries: list[tuple[Job, Decision]]
+
+
+_NO_REPLY = Granted((), (), None, 0, 0)
+"""A grant answers the poll it is for, with all it got; its thread's decision has nothing to say."""
+
+
+class Queue:
+    """The due jobs that this batch can see, lane by lane."""
+
+    def __init__(self, facts: Facts) -> None:
+        self._lanes: dict[Lane, deque[Job]] = {}
+        self._complete: dict[Lane, bool] = {}
+        fresh: dict[Lane, list[Job]] = {}
+        for key in facts.queued:
+            job = facts.jobs[key]
+            if job.status == "queued":
+                fresh.setdefault(job.lane, []).append(job)
+        for lane in facts.heads.keys() | fresh.keys():
+            heads = facts.heads.get(lane)
+            stored = [] if heads is None else [facts.jobs.get(j.job_key, j) for j in heads.jobs]
+            merged = {j.job_key: j for j in (*stored, *fresh.get(lane, ())) if j.status == "queued" and j.lane == lane}
+            self._lanes[lane] = deque(sorted(merged.values(), key=lambda j: j.order))
+            self._complete[lane] = heads is not None and heads.complete
+
+    def lanes(self) -> list[Lane]:
+        """Lanes with a due job."""
+        return [lane for lane, jobs in self._lanes.items() if jobs]
+
+    def head(self, lane: Lane) -> Job:
+        """The first job of a lane that has one."""
+        return self._lanes[lane][0]
+
+    def take(self, lane: Lane) -> Job:
+        """Take the first job away."""
+        return self._lanes[lane].popleft()
+
+    def drained(self) -> set[Lane]:
+        """Lanes known to hold nothing any more."""
+        return {lane for lane, jobs in self._lanes.items() if not jobs and self._complete[lane]}
+
+
+def dispatch(facts: Facts, wants: list[Want], stamp: Stamp, tenant_limit: int) -> Dispatched:
+    """Serve the wants in their order. The facts take each grant over; `tenant_limit` is the server's own."""
+    result = Dispatched([], set(), set(), [])
+    queue = Queue(facts)
+    for want in wants:
+        result.granted.append(_serve(facts, queue, want, stamp, result))
+    result.drained = queue.drained()
+    result.blocked = {lane for lane in queue.lanes() if facts.tenant(lane.tenant_id).leased >= tenant_limit}
+    return result
+
+
+def _serve(facts: Facts, queue: Queue, want: Want, stamp: Stamp, result: Dispatched) -> Granted:
+    again = _redelivered(facts, want)
+    if again:
+        for job in again:
+            facts.hand_out(job)
+        return _granted(facts, want, (), again, None, None, stamp)
+    taken: list[Job] = []
+    blocked: Blocked | None = None
+    full: TenantId | None = None
+    size = 0
+    while len(taken) < want.limit:
+        if facts.worker(want.worker_key, stamp.now_ms).leased >= want.worker_limit:
+            blocked = "worker_limit"
+            break
+        lane, at_limit = _choose(facts, queue, want)
+        full = full or at_limit
+        if lane is None:
+            blocked = "tenant_limit" if full is not None else None
+            break
+        size += queue.head(lane).handout_bytes
+        if taken and size > facts.limits.answer_max_bytes:
+            break
+        taken.append(_grant(facts, queue.take(lane), want, stamp, result))
+    return _granted(facts, want, tuple(taken), (), blocked, full, stamp)
+
+
+def _redelivered(facts: Facts, want: Want) -> tuple[Job, ...]:
+    """The live leases that an earlier poll with this id was granted."""
+    if want.poll_id is None:
+        return ()
+    found = (facts.jobs.get(j.job_key, j) for j in facts.polls.get((want.worker_key, want.poll_id), ()))
+    return tuple(j for j in found if j.worker_key == want.worker_key and j.poll_id == want.poll_id)
+
+
+def _choose(facts: Facts, queue: Queue, want: Want) -> tuple[Lane | None, TenantId | None]:
+    """The lane to serve next, and a tenant that was passed over at its limit."""
+    best: tuple[tuple[object, ...], Lane] | None = None
+    at_limit: TenantId | None = None
+    for lane in queue.lanes():
+        if want.workflows is not None and lane.workflow not in want.workflows:
+            continue
+        if want.tenant_id is not None and lane.tenant_id != want.tenant_id:
+            continue
+        tenant = facts.tenant(lane.tenant_id)
+        if tenant.leased >= want.tenant_limit:
+            at_limit = lane.tenant_id
+            continue
+        order = queue.head(lane).order
+        fair = (tenant.leased, tenant.served) if facts.limits.fairness == "round_robin" else ()
+        rank = (*fair, tenant.tenant_id, *order) if fair else order
+        if best is None or rank < best[0]:
+            best = (rank, lane)
+    return (None if best is None else best[1]), at_limit
+
+
+def _grant(facts: Facts, job: Job, want: Want, stamp: Stamp, result: Dispatched) -> Job:
+    t = Transition(job, stamp)
+    # Past every earlier fence, and past any that a restored backup has forgotten.
+    fence = max(job.fence + 1, stamp.now_ms)
+    lease = lease_id(job.run_id, fence, stamp.bits())
+    t.emit(ev.LeaseGranted(lease, want.worker_key, fence, stamp.now_ms + want.ttl_ms, want.poll_id))
+    decision = t.decision(_NO_REPLY)
+    assert decision.job is not None
+    facts.apply(decision, stamp.now_ms)
+    facts.served(job.tenant_id, stamp.number() >> 16)
+    facts.hand_out(decision.job)
+    result.entries.append((job, decision))
+    return decision.job
+
+
+def _granted(
+    facts: Facts,
+    want: Want,
+    jobs: tuple[Job, ...],
+    redelivered: tuple[Job, ...],
+    blocked: Blocked | None,
+    full: TenantId | None,
+    stamp: Stamp,
+) -> Granted:
+    shown = full if full is not None else (jobs or redelivered)[0].tenant_id if jobs or redelivered else None
+    return Granted(
+        jobs,
+        redelivered,
+        blocked,
+        facts.worker(want.worker_key, stamp.now_ms).leased,
+        want.worker_limit,
+        shown,
+        None if shown is None else facts.tenant(shown).leased,
+        None if shown is None else want.tenant_limit,
+    )

@@ -1,0 +1,222 @@
+"""Events: the only things that change a run. Folding a thread's events gives its stored state.
+
+Each entry of a timeline carries the hash of the one before it, over fixed fields and the SHA-256 of its payload,
+so a payload can be erased and the chain still verifies.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Literal, TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from oris.core.model import StepStatus, TimeoutStatus
+from oris.ids import JobKey, LeaseId, RunId, WorkerId, WorkerKey, worker_of
+
+
+class RunCreated(Struct, frozen=True, tag="run_created", omit_defaults=True):
+    """A submit was accepted. Payload: the input."""
+
+    workflow: str
+    priority: int
+    available_ms: int
+    due_ms: int | None
+    traceparent: str
+    timeout_ms: int | None = None
+    on_timeout: TimeoutStatus = "failed"
+    retry_policy: msgspec.Raw | None = None
+    idempotency_key: str | None = None
+    metadata: msgspec.Raw | None = None
+    input_bytes: int = 0
+
+
+class AttemptQueued(Struct, frozen=True, tag="attempt_queued"):
+    """The attempt is due and waits for a worker."""
+
+
+class LeaseGranted(Struct, frozen=True, tag="lease_granted", omit_defaults=True):
+    """One worker holds the attempt until `expires_ms`, unless it renews."""
+
+    lease_id: LeaseId
+    worker_key: WorkerKey
+    fence: int
+    expires_ms: int
+    poll_id: str | None = None
+
+
+class StepRecorded(Struct, frozen=True, tag="step_recorded", omit_defaults=True):
+    """A worker reported a step. Payload: its output or its error."""
+
+    action_id: str
+    status: StepStatus
+    dedupe_token: str
+    payload_bytes: int = 0
+
+
+class CheckpointSaved(Struct, frozen=True, tag="checkpoint_saved"):
+    """Payload: the values."""
+
+    payload_bytes: int
+
+
+class RetryScheduled(Struct, frozen=True, tag="retry_scheduled"):
+    """The attempt failed and will be tried again at `due_ms`. Payload: the error."""
+
+    lease_id: LeaseId
+    retry_no: int
+    due_ms: int
+    strategy: str
+    backoff_ms: int
+    max_retries: int
+
+
+class LeaseExpired(Struct, frozen=True, tag="lease_expired"):
+    """Nobody renewed in time; the next grant is a new attempt number."""
+
+    lease_id: LeaseId
+    worker_key: WorkerKey
+    expired_ms: int
+
+
+class LeaseReleased(Struct, frozen=True, tag="lease_released", omit_defaults=True):
+    """The worker gave the attempt back; nothing is counted against it."""
+
+    lease_id: LeaseId
+    due_ms: int | None = None
+
+
+class TimedOut(Struct, frozen=True, tag="timed_out"):
+    """The run used up its time under lease."""
+
+    lease_id: LeaseId
+    worker_key: WorkerKey
+    at_ms: int
+
+
+class CancelRequested(Struct, frozen=True, tag="cancel_requested"):
+    """Somebody asked for the end of the run."""
+
+    mode: Literal["terminate"]
+    reason: str | None
+
+
+class Cancelled(Struct, frozen=True, tag="cancelled", omit_defaults=True):
+    """The run ended without finishing. Payload: the result its worker sent, if any."""
+
+    reason: str
+    lease_id: LeaseId | None = None
+    worker_key: WorkerKey | None = None
+    by_worker: bool = False
+
+
+class Completed(Struct, frozen=True, tag="completed"):
+    """The run finished. Payload: the result."""
+
+    lease_id: LeaseId
+
+
+class Failed(Struct, frozen=True, tag="failed", omit_defaults=True):
+    """The run ended in failure. Payload: the error."""
+
+    reason: str
+    lease_id: LeaseId | None = None
+
+
+class DeadLettered(Struct, frozen=True, tag="dead_lettered"):
+    """The failed run waits in the dead letters for somebody to look at it."""
+
+    reason: str
+
+
+Body: TypeAlias = (
+    RunCreated
+    | AttemptQueued
+    | LeaseGranted
+    | StepRecorded
+    | CheckpointSaved
+    | RetryScheduled
+    | LeaseExpired
+    | LeaseReleased
+    | TimedOut
+    | CancelRequested
+    | Cancelled
+    | Completed
+    | Failed
+    | DeadLettered
+)
+
+
+class Entry(Struct, frozen=True):
+    """One line of a timeline, as stored; field order is column order."""
+
+    job_key: JobKey
+    seq: int
+    event_type: str
+    run_id: RunId
+    attempt_no: int
+    worker_id: WorkerId | None
+    at_ms: int
+    data: bytes
+    """The body, JSON with its type."""
+    payload_digest: bytes | None
+    hash: bytes
+
+
+GENESIS = bytes(32)
+"""The hash before the first entry of every timeline."""
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Body] = msgspec.json.Decoder(Body)
+
+
+def encode(body: Body) -> bytes:
+    """The body as it is stored and hashed."""
+    return _encoder.encode(body)
+
+
+def decode(data: bytes) -> Body:
+    """The body out of its stored form."""
+    return _decoder.decode(data)
+
+
+def link(
+    previous: bytes,
+    job_key: JobKey,
+    seq: int,
+    at_ms: int,
+    run_id: RunId,
+    attempt_no: int,
+    worker_id: WorkerId | None,
+    data: bytes,
+    payload_digest: bytes | None,
+) -> bytes:
+    """The hash that ties an entry to the one before it."""
+    fields = f"{job_key}\n{seq}\n{at_ms}\n{run_id}\n{attempt_no}\n{worker_id or ''}\n".encode()
+    return sha256(b"".join((previous, fields, data, b"\n", payload_digest or b""))).digest()
+
+
+def first_bad_seq(entries: list[Entry], previous: bytes = GENESIS, after_seq: int = 0) -> int | None:
+    """Where a timeline stops being gapless and chained; None when it holds from `after_seq` on."""
+    for expected, entry in enumerate(entries, after_seq + 1):
+        digest = link(
+            previous,
+            entry.job_key,
+            entry.seq,
+            entry.at_ms,
+            entry.run_id,
+            entry.attempt_no,
+            entry.worker_id,
+            entry.data,
+            entry.payload_digest,
+        )
+        if entry.seq != expected or entry.hash != digest:
+            return expected
+        previous = entry.hash
+    return None
+
+
+def worker_in(key: WorkerKey | None) -> WorkerId | None:
+    """The worker's name for the timeline."""
+    return None if key is None else worker_of(key)

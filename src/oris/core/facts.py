@@ -1,0 +1,197 @@
+"""The facts a batch is decided on: what the store loaded, overlaid with what the batch has decided so far."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from oris.core.audit import AuditHead, AuditRecord
+from oris.core.changes import Changes, Decision, Handout, no_changes
+from oris.core.model import (
+    WAITING,
+    ClosedLease,
+    IdempotentSubmit,
+    Job,
+    Lane,
+    Step,
+    Tenant,
+    Worker,
+)
+from oris.core.replies import Refusal
+from oris.ids import IdempotencyKey, JobKey, LeaseId, RunId, TenantId, WorkerKey
+
+
+class Needs(Struct):
+    """What a batch has to see. The store also loads the worker and tenant rows of every job it finds."""
+
+    jobs: set[JobKey] = field(default_factory=set)
+    runs: set[RunId] = field(default_factory=set)
+    closed: set[LeaseId] = field(default_factory=set)
+    idempotent: set[IdempotencyKey] = field(default_factory=set)
+    steps: set[tuple[RunId, str]] = field(default_factory=set)
+    workers: set[WorkerKey] = field(default_factory=set)
+    tenants: set[TenantId] = field(default_factory=set)
+    heads: dict[Lane, int] = field(default_factory=dict)
+    """Lanes to read, with how many heads of each."""
+    polls: set[tuple[WorkerKey, str]] = field(default_factory=set)
+    """(worker, poll id) whose live leases are wanted again."""
+
+
+class Heads(Struct, frozen=True):
+    """The first queued jobs of a lane, in order. `complete`: there are no more behind them."""
+
+    jobs: tuple[Job, ...]
+    complete: bool
+
+
+class Loaded(Struct):
+    """The rows found for some `Needs`; what is missing does not exist."""
+
+    jobs: dict[JobKey, Job] = field(default_factory=dict)
+    closed: dict[LeaseId, ClosedLease] = field(default_factory=dict)
+    idempotent: dict[IdempotencyKey, IdempotentSubmit] = field(default_factory=dict)
+    steps: dict[tuple[RunId, str], list[Step]] = field(default_factory=dict)
+    workers: dict[WorkerKey, Worker] = field(default_factory=dict)
+    tenants: dict[TenantId, Tenant] = field(default_factory=dict)
+    heads: dict[Lane, Heads] = field(default_factory=dict)
+    polls: dict[tuple[WorkerKey, str], tuple[Job, ...]] = field(default_factory=dict)
+
+
+class Limits(Struct, frozen=True):
+    """The bounds that decisions look at; the server sets them."""
+
+    max_lease_losses: int = 5
+    queue_max: int = 100_000
+    tenant_queue_max: int = 100_000
+    fairness: Literal["round_robin", "fifo"] = "round_robin"
+    answer_max_bytes: int = 4 * 1024 * 1024
+
+
+class Facts:
+    """What `decide` and `dispatch` look at. `apply` is the only way to change it, one whole decision at a time."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        limits: Limits,
+        *,
+        depth: int = 0,
+        admission: Refusal | None = None,
+        audit_head: AuditHead | None = None,
+    ) -> None:
+        self.limits = limits
+        self.depth = depth
+        """Runs waiting in the whole store: scheduled, queued or backing off."""
+        self.admission = admission
+        """Set while new runs are refused; repeats of a bound idempotency key are answered all the same."""
+        self.audit_head = audit_head
+        self.jobs = dict(loaded.jobs)
+        self.heads = loaded.heads
+        self.polls = loaded.polls
+        self.queued: list[JobKey] = []
+        """Jobs this batch put into their lanes."""
+        self.changes: Changes = no_changes()
+        self._run_keys = {job.run_id: key for key, job in loaded.jobs.items()}
+        self._closed = dict(loaded.closed)
+        self._idempotent = dict(loaded.idempotent)
+        self._steps = {key: list(rows) for key, rows in loaded.steps.items()}
+        self._workers = dict(loaded.workers)
+        self._tenants = dict(loaded.tenants)
+
+    def job_of(self, run: RunId | None) -> Job | None:
+        """The job whose current run this is."""
+        key = None if run is None else self._run_keys.get(run)
+        return None if key is None else self.jobs[key]
+
+    def closed(self, lease: LeaseId) -> ClosedLease | None:
+        """How a lease ended, when it has."""
+        return self._closed.get(lease)
+
+    def idempotent(self, key: IdempotencyKey) -> IdempotentSubmit | None:
+        """The submit that bound this key."""
+        return self._idempotent.get(key)
+
+    def steps(self, run: RunId, action_id: str) -> list[Step]:
+        """All reports of one step, in no particular order."""
+        return self._steps.get((run, action_id), [])
+
+    def worker(self, key: WorkerKey, now_ms: int) -> Worker:
+        """The worker's row, a fresh one if it was never granted anything."""
+        return self._workers.get(key) or Worker(key, 0, now_ms, now_ms)
+
+    def tenant(self, tenant_id: TenantId) -> Tenant:
+        """The tenant's row, a fresh one if it has no jobs yet."""
+        return self._tenants.get(tenant_id) or Tenant(tenant_id, 0, 0, 0)
+
+    def apply(self, decision: Decision, now_ms: int) -> None:
+        """Take a decision over, whole."""
+        job, changes = decision.job, self.changes
+        if job is None:
+            return
+        changes.jobs[job.job_key] = self.jobs[job.job_key] = job
+        self._run_keys[job.run_id] = job.job_key
+        changes.entries.extend(decision.entries)
+        changes.payloads.extend(decision.payloads)
+        for closed in decision.closed:
+            self._closed[closed.lease_id] = closed
+            changes.closed.append(closed)
+        for step in decision.steps:
+            self._record(step)
+        if decision.idempotent is not None:
+            self._idempotent[decision.idempotent.key] = decision.idempotent
+            changes.idempotent.append(decision.idempotent)
+        if decision.past_run is not None:
+            changes.past_runs.append(decision.past_run)
+        if decision.dead_letter is not None:
+            changes.dead_letters.append(decision.dead_letter)
+        self._count(decision.before, job, now_ms)
+
+    def audit(self, record: AuditRecord) -> None:
+        """Put a record at the end of the chain."""
+        self.audit_head = AuditHead(record.chain_id, record.seq, record.hash)
+        self.changes.audit.append(record)
+
+    def hand_out(self, job: Job) -> None:
+        """Have the job's payloads read in this commit."""
+        self.changes.handouts.append(Handout(job.job_key, job.run_id, job.input_seq, job.checkpoint_seq))
+
+    def served(self, tenant_id: TenantId, turn: int) -> None:
+        """Note when a tenant got something last: the tie-break between equals."""
+        self._put_tenant(replace(self.tenant(tenant_id), served=turn))
+
+    def _record(self, step: Step) -> None:
+        rows = self._steps.setdefault((step.run_id, step.action_id), [])
+        mark = (step.status, step.dedupe_token)
+        rows[:] = [row for row in rows if (row.status, row.dedupe_token) != mark]
+        rows.append(step)
+        self.changes.steps.append(step)
+
+    def _count(self, before: Job | None, job: Job, now_ms: int) -> None:
+        """Keep the counters of worker and tenant equal to what the rows say."""
+        was_waiting = before is not None and before.status in WAITING
+        waiting = (job.status in WAITING) - was_waiting
+        held_before = None if before is None else before.worker_key
+        if job.status == "queued" and (before is None or before.status != "queued"):
+            self.queued.append(job.job_key)
+        if held_before != job.worker_key:
+            if held_before is not None:
+                self._lease(held_before, -1, now_ms)
+            if job.worker_key is not None:
+                self._lease(job.worker_key, 1, now_ms)
+        leased = (job.worker_key is not None) - (held_before is not None)
+        if waiting or leased:
+            self.depth += waiting
+            tenant = self.tenant(job.tenant_id)
+            self._put_tenant(Tenant(tenant.tenant_id, tenant.waiting + waiting, tenant.leased + leased, tenant.served))
+
+    def _lease(self, key: WorkerKey, delta: int, now_ms: int) -> None:
+        worker = self.worker(key, now_ms)
+        # What a worker lost to expiry says nothing about when it was seen.
+        seen = now_ms if delta > 0 else worker.last_seen_ms
+        row = Worker(key, worker.leased + delta, worker.first_seen_ms, seen)
+        self._workers[key] = self.changes.workers[key] = row
+
+    def _put_tenant(self, tenant: Tenant) -> None:
+        self._tenants[tenant.tenant_id] = self.changes.tenants[tenant.tenant_id] = tenant

@@ -1,0 +1,184 @@
+"""What an event does to a run. `decide` changes a run by its events only, so folding a timeline gives its state.
+
+Apart from that fold stand three things that change without an event or are bounds, not facts: `lease_expires_ms`
+(heartbeats move it), `wake_ms` (see `core.deadlines`) and `lost_ms`'s use as a measure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import assert_never
+
+from msgspec.structs import replace
+
+from oris.core import events as ev
+from oris.core.events import Body, Entry
+from oris.core.model import Job
+from oris.errors import OrisError
+from oris.ids import JobKey, RunId, TenantId, ThreadId
+
+
+class BrokenTimeline(OrisError):
+    """A timeline whose events cannot follow one another."""
+
+
+def evolve(job: Job | None, job_key: JobKey, run_id: RunId, seq: int, at_ms: int, body: Body, digest: bytes) -> Job:
+    """The run after this event. `digest` is the event's hash, the thread's new chain head."""
+    if isinstance(body, ev.RunCreated):
+        return _created(job, job_key, run_id, seq, at_ms, body, digest)
+    if job is None or job.run_id != run_id:
+        raise BrokenTimeline(f"{job_key} event {seq}: {type(body).__name__} of a run that was not created")
+    match body:
+        case ev.AttemptQueued():
+            return replace(
+                job,
+                status="queued",
+                due_ms=None,
+                queued_ms=at_ms,
+                seq=seq,
+                updated_ms=at_ms,
+                head_hash=digest,
+            )
+        case ev.LeaseGranted():
+            return replace(
+                job,
+                status="running",
+                lease_id=body.lease_id,
+                worker_key=body.worker_key,
+                poll_id=body.poll_id,
+                fence=body.fence,
+                lease_granted_ms=at_ms,
+                lease_expires_ms=body.expires_ms,
+                lost_ms=0,
+                seq=seq,
+                updated_ms=at_ms,
+                head_hash=digest,
+            )
+        case ev.StepRecorded():
+            handout = job.handout_bytes + body.payload_bytes
+            return replace(job, losses=0, handout_bytes=handout, seq=seq, updated_ms=at_ms, head_hash=digest)
+        case ev.CheckpointSaved():
+            return replace(
+                job,
+                checkpoint_seq=seq,
+                checkpoint_bytes=body.payload_bytes,
+                handout_bytes=job.handout_bytes - job.checkpoint_bytes + body.payload_bytes,
+                seq=seq,
+                updated_ms=at_ms,
+                head_hash=digest,
+            )
+        case ev.CancelRequested() | ev.DeadLettered():
+            return replace(job, seq=seq, updated_ms=at_ms, head_hash=digest)
+        case _:
+            return _ended(job, seq, at_ms, body, digest)
+
+
+LeaseEnd = (
+    ev.RetryScheduled | ev.LeaseExpired | ev.LeaseReleased | ev.TimedOut | ev.Cancelled | ev.Completed | ev.Failed
+)
+
+
+def _ended(job: Job, seq: int, at_ms: int, body: LeaseEnd, digest: bytes) -> Job:
+    """The events that end a lease, if there is one, and perhaps the run."""
+    match body:
+        case ev.LeaseExpired():
+            free = _without_lease(job, body.expired_ms)
+            free = replace(free, attempt_no=job.attempt_no + 1, losses=job.losses + 1, lost_ms=body.expired_ms)
+        case ev.TimedOut():
+            free = _without_lease(job, body.at_ms)
+        case ev.RetryScheduled():
+            free = _without_lease(job, at_ms)
+            free = replace(
+                free,
+                status="retry_backoff",
+                due_ms=body.due_ms,
+                attempt_no=job.attempt_no + 1,
+                retries=job.retries + 1,
+                losses=0,
+                error_seq=seq,
+            )
+        case ev.LeaseReleased():
+            free = _without_lease(job, at_ms)
+            if body.due_ms is not None:
+                free = replace(free, status="scheduled", due_ms=body.due_ms)
+        case ev.Completed():
+            free = replace(_without_lease(job, at_ms), status="completed", losses=0, result_seq=seq, due_ms=None)
+        case ev.Cancelled():
+            free = replace(_without_lease(job, at_ms), status="cancelled", reason=body.reason, due_ms=None)
+            if body.by_worker:
+                free = replace(free, result_seq=seq)
+        case ev.Failed():
+            free = replace(_without_lease(job, at_ms), status="failed", reason=body.reason, error_seq=seq, due_ms=None)
+        case _:
+            assert_never(body)
+    return replace(free, seq=seq, updated_ms=at_ms, head_hash=digest)
+
+
+def _without_lease(job: Job, until_ms: int) -> Job:
+    if job.lease_id is None:
+        return job
+    used = job.used_ms + max(0, until_ms - job.lease_granted_ms)
+    return replace(
+        job,
+        lease_id=None,
+        worker_key=None,
+        poll_id=None,
+        lease_granted_ms=0,
+        lease_expires_ms=0,
+        used_ms=used,
+    )
+
+
+def _created(
+    job: Job | None, job_key: JobKey, run_id: RunId, seq: int, at_ms: int, body: ev.RunCreated, digest: bytes
+) -> Job:
+    tenant, _, thread = job_key.partition("/")
+    return Job(
+        job_key=job_key,
+        tenant_id=TenantId(tenant),
+        thread_id=ThreadId(thread),
+        run_id=run_id,
+        workflow=body.workflow,
+        priority=body.priority,
+        status="scheduled",
+        reason=None,
+        attempt_no=1,
+        retries=0,
+        losses=0,
+        available_ms=body.available_ms,
+        due_ms=body.due_ms,
+        queued_ms=0,
+        fence=0 if job is None else job.fence,
+        lease_id=None,
+        worker_key=None,
+        poll_id=None,
+        lease_granted_ms=0,
+        lease_expires_ms=0,
+        lost_ms=0,
+        timeout_ms=body.timeout_ms,
+        on_timeout=body.on_timeout,
+        used_ms=0,
+        retry_policy=None if body.retry_policy is None else bytes(body.retry_policy),
+        idempotency_key=body.idempotency_key,
+        metadata=None if body.metadata is None else bytes(body.metadata),
+        traceparent=body.traceparent,
+        input_seq=seq if body.input_bytes else 0,
+        checkpoint_seq=0,
+        result_seq=0,
+        error_seq=0,
+        handout_bytes=body.input_bytes,
+        checkpoint_bytes=0,
+        created_ms=at_ms,
+        updated_ms=at_ms,
+        seq=seq,
+        head_hash=digest,
+        wake_ms=None,
+    )
+
+
+def fold(entries: Iterable[Entry], job: Job | None = None) -> Job | None:
+    """The run that a stored timeline tells of. Raises BrokenTimeline when it tells of none."""
+    for entry in entries:
+        body = ev.decode(entry.data)
+        job = evolve(job, entry.job_key, entry.run_id, entry.seq, entry.at_ms, body, entry.hash)
+    return job

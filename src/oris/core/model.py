@@ -1,0 +1,192 @@
+"""The rows the rules work on. Each is frozen; field order is column order in `runtime_*` tables."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from oris.ids import IdempotencyKey, JobKey, LeaseId, RunId, TenantId, ThreadId, WorkerKey
+
+Status = Literal[
+    "scheduled",
+    "queued",
+    "running",
+    "retry_backoff",
+    "completed",
+    "failed",
+    "cancelled",
+]
+TERMINAL: frozenset[str] = frozenset({"completed", "failed", "cancelled"})
+WAITING: frozenset[str] = frozenset({"scheduled", "queued", "retry_backoff"})
+"""Holding no worker and not ended: what the queue-depth limits count."""
+
+TimeoutStatus = Literal["failed", "cancelled"]
+StepStatus = Literal["started", "succeeded", "failed"]
+ClosedState = Literal["expired", "cancelled", "timed_out", "released", "closed"]
+
+
+class RetryPolicy(Struct, frozen=True, forbid_unknown_fields=True):
+    """How a failed attempt is tried again. Backoffs are in ms; the jitter is full."""
+
+    strategy: Literal["fixed", "exponential"]
+    backoff_ms: int
+    max_retries: int
+    max_backoff_ms: int | None = None
+    multiplier: float = 2.0
+
+
+class Job(Struct, frozen=True):
+    """The wide root: one row per (tenant, thread), holding its latest run. Times are engine ms.
+
+    Fields ending in `_seq` name the event whose payload they mean (0: none): payloads are never among the facts.
+    """
+
+    job_key: JobKey
+    tenant_id: TenantId
+    thread_id: ThreadId
+    run_id: RunId
+    workflow: str
+    priority: int
+    status: Status
+    reason: str | None
+    attempt_no: int
+    retries: int
+    losses: int
+    """Leases lost in a row; progress resets it."""
+    available_ms: int
+    """When the run became available first: with priority and run id the dispatch order, never changed."""
+    due_ms: int | None
+    """When a scheduled or backing-off run is queued."""
+    queued_ms: int
+    """When it was queued last."""
+    fence: int
+    lease_id: LeaseId | None
+    worker_key: WorkerKey | None
+    poll_id: str | None
+    lease_granted_ms: int
+    lease_expires_ms: int
+    lost_ms: int
+    """When the last lease expired, 0 once the run is granted again: the start of a recovery."""
+    timeout_ms: int | None
+    on_timeout: TimeoutStatus
+    used_ms: int
+    """Time under leases that have ended."""
+    retry_policy: bytes | None
+    idempotency_key: str | None
+    metadata: bytes | None
+    traceparent: str
+    input_seq: int
+    checkpoint_seq: int
+    result_seq: int
+    error_seq: int
+    handout_bytes: int
+    """Size of the input, the newest checkpoint and the steps: what a grant will carry."""
+    checkpoint_bytes: int
+    created_ms: int
+    updated_ms: int
+    seq: int
+    head_hash: bytes
+    wake_ms: int | None
+    """No later than the earliest deadline: when the sweeper has to look. A heartbeat does not move it."""
+
+    @property
+    def order(self) -> tuple[int, int, str]:
+        """The dispatch order: the smallest goes first."""
+        return (-self.priority, self.available_ms, self.run_id)
+
+    @property
+    def lane(self) -> Lane:
+        """The queue this job stands in."""
+        return Lane(self.tenant_id, self.workflow)
+
+
+class Lane(Struct, frozen=True, order=True):
+    """One queue of due work. Dispatch reads the heads of lanes, so that a blocked lane costs the others nothing."""
+
+    tenant_id: TenantId
+    workflow: str
+
+
+class Worker(Struct, frozen=True):
+    """What the limits need to know of a worker."""
+
+    worker_key: WorkerKey
+    leased: int
+    first_seen_ms: int
+    last_seen_ms: int
+
+
+class Tenant(Struct, frozen=True):
+    """What limits and fairness need to know of a tenant. `served` rises with every grant to it."""
+
+    tenant_id: TenantId
+    waiting: int
+    leased: int
+    served: int
+
+
+class IdempotentSubmit(Struct, frozen=True):
+    """A key that an accepted submit has bound."""
+
+    key: IdempotencyKey
+    job_key: JobKey
+    run_id: RunId
+    request_hash: bytes
+    created_ms: int
+
+
+class ClosedLease(Struct, frozen=True):
+    """How a lease ended. A closing write keeps its request's hash and its answer, so a repeat is answered the same."""
+
+    lease_id: LeaseId
+    job_key: JobKey
+    worker_key: WorkerKey
+    state: ClosedState
+    request_hash: bytes | None
+    answer: bytes | None
+    closed_ms: int
+
+
+class Step(Struct, frozen=True):
+    """One report of a step; `latest` marks the one that counts now. `seq` is its event, which carries the payload."""
+
+    run_id: RunId
+    action_id: str
+    status: StepStatus
+    dedupe_token: str
+    digest: bytes
+    seq: int
+    checkpoint_seq: int
+    latest: bool
+
+
+class Payload(Struct, frozen=True):
+    """A client's JSON bytes, kept beside the event that brought them."""
+
+    job_key: JobKey
+    seq: int
+    body: bytes
+
+
+class DeadLetter(Struct, frozen=True):
+    """The record of a run that ended `failed`."""
+
+    run_id: RunId
+    job_key: JobKey
+    tenant_id: TenantId
+    thread_id: ThreadId
+    workflow: str
+    attempt_no: int
+    reason: str
+    error_seq: int
+    dead_ms: int
+
+
+_policy_decoder = msgspec.json.Decoder(RetryPolicy)
+
+
+def stored_policy(policy: bytes | None) -> RetryPolicy | None:
+    """The retry policy out of its column."""
+    return None if policy is None else _policy_decoder.decode(policy)

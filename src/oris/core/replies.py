@@ -1,0 +1,115 @@
+"""What a command answers. A lost race is an answer like any other: `Refusal`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from oris.core.model import Job, Status
+from oris.errors import Details, ErrorCode
+from oris.ids import AttemptId, CheckpointId, LeaseId, RunId, ThreadId
+
+
+class Refusal(Struct, frozen=True):
+    """The state forbids it, or there is no such thing. Nothing of the command itself was written."""
+
+    code: ErrorCode
+    message: str
+    details: Details | None = None
+    retry_after_s: int | None = None
+
+
+class Submitted(Struct, frozen=True):
+    """A run was made, or an earlier identical submit made it (`replay`).
+
+    `status` is None when that earlier run is no longer the thread's latest: it is over, and a read tells how.
+    """
+
+    thread_id: ThreadId
+    run_id: RunId
+    status: Status | None
+    seq: int
+    replay: bool
+    traceparent: str
+
+
+class Beaten(Struct, frozen=True):
+    """One lease after a heartbeat."""
+
+    lease_id: LeaseId
+    state: Literal["held", "cancelled", "timed_out", "lost"]
+    expires_ms: int
+    traceparent: str | None = None
+
+
+class Reported(Struct, frozen=True):
+    """One step after a report."""
+
+    attempt_id: AttemptId
+    status: Literal["reported", "reported_idempotent"]
+    checkpoint_id: CheckpointId | None
+    traceparent: str
+
+
+class Acked(Struct, frozen=True):
+    """The answer that is kept with the closed lease."""
+
+    attempt_id: AttemptId
+    status: Literal["completed", "failed", "cancelled", "retry_scheduled"]
+    next_attempt_no: int
+    next_retry_ms: int | None
+    traceparent: str
+
+
+class Released(Struct, frozen=True):
+    """A lease that was given back."""
+
+    lease_id: LeaseId
+
+
+class CancelledRun(Struct, frozen=True):
+    """A run that is over because somebody asked."""
+
+    thread_id: ThreadId
+    run_id: RunId
+    status: Status
+    reason: str
+
+
+class Swept(Struct, frozen=True):
+    """Deadlines were looked at; `wake_ms` is the next one."""
+
+    wake_ms: int | None
+
+
+class Audited(Struct, frozen=True):
+    """An audit record was written."""
+
+    audit_id: str
+
+
+class Granted(Struct, frozen=True):
+    """What one poll got. `redelivered` were its leases already, from an earlier answer to the same poll id."""
+
+    jobs: tuple[Job, ...]
+    redelivered: tuple[Job, ...]
+    blocked: Literal["worker_limit", "tenant_limit"] | None
+    worker_leased: int
+    worker_limit: int
+    tenant_id: str | None = None
+    tenant_leased: int | None = None
+    tenant_limit: int | None = None
+
+
+Reply = Refusal | Submitted | Beaten | Reported | Acked | Released | CancelledRun | Swept | Audited | Granted
+
+
+def conflict(reason: str, message: str, **details: str | int | None) -> Refusal:
+    """A 409 with its reason word."""
+    return Refusal(ErrorCode.CONFLICT, message, {"reason": reason, **details})
+
+
+def not_found(what: str) -> Refusal:
+    """A 404."""
+    return Refusal(ErrorCode.NOT_FOUND, f"no such {what}")

@@ -1,0 +1,26 @@
+"""How long to wait before the next try."""
+
+from __future__ import annotations
+
+from oris.core.model import RetryPolicy
+
+LONGEST_BACKOFF_MS = 30 * 24 * 3600 * 1000
+"""Thirty days: what an uncapped exponential policy comes to in the end."""
+
+
+def band(policy: RetryPolicy, retry_no: int) -> tuple[int, int]:
+    """The least and the most that the backoff before retry `retry_no` (from 1) may be, in ms."""
+    if policy.strategy == "fixed":
+        return policy.backoff_ms, policy.backoff_ms
+    cap = LONGEST_BACKOFF_MS if policy.max_backoff_ms is None else policy.max_backoff_ms
+    try:
+        most = int(min(float(cap), policy.backoff_ms * policy.multiplier ** (retry_no - 1)))
+    except OverflowError:
+        most = cap
+    return 0, most
+
+
+def backoff_ms(policy: RetryPolicy, retry_no: int, fraction: float) -> int:
+    """The backoff, in ms. Exponential policies draw it from the whole band ("full jitter", Brooker 2015)."""
+    least, most = band(policy, retry_no)
+    return least + int((most - least) * fraction)

@@ -1,0 +1,42 @@
+"""What a decision may know of time and chance."""
+
+from __future__ import annotations
+
+from oris import ids
+
+_MASK = (1 << 64) - 1
+
+
+class Stamp:
+    """`now_ms` is the store's time of this batch; `seed` was fixed when the unit was first taken.
+
+    Deciding again with the same seed gives the same ids and the same jitter.
+    """
+
+    __slots__ = ("_drawn", "now_ms", "seed")
+
+    def __init__(self, now_ms: int, seed: int) -> None:
+        self.now_ms = now_ms
+        self.seed = seed
+        self._drawn = 0
+
+    def number(self) -> int:
+        """A fresh 128-bit number, rising within the stamp."""
+        self._drawn += 1
+        return self.seed + self._drawn
+
+    def run_id(self) -> ids.RunId:
+        """A fresh run id."""
+        return ids.run_id(self.number())
+
+    def bits(self) -> int:
+        """64 well-mixed bits that look random and depend on the seed alone (splitmix64's finalizer)."""
+        self._drawn += 1
+        z = ((self.seed >> 16) * 0x9E3779B97F4A7C15 + self._drawn * 0xBF58476D1CE4E5B9) & _MASK
+        z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
+        return z ^ (z >> 31)
+
+    def fraction(self) -> float:
+        """A number in [0, 1)."""
+        return (self.bits() >> 11) / (1 << 53)

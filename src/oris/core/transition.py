@@ -1,0 +1,156 @@
+"""A thread's row on its way through one command: events go in, the decision comes out."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from msgspec.structs import replace
+
+from oris.core import events as ev
+from oris.core.changes import Decision
+from oris.core.deadlines import next_deadline
+from oris.core.events import Body, Entry
+from oris.core.fold import evolve
+from oris.core.model import (
+    ClosedLease,
+    ClosedState,
+    DeadLetter,
+    IdempotentSubmit,
+    Job,
+    Payload,
+    Step,
+)
+from oris.core.replies import Reply
+from oris.core.stamp import Stamp
+from oris.ids import JobKey, LeaseId, RunId
+
+
+class Transition:
+    """Collects what a command does to one thread. Nothing outside sees it until `decision`."""
+
+    def __init__(self, before: Job | None, stamp: Stamp) -> None:
+        self.before = before
+        self.current = before
+        self.stamp = stamp
+        self._entries: list[Entry] = []
+        self._payloads: list[Payload] = []
+        self._steps: list[Step] = []
+        self._closed: list[ClosedLease] = []
+        self._idempotent: IdempotentSubmit | None = None
+        self._past_run: Job | None = None
+        self._dead_letter: DeadLetter | None = None
+
+    @property
+    def now_ms(self) -> int:
+        """The store's time of this batch."""
+        return self.stamp.now_ms
+
+    @property
+    def job(self) -> Job:
+        """The row as it stands now; there must be one."""
+        assert self.current is not None
+        return self.current
+
+    def create(self, job_key: JobKey, run_id: RunId, body: ev.RunCreated, payload: bytes | None) -> None:
+        """Begin a run; the run before it is put away."""
+        self._past_run = self.current
+        self._append(job_key, run_id, 1, body, payload)
+
+    def emit(self, body: Body, payload: bytes | None = None) -> int:
+        """Add an event to the thread's current run; the answer is its seq."""
+        job = self.job
+        self._append(job.job_key, job.run_id, job.attempt_no, body, payload)
+        return self.job.seq
+
+    def close_lease(self, state: ClosedState, request: bytes | None = None, answer: bytes | None = None) -> None:
+        """Keep how the live lease ends. To be called before the event that ends it."""
+        job = self.job
+        assert job.lease_id is not None
+        assert job.worker_key is not None
+        self._closed.append(ClosedLease(job.lease_id, job.job_key, job.worker_key, state, request, answer, self.now_ms))
+
+    def closed(self, lease_id: LeaseId) -> ClosedLease | None:
+        """How this lease ended, if it did so in this transition."""
+        return next((closed for closed in self._closed if closed.lease_id == lease_id), None)
+
+    def record_step(self, step: Step) -> None:
+        """Add or change a report of a step."""
+        self._steps.append(step)
+
+    def bind(self, submit: IdempotentSubmit) -> None:
+        """Bind an idempotency key to the run just made."""
+        self._idempotent = submit
+
+    def bury(self, reason: str) -> None:
+        """Put the failed run among the dead letters."""
+        self.emit(ev.DeadLettered(reason))
+        job = self.job
+        self._dead_letter = DeadLetter(
+            run_id=job.run_id,
+            job_key=job.job_key,
+            tenant_id=job.tenant_id,
+            thread_id=job.thread_id,
+            workflow=job.workflow,
+            attempt_no=job.attempt_no,
+            reason=reason,
+            error_seq=job.error_seq,
+            dead_ms=self.now_ms,
+        )
+
+    def extend_lease(self, expires_ms: int) -> None:
+        """Move the lease's end; no event, and no index changes."""
+        self.current = replace(self.job, lease_expires_ms=expires_ms)
+
+    def refresh_wake(self) -> None:
+        """Move the wake-up time to the next deadline, when heartbeats have moved that on."""
+        wake_ms = next_deadline(self.job)
+        if wake_ms != self.job.wake_ms:
+            self.current = replace(self.job, wake_ms=wake_ms)
+
+    def decision(self, reply: Reply) -> Decision:
+        """All of it, with the row's wake-up time brought up to date."""
+        job = self.current
+        if job is None or job is self.before:
+            return Decision(reply)
+        wake_ms = next_deadline(job)
+        kept = job.wake_ms is not None and wake_ms is not None and self.now_ms < job.wake_ms <= wake_ms
+        if not kept and wake_ms != job.wake_ms:
+            job = replace(job, wake_ms=wake_ms)
+        return Decision(
+            reply,
+            self.before,
+            job,
+            tuple(self._entries),
+            tuple(self._payloads),
+            tuple(self._steps),
+            tuple(self._closed),
+            self._idempotent,
+            self._past_run,
+            self._dead_letter,
+        )
+
+    def _append(self, job_key: JobKey, run_id: RunId, attempt_no: int, body: Body, payload: bytes | None) -> None:
+        job = self.current
+        seq, previous = (1, ev.GENESIS) if job is None else (job.seq + 1, job.head_hash)
+        worker = body.worker_key if isinstance(body, ev.LeaseGranted) else job.worker_key if job else None
+        data = ev.encode(body)
+        digest = None
+        if payload is not None:
+            digest = sha256(payload).digest()
+            self._payloads.append(Payload(job_key, seq, payload))
+        chained = ev.link(previous, job_key, seq, self.now_ms, run_id, attempt_no, ev.worker_in(worker), data, digest)
+        self.current = evolve(job, job_key, run_id, seq, self.now_ms, body, chained)
+        self._entries.append(
+            Entry(
+                job_key,
+                seq,
+                body.__struct_config__.tag,  # type: ignore[arg-type]
+                run_id,
+                attempt_no,
+                ev.worker_in(worker),
+                self.now_ms,
+                data,
+                digest,
+                chained,
+            )
+        )

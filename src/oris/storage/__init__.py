@@ -1,0 +1,1 @@
+"""Where state is kept: one protocol, one implementation per database."""

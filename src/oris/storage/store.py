@@ -1,0 +1,142 @@
+"""What the engine asks of a database. `transact` is the one way to write; `Reads` serve lists and pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Generic, Protocol, TypeAlias, TypeVar
+
+from msgspec import Struct
+
+from oris.core.audit import AuditHead, AuditRecord
+from oris.core.changes import Changes, Handed, HandedStep
+from oris.core.events import Entry
+from oris.core.facts import Loaded, Needs
+from oris.core.model import DeadLetter, Job, Lane
+from oris.ids import JobKey, RunId, TenantId, ThreadId
+
+T = TypeVar("T")
+
+Work: TypeAlias = Callable[[Loaded, int], Changes]
+"""`work(loaded, now_ms)`: synchronous and pure, so a rolled-back transaction is simply run again."""
+
+
+class Page(Struct, Generic[T], frozen=True):
+    """Items newest first and where the next page begins; None: this was the last."""
+
+    items: tuple[T, ...]
+    next_cursor: str | None
+
+
+class JobFilter(Struct, frozen=True):
+    """Which threads a list shows."""
+
+    tenant_id: TenantId | None = None
+    status: str | None = None
+    workflow: str | None = None
+
+
+class AuditFilter(Struct, frozen=True):
+    """Which audit records a list shows. Times in ms, `from` inclusive, `to` exclusive."""
+
+    tenant_id: TenantId | None = None
+    request_id: str | None = None
+    action: str | None = None
+    actor_id: str | None = None
+    from_ms: int | None = None
+    to_ms: int | None = None
+
+
+class DeadLetterFilter(Struct, frozen=True):
+    """Which dead letters a list shows."""
+
+    tenant_id: TenantId | None = None
+    workflow: str | None = None
+
+
+class Statistics(Struct, frozen=True):
+    """What the gauges show; counted by the store."""
+
+    waiting: int
+    """Runs scheduled, queued or backing off."""
+    leased: int
+    dead_letters: int
+    oldest_queued_ms: int | None
+    """Since when the longest-waiting due run has been available."""
+    wal_bytes: int
+    free_disk_bytes: int
+
+
+class Reads(Protocol):
+    """Reads outside the commit path; each sees one committed state. Checkpoints; cancelling one leaves nothing."""
+
+    async def tenants_of(self, thread_id: ThreadId) -> Sequence[TenantId]:
+        """The tenants that have a thread of this name; at most two are told."""
+
+    async def job(self, job_key: JobKey) -> Job | None:
+        """A thread's latest run."""
+
+    async def run(self, run_id: RunId) -> Job | None:
+        """A run, the latest of its thread or one before."""
+
+    async def runs(self, job_key: JobKey, cursor: str | None, limit: int) -> Page[Job]:
+        """A thread's runs."""
+
+    async def jobs(self, where: JobFilter, cursor: str | None, limit: int) -> Page[Job]:
+        """Threads, each with its latest run. A page may be short of `limit` although a next one exists."""
+
+    async def payloads(self, job_key: JobKey, seqs: Sequence[int]) -> Mapping[int, bytes]:
+        """The payloads of these events, those that have one."""
+
+    async def timeline(self, job_key: JobKey, after_seq: int, limit: int) -> Sequence[Entry]:
+        """Events in order, from `after_seq` + 1."""
+
+    async def steps(self, run_id: RunId, after_seq: int, limit: int) -> Sequence[HandedStep]:
+        """The latest report of each step of a run, by seq."""
+
+    async def retries(self, run_id: RunId) -> Sequence[Entry]:
+        """The `retry_scheduled` events of a run, in order, at most 1000."""
+
+    async def dead_letters(self, where: DeadLetterFilter, cursor: str | None, limit: int) -> Page[DeadLetter]:
+        """Dead letters."""
+
+    async def dead_letter(self, run_id: RunId) -> DeadLetter | None:
+        """The dead letter of a run."""
+
+    async def audit(self, where: AuditFilter, cursor: str | None, limit: int) -> Page[AuditRecord]:
+        """Audit records."""
+
+    async def audit_heads(self) -> Sequence[AuditHead]:
+        """The ends of all audit chains, the newest 100."""
+
+    async def due(self, now_ms: int, limit: int) -> Sequence[JobKey]:
+        """Threads whose wake-up time has come, the earliest first."""
+
+    async def earliest_wake(self) -> int | None:
+        """When the sweeper has to look next."""
+
+    async def lanes(self, limit: int) -> Sequence[Lane]:
+        """Lanes with a due job, found by a loose scan."""
+
+    async def statistics(self) -> Statistics:
+        """Counts for the gauges."""
+
+
+class Store(Protocol):
+    """One open database."""
+
+    @property
+    def reads(self) -> Reads: ...
+
+    async def transact(self, needs: Needs, work: Work, batch_id: str) -> Mapping[RunId, Handed]:
+        """Load what `needs` names, call `work` with it and the store's time, write its changes, commit.
+
+        All or nothing; the answer is what was read for the changes' handouts. Raises Unavailable (nothing written),
+        OutcomeUnknown, or whatever `work` raised (rolled back). Not to be cancelled half-way: the caller shields it,
+        and the store bounds its own time.
+        """
+
+    async def high_water_ms(self) -> int:
+        """The latest time any batch was committed at; 0 in a new store."""
+
+    async def aclose(self) -> None:
+        """Close every connection. Bounded."""
