@@ -89,11 +89,18 @@ def record(head: AuditHead, audit: Audit, result: str, details: bytes, stamp: St
     return replace(unsigned, hash=link(head.hash, unsigned))
 
 
-def first_bad_record(records: list[AuditRecord], start: bytes = bytes(32)) -> int | None:
-    """Where a chain, given from its first record on, does not hold; None when it does."""
+def first_bad_record(
+    records: list[AuditRecord], start: bytes = bytes(32), noted: AuditHead | None = None
+) -> int | None:
+    """Where a chain, given from its first record on, does not hold; None when it does.
+
+    `noted` is the head that another chain opened with: a chain that was cut before it does not hold.
+    """
     previous = start
     for expected, entry in enumerate(records, 1):
         if entry.seq != expected or entry.hash != link(previous, entry):
             return expected
         previous = entry.hash
+    if noted is not None and noted.seq and (len(records) < noted.seq or records[noted.seq - 1].hash != noted.hash):
+        return min(noted.seq, len(records) + 1)
     return None

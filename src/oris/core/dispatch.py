@@ -16,7 +16,8 @@ from msgspec import Struct
 from oris.core import events as ev
 from oris.core.changes import Decision
 from oris.core.commands import Want
-from oris.core.facts import Facts
+from oris.core.deadlines import next_deadline
+from oris.core.facts import Facts, Heads
 from oris.core.model import Job, Lane
 from oris.core.replies import Granted
 from oris.core.stamp import Stamp
@@ -24,6 +25,10 @@ from oris.core.transition import Transition
 from oris.ids import TenantId, lease_id
 
 Blocked = Literal["worker_limit", "tenant_limit"]
+
+
+def _order(job: Job) -> tuple[int, int, str]:
+    return job.order
 
 
 class Dispatched(Struct):
@@ -52,12 +57,11 @@ class Queue:
             job = facts.jobs[key]
             if job.status == "queued":
                 fresh.setdefault(job.lane, []).append(job)
-        for lane in facts.heads.keys() | fresh.keys():
-            heads = facts.heads.get(lane)
-            stored = [] if heads is None else [facts.jobs.get(j.job_key, j) for j in heads.jobs]
-            merged = {j.job_key: j for j in (*stored, *fresh.get(lane, ())) if j.status == "queued" and j.lane == lane}
-            self._lanes[lane] = deque(sorted(merged.values(), key=lambda j: j.order))
-            self._complete[lane] = heads is not None and heads.complete
+        # A lane whose stored heads were not read stays out: what the batch queued there may stand behind others.
+        # Sorted: what a poll is told must not hang on the order in which rows were read.
+        for lane, heads in sorted(facts.heads.items()):
+            self._lanes[lane] = deque(_merged(facts, lane, heads, fresh.get(lane, [])))
+            self._complete[lane] = heads.complete
 
     def lanes(self) -> list[Lane]:
         """Lanes with a due job."""
@@ -76,6 +80,17 @@ class Queue:
         return {lane for lane, jobs in self._lanes.items() if not jobs and self._complete[lane]}
 
 
+def _merged(facts: Facts, lane: Lane, heads: Heads, fresh: list[Job]) -> list[Job]:
+    """What of a lane may be granted, in order: nothing that stands behind stored jobs which were not read."""
+    stored = [facts.jobs.get(job.job_key, job) for job in heads.jobs]
+    seen = {job.job_key: job for job in (*stored, *fresh) if job.status == "queued" and job.lane == lane}
+    merged = sorted(seen.values(), key=_order)
+    if heads.complete:
+        return merged
+    horizon = heads.jobs[-1].order if heads.jobs else None
+    return [job for job in merged if horizon is not None and job.order <= horizon]
+
+
 def dispatch(facts: Facts, wants: list[Want], stamp: Stamp, tenant_limit: int) -> Dispatched:
     """Serve the wants in their order. The facts take each grant over; `tenant_limit` is the server's own."""
     result = Dispatched([], set(), set(), [])
@@ -88,7 +103,7 @@ def dispatch(facts: Facts, wants: list[Want], stamp: Stamp, tenant_limit: int) -
 
 
 def _serve(facts: Facts, queue: Queue, want: Want, stamp: Stamp, result: Dispatched) -> Granted:
-    again = _redelivered(facts, want)
+    again = _redelivered(facts, want, stamp.now_ms)
     if again:
         for job in again:
             facts.hand_out(job)
@@ -102,7 +117,7 @@ def _serve(facts: Facts, queue: Queue, want: Want, stamp: Stamp, result: Dispatc
             blocked = "worker_limit"
             break
         lane, at_limit = _choose(facts, queue, want)
-        full = full or at_limit
+        full = at_limit if full is None else full
         if lane is None:
             blocked = "tenant_limit" if full is not None else None
             break
@@ -113,12 +128,17 @@ def _serve(facts: Facts, queue: Queue, want: Want, stamp: Stamp, result: Dispatc
     return _granted(facts, want, tuple(taken), (), blocked, full, stamp)
 
 
-def _redelivered(facts: Facts, want: Want) -> tuple[Job, ...]:
+def _redelivered(facts: Facts, want: Want, now_ms: int) -> tuple[Job, ...]:
     """The live leases that an earlier poll with this id was granted."""
     if want.poll_id is None:
         return ()
     found = (facts.jobs.get(j.job_key, j) for j in facts.polls.get((want.worker_key, want.poll_id), ()))
-    return tuple(j for j in found if j.worker_key == want.worker_key and j.poll_id == want.poll_id)
+    return tuple(j for j in found if (j.worker_key, j.poll_id) == (want.worker_key, want.poll_id) and _live(j, now_ms))
+
+
+def _live(job: Job, now_ms: int) -> bool:
+    deadline_ms = next_deadline(job)
+    return job.lease_id is not None and deadline_ms is not None and now_ms < deadline_ms
 
 
 def _choose(facts: Facts, queue: Queue, want: Want) -> tuple[Lane | None, TenantId | None]:
@@ -151,7 +171,7 @@ def _grant(facts: Facts, job: Job, want: Want, stamp: Stamp, result: Dispatched)
     decision = t.decision(_NO_REPLY)
     assert decision.job is not None
     facts.apply(decision, stamp.now_ms)
-    facts.served(job.tenant_id, stamp.number() >> 16)
+    facts.served(job.tenant_id, stamp.turn())
     facts.hand_out(decision.job)
     result.entries.append((job, decision))
     return decision.job

@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Literal, TypeAlias
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from oris.core.model import StepStatus, TimeoutStatus
 from oris.ids import JobKey, LeaseId, RunId, WorkerId, WorkerKey, worker_of
@@ -26,9 +26,9 @@ class RunCreated(Struct, frozen=True, tag="run_created", omit_defaults=True):
     traceparent: str
     timeout_ms: int | None = None
     on_timeout: TimeoutStatus = "failed"
-    retry_policy: msgspec.Raw | None = None
+    retry_policy: msgspec.Raw | UnsetType = UNSET
     idempotency_key: str | None = None
-    metadata: msgspec.Raw | None = None
+    metadata: msgspec.Raw | UnsetType = UNSET
     input_bytes: int = 0
 
 
@@ -171,6 +171,10 @@ _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Body] = msgspec.json.Decoder(Body)
 
 
+TYPE_OF: dict[type, str] = {body: str(body.__struct_config__.tag) for body in Body.__args__}
+"""The event type of each body."""
+
+
 def encode(body: Body) -> bytes:
     """The body as it is stored and hashed."""
     return _encoder.encode(body)
@@ -185,6 +189,7 @@ def link(
     previous: bytes,
     job_key: JobKey,
     seq: int,
+    event_type: str,
     at_ms: int,
     run_id: RunId,
     attempt_no: int,
@@ -193,8 +198,10 @@ def link(
     payload_digest: bytes | None,
 ) -> bytes:
     """The hash that ties an entry to the one before it."""
-    fields = f"{job_key}\n{seq}\n{at_ms}\n{run_id}\n{attempt_no}\n{worker_id or ''}\n".encode()
-    return sha256(b"".join((previous, fields, data, b"\n", payload_digest or b""))).digest()
+    # Every part ends where it says or is counted: no two different entries join to the same bytes.
+    worker = "" if worker_id is None else f"@{worker_id}"
+    fields = f"{job_key}\n{seq}\n{event_type}\n{at_ms}\n{run_id}\n{attempt_no}\n{worker}\n{len(data)}\n".encode()
+    return sha256(b"".join((previous, fields, data, payload_digest or b""))).digest()
 
 
 def first_bad_seq(entries: list[Entry], previous: bytes = GENESIS, after_seq: int = 0) -> int | None:
@@ -204,6 +211,7 @@ def first_bad_seq(entries: list[Entry], previous: bytes = GENESIS, after_seq: in
             previous,
             entry.job_key,
             entry.seq,
+            entry.event_type,
             entry.at_ms,
             entry.run_id,
             entry.attempt_no,

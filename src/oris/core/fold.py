@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import assert_never
 
+from msgspec import UNSET, Raw, UnsetType
 from msgspec.structs import replace
 
 from oris.core import events as ev
@@ -158,9 +159,9 @@ def _created(
         timeout_ms=body.timeout_ms,
         on_timeout=body.on_timeout,
         used_ms=0,
-        retry_policy=None if body.retry_policy is None else bytes(body.retry_policy),
+        retry_policy=_bytes(body.retry_policy),
         idempotency_key=body.idempotency_key,
-        metadata=None if body.metadata is None else bytes(body.metadata),
+        metadata=_bytes(body.metadata),
         traceparent=body.traceparent,
         input_seq=seq if body.input_bytes else 0,
         checkpoint_seq=0,
@@ -174,6 +175,10 @@ def _created(
         head_hash=digest,
         wake_ms=None,
     )
+
+
+def _bytes(raw: Raw | UnsetType) -> bytes | None:
+    return None if raw is UNSET else bytes(raw)
 
 
 def fold(entries: Iterable[Entry], job: Job | None = None) -> Job | None:

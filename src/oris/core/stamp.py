@@ -29,10 +29,16 @@ class Stamp:
         """A fresh run id."""
         return ids.run_id(self.number())
 
+    def turn(self) -> int:
+        """A 63-bit number that rises within the stamp, and from seed to seed even when no time passes between them."""
+        self._drawn += 1
+        return (self.seed >> 60) + self._drawn
+
     def bits(self) -> int:
         """64 well-mixed bits that look random and depend on the seed alone (splitmix64's finalizer)."""
         self._drawn += 1
-        z = ((self.seed >> 16) * 0x9E3779B97F4A7C15 + self._drawn * 0xBF58476D1CE4E5B9) & _MASK
+        folded = self.seed ^ (self.seed >> 61)
+        z = (folded * 0x9E3779B97F4A7C15 + self._drawn * 0xBF58476D1CE4E5B9) & _MASK
         z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
         z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
         return z ^ (z >> 31)

@@ -53,7 +53,9 @@ class Transition:
 
     def create(self, job_key: JobKey, run_id: RunId, body: ev.RunCreated, payload: bytes | None) -> None:
         """Begin a run; the run before it is put away."""
-        self._past_run = self.current
+        past = self.current
+        # A deadline of this very command may have ended it: nothing is to come of it by itself any more.
+        self._past_run = past if past is None or past.wake_ms is None else replace(past, wake_ms=None)
         self._append(job_key, run_id, 1, body, payload)
 
     def emit(self, body: Body, payload: bytes | None = None) -> int:
@@ -138,16 +140,18 @@ class Transition:
         if payload is not None:
             digest = sha256(payload).digest()
             self._payloads.append(Payload(job_key, seq, payload))
-        chained = ev.link(previous, job_key, seq, self.now_ms, run_id, attempt_no, ev.worker_in(worker), data, digest)
+        name = ev.worker_in(worker)
+        event_type = str(body.__struct_config__.tag)
+        chained = ev.link(previous, job_key, seq, event_type, self.now_ms, run_id, attempt_no, name, data, digest)
         self.current = evolve(job, job_key, run_id, seq, self.now_ms, body, chained)
         self._entries.append(
             Entry(
                 job_key,
                 seq,
-                body.__struct_config__.tag,  # type: ignore[arg-type]
+                event_type,
                 run_id,
                 attempt_no,
-                ev.worker_in(worker),
+                name,
                 self.now_ms,
                 data,
                 digest,

@@ -44,6 +44,8 @@ class AuditFilter(Struct, frozen=True):
     actor_id: str | None = None
     from_ms: int | None = None
     to_ms: int | None = None
+    control_only: bool = False
+    """Leave out the records that open chains (`chain.open`)."""
 
 
 class DeadLetterFilter(Struct, frozen=True):

@@ -98,7 +98,8 @@ def _end(t: Transition, command: Ack) -> None:
             by_worker = command.body is not None
             t.emit(ev.Cancelled("by_worker", command.lease_id, job.worker_key, by_worker=by_worker), command.body)
         case "failed":
-            reason = "retries_exhausted" if job.retries else "failed"
+            exhausted = job.retries > 0 and command.retryable and (command.retry_policy or job.retry_policy) is not None
+            reason = "retries_exhausted" if exhausted else "failed"
             t.emit(ev.Failed(reason, command.lease_id), command.body)
             t.bury(reason)
 

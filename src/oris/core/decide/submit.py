@@ -92,9 +92,9 @@ def _create(t: Transition, command: Submit) -> None:
         traceparent=command.traceparent,
         timeout_ms=command.timeout_ms,
         on_timeout=command.on_timeout,
-        retry_policy=None if policy is None else msgspec.Raw(msgspec.json.encode(policy)),
+        retry_policy=msgspec.UNSET if policy is None else msgspec.Raw(msgspec.json.encode(policy)),
         idempotency_key=command.idempotency_key,
-        metadata=None if command.metadata is None else msgspec.Raw(command.metadata),
+        metadata=msgspec.UNSET if command.metadata is None else msgspec.Raw(command.metadata),
         input_bytes=0 if command.input is None else len(command.input),
     )
     t.create(command.job_key, run_id, body, command.input)

@@ -15,6 +15,6 @@ def sweep(facts: Facts, command: Sweep, stamp: Stamp) -> Decision:
     """Apply the thread's due deadlines; where heartbeats have moved them on, move the wake-up time on."""
     t = Transition(facts.jobs.get(command.job_key), stamp)
     settle(t, facts.limits)
-    if t.current is not None and t.current is t.before:
+    if t.current is not None:
         t.refresh_wake()
     return t.decision(Swept(None if t.current is None else t.current.wake_ms))

@@ -1,0 +1,7 @@
+"""`python -m oris`."""
+
+import sys
+
+from oris.cli import main
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""The HTTP API: from a socket to a handler and back."""

@@ -1,0 +1,123 @@
+"""Who is calling: static credentials, or, with none, everybody on this machine but no web page."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from oris.api.http import Caller, Role
+from oris.errors import ApiError, ErrorCode
+
+Scheme = Literal["bearer", "api_key"]
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A static secret and what it opens."""
+
+    scheme: Scheme
+    secret: str = field(repr=False)
+    role: Role = Role.ADMIN
+    actor_id: str = "static"
+    tenant_id: str | None = None
+
+
+class Authenticator:
+    """Turns header fields into a caller.
+
+    Every secret that is presented must be right, and every configured one is compared, in constant time and without
+    stopping at the first that fits. With no credential at all the API is open: the caller is an anonymous admin, and
+    requests that came through a proxy or name a foreign host (a web page with a rebound name) are refused.
+
+    `open_hosts`: addresses and names the open API answers to, beside `localhost` and loopback addresses. When a
+    wildcard address (`0.0.0.0`, `::`) is among them, any address will do, but no other name.
+    """
+
+    def __init__(self, credentials: Iterable[Credential], *, open_hosts: Iterable[str] = ()) -> None:
+        self._known = [(entry.scheme, _digest(entry.secret.encode()), _caller(entry)) for entry in credentials]
+        self._open_hosts = frozenset(host.lower() for host in open_hosts)
+        self._any_address = not self._open_hosts.isdisjoint(("0.0.0.0", "::"))
+        self.supported = sorted({scheme for scheme, _, _ in self._known})
+
+    @property
+    def is_open(self) -> bool:
+        """Whether no credential is configured."""
+        return not self._known
+
+    def authenticate(self, fields: Mapping[bytes, bytes]) -> Caller:
+        """The caller behind these header fields (lower-case names). Raises ApiError 401, or 403 in open mode."""
+        if self.is_open:
+            self._check_open(fields)
+            return _ANYBODY
+        callers = [self._find(scheme, secret) for scheme, secret in _presented(fields)]
+        caller = callers[0] if callers else None
+        if caller is None or None in callers or b"x-api-key-id" in fields:
+            # Keys with an id are stored ones, of which there are none yet.
+            message = "credentials are wrong" if callers else "credentials are missing"
+            raise ApiError(ErrorCode.UNAUTHORIZED, message, {"supported_auth": list(self.supported)})
+        return caller
+
+    def _find(self, scheme: str, secret: bytes) -> Caller | None:
+        digest = _digest(secret)
+        found: Caller | None = None
+        for known_scheme, known, caller in self._known:
+            if hmac.compare_digest(known, digest) and known_scheme == scheme:
+                found = caller
+        return found
+
+    def _check_open(self, fields: Mapping[bytes, bytes]) -> None:
+        for name in fields:
+            if name == b"forwarded" or name.startswith(b"x-forwarded-"):
+                raise _refused("forwarded_header", "without credentials configured, no proxy may be in front")
+        host = fields.get(b"host")
+        if host is not None and not self._is_here(_host_name(host)):
+            raise _refused("foreign_host", "without credentials configured, only local host names are answered")
+
+    def _is_here(self, name: str) -> bool:
+        if name == "localhost" or name in self._open_hosts:
+            return True
+        try:
+            address = ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return self._any_address or address.is_loopback
+
+
+_ANYBODY = Caller(role=Role.ADMIN, tenant_id=None, actor_type="anonymous", actor_id="anonymous")
+
+
+def _caller(entry: Credential) -> Caller:
+    return Caller(entry.role, entry.tenant_id, entry.scheme, entry.actor_id)
+
+
+def _digest(secret: bytes) -> bytes:
+    """Of one length whatever the secret's is, so that comparing tells nothing about it."""
+    return hashlib.sha256(secret).digest()
+
+
+def _presented(fields: Mapping[bytes, bytes]) -> list[tuple[str, bytes]]:
+    presented: list[tuple[str, bytes]] = []
+    authorization = fields.get(b"authorization")
+    if authorization is not None:
+        scheme, _, token = authorization.partition(b" ")
+        presented.append(("bearer" if scheme.lower() == b"bearer" else "unknown", token.strip()))
+    api_key = fields.get(b"x-api-key")
+    if api_key is not None:
+        presented.append(("api_key", api_key))
+    return presented
+
+
+def _host_name(host: bytes) -> str:
+    """The name in a Host field: without port, brackets and the dot at the end."""
+    text = host.decode("latin-1").lower()
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0].removesuffix(".")
+
+
+def _refused(reason: str, message: str) -> ApiError:
+    return ApiError(ErrorCode.FORBIDDEN, message, {"reason": reason})

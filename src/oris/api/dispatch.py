@@ -1,0 +1,320 @@
+"""From a request to an answer, without sockets.
+
+In two halves, because the first needs only the head and must come before a byte of the body is kept:
+
+    admit(head)      request id, header limits, route, credentials, role, trace, content type, length, query
+    run(admission)   body, handler, and whatever goes wrong into the envelope
+
+The ASGI guard calls the first, the Quart adapter the second; the simulator calls `dispatch`, which is both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, Protocol, TypeVar
+
+import msgspec
+
+from oris.api import envelope, strict_json
+from oris.api.auth import Authenticator
+from oris.api.head import Head, HeadFields, parse_query, query_options, read_fields
+from oris.api.http import NOBODY, Answer, Caller, Context, MethodNotAllowed, NotFound, Route, RouteTable
+from oris.api.limits import HttpLimits
+from oris.errors import ApiError, Details, ErrorCode, invalid
+from oris.ids import RandomBits
+from oris.observability.trace import Trace, parse_traceparent
+
+S = TypeVar("S")
+
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+
+
+class RawRequest(msgspec.Struct, frozen=True):
+    """A whole request, for callers without a socket."""
+
+    method: str
+    path: str
+    """Percent-encoded, without the query."""
+    query_string: bytes = b""
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    """Names in lower case."""
+    body: bytes = b""
+
+
+class Admission(msgspec.Struct, Generic[S], frozen=True):
+    """A request whose head is in order."""
+
+    context: Context[S]
+    has_body: bool
+    content_length: int | None
+    """None when the body is chunked, or there is none."""
+    started_at_s: float
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A request that is not let in, and what it gets."""
+
+    answer: Answer
+    has_body: bool
+
+
+class FaultLog(Protocol):
+    """Where exceptions go that are bugs."""
+
+    def __call__(self, request_id: str, method: str, path: str, error: BaseException) -> None: ...
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """An answered request, as metrics and logs are told of it. `route` is None when none was found."""
+
+    route: Route | None
+    method: str
+    status: int
+    elapsed_s: float
+    request_id: str
+    trace_id: str | None
+
+
+class Observe(Protocol):
+    """Called once per answer, before it is sent."""
+
+    def __call__(self, seen: Seen, /) -> None: ...
+
+
+class OnForbidden(Protocol):
+    """Called when a role may not do an audited action, before the 403 is sent."""
+
+    def __call__(self, caller: Caller, action: str, request_id: str, /) -> None: ...
+
+
+class Dispatcher(Generic[S]):
+    """The route table with all a request needs on its way to a handler and back.
+
+    `clock` gives monotonic seconds; `rng` feeds request ids and span ids.
+    """
+
+    def __init__(
+        self,
+        table: RouteTable,
+        services: S,
+        authenticator: Authenticator,
+        *,
+        clock: Callable[[], float],
+        rng: RandomBits,
+        fault_log: FaultLog,
+        observe: Observe,
+        limits: HttpLimits | None = None,
+        on_forbidden: OnForbidden | None = None,
+    ) -> None:
+        self.table = table
+        self.limits = limits or HttpLimits()
+        self._services = services
+        self._authenticator = authenticator
+        self._clock = clock
+        self._rng = rng
+        self._fault_log = fault_log
+        self._observe = observe
+        self._on_forbidden = on_forbidden
+        bodies = {route.body for route in table.routes if route.body is not None}
+        self._decoders = {body: strict_json.decoder(body) for body in bodies}
+
+    async def dispatch(self, request: RawRequest) -> Answer:
+        """Answers a whole request. A checkpoint where the handler has one; raises nothing but Cancelled."""
+        head = Head(request.method, request.path, request.query_string, request.headers)
+        admitted = self.admit(head)
+        if isinstance(admitted, Refusal):
+            return admitted.answer
+        limit = admitted.context.route.body_max_bytes
+        if len(request.body) > limit:
+            return self.refuse(admitted, too_large(limit))
+        return await self.run(admitted, request.body)
+
+    def admit(self, head: Head) -> Admission[S] | Refusal:
+        """Judges a request by its head alone."""
+        started_at_s = self._clock()
+        fields = read_fields(head, self._rng)
+        route: Route | None = None
+        trace: Trace | None = None
+        try:
+            self._check_head(fields)
+            route, path_params = self._find_route(head)
+            caller = NOBODY if route.roles is None else self._authenticate(head, fields, route)
+            trace = self._trace(fields)
+            _check_body_head(fields, route)
+            query = parse_query(head.query_string)
+            options = query_options(query, route.query)
+        except ApiError as error:
+            answer = envelope.failure(fields.request_id, error)
+            elapsed_s = self._clock() - started_at_s
+            return Refusal(
+                self._finished(answer, route, head.method, fields.request_id, trace, elapsed_s),
+                fields.has_body,
+            )
+        context = Context(
+            fields.request_id,
+            trace,
+            caller,
+            route,
+            head.method,
+            head.path,
+            path_params,
+            query,
+            options,
+            self._services,
+        )
+        return Admission(context, fields.has_body, fields.content_length, started_at_s)
+
+    async def run(self, admission: Admission[S], body: bytes) -> Answer:
+        """Decodes the body and asks the handler. Raises nothing but Cancelled.
+
+        No checkpoint lies between the handler's return and this one's: the answer, and with it `on_undelivered`,
+        cannot be lost on the way.
+        """
+        context = admission.context
+        try:
+            answer = await context.route.handler(context, self._decode(context.route, body))
+        except BaseExceptionGroup as group:
+            answer = self._of_group(context, group)
+        except Exception as error:
+            answer = self._of_error(context, error)
+        return self._complete(admission, answer)
+
+    def refuse(self, admission: Admission[S], error: ApiError) -> Answer:
+        """The answer when an admitted request's body makes it fail."""
+        return self._complete(admission, envelope.failure(admission.context.request_id, error))
+
+    def reject(self, head: Head, error: ApiError) -> Answer:
+        """The answer to something that is not even looked up: another protocol, bytes that are no request."""
+        request_id = read_fields(head, self._rng).request_id
+        return self._finished(envelope.failure(request_id, error), None, head.method, request_id, None, 0.0)
+
+    def unparsed(self, status: int) -> Answer:
+        """The answer where no request was read: 431 or 400 as the parser suggests, 503 for a connection too many."""
+        if status == 503:
+            busy = {"reason": "inbox_full"}
+            error = ApiError(ErrorCode.UNAVAILABLE, "too many connections", busy, retry_after_s=1)
+        else:
+            error = headers_too_large() if status == 431 else invalid("request", "not a well-formed request")
+        return self.reject(Head("", "", b"", ()), error)
+
+    def fault(self, request_id: str, method: str, path: str, error: BaseException) -> Answer:
+        """Logs a bug and gives the 500 for it."""
+        self._fault_log(request_id, method, path, error)
+        return envelope.failure(request_id, envelope.internal())
+
+    def _check_head(self, fields: HeadFields) -> None:
+        if fields.count > self.limits.header_fields_max or fields.size_bytes > self.limits.headers_max_bytes:
+            raise headers_too_large()
+        if fields.error is not None:
+            raise fields.error
+
+    def _find_route(self, head: Head) -> tuple[Route, Any]:
+        found = self.table.match(head.method, head.path)
+        if isinstance(found, NotFound):
+            raise ApiError(ErrorCode.NOT_FOUND, "no such route", {"method": head.method, "path": head.path})
+        if isinstance(found, MethodNotAllowed):
+            details: Details = {"method": head.method, "path": head.path, "allowed": list(found.allowed)}
+            raise ApiError(ErrorCode.METHOD_NOT_ALLOWED, "this route has other methods", details)
+        return found.route, found.path_params
+
+    def _authenticate(self, head: Head, fields: HeadFields, route: Route) -> Caller:
+        caller = self._authenticator.authenticate(fields.named)
+        if route.roles is None or caller.role not in route.roles:
+            if self._on_forbidden is not None and route.audit_action is not None:
+                self._on_forbidden(caller, route.audit_action, fields.request_id)
+            details = {"role": caller.role, "method": head.method, "path": head.path}
+            raise ApiError(ErrorCode.FORBIDDEN, "the credential's role may not do this", details)
+        return caller
+
+    def _trace(self, fields: HeadFields) -> Trace:
+        sent = fields.named.get(b"traceparent")
+        if sent is None:
+            return Trace.new(self._rng)
+        return parse_traceparent(sent.decode("latin-1")).child(self._rng)
+
+    def _decode(self, route: Route, body: bytes) -> msgspec.Struct | None:
+        if route.body is None:
+            if body:
+                raise invalid("body", "this route takes no body")
+            return None
+        known = self._decoders[route.body]
+        decoded: msgspec.Struct = strict_json.decode(body or known.when_empty, known.decoder)
+        return decoded
+
+    def _of_error(self, context: Context[S], error: Exception) -> Answer:
+        refused = envelope.of_exception(error)
+        if refused is None:
+            return self.fault(context.request_id, context.method, context.path, error)
+        return envelope.failure(context.request_id, refused)
+
+    def _of_group(self, context: Context[S], group: BaseExceptionGroup[BaseException]) -> Answer:
+        """A group never leaves: cancellation goes on bare, refusals and bugs become answers."""
+        leaving, rest = group.split(lambda e: not isinstance(e, (Exception, BaseExceptionGroup)))
+        if rest is not None and (leaving is None or envelope.of_exception(rest) is None):
+            answer = self._of_error(context, _only_exceptions(rest))
+            if leaving is None:
+                return answer
+        assert leaving is not None
+        raise _first_leaf(leaving)
+
+    def _complete(self, admission: Admission[S], answer: Answer) -> Answer:
+        context = admission.context
+        elapsed_s = self._clock() - admission.started_at_s
+        return self._finished(answer, context.route, context.method, context.request_id, context.trace, elapsed_s)
+
+    def _finished(
+        self,
+        answer: Answer,
+        route: Route | None,
+        method: str,
+        request_id: str,
+        trace: Trace | None,
+        elapsed_s: float,
+    ) -> Answer:
+        trace_id = None if trace is None else trace.trace_id
+        known = method if method in _METHODS else "OTHER"
+        self._observe(Seen(route, known, answer.status, elapsed_s, request_id, trace_id))
+        headers = (*answer.headers, ("x-request-id", request_id))
+        if trace is not None:
+            headers = (*headers, ("traceparent", trace.traceparent))
+        if not any(name == "content-type" for name, _ in answer.headers):
+            headers = (("content-type", "application/json"), *headers)
+        return Answer(answer.status, answer.body, headers, answer.on_undelivered)
+
+
+def too_large(limit_bytes: int) -> ApiError:
+    """A body over its route's limit."""
+    return ApiError(ErrorCode.PAYLOAD_TOO_LARGE, "the body is too large", {"limit_bytes": limit_bytes})
+
+
+def headers_too_large() -> ApiError:
+    """Too many header fields, or too long ones."""
+    return ApiError(ErrorCode.HEADERS_TOO_LARGE, "too many header fields, or too long ones")
+
+
+def _check_body_head(fields: HeadFields, route: Route) -> None:
+    named = fields.named
+    if b"content-encoding" in named:
+        raise ApiError(ErrorCode.UNSUPPORTED_MEDIA_TYPE, "no content encoding is accepted")
+    if not fields.has_body:
+        return
+    if route.body is None:
+        if fields.content_length:
+            raise invalid("body", "this route takes no body")
+        return
+    media_type = named.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    if media_type != b"application/json":
+        raise ApiError(ErrorCode.UNSUPPORTED_MEDIA_TYPE, "the content type must be application/json")
+    if fields.content_length is not None and fields.content_length > route.body_max_bytes:
+        raise too_large(route.body_max_bytes)
+
+
+def _only_exceptions(group: BaseExceptionGroup[BaseException]) -> Exception:
+    assert isinstance(group, Exception)  # split() made it from exceptions alone
+    return group
+
+
+def _first_leaf(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

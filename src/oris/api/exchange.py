@@ -1,0 +1,69 @@
+"""What the ASGI guard and the application know in common about one request, and how an answer is seen to its end.
+
+The guard puts an `Exchange` into `scope["state"]`; the Quart adapter takes the admitted request from it and leaves the
+answer in it. An answer that is not known to have reached the socket when the exchange is settled was not delivered.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import trio
+
+from oris.api.dispatch import Admission
+from oris.api.http import Answer
+
+EXCHANGE = "oris.exchange"
+"""The key of the exchange in the ASGI state of a request."""
+LINE = "oris.line"
+"""The key of the `Line` in the ASGI state of a connection."""
+
+
+class Line(Protocol):
+    """What is known of the client's connection; the listener's stream."""
+
+    @property
+    def gone(self) -> bool:
+        """The client has closed, or the connection is broken."""
+
+    @property
+    def lost(self) -> bool:
+        """Something was sent that the client cannot have got."""
+
+
+class Exchange:
+    """One admitted request, from its body to the end of its answer."""
+
+    def __init__(self, admission: Admission[Any], body: bytes, line: Line | None) -> None:
+        self.admission = admission
+        self.body = body
+        self.answer: Answer | None = None
+        self.started = False
+        """The head of the answer is on its way."""
+        self.ending = False
+        """The last part of the answer is on its way."""
+        self.ended = trio.Event()
+        """The last part has been sent, or sending it has failed."""
+        self.delivered = False
+        self._line = line
+
+    def is_line_gone(self) -> bool:
+        """Whether there is nobody to send to any more."""
+        return self._line is not None and self._line.gone
+
+    def is_line_lost(self) -> bool:
+        """Whether something was sent into the void."""
+        return self._line is not None and self._line.lost
+
+    def settle(self) -> None:
+        """Calls the answer's `on_undelivered` unless it was delivered. Synchronous; for a `finally`."""
+        answer, self.answer = self.answer, None
+        if answer is not None and answer.on_undelivered is not None and not self.delivered:
+            answer.on_undelivered()
+
+
+def encoded_headers(answer: Answer) -> list[tuple[bytes, bytes]]:
+    """The header fields of an answer as ASGI wants them, its length among them."""
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
+    headers.append((b"content-length", b"%d" % len(answer.body)))
+    return headers

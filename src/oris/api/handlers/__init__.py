@@ -1,0 +1,1 @@
+"""One file per family of routes. A handler parses, asks the engine, and shows what came of it."""

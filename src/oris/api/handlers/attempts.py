@@ -1,0 +1,81 @@
+"""Attempts: where they stand, their steps, their retries."""
+
+from __future__ import annotations
+
+from msgspec import UNSET
+
+from oris.api.envelope import ok
+from oris.api.handlers.common import not_found, visible
+from oris.api.handlers.poll import step_view
+from oris.api.http import Answer, Role
+from oris.api.services import Call
+from oris.core.events import RetryScheduled, decode
+from oris.core.model import Job
+from oris.errors import ApiError, ErrorCode
+from oris.ids import attempt_of, run_of, worker_of
+from oris.wire.operators import AttemptStateView, RetriesView, RetryView, StepsQuery, StepsView
+from oris.wire.times import rfc3339
+
+
+async def show(call: Call, _: None) -> Answer:
+    """`GET /v1/attempts/{attempt_id}`."""
+    job = await _job(call)
+    held = job.worker_key is not None
+    view = AttemptStateView(
+        attempt_id=attempt_of(job.run_id),
+        attempt_no=job.attempt_no,
+        run_id=job.run_id,
+        thread_id=job.thread_id,
+        tenant_id=job.tenant_id,
+        workflow=job.workflow,
+        status=job.status,
+        retries=job.retries,
+        lease_losses=job.losses,
+        created_at=rfc3339(job.created_ms),
+        updated_at=rfc3339(job.updated_ms),
+        worker_id=worker_of(job.worker_key) if job.worker_key is not None else UNSET,
+        lease_expires_at=rfc3339(job.lease_expires_ms) if held else UNSET,
+        fence=job.fence if job.fence else UNSET,
+    )
+    return ok(call, view)
+
+
+async def steps(call: Call, _: None) -> Answer:
+    """`GET /v1/attempts/{attempt_id}/steps`. A worker has to name its live lease."""
+    query: StepsQuery = call.options
+    job = await _job(call)
+    if query.lease_id is not None or call.caller.role is Role.WORKER:
+        live = job.lease_id == query.lease_id and job.lease_expires_ms > call.services.engine.clock.now_ms()
+        if not live:
+            raise ApiError(ErrorCode.CONFLICT, "the lease is not live", {"reason": "lease_lost"})
+    found = await call.services.engine.reads.steps(job.run_id, query.after, query.limit + 1)
+    page = found[: query.limit]
+    more = len(found) > len(page)
+    return ok(call, StepsView(tuple(map(step_view, page)), page[-1].seq if more else None))
+
+
+async def retries(call: Call, _: None) -> Answer:
+    """`GET /v1/attempts/{attempt_id}/retries`."""
+    job = await _job(call)
+    history = []
+    for entry in await call.services.engine.reads.retries(job.run_id):
+        event = decode(entry.data)
+        assert isinstance(event, RetryScheduled)
+        history.append(
+            RetryView(
+                event.retry_no,
+                entry.attempt_no,
+                event.strategy,
+                event.backoff_ms,
+                event.max_retries,
+                rfc3339(entry.at_ms),
+            )
+        )
+    return ok(call, RetriesView(attempt_of(job.run_id), job.attempt_no, job.status, tuple(history)))
+
+
+async def _job(call: Call) -> Job:
+    run = run_of(call.path_params["attempt_id"])
+    if run is None:
+        raise not_found("attempt")
+    return visible(call, await call.services.engine.reads.run(run), "attempt")

@@ -1,0 +1,175 @@
+"""What handlers share: whose thread it is, payload bounds, refusals, audit, traces."""
+
+from __future__ import annotations
+
+import re
+from typing import TypeVar
+
+from msgspec import Raw
+
+from oris.api.services import Call
+from oris.core.commands import Audit
+from oris.core.model import Job
+from oris.core.replies import Refusal
+from oris.errors import ApiError, ErrorCode, invalid
+from oris.ids import NO_TENANT, JobKey, RunId, TenantId, ThreadId, WorkerId, WorkerKey, job_key, worker_key
+from oris.observability.trace import Trace, parse_traceparent
+from oris.wire.jobs import TraceView
+from oris.wire.names import NAME
+
+R = TypeVar("R")
+_NAME = re.compile(NAME)
+
+NULL = Raw(b"null")
+
+
+def accepted(reply: object, kind: type[R]) -> R:
+    """The reply, when it is no refusal. Raises the ApiError it stands for otherwise."""
+    if isinstance(reply, Refusal):
+        raise ApiError(reply.code, reply.message, reply.details, retry_after_s=reply.retry_after_s)
+    assert isinstance(reply, kind)
+    return reply
+
+
+def not_found(what: str) -> ApiError:
+    """A 404."""
+    return ApiError(ErrorCode.NOT_FOUND, f"no such {what}")
+
+
+def tenant_for_new(call: Call, named: str | None) -> TenantId:
+    """The tenant of a new thing: the credential's own, else the one that is named, else none."""
+    bound = call.caller.tenant_id
+    if bound is None:
+        return NO_TENANT if named is None else TenantId(named)
+    if named is not None and named != bound:
+        raise ApiError(ErrorCode.FORBIDDEN, "the credential is bound to another tenant", {"field": "tenant_id"})
+    return TenantId(bound)
+
+
+def tenant_filter(call: Call, named: str | None) -> TenantId | None:
+    """The tenant a list is narrowed to; None: all. Another tenant's things do not exist for a bound credential."""
+    bound = call.caller.tenant_id
+    if bound is not None and named is not None and named != bound:
+        raise not_found("tenant")
+    chosen = bound if bound is not None else named
+    return None if chosen is None else TenantId(chosen)
+
+
+async def locate(call: Call, tenant: str | None) -> JobKey:
+    """The thread that the path means. Raises 404; 409 `ambiguous_thread` when several tenants have one so named."""
+    thread_id = ThreadId(name_in_path(call, "thread_id", "thread"))
+    chosen = tenant_filter(call, tenant)
+    if chosen is not None:
+        return job_key(chosen, thread_id)
+    tenants = await call.services.engine.reads.tenants_of(thread_id)
+    if not tenants:
+        raise not_found("thread")
+    if len(tenants) > 1:
+        raise ApiError(
+            ErrorCode.CONFLICT,
+            "several tenants have a thread of this name; say which with tenant_id",
+            {"reason": "ambiguous_thread"},
+        )
+    return job_key(tenants[0], thread_id)
+
+
+async def latest_run(call: Call, tenant: str | None, run_id: str | None) -> Job:
+    """The thread's latest run. Raises 404, 409 `ambiguous_thread`, 409 `run_mismatch`."""
+    key = await locate(call, tenant)
+    job = await call.services.engine.reads.job(key)
+    if job is None:
+        raise not_found("thread")
+    if run_id is not None and run_id != job.run_id:
+        raise ApiError(
+            ErrorCode.CONFLICT,
+            "the thread's latest run is another one",
+            {"reason": "run_mismatch", "run_id": job.run_id},
+        )
+    return job
+
+
+def visible(call: Call, job: Job | None, what: str) -> Job:
+    """The job, when the caller may know of it. Raises 404."""
+    if job is None or call.caller.tenant_id not in (None, job.tenant_id):
+        raise not_found(what)
+    return job
+
+
+def name_in_path(call: Call, parameter: str, what: str) -> str:
+    """A name out of the path; one that cannot exist is not found."""
+    name = call.path_params[parameter]
+    if not _NAME.match(name):
+        raise not_found(what)
+    return name
+
+
+def worker_in_path(call: Call) -> WorkerKey:
+    """The worker that the path names, in the credential's tenant."""
+    return worker_of_caller(call, name_in_path(call, "worker_id", "worker"))
+
+
+def worker_of_caller(call: Call, worker_id: str) -> WorkerKey:
+    """A worker, in the credential's tenant."""
+    return worker_key(TenantId(call.caller.tenant_id or ""), WorkerId(worker_id))
+
+
+def payload(call: Call, value: Raw, field: str) -> bytes | None:
+    """A client's JSON bytes; None when absent. Raises 413."""
+    body = bytes(value)
+    if not body:
+        return None
+    limit = call.services.bounds.payload_max_bytes
+    if len(body) > limit:
+        raise ApiError(
+            ErrorCode.PAYLOAD_TOO_LARGE,
+            f"{field} is larger than {limit} bytes",
+            {"field": field, "limit_bytes": limit},
+        )
+    return body
+
+
+def wait_seconds(call: Call, wait_ms: int) -> float:
+    """How long to wait. Raises 400 beyond the server's bound."""
+    limit = call.services.bounds.wait_max_ms
+    if wait_ms > limit:
+        raise invalid("wait_ms", f"at most {limit} ms")
+    return wait_ms / 1000.0
+
+
+def audit(call: Call, action: str, resource_type: str, resource_id: str, tenant_id: str = "") -> Audit:
+    """Who does this, for the record in the commit of the change."""
+    caller = call.caller
+    return Audit(
+        actor_type=caller.actor_type,
+        actor_id=caller.actor_id,
+        actor_role=str(caller.role or ""),
+        tenant_id=tenant_id,
+        source="http",
+        action=action,
+        resource_type=resource_type,
+        resource_id=resource_id,
+        request_id=call.request_id,
+    )
+
+
+def trace_of_run(call: Call, traceparent: str | None) -> TraceView:
+    """A child span of the run's trace; of the request's own when there is no run."""
+    trace = call.trace if not traceparent else parse_traceparent(traceparent).child(call.services.random)
+    return trace_view(trace)
+
+
+def trace_view(trace: Trace) -> TraceView:
+    """A trace as answers show it."""
+    return TraceView(trace.trace_id, trace.span_id, trace.parent_span_id, trace.traceparent)
+
+
+async def payloads_of(call: Call, job: Job, seqs: list[int]) -> list[Raw]:
+    """The payloads of these events of the job's thread, `null` where there is none."""
+    wanted = [seq for seq in seqs if seq]
+    found = await call.services.engine.reads.payloads(job.job_key, wanted) if wanted else {}
+    return [Raw(found[seq]) if seq in found else NULL for seq in seqs]
+
+
+def run_named(name: str) -> RunId:
+    """A run id out of the path or a query; whether it exists is found out by looking."""
+    return RunId(name)

@@ -1,0 +1,214 @@
+"""What a worker writes under its lease: heartbeats, steps, acks, releases."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import UNSET, Raw
+
+from oris.api.envelope import ok
+from oris.api.handlers.common import accepted, payload, trace_of_run, worker_in_path
+from oris.api.handlers.items import item
+from oris.api.handlers.poll import poll_view, want_of
+from oris.api.handlers.submit import to_policy
+from oris.api.http import Answer
+from oris.api.services import Call
+from oris.api.strict_json import of_validation
+from oris.core.commands import Ack, Heartbeat, Release, ReportStep
+from oris.core.replies import Acked, Beaten, Refusal, Released, Reported
+from oris.engine.engine import Polled
+from oris.engine.unit import Unit
+from oris.errors import invalid
+from oris.ids import AttemptId, LeaseId, WorkerKey, worker_of
+from oris.wire.jobs import ABSENT
+from oris.wire.times import rfc3339
+from oris.wire.workers import (
+    AckedView,
+    AckError,
+    AckOne,
+    AckRequest,
+    HeartbeatRequest,
+    HeartbeatView,
+    LeaseBeat,
+    ReleasedView,
+    ReleaseRequest,
+    ReportedView,
+    ReportRequest,
+    ResultsView,
+    StepRequest,
+)
+
+_error_decoder = msgspec.json.Decoder(AckError)
+
+
+async def heartbeat(call: Call, body: HeartbeatRequest) -> Answer:
+    """`POST /v1/workers/{worker_id}/heartbeat`, `…/extend-lease`."""
+    worker = worker_in_path(call)
+    if (body.lease_id is None) == (body.lease_ids is None):
+        raise invalid("lease_id", "give lease_id or lease_ids")
+    single = body.lease_id is not None
+    named = [body.lease_id] if body.lease_id is not None else list(dict.fromkeys(body.lease_ids or ()))
+    ttl_ms = 1000 * (body.lease_ttl_seconds or call.services.bounds.lease_ttl_default_s)
+    commands = [Heartbeat(worker, LeaseId(lease), ttl_ms, single) for lease in named]
+    answer = await call.services.engine.ask(Unit("renew", commands))
+    replies = [accepted(reply, Beaten) for reply in answer.replies]
+    now_ms = call.services.engine.clock.now_ms()
+    leases = tuple(
+        LeaseBeat(
+            reply.lease_id,
+            reply.state,
+            rfc3339(reply.expires_ms) if reply.expires_ms else None,
+            max(0, reply.expires_ms - now_ms),
+        )
+        for reply in replies
+    )
+    first = replies[0]
+    view = HeartbeatView(
+        worker_id=worker_of(worker),
+        leases=leases,
+        trace=trace_of_run(call, first.traceparent),
+        lease_id=first.lease_id if single else UNSET,
+        lease_expires_at=rfc3339(first.expires_ms) if single else UNSET,
+    )
+    return ok(call, view)
+
+
+async def report_step(call: Call, body: ReportRequest) -> Answer:
+    """`POST /v1/workers/{worker_id}/report-step`, one step or a list."""
+    worker = worker_in_path(call)
+    steps, prefixes = _steps(body)
+    commands = [_report(call, worker, body, step, prefix) for step, prefix in zip(steps, prefixes, strict=True)]
+    size = sum(len(command.body or b"") + len(command.checkpoint or b"") for command in commands)
+    answer = await call.services.engine.ask(Unit("write", commands, size_bytes=size))
+    if body.steps is None:
+        return ok(call, _reported(call, accepted(answer.replies[0], Reported)))
+    results = tuple(item(reply, lambda done: _reported(call, done)) for reply in answer.replies)
+    return ok(call, ResultsView(results))
+
+
+async def ack(call: Call, body: AckRequest) -> Answer:
+    """`POST /v1/workers/{worker_id}/ack`, one or a list; with `poll`, finish and fetch in one commit."""
+    worker = worker_in_path(call)
+    acks, prefixes = _acks(body)
+    commands = [_ack(call, worker, one, prefix) for one, prefix in zip(acks, prefixes, strict=True)]
+    want = None
+    if body.poll is not None:
+        want = want_of(call, worker, body.poll, body.poll.poll_id or acks[0].lease_id)
+    size = sum(len(command.body or b"") for command in commands)
+    engine = call.services.engine
+    answer = await engine.ask(Unit("write", commands, want=want, size_bytes=size))
+    following: Polled | None = None if want is None else engine.fetched(want, answer)
+    fetched = UNSET if following is None else poll_view(call, following)
+    if body.acks is None:
+        reply = accepted(answer.replies[0], Acked)
+        return ok(call, msgspec.structs.replace(_acked(call, reply), next=fetched))
+    results = tuple(item(reply, lambda done: _acked(call, done)) for reply in answer.replies)
+    return ok(call, ResultsView(results, next=fetched))
+
+
+async def release(call: Call, body: ReleaseRequest) -> Answer:
+    """`POST /v1/workers/{worker_id}/release`. When none of the leases is the caller's, it is told why."""
+    worker = worker_in_path(call)
+    leases = dict.fromkeys(body.lease_ids)
+    commands = [Release(worker, LeaseId(lease), body.delay_ms) for lease in leases]
+    answer = await call.services.engine.ask(Unit("write", commands))
+    released = tuple(reply.lease_id for reply in answer.replies if isinstance(reply, Released))
+    if not released:
+        accepted(next(reply for reply in answer.replies if isinstance(reply, Refusal)), Released)
+    return ok(call, ReleasedView(released))
+
+
+def _steps(body: ReportRequest) -> tuple[list[StepRequest], list[str]]:
+    if body.steps is not None:
+        if body.action_id is not None or body.status is not None or body.dedupe_token is not None:
+            raise invalid("steps", "give one step or a list, not both")
+        return body.steps, [f"steps[{place}]." for place in range(len(body.steps))]
+    for field in ("action_id", "status", "dedupe_token"):
+        if getattr(body, field) is None:
+            raise invalid(field, f"missing required field `{field}`")
+    assert body.action_id is not None
+    assert body.status is not None
+    assert body.dedupe_token is not None
+    step = StepRequest(body.action_id, body.status, body.dedupe_token, body.output, body.error, body.checkpoint)
+    return [step], [""]
+
+
+def _report(call: Call, worker: WorkerKey, body: ReportRequest, step: StepRequest, prefix: str) -> ReportStep:
+    wrong = step.output if step.status == "failed" else step.error
+    if bytes(wrong):
+        field = "output" if step.status == "failed" else "error"
+        raise invalid(prefix + field, f"a step that is {step.status} has no {field}")
+    field, value = ("error", step.error) if step.status == "failed" else ("output", step.output)
+    checkpoint = ABSENT if step.checkpoint is None else step.checkpoint.values
+    return ReportStep(
+        worker_key=worker,
+        attempt_id=AttemptId(body.attempt_id),
+        lease_id=LeaseId(body.lease_id),
+        action_id=step.action_id,
+        status=step.status,
+        token=step.dedupe_token,
+        body=payload(call, value, prefix + field),
+        checkpoint=payload(call, checkpoint, f"{prefix}checkpoint.values"),
+    )
+
+
+def _acks(body: AckRequest) -> tuple[list[AckOne], list[str]]:
+    if body.acks is not None:
+        if body.attempt_id is not None or body.lease_id is not None or body.terminal_status is not None:
+            raise invalid("acks", "give one ack or a list, not both")
+        return body.acks, [f"acks[{place}]." for place in range(len(body.acks))]
+    for field in ("attempt_id", "lease_id", "terminal_status"):
+        if getattr(body, field) is None:
+            raise invalid(field, f"missing required field `{field}`")
+    assert body.attempt_id is not None
+    assert body.lease_id is not None
+    assert body.terminal_status is not None
+    one = AckOne(body.attempt_id, body.lease_id, body.terminal_status, body.result, body.error, body.retry_policy)
+    return [one], [""]
+
+
+def _ack(call: Call, worker: WorkerKey, one: AckOne, prefix: str) -> Ack:
+    failed = one.terminal_status == "failed"
+    if bytes(one.result if failed else one.error):
+        field = "result" if failed else "error"
+        raise invalid(prefix + field, f"an attempt that is {one.terminal_status} has no {field}")
+    field, value = ("error", one.error) if failed else ("result", one.result)
+    return Ack(
+        worker_key=worker,
+        attempt_id=AttemptId(one.attempt_id),
+        lease_id=LeaseId(one.lease_id),
+        terminal_status=one.terminal_status,
+        body=payload(call, value, prefix + field),
+        retryable=_retryable(value, prefix) if failed else True,
+        retry_policy=to_policy(one.retry_policy),
+    )
+
+
+def _retryable(error: Raw, prefix: str) -> bool:
+    """Whether the error may be tried again; also checks its form. Raises 400."""
+    if not bytes(error):
+        return True
+    try:
+        return _error_decoder.decode(error).retryable
+    except msgspec.ValidationError as wrong:
+        found = of_validation(wrong)
+        field = str((found.details or {}).get("field"))
+        raise invalid(f"{prefix}error" if field == "body" else f"{prefix}error.{field}", found.message) from None
+
+
+def _reported(call: Call, reply: Reported) -> ReportedView:
+    return ReportedView(
+        reply.attempt_id,
+        reply.status,
+        trace_of_run(call, reply.traceparent),
+        UNSET if reply.checkpoint_id is None else reply.checkpoint_id,
+    )
+
+
+def _acked(call: Call, reply: Acked) -> AckedView:
+    return AckedView(
+        reply.attempt_id,
+        reply.status,
+        reply.next_attempt_no,
+        trace_of_run(call, reply.traceparent),
+        UNSET if reply.next_retry_ms is None else rfc3339(reply.next_retry_ms),
+    )

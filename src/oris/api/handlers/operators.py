@@ -1,0 +1,97 @@
+"""Dead letters and the audit trail."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Raw
+
+from oris.api.envelope import ok
+from oris.api.handlers.common import NULL, not_found, tenant_filter
+from oris.api.http import Answer
+from oris.api.services import Call
+from oris.core.audit import AuditRecord
+from oris.core.model import DeadLetter
+from oris.ids import TenantId, attempt_of, run_of
+from oris.storage.store import AuditFilter, DeadLetterFilter
+from oris.wire.operators import AuditQuery, AuditView, DeadLettersQuery, DeadLetterView
+from oris.wire.times import rfc3339
+
+
+async def list_dead_letters(call: Call, _: None) -> Answer:
+    """`GET /v1/dlq`. None has been replayed yet: replay is not in this version."""
+    query: DeadLettersQuery = call.options
+    where = DeadLetterFilter(tenant_filter(call, query.tenant_id), query.workflow)
+    if query.status == "replayed":
+        return ok(call, b'{"entries":[],"next_cursor":null}')
+    page = await call.services.engine.reads.dead_letters(where, query.cursor, query.limit)
+    entries = [await _dead_letter(call, entry) for entry in page.items]
+    return ok(call, msgspec.json.encode({"entries": entries, "next_cursor": page.next_cursor}))
+
+
+async def show_dead_letter(call: Call, _: None) -> Answer:
+    """`GET /v1/dlq/{attempt_id}`."""
+    run = run_of(call.path_params["attempt_id"])
+    entry = None if run is None else await call.services.engine.reads.dead_letter(run)
+    if entry is None or call.caller.tenant_id not in (None, entry.tenant_id):
+        raise not_found("dead letter")
+    return ok(call, await _dead_letter(call, entry))
+
+
+async def list_audit(call: Call, _: None) -> Answer:
+    """`GET /v1/audit/logs`."""
+    query: AuditQuery = call.options
+    bound = call.caller.tenant_id
+    where = AuditFilter(
+        tenant_id=None if bound is None else TenantId(bound),
+        request_id=query.request_id,
+        action=query.action,
+        actor_id=query.actor_id,
+        from_ms=query.from_ms,
+        to_ms=query.to_ms,
+        control_only=query.category == "control",
+    )
+    page = await call.services.engine.reads.audit(where, query.cursor, query.limit)
+    logs = [_audit(record) for record in page.items]
+    return ok(call, msgspec.json.encode({"logs": logs, "next_cursor": page.next_cursor}))
+
+
+async def _dead_letter(call: Call, entry: DeadLetter) -> DeadLetterView:
+    reads = call.services.engine.reads
+    found = await reads.payloads(entry.job_key, [entry.error_seq]) if entry.error_seq else {}
+    error = found.get(entry.error_seq)
+    return DeadLetterView(
+        attempt_id=attempt_of(entry.run_id),
+        run_id=entry.run_id,
+        thread_id=entry.thread_id,
+        tenant_id=entry.tenant_id,
+        workflow=entry.workflow,
+        attempt_no=entry.attempt_no,
+        terminal_status="failed",
+        reason=entry.reason,
+        error=NULL if error is None else Raw(error),
+        dead_at=rfc3339(entry.dead_ms),
+        replay_status="pending",
+        replay_count=0,
+        last_replayed_at=None,
+    )
+
+
+def _audit(record: AuditRecord) -> AuditView:
+    return AuditView(
+        audit_id=record.audit_id,
+        chain_id=record.chain_id,
+        seq=record.seq,
+        actor_type=record.actor_type,
+        actor_id=record.actor_id,
+        actor_role=record.actor_role,
+        tenant_id=record.tenant_id,
+        source=record.source,
+        action=record.action,
+        resource_type=record.resource_type,
+        resource_id=record.resource_id,
+        result=record.result,
+        request_id=record.request_id,
+        details=Raw(record.details),
+        created_at=rfc3339(record.created_ms),
+        hash=record.hash.hex(),
+    )

@@ -1,0 +1,198 @@
+"""Submitting jobs, one or many. What is answered with success is durable."""
+
+from __future__ import annotations
+
+from functools import partial
+from hashlib import sha256
+
+import msgspec
+import trio
+from msgspec import UNSET, Raw, UnsetType
+
+from oris.api.envelope import ok
+from oris.api.handlers.common import (
+    accepted,
+    audit,
+    payload,
+    tenant_for_new,
+    trace_view,
+    wait_seconds,
+)
+from oris.api.handlers.items import item
+from oris.api.http import Answer
+from oris.api.services import Call
+from oris.core.commands import Submit
+from oris.core.model import TERMINAL, RetryPolicy
+from oris.core.replies import Reply, Submitted
+from oris.engine.unit import Unit
+from oris.engine.waiters import Ended, Waiter
+from oris.errors import ApiError, ErrorCode, invalid
+from oris.ids import JobKey, RunId, TenantId, ThreadId, attempt_of, job_key
+from oris.observability.trace import parse_traceparent
+from oris.wire.jobs import BatchedJob, BatchRequest, JobRequest, RetryPolicyRequest, SubmittedView
+from oris.wire.times import to_ms
+from oris.wire.workers import ResultsView
+
+METADATA_MAX_BYTES = 4096
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+async def run(call: Call, body: JobRequest) -> Answer:
+    """`POST /v1/jobs`, `POST /v1/jobs/run`. A wait ends with the run, or with the caller's patience."""
+    command = to_command(call, body, "")
+    wait_s = wait_seconds(call, body.wait_ms)
+    unit = Unit(
+        "submit",
+        [command],
+        audit=audit(call, "job.run", "thread", command.thread_id, command.tenant_id),
+        size_bytes=len(command.input or b""),
+    )
+    engine = call.services.engine
+    with engine.waiters.register(command.job_key) as waiter:
+        answer = await engine.ask(unit)
+        reply = accepted(answer.replies[0], Submitted)
+        ended = await _ended(call, reply, waiter, wait_s)
+    status = ended.status if ended is not None else await _status_now(call, reply, wait_s)
+    result, error = await _payloads(call, command.job_key, ended)
+    return ok(call, _view(reply, body.idempotency_key, status, result, error))
+
+
+async def batch(call: Call, body: BatchRequest) -> Answer:
+    """`POST /v1/jobs/batch`: one commit, and each job on its own in it."""
+    limit = call.services.bounds.batch_max
+    if len(body.jobs) > limit:
+        raise invalid("jobs", f"at most {limit} jobs")
+    commands = [to_command(call, job, f"jobs[{place}].") for place, job in enumerate(body.jobs)]
+    unit = Unit(
+        "submit",
+        commands,
+        audit=audit(call, "job.batch", "batch", call.request_id),
+        size_bytes=sum(len(command.input or b"") for command in commands),
+    )
+    answer = await call.services.engine.ask(unit)
+    results = [
+        item(await _with_status(call, reply), partial(_accepted_view, job))
+        for job, reply in zip(body.jobs, answer.replies, strict=True)
+    ]
+    return ok(call, ResultsView(tuple(results)))
+
+
+async def _with_status(call: Call, reply: Reply) -> Reply:
+    """A repeat of a run that is no longer its thread's latest names no status; a read does."""
+    if not isinstance(reply, Submitted) or reply.status is not None:
+        return reply
+    job = await call.services.engine.reads.run(reply.run_id)
+    return reply if job is None else msgspec.structs.replace(reply, status=job.status)
+
+
+def _accepted_view(job: BatchedJob, reply: Submitted) -> SubmittedView:
+    return _view(reply, job.idempotency_key, reply.status or "queued")
+
+
+def to_command(call: Call, job: BatchedJob, path: str) -> Submit:
+    """The command for a job; `path` goes before the names of fields at fault. Raises 400, 403, 413."""
+    tenant_id = tenant_for_new(call, job.tenant_id)
+    thread_id = ThreadId(job.thread_id)
+    if job.delay_ms is not None and job.run_at is not None:
+        raise invalid(f"{path}run_at", "give delay_ms or run_at, not both")
+    metadata = None if job.metadata is None else _encode(job.metadata)
+    if metadata is not None and len(metadata) > METADATA_MAX_BYTES:
+        raise ApiError(
+            ErrorCode.PAYLOAD_TOO_LARGE,
+            f"metadata is larger than {METADATA_MAX_BYTES} bytes",
+            {"field": f"{path}metadata", "limit_bytes": METADATA_MAX_BYTES},
+        )
+    given = payload(call, job.input, f"{path}input")
+    limit = job.timeout_policy
+    return Submit(
+        job_key=job_key(tenant_id, thread_id),
+        tenant_id=tenant_id,
+        thread_id=thread_id,
+        workflow=job.workflow,
+        priority=job.priority,
+        input=given,
+        idempotency_key=job.idempotency_key,
+        request_hash=b"" if job.idempotency_key is None else _request_hash(tenant_id, job, given, metadata),
+        traceparent=call.trace.traceparent,
+        timeout_ms=None if limit is None else limit.timeout_ms,
+        on_timeout="failed" if limit is None else limit.on_timeout_status,
+        retry_policy=to_policy(job.retry_policy),
+        delay_ms=job.delay_ms,
+        run_at_ms=None if job.run_at is None else to_ms(job.run_at),
+        metadata=metadata,
+    )
+
+
+def to_policy(policy: RetryPolicyRequest | None) -> RetryPolicy | None:
+    """The core's policy for a request's."""
+    if policy is None:
+        return None
+    return RetryPolicy(policy.strategy, policy.backoff_ms, policy.max_retries, policy.max_backoff_ms, policy.multiplier)
+
+
+def _request_hash(tenant_id: TenantId, job: BatchedJob, given: bytes | None, metadata: bytes | None) -> bytes:
+    """Stands for all fields after defaults; white space in the input does not matter."""
+    said = (
+        tenant_id,
+        job.thread_id,
+        job.workflow,
+        job.priority,
+        None if given is None else Raw(msgspec.json.format(given, indent=-1)),
+        job.timeout_policy,
+        job.retry_policy,
+        job.delay_ms,
+        job.run_at,
+        None if metadata is None else Raw(metadata),
+    )
+    return sha256(_encode(said)).digest()
+
+
+async def _ended(call: Call, reply: Submitted, waiter: Waiter, wait_s: float) -> Ended | None:
+    """How the run ended, if it has or does within the wait."""
+    if reply.replay and (reply.status is None or reply.status in TERMINAL):
+        job = await call.services.engine.reads.run(reply.run_id)
+        return None if job is None else Ended(job.run_id, job.status, job.result_seq, job.error_seq)
+    ended: Ended | None = None
+    if wait_s:
+        with trio.move_on_after(wait_s):
+            ended = await waiter.ended(reply.run_id)
+    return ended
+
+
+async def _status_now(call: Call, reply: Submitted, wait_s: float) -> str:
+    """The status of a run that goes on: as committed, or as it is after a wait."""
+    if not wait_s and reply.status is not None:
+        return reply.status
+    job = await call.services.engine.reads.run(RunId(reply.run_id))
+    return job.status if job is not None else reply.status or "queued"
+
+
+async def _payloads(call: Call, key: JobKey, ended: Ended | None) -> tuple[Raw | UnsetType, Raw | UnsetType]:
+    """What an ended run left: its result, and its error."""
+    seqs = [] if ended is None else [seq for seq in (ended.result_seq, ended.error_seq) if seq]
+    if ended is None or not seqs:
+        return UNSET, UNSET
+    found = await call.services.engine.reads.payloads(key, seqs)
+    result, error = found.get(ended.result_seq), found.get(ended.error_seq)
+    return UNSET if result is None else Raw(result), UNSET if error is None else Raw(error)
+
+
+def _view(
+    reply: Submitted,
+    key: str | None,
+    status: str,
+    result: Raw | UnsetType = UNSET,
+    error: Raw | UnsetType = UNSET,
+) -> SubmittedView:
+    return SubmittedView(
+        thread_id=reply.thread_id,
+        run_id=reply.run_id,
+        attempt_id=attempt_of(reply.run_id),
+        status=status,
+        interrupts=(),
+        idempotency_key=key,
+        idempotent_replay=reply.replay,
+        trace=trace_view(parse_traceparent(reply.traceparent)),
+        result=result,
+        error=error,
+    )

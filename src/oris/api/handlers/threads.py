@@ -1,0 +1,178 @@
+"""Threads and runs: how they stand, what happened, how they end."""
+
+from __future__ import annotations
+
+import msgspec
+import trio
+from msgspec import UNSET, Raw, UnsetType
+
+from oris.api.envelope import ok
+from oris.api.handlers.common import (
+    NULL,
+    accepted,
+    audit,
+    latest_run,
+    locate,
+    payloads_of,
+    run_named,
+    tenant_filter,
+    trace_view,
+    visible,
+    wait_seconds,
+)
+from oris.api.http import Answer
+from oris.api.services import Call
+from oris.core.commands import Cancel
+from oris.core.events import Entry
+from oris.core.model import TERMINAL, Job
+from oris.core.replies import CancelledRun
+from oris.engine.unit import Unit
+from oris.ids import attempt_of, checkpoint_id, worker_of
+from oris.observability.trace import parse_traceparent
+from oris.storage.store import JobFilter
+from oris.wire.jobs import (
+    CancelledView,
+    CancelRequest,
+    EventView,
+    JobRow,
+    JobsQuery,
+    JobView,
+    LeaseView,
+    ResultQuery,
+    ResultView,
+    RunsQuery,
+    ThreadQuery,
+    TimelineQuery,
+)
+from oris.wire.times import rfc3339, rfc3339_or_none
+
+
+async def list_jobs(call: Call, _: None) -> Answer:
+    """`GET /v1/jobs`."""
+    query: JobsQuery = call.options
+    where = JobFilter(tenant_filter(call, query.tenant_id), query.status, query.workflow)
+    page = await call.services.engine.reads.jobs(where, query.cursor, query.limit)
+    return ok(call, _rows("jobs", page.items, page.next_cursor))
+
+
+async def show(call: Call, _: None) -> Answer:
+    """`GET /v1/jobs/{thread_id}`."""
+    query: ThreadQuery = call.options
+    return ok(call, await _view(call, await latest_run(call, query.tenant_id, query.run_id)))
+
+
+async def show_run(call: Call, _: None) -> Answer:
+    """`GET /v1/runs/{run_id}`."""
+    job = await call.services.engine.reads.run(run_named(call.path_params["run_id"]))
+    return ok(call, await _view(call, visible(call, job, "run")))
+
+
+async def list_runs(call: Call, _: None) -> Answer:
+    """`GET /v1/jobs/{thread_id}/runs`."""
+    query: RunsQuery = call.options
+    job = await latest_run(call, query.tenant_id, query.run_id)
+    page = await call.services.engine.reads.runs(job.job_key, query.cursor, query.limit)
+    return ok(call, _rows("runs", page.items, page.next_cursor))
+
+
+async def result(call: Call, _: None) -> Answer:
+    """`GET /v1/jobs/{thread_id}/result`: bound to the run that is current when it is asked for."""
+    query: ResultQuery = call.options
+    wait_s = wait_seconds(call, query.wait_ms)
+    engine = call.services.engine
+    with engine.waiters.register(await locate(call, query.tenant_id)) as waiter:
+        job = await latest_run(call, query.tenant_id, query.run_id)
+        if job.status not in TERMINAL and wait_s:
+            with trio.move_on_after(wait_s):
+                await waiter.ended(job.run_id)
+            job = await engine.reads.run(job.run_id) or job
+    value, error = await payloads_of(call, job, [job.result_seq, job.error_seq if job.status in TERMINAL else 0])
+    return ok(
+        call,
+        ResultView(
+            job.run_id,
+            job.status,
+            UNSET if value is NULL else value,
+            UNSET if error is NULL else error,
+        ),
+    )
+
+
+async def timeline(call: Call, _: None) -> Answer:
+    """`GET /v1/jobs/{thread_id}/timeline`."""
+    query: TimelineQuery = call.options
+    job = await latest_run(call, query.tenant_id, query.run_id)
+    entries = await call.services.engine.reads.timeline(job.job_key, query.after_seq, query.limit)
+    return ok(call, msgspec.json.encode({"timeline": [_event(entry) for entry in entries]}))
+
+
+async def cancel(call: Call, body: CancelRequest) -> Answer:
+    """`POST /v1/jobs/{thread_id}/cancel`: durable before the answer."""
+    key = await locate(call, body.tenant_id)
+    tenant, _, thread = key.partition("/")
+    command = Cancel(key, body.reason, None if body.run_id is None else run_named(body.run_id))
+    unit = Unit("write", [command], audit=audit(call, "job.cancel", "thread", thread, tenant))
+    answer = await call.services.engine.ask(unit)
+    reply = accepted(answer.replies[0], CancelledRun)
+    return ok(call, CancelledView(reply.thread_id, reply.run_id, reply.status, reply.reason))
+
+
+def _rows(name: str, jobs: tuple[Job, ...], next_cursor: str | None) -> bytes:
+    return msgspec.json.encode({name: [_row(job) for job in jobs], "next_cursor": next_cursor})
+
+
+def _row(job: Job) -> JobRow:
+    return JobRow(
+        thread_id=job.thread_id,
+        run_id=job.run_id,
+        workflow=job.workflow,
+        status=job.status,
+        attempt_no=job.attempt_no,
+        priority=job.priority,
+        tenant_id=job.tenant_id,
+        created_at=rfc3339(job.created_ms),
+        updated_at=rfc3339(job.updated_ms),
+    )
+
+
+async def _view(call: Call, job: Job) -> JobView:
+    seqs = [job.input_seq, job.checkpoint_seq, job.result_seq, job.error_seq]
+    given, values, result_, error = await payloads_of(call, job, seqs)
+    lease: LeaseView | UnsetType = UNSET
+    if job.worker_key is not None:
+        lease = LeaseView(worker_of(job.worker_key), rfc3339(job.lease_expires_ms))
+    return JobView(
+        thread_id=job.thread_id,
+        run_id=job.run_id,
+        status=job.status,
+        reason=job.reason,
+        workflow=job.workflow,
+        tenant_id=job.tenant_id,
+        priority=job.priority,
+        checkpoint_id=checkpoint_id(job.run_id, job.checkpoint_seq) if job.checkpoint_seq else None,
+        values=values,
+        input=given,
+        result=result_,
+        error=error,
+        attempt_id=attempt_of(job.run_id),
+        attempt_no=job.attempt_no,
+        metadata=NULL if job.metadata is None else Raw(job.metadata),
+        idempotency_key=job.idempotency_key,
+        due_at=rfc3339_or_none(job.due_ms),
+        created_at=rfc3339(job.created_ms),
+        updated_at=rfc3339(job.updated_ms),
+        trace=trace_view(parse_traceparent(job.traceparent)),
+        lease=lease,
+    )
+
+
+def _event(entry: Entry) -> EventView:
+    return EventView(
+        seq=entry.seq,
+        event_type=entry.event_type,
+        run_id=entry.run_id,
+        attempt_no=entry.attempt_no,
+        data=Raw(entry.data),
+        created_at=rfc3339(entry.at_ms),
+        worker_id=UNSET if entry.worker_id is None else entry.worker_id,
+    )

@@ -1,0 +1,125 @@
+"""What a request's head says: its fields, its request id, whether a body follows, its query."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from oris.api import strict_json
+from oris.errors import ApiError, invalid
+from oris.ids import RandomBits
+
+_QUERY_FIELDS_MAX = 32
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+_SINGLE = frozenset(
+    (
+        b"authorization",
+        b"content-encoding",
+        b"content-length",
+        b"content-type",
+        b"host",
+        b"traceparent",
+        b"transfer-encoding",
+        b"x-api-key",
+        b"x-api-key-id",
+        b"x-request-id",
+    )
+)
+"""Fields that mean nothing, or two things, when they come twice."""
+
+_EMPTY: Mapping[str, str] = {}
+
+
+class Head(msgspec.Struct, frozen=True):
+    """The head of a request as it came in."""
+
+    method: str
+    path: str
+    """Percent-encoded, without the query."""
+    query_string: bytes
+    headers: Iterable[tuple[bytes, bytes]]
+    """Names in lower case."""
+
+
+class HeadFields(msgspec.Struct):
+    """The header fields, read once."""
+
+    named: dict[bytes, bytes]
+    count: int
+    size_bytes: int
+    request_id: str
+    has_body: bool
+    """A body follows, or a chunked one might."""
+    content_length: int | None
+    """None when the body is chunked, or there is none."""
+    error: ApiError | None
+    """What is wrong with the fields themselves."""
+
+
+def read_fields(head: Head, rng: RandomBits) -> HeadFields:
+    """Reads the header fields. Never raises: even a bad head gets a request id."""
+    named: dict[bytes, bytes] = {}
+    count = size = 0
+    error: ApiError | None = None
+    for name, value in head.headers:
+        count += 1
+        size += len(name) + len(value)
+        if name in named and name in _SINGLE:
+            error = invalid(name.decode("latin-1"), "this header may be sent once")
+        named[name] = value
+    length = named.get(b"content-length")
+    chunked = b"transfer-encoding" in named
+    if length is not None and chunked:
+        error = invalid("content-length", "content-length and transfer-encoding exclude each other")
+    if length is not None and not length.isdigit():
+        error = invalid("content-length", "not a number")
+        length = None
+        chunked = True
+    content_length = int(length) if length is not None and not chunked else None
+    sent_id = named.get(b"x-request-id", b"")
+    is_usable = _REQUEST_ID.fullmatch(sent_id) is not None
+    request_id = sent_id.decode("ascii") if is_usable else f"req_{rng.getrandbits(96):024x}"
+    has_body = chunked or bool(content_length)
+    return HeadFields(named, count, size, request_id, has_body, content_length, error)
+
+
+def parse_query(query_string: bytes) -> Mapping[str, str]:
+    """The query's fields. Raises ApiError 400 for a key given twice, for NUL and for what is not UTF-8."""
+    if not query_string:
+        return _EMPTY
+    try:
+        pairs = parse_qsl(
+            query_string.decode("ascii"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=_QUERY_FIELDS_MAX,
+        )
+    except ValueError:  # UnicodeDecodeError is one
+        raise invalid("query", "not a well-formed query") from None
+    query: dict[str, str] = {}
+    for name, value in pairs:
+        if name in query:
+            raise invalid(name, "given twice in the query")
+        if "\0" in name or "\0" in value:
+            raise invalid("query", "must not contain NUL")
+        query[name] = value
+    return query
+
+
+def query_options(query: Mapping[str, str], wanted: type[msgspec.Struct] | None) -> Any:
+    """The query as the struct a route declares. Raises ApiError 400 for a field it does not know."""
+    if wanted is None:
+        if query:
+            raise invalid(next(iter(query)), "unknown query field")
+        return None
+    for name in query:
+        if name not in wanted.__struct_encode_fields__:
+            raise invalid(name, "unknown query field")
+    try:
+        return msgspec.convert(dict(query), wanted, strict=False)
+    except msgspec.ValidationError as error:
+        raise strict_json.of_validation(error) from None

@@ -1,0 +1,182 @@
+"""The words of the HTTP front, without a framework: who calls, what is asked, what is answered, which routes exist.
+
+Handlers, the Quart adapter, the simulator and the documentation all speak these. Nothing here knows the engine:
+`services` is whatever the server was put together from, and only handlers know its type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+from urllib.parse import unquote
+
+import msgspec
+
+from oris.observability.trace import Trace
+
+S = TypeVar("S")
+"""The services a handler works with."""
+
+
+class Role(StrEnum):
+    """What a credential may do; the matrix itself is in the route table."""
+
+    ADMIN = "admin"
+    OPERATOR = "operator"
+    CLIENT = "client"
+    WORKER = "worker"
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who is calling. `role` is None only on a public route, where no credential is looked at."""
+
+    role: Role | None
+    tenant_id: str | None
+    """The tenant the credential is bound to; None when it may name any."""
+    actor_type: str
+    """`bearer`, `api_key` or `anonymous`; goes into the audit record."""
+    actor_id: str
+
+
+NOBODY = Caller(role=None, tenant_id=None, actor_type="anonymous", actor_id="anonymous")
+"""The caller of a public route."""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What goes back: the whole body, already encoded.
+
+    `on_undelivered` is called at most once, synchronously, when the answer did not reach the client's socket: the
+    client went away, the request was cancelled, the server stopped. It must neither block nor raise.
+    A `content-type` among `headers` replaces the JSON one. Header names are lower case.
+    """
+
+    status: int
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+    on_undelivered: Callable[[], None] | None = None
+
+
+class Route(msgspec.Struct, frozen=True):
+    """One row of the route table."""
+
+    method: str
+    path: str
+    """A pattern: `/v1/jobs/{thread_id}`. A literal segment goes before a parameter."""
+    handler: Callable[[Any, Any], Awaitable[Answer]]
+    """`async (context, body) -> Answer`; `body` is the decoded struct, or None when the route takes none."""
+    roles: frozenset[Role] | None
+    """Who may call it; None: public."""
+    body: type[msgspec.Struct] | None = None
+    query: type[msgspec.Struct] | None = None
+    """Decoded into `Context.options`; a query field it does not name is refused, and without it all are."""
+    body_max_bytes: int = 4 * 1024 * 1024
+    long_poll: bool = False
+    """Its time is parked time and has a histogram of its own."""
+    audit_action: str | None = None
+
+
+class Context(msgspec.Struct, Generic[S], frozen=True):
+    """One request, as its handler sees it."""
+
+    request_id: str
+    trace: Trace
+    caller: Caller
+    route: Route
+    method: str
+    path: str
+    """As sent, still percent-encoded, without the query."""
+    path_params: Mapping[str, str]
+    query: Mapping[str, str]
+    options: Any
+    """The decoded `Route.query` struct; None when the route declares none."""
+    services: S
+
+
+class Match(msgspec.Struct, frozen=True):
+    """The route of a request and what its path says."""
+
+    route: Route
+    path_params: Mapping[str, str]
+
+
+class NotFound(msgspec.Struct, frozen=True):
+    """No route has this path."""
+
+
+class MethodNotAllowed(msgspec.Struct, frozen=True):
+    """Routes have this path, but not this method."""
+
+    allowed: tuple[str, ...]
+
+
+class _Shape:
+    """All routes whose patterns are the same but for the names of their parameters."""
+
+    def __init__(self, literals: tuple[tuple[int, str], ...]) -> None:
+        self.literals = literals
+        self.routes: dict[str, tuple[Route, tuple[tuple[int, str], ...]]] = {}
+
+    def fits(self, segments: list[str]) -> bool:
+        return all(segments[index] == text for index, text in self.literals)
+
+
+_NO_PARAMS: Mapping[str, str] = {}
+_NOT_FOUND = NotFound()
+
+
+class RouteTable:
+    """Finds a route by method and path. Built once; ValueError when two routes claim the same requests."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self.routes = tuple(routes)
+        self._exact: dict[tuple[str, str], Match] = {}
+        self._shapes: dict[int, list[_Shape]] = {}
+        for route in self.routes:
+            self._add(route)
+        for shapes in self._shapes.values():
+            # More literals first: `/v1/jobs/batch` is asked before `/v1/jobs/{thread_id}`.
+            shapes.sort(key=lambda shape: (-len(shape.literals), shape.literals))
+
+    def _add(self, route: Route) -> None:
+        segments = route.path.split("/")
+        literals = tuple((i, text) for i, text in enumerate(segments) if not text.startswith("{"))
+        params = tuple((i, text[1:-1]) for i, text in enumerate(segments) if text.startswith("{"))
+        shapes = self._shapes.setdefault(len(segments), [])
+        shape = next((shape for shape in shapes if shape.literals == literals), None)
+        if shape is None:
+            shape = _Shape(literals)
+            shapes.append(shape)
+        if route.method in shape.routes:
+            raise ValueError(f"two routes for {route.method} {route.path}")
+        shape.routes[route.method] = (route, params)
+        if not params:
+            self._exact[route.method, route.path] = Match(route, _NO_PARAMS)
+
+    def match(self, method: str, path: str) -> Match | NotFound | MethodNotAllowed:
+        """The route for a method and a path as sent (percent-encoded, no query). HEAD is answered by GET's route.
+
+        A method is part of the match: when the more literal pattern lacks it, the next pattern that fits is asked,
+        so a thread may be called `batch`.
+        """
+        if method == "HEAD":
+            method = "GET"
+        exact = self._exact.get((method, path))
+        if exact is not None:
+            return exact
+        segments = path.split("/")
+        if "%" in path:
+            try:
+                segments = [unquote(segment, errors="strict") for segment in segments]
+            except UnicodeDecodeError:
+                return _NOT_FOUND
+        allowed: set[str] = set()
+        for shape in self._shapes.get(len(segments), ()):
+            if not shape.fits(segments):
+                continue
+            found = shape.routes.get(method)
+            if found is not None:
+                route, params = found
+                return Match(route, {name: segments[index] for index, name in params})
+            allowed.update(shape.routes)
+        return MethodNotAllowed(tuple(sorted(allowed))) if allowed else _NOT_FOUND

@@ -1,0 +1,214 @@
+"""The listener: sockets, connections and their end. Hypercorn's protocol server is run once for each connection."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import Protocol, cast
+
+import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ASGIFramework, ConnectionState
+
+from oris.api.exchange import LINE
+from oris.api.http import Answer
+from oris.api.http1 import Http1Server, Unparsed
+from oris.api.hypercorn_config import BACKLOG
+from oris.api.limits import HttpLimits
+from oris.api.stream import ClientStream
+from oris.errors import ConfigError
+
+_OUT_OF_FILES = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+_OUT_OF_FILES_PAUSE_S = 0.1
+
+
+class ConnectionFault(Protocol):
+    """Where an exception goes that ended a connection, and is a bug."""
+
+    def __call__(self, error: Exception) -> None: ...
+
+
+async def open_listeners(host: str, port: int) -> list[trio.SocketListener]:
+    """Sockets that listen on an address, or on all that a name stands for; port 0: a free one.
+
+    Raises ConfigError with one line when that is not possible. A checkpoint: names are looked up.
+    """
+    try:
+        return await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG)
+    except (OSError, UnicodeError) as error:
+        reason = "the address is in use" if _is_in_use(error) else str(error)
+        raise ConfigError(f"cannot listen on {host}:{port}: {reason}") from error
+
+
+def addresses(listeners: list[trio.SocketListener]) -> list[tuple[str, int]]:
+    """Host and port of each listener."""
+    return [cast("tuple[str, int]", listener.socket.getsockname()[:2]) for listener in listeners]
+
+
+class Connections:
+    """The open connections of a listener."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._open: set[ClientStream] = set()
+        self._none_left = trio.Event()
+        self.turned_away = 0
+        """How many connections were closed because there were too many."""
+
+    @property
+    def count(self) -> int:
+        """How many are open."""
+        return len(self._open)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether another one is too many."""
+        return len(self._open) >= self._limit
+
+    def add(self, stream: ClientStream) -> None:
+        """Counts a connection in."""
+        self._open.add(stream)
+
+    def discard(self, stream: ClientStream) -> None:
+        """Counts a connection out."""
+        self._open.discard(stream)
+        if not self._open:
+            self._none_left.set()
+            self._none_left = trio.Event()
+
+    async def wait_none(self) -> None:
+        """Returns when none is open."""
+        while self._open:
+            await self._none_left.wait()
+
+    def abort_all(self) -> None:
+        """Closes every socket at once, which also wakes the tasks that hypercorn shields."""
+        for stream in tuple(self._open):
+            stream.abort()
+
+
+class _Listener:
+    """What the tasks of one `serve` have in common."""
+
+    def __init__(
+        self,
+        app: ASGIFramework,
+        config: Config,
+        limits: HttpLimits,
+        unparsed: Unparsed,
+        on_fault: ConnectionFault,
+    ) -> None:
+        self.connections = Connections(limits.connections_max)
+        self.context = WorkerContext(None)
+        self._app = ASGIWrapper(app)
+        self._config = config
+        self._limits = limits
+        self._unparsed = unparsed
+        self._on_fault = on_fault
+
+    async def accept(self, listener: trio.SocketListener, nursery: trio.Nursery) -> None:
+        """Accepts until cancelled. A connection counts from here on, so that the limit is exact."""
+        while True:
+            try:
+                accepted = await listener.accept()
+            except OSError as error:
+                if error.errno not in _OUT_OF_FILES:
+                    raise
+                # The connection stays in the backlog, so trying again at once would spin.
+                await trio.sleep(_OUT_OF_FILES_PAUSE_S)
+                continue
+            if self.connections.is_full:
+                self._turn_away(accepted.socket)
+                continue
+            stream = ClientStream(accepted, self._limits.send_stall_s)
+            self.connections.add(stream)
+            nursery.start_soon(self._serve, stream)
+
+    async def _serve(self, stream: ClientStream) -> None:
+        """One connection from its first byte to its closed socket."""
+        state = ConnectionState({LINE: stream})
+        try:
+            _limit_silence(stream.socket, self._limits.send_stall_s)
+            await Http1Server(self._app, self._config, self.context, state, stream, self._unparsed)
+        except OSError:
+            pass  # the client was gone before it was served
+        except Exception as error:
+            self._on_fault(error)
+        finally:
+            stream.release()
+            self.connections.discard(stream)
+
+    def _turn_away(self, accepted: trio.socket.SocketType) -> None:
+        """Says 503 if that is possible without waiting, and closes."""
+        self.connections.turned_away += 1
+        raw = socket.socket(fileno=accepted.detach())
+        with raw:
+            raw.setblocking(False)
+            try:
+                raw.send(_raw(self._unparsed(503)))
+                raw.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass  # it has gone by itself
+
+
+async def serve(
+    app: ASGIFramework,
+    listeners: list[trio.SocketListener],
+    config: Config,
+    *,
+    limits: HttpLimits,
+    unparsed: Unparsed,
+    on_fault: ConnectionFault,
+    stop: trio.Event,
+    grace_s: float,
+    task_status: trio.TaskStatus[Connections] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serves until `stop`; then closes what is idle, gives requests `grace_s` to end, and cuts off the rest.
+
+    Started with the open connections, which a gauge may count. Cancelled, it cuts off everything at once. Returns, or
+    raises, only after every socket is closed, whatever clients do; the listeners are closed too.
+    """
+    listener = _Listener(app, config, limits, unparsed, on_fault)
+    async with trio.open_nursery() as nursery:
+        try:
+            async with trio.open_nursery() as accepting:
+                for each in listeners:
+                    accepting.start_soon(listener.accept, each, nursery)
+                task_status.started(listener.connections)
+                await stop.wait()
+                accepting.cancel_scope.cancel(reason="the listener stops")
+            _close_listeners(listeners)
+            await listener.context.terminated.set()
+            with trio.move_on_after(grace_s):
+                await listener.connections.wait_none()
+        finally:
+            _close_listeners(listeners)
+            listener.connections.abort_all()
+        nursery.cancel_scope.cancel(reason="the listener's grace is over")
+
+
+def _close_listeners(listeners: list[trio.SocketListener]) -> None:
+    for each in listeners:
+        each.socket.close()
+
+
+def _limit_silence(accepted: trio.socket.SocketType, stall_s: float) -> None:
+    """Lets the kernel end the connection when what it sent is not acknowledged for this long."""
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+    if option is not None:
+        accepted.setsockopt(socket.IPPROTO_TCP, option, int(stall_s * 1000))
+
+
+def _is_in_use(error: BaseException) -> bool:
+    """Trio wraps the error when a name stands for several addresses."""
+    causes = error.exceptions if isinstance(error, BaseExceptionGroup) else (error,)
+    return any(isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE for cause in causes)
+
+
+def _raw(answer: Answer) -> bytes:
+    """An answer as bytes, for a connection that is not served."""
+    lines = [f"HTTP/1.1 {answer.status} Unavailable", *(f"{name}: {value}" for name, value in answer.headers)]
+    lines += [f"content-length: {len(answer.body)}", "connection: close", "", ""]
+    return "\r\n".join(lines).encode("latin-1") + answer.body

@@ -1,0 +1,90 @@
+"""The route table: what there is, who may call it, who answers."""
+
+from __future__ import annotations
+
+from oris.api.handlers import attempts, leases, operators, poll, server, submit, threads
+from oris.api.http import Role, Route, RouteTable
+from oris.wire import jobs as j
+from oris.wire import operators as o
+from oris.wire import workers as w
+
+PUBLIC = None
+ADMINS = frozenset({Role.ADMIN})
+OPERATORS = frozenset({Role.ADMIN, Role.OPERATOR})
+CLIENTS = frozenset({Role.ADMIN, Role.OPERATOR, Role.CLIENT})
+WORKERS = frozenset({Role.ADMIN, Role.WORKER})
+READERS = frozenset({Role.ADMIN, Role.OPERATOR, Role.WORKER})
+
+
+def route_table(body_max_bytes: int) -> RouteTable:
+    """Every route of the API. `body_max_bytes` bounds the large bodies; the others are small by nature."""
+    small = min(64 * 1024, body_max_bytes)
+    large = body_max_bytes
+    thread = "/v1/jobs/{thread_id}"
+    worker = "/v1/workers/{worker_id}"
+    attempt = "/v1/attempts/{attempt_id}"
+
+    def get(path: str, handler: object, roles: frozenset[Role] | None, **more: object) -> Route:
+        return Route("GET", path, handler, roles, **more)  # type: ignore[arg-type]
+
+    def post(path: str, handler: object, roles: frozenset[Role], **more: object) -> Route:
+        return Route("POST", path, handler, roles, **more)  # type: ignore[arg-type]
+
+    run = {"body": j.JobRequest, "body_max_bytes": large, "long_poll": True, "audit_action": "job.run"}
+    beat = {"body": w.HeartbeatRequest, "body_max_bytes": large}
+    return RouteTable(
+        (
+            get("/healthz", server.healthz, PUBLIC),
+            get("/readyz", server.readyz, PUBLIC),
+            get("/metrics", server.metrics, PUBLIC),
+            get("/v1/capabilities", server.capabilities, frozenset(Role)),
+            get("/v1/admin/status", server.status, ADMINS),
+            post("/v1/jobs", submit.run, CLIENTS, **run),
+            post("/v1/jobs/run", submit.run, CLIENTS, **run),
+            post(
+                "/v1/jobs/batch",
+                submit.batch,
+                CLIENTS,
+                body=j.BatchRequest,
+                body_max_bytes=large,
+                audit_action="job.batch",
+            ),
+            get("/v1/jobs", threads.list_jobs, CLIENTS, query=j.JobsQuery),
+            get(thread, threads.show, CLIENTS, query=j.ThreadQuery),
+            get(f"{thread}/runs", threads.list_runs, CLIENTS, query=j.RunsQuery),
+            get(f"{thread}/result", threads.result, CLIENTS, query=j.ResultQuery, long_poll=True),
+            get(f"{thread}/timeline", threads.timeline, CLIENTS, query=j.TimelineQuery),
+            post(
+                f"{thread}/cancel",
+                threads.cancel,
+                CLIENTS,
+                body=j.CancelRequest,
+                body_max_bytes=small,
+                audit_action="job.cancel",
+            ),
+            get("/v1/runs/{run_id}", threads.show_run, CLIENTS),
+            post("/v1/workers/poll", poll.poll, WORKERS, body=w.PollRequest, body_max_bytes=small, long_poll=True),
+            post(f"{worker}/heartbeat", leases.heartbeat, WORKERS, **beat),
+            post(f"{worker}/extend-lease", leases.heartbeat, WORKERS, **beat),
+            post(f"{worker}/report-step", leases.report_step, WORKERS, body=w.ReportRequest, body_max_bytes=large),
+            post(f"{worker}/ack", leases.ack, WORKERS, body=w.AckRequest, body_max_bytes=large),
+            post(f"{worker}/release", leases.release, WORKERS, body=w.ReleaseRequest, body_max_bytes=small),
+            get(attempt, attempts.show, OPERATORS),
+            get(f"{attempt}/steps", attempts.steps, READERS, query=o.StepsQuery),
+            get(f"{attempt}/retries", attempts.retries, OPERATORS),
+            get("/v1/dlq", operators.list_dead_letters, OPERATORS, query=o.DeadLettersQuery),
+            get("/v1/dlq/{attempt_id}", operators.show_dead_letter, OPERATORS),
+            get("/v1/audit/logs", operators.list_audit, OPERATORS, query=o.AuditQuery),
+        )
+    )
+
+
+def metrics_routes() -> RouteTable:
+    """What the address for metrics answers."""
+    return RouteTable(
+        (
+            Route("GET", "/healthz", server.healthz, PUBLIC),
+            Route("GET", "/readyz", server.readyz, PUBLIC),
+            Route("GET", "/metrics", server.metrics, PUBLIC),
+        )
+    )

@@ -1,0 +1,55 @@
+"""What handlers work with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from oris.api.http import Context
+from oris.engine.engine import Engine
+from oris.ids import RandomBits
+
+
+class ApiBounds(Struct, frozen=True):
+    """What operators may set about requests."""
+
+    payload_max_bytes: int = 1024 * 1024
+    """One input, output, result, error or checkpoint."""
+    body_max_bytes: int = 4 * 1024 * 1024
+    batch_max: int = 1000
+    wait_max_ms: int = 55_000
+    lease_ttl_default_s: int = 30
+
+
+class Health(Struct, frozen=True):
+    """How the server is, as `healthz`, `readyz` and the status page tell it."""
+
+    alive: bool
+    """No critical task stands still."""
+    ready: bool
+    mode: str
+    """starting, serving, draining or stopped."""
+    store: str
+    """ok or failed."""
+    migrations: str
+    """The newest migration applied."""
+    tasks: dict[str, str]
+    """State by name."""
+
+
+@dataclass(frozen=True)
+class Services:
+    """The engine, and what the server tells about itself."""
+
+    engine: Engine
+    random: RandomBits
+    bounds: ApiBounds
+    health: Callable[[], Health]
+    metrics: Callable[[], bytes]
+    status: Callable[[], dict[str, object]]
+
+
+Call: TypeAlias = Context[Services]

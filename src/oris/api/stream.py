@@ -1,0 +1,81 @@
+"""A client's connection, as hypercorn uses it, with what hypercorn leaves out.
+
+Hypercorn shields its sending from cancellation, so a client that never reads could hold the server for ever: here each
+piece has a deadline, and `abort` ends everything that waits on the socket. It also swallows what goes wrong while
+sending, so this remembers it.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+
+import trio
+
+_PIECE_BYTES = 64 * 1024
+_LINGER_NONE = struct.pack("ii", 1, 0)
+
+
+class ClientStream:
+    """A `trio.SocketStream` with a memory. Its `gone` and `lost` are the `Line` of an exchange."""
+
+    def __init__(self, inner: trio.SocketStream, send_stall_s: float) -> None:
+        self._inner = inner
+        self._send_stall_s = send_stall_s
+        self.socket = inner.socket
+        self.gone = False
+        """The client has closed, or the connection is broken."""
+        self.lost = False
+        """Something was sent that the client cannot have got."""
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """As trio's; notes the end."""
+        try:
+            data = await self._inner.receive_some(max_bytes)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self.gone = True
+            raise
+        if not data:
+            self.gone = True
+        return data
+
+    async def send_all(self, data: bytes) -> None:
+        """Sends piece by piece. A piece that does not get out within the stall time breaks the connection."""
+        if not data:
+            return
+        if self.gone:
+            self.lost = True
+        try:
+            for start in range(0, len(data), _PIECE_BYTES):
+                await self._send_piece(data[start : start + _PIECE_BYTES])
+        except BaseException:
+            self.lost = True
+            raise
+
+    async def _send_piece(self, piece: bytes) -> None:
+        with trio.move_on_after(self._send_stall_s) as scope:
+            await self._inner.send_all(piece)
+        if scope.cancelled_caught:
+            self.abort()
+            raise trio.BrokenResourceError("the client does not read")
+
+    async def send_eof(self) -> None:
+        """Nothing: hypercorn calls it before closing, maybe in the middle of a send, and closing says the same."""
+        await trio.lowlevel.checkpoint()
+
+    async def aclose(self) -> None:
+        """As trio's."""
+        self.gone = True
+        await self._inner.aclose()
+
+    def abort(self) -> None:
+        """Closes at once, throws away what is not sent, and wakes every task that waits on the socket. Idempotent."""
+        self.gone = True
+        if self.socket.fileno() != -1:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NONE)
+            self.socket.close()
+
+    def release(self) -> None:
+        """Makes sure that the socket is closed, what was sent being delivered if it can. Idempotent."""
+        self.gone = True
+        self.socket.close()

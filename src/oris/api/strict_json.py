@@ -1,0 +1,155 @@
+"""Request bodies: JSON read strictly, without a Python loop over the bytes.
+
+msgspec refuses NaN, lone surrogates, control characters, trailing data and unknown fields, also where a field is
+`msgspec.Raw` and keeps the client's bytes. What it lets through in such bytes is looked for here, each with a few
+passes over the whole body in C:
+
+- bytes that are not UTF-8, and the escape of NUL;
+- numbers beyond a double, which other readers would take for infinity;
+- nesting deeper than 64;
+- a key given twice in the body's own object. Deeper duplicates are left alone: in the client's own values they are kept
+  as sent, in nested structs the last one counts.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from array import array
+from itertools import accumulate
+from math import isinf
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+
+from oris.errors import ApiError, invalid
+
+B = TypeVar("B", bound=msgspec.Struct)
+
+DEPTH_MAX = 64
+
+_BODY = "body"
+_TOP = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ANY = msgspec.json.Decoder()
+
+_NUL_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_DIGITS = bytes.maketrans(b"123456789E", b"000000000e")
+_LONG_NUMBER = b"0" * 309
+
+_NOT_STRUCTURE = bytes(set(range(256)) - set(b'{}[]"'))
+_AS_BRACKETS = bytes.maketrans(b"{}", b"[]")
+_STEPS = bytes.maketrans(b"[]", b"\x01\xff")
+
+_AT_PATH = re.compile(r" - at `\$\.?(.*)`$")
+_NAMED_FIELD = re.compile(r"(?:unknown|required) field `(.*?)`")
+
+
+class BodyDecoder(NamedTuple):
+    """How a route's body is read."""
+
+    decoder: msgspec.json.Decoder[Any]
+    when_empty: bytes
+    """What an empty body stands for: an empty object when no field is required."""
+
+
+def decoder(body: type[msgspec.Struct]) -> BodyDecoder:
+    """The decoder for a struct. Unknown fields are refused only if the struct says so, so it must: ValueError."""
+    if not body.__struct_config__.forbid_unknown_fields:
+        raise ValueError(f"{body.__name__} must forbid unknown fields")
+    required = any(field.required for field in msgspec.structs.fields(body))
+    return BodyDecoder(msgspec.json.Decoder(body), b"" if required else b"{}")
+
+
+def decode(body: bytes, decoder: msgspec.json.Decoder[B]) -> B:
+    """The struct in a request body. Raises ApiError 400 with `details.field`; `body` when no field is at fault."""
+    try:
+        if not body.isascii():
+            body.decode()
+        value = decoder.decode(body)
+    except RecursionError:
+        raise _too_deep() from None
+    except UnicodeDecodeError as error:
+        raise invalid(_BODY, f"not valid UTF-8 at byte {error.start}") from None
+    except msgspec.ValidationError as error:
+        raise of_validation(error) from None
+    except msgspec.DecodeError as error:
+        raise invalid(_BODY, str(error)) from None
+    if b"\\u0000" in body and _NUL_ESCAPE.search(body):
+        raise invalid(_BODY, "strings must not contain NUL")
+    _check_numbers(body)
+    _check_shape(body)
+    return value
+
+
+def of_validation(error: msgspec.ValidationError) -> ApiError:
+    """A 400 that names the field msgspec complains about."""
+    message = str(error)
+    at_path = _AT_PATH.search(message)
+    field = at_path.group(1) if at_path else ""
+    if at_path:
+        message = message[: at_path.start()]
+    named = _NAMED_FIELD.search(message)
+    if named:
+        field = f"{field}.{named.group(1)}" if field else named.group(1)
+    return invalid(field or _BODY, message)
+
+
+def _check_numbers(body: bytes) -> None:
+    """Parses again when the bytes could hold a number out of range: an exponent of three digits, or 309 digits."""
+    zeros = body.translate(_DIGITS)
+    if b"e000" in zeros or b"e+000" in zeros:
+        try:
+            _ANY.decode(body)
+        except msgspec.ValidationError:
+            raise invalid(_BODY, "a number is out of range") from None
+    if _LONG_NUMBER in zeros:
+        try:
+            json.loads(body, parse_int=_finite, parse_float=_finite)
+        except OverflowError:
+            raise invalid(_BODY, "a number is out of range") from None
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if isinf(number):
+        raise OverflowError
+    return number
+
+
+def _check_shape(body: bytes) -> None:
+    """Depth and the keys of the outermost object. The body is known to be valid JSON, and an object."""
+    values = _TOP.decode(body)
+    colons = body.count(b":")
+    # A key given twice leaves its first colon over. Known fields have no colon in their names.
+    if colons != len(values) and colons != len(values) + sum(bytes(v).count(b":") for v in values.values()):
+        raise invalid(_BODY, "a field is given twice")
+    if body.count(b"{") + body.count(b"[") > DEPTH_MAX and _depth(_outline(body)) > DEPTH_MAX:
+        raise _too_deep()
+
+
+def _depth(outline: bytes) -> int:
+    """How deep balanced brackets are nested."""
+    peeled = 0
+    while outline:  # each round takes exactly the innermost pairs away
+        rest = outline.replace(b"[]", b"")
+        peeled += 1
+        worth_it = len(rest) * 2 < len(outline)
+        outline = rest
+        if not worth_it:
+            break
+    steps = array("b", outline.translate(_STEPS))
+    return peeled + max(accumulate(steps), default=0)
+
+
+def _outline(body: bytes) -> bytes:
+    """The braces and brackets of valid JSON that are not inside a string, all as square brackets."""
+    if b"\\" in body:
+        body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    # Two quotes that meet enclose nothing, or end one string and begin the next: without them every other
+    # character is inside or outside as before.
+    quoted = body.translate(_AS_BRACKETS, _NOT_STRUCTURE).replace(b'""', b"")
+    return b"".join(quoted.split(b'"')[::2])
+
+
+def _too_deep() -> ApiError:
+    return invalid(_BODY, f"nested deeper than {DEPTH_MAX}")

@@ -1,0 +1,57 @@
+"""Time. Workers' clocks are never trusted; a node has one engine clock, and every decision gets its time as an input.
+
+The engine clock starts at the later of wall clock and the stored high-water mark, then follows the monotonic clock,
+slewed towards the wall clock by at most a tenth: it never goes back, and a jump of the wall clock moves no lease.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+SLEW = 0.1
+
+
+class Clock(Protocol):
+    """Where the engine clock gets its time from."""
+
+    def wall_ms(self) -> int:
+        """Unix time in ms, as the machine believes it to be."""
+
+    def monotonic_s(self) -> float:
+        """Seconds since some moment; never goes back."""
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def wall_ms(self) -> int:
+        """Unix time in ms."""
+        return time.time_ns() // 1_000_000
+
+    def monotonic_s(self) -> float:
+        """Seconds of the monotonic clock."""
+        return time.monotonic()
+
+
+class EngineClock:
+    """The one clock of a node's decisions, in whole ms. Rises or stands still, over restarts too."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._read_at = clock.monotonic_s()
+        self._now = float(clock.wall_ms())
+
+    def start_after(self, high_water_ms: int) -> None:
+        """Never tell a time before this one: the store has seen it already."""
+        self._now = max(self._now, float(high_water_ms))
+
+    def now_ms(self) -> int:
+        """The engine's time."""
+        read_at = self._clock.monotonic_s()
+        passed = (read_at - self._read_at) * 1000.0
+        self._read_at = read_at
+        ahead = self._now + passed - self._clock.wall_ms()
+        most = passed * SLEW
+        self._now += passed - min(most, max(-most, ahead))
+        return int(self._now)

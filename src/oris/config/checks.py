@@ -1,0 +1,83 @@
+"""Rules that look at more than one setting, or at the machine."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from oris.config.one_line import one_line
+from oris.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from oris.config.settings import Settings
+
+
+def check_together(settings: Settings, sources: Mapping[str, str]) -> None:
+    """ConfigError when settings that are each allowed do not go together; changes and opens nothing."""
+    _check_exposure(settings, sources)
+    _check_distinct_addresses(settings, sources)
+    _check_room(settings, sources, "inbox_max_bytes", "body_max_bytes")
+    _check_room(settings, sources, "inbox_max_commands", "batch_max")
+    try:
+        check_database_path(settings.sqlite_db)
+    except ValueError as error:
+        shown = one_line(str(settings.sqlite_db))
+        raise ConfigError(f"{sources['sqlite_db']}: database {shown} {error}") from None
+
+
+def _check_exposure(settings: Settings, sources: Mapping[str, str]) -> None:
+    if settings.has_credentials or settings.allow_insecure:
+        return
+    for name, address in (("server_addr", settings.server_addr), ("metrics_addr", settings.metrics_addr)):
+        if address is not None and not address.is_loopback:
+            raise ConfigError(
+                f"{sources[name]}: {address} can be reached from other machines and no credential is set; set "
+                "ORIS_API_AUTH_BEARER_TOKEN or ORIS_API_AUTH_API_KEY, listen on a loopback address such as "
+                "127.0.0.1, or set ORIS_ALLOW_INSECURE=true"
+            )
+
+
+def _check_distinct_addresses(settings: Settings, sources: Mapping[str, str]) -> None:
+    if settings.metrics_addr == settings.server_addr and settings.server_addr.port != 0:
+        raise ConfigError(
+            f"{sources['metrics_addr']}: {settings.metrics_addr} is the API's own address, which serves /metrics "
+            "already; it must be another or unset"
+        )
+
+
+def _check_room(settings: Settings, sources: Mapping[str, str], room: str, content: str) -> None:
+    """The inbox must hold one request of the allowed size, or that request could never be served."""
+    space, needed = getattr(settings, room), getattr(settings, content)
+    if space < needed:
+        raise ConfigError(
+            f"{sources[room]}: {room} {space} is not allowed; it must be at least {content}, {needed} "
+            f"({sources[content]})"
+        )
+
+
+def check_database_path(path: Path) -> None:
+    """ValueError, its text following the path in a sentence, when no database can be written there."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        _check_directory(path.parent)
+        return
+    except OSError as error:
+        raise ValueError(f"cannot be reached: {error.strerror}") from None
+    if not stat.S_ISREG(mode):
+        raise ValueError("is not a file; it must be the path of a database file")
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise ValueError("is not writable; it must be a file this user may read and write")
+    _check_directory(path.parent)  # where SQLite puts the write-ahead log
+
+
+def _check_directory(directory: Path) -> None:
+    shown = one_line(str(directory))
+    if not directory.is_dir():
+        raise ValueError(f"cannot be made; directory {shown} must exist")
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise ValueError(f"cannot be written; directory {shown} must be writable for this user")

@@ -1,0 +1,113 @@
+"""Every setting of the server, in one table. Reading, checking, printing and documentation come from here."""
+
+# `setting` declares a field, as `dataclasses.field` does.
+# ruff: noqa: RUF009
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from oris.config.field import declared_fields, setting
+from oris.config.kinds import address, boolean, choice, database_file, log_levels, secret, whole
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from oris.config.levels import LogLevels
+    from oris.config.values import Address, Secret
+
+_ROLES = ("admin", "operator", "client", "worker")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the operator decided. `load` builds and checks it; built by hand it takes the defaults, unchecked."""
+
+    server_addr: Address = setting("127.0.0.1:8080", address(), "where the HTTP API listens")
+    runtime_backend: str = setting("sqlite", choice("sqlite", not_yet="postgres"), "the database that holds everything")
+    sqlite_db: Path = setting(
+        "./oris_runtime.db",
+        database_file(),
+        "the SQLite database file; made if missing, in a directory that exists",
+    )
+    sqlite_synchronous: str = setting(
+        "full",
+        choice("full", "normal"),
+        "full survives a power cut; normal is faster, and a power cut may take acknowledged work",
+    )
+    migrate: str = setting(
+        "auto", choice("auto", "check"), "auto brings the schema up to date at the start; check refuses an old one"
+    )
+
+    api_auth_bearer_token: Secret | None = setting(None, secret(), "the token callers send as Authorization: Bearer")
+    api_auth_bearer_role: str = setting("admin", choice(*_ROLES), "what the bearer token allows")
+    api_auth_api_key: Secret | None = setting(None, secret(), "the key callers send as X-Api-Key")
+    api_auth_api_key_role: str = setting("admin", choice(*_ROLES), "what the API key allows")
+    allow_insecure: bool = setting("false", boolean(), "allow other machines to connect although no credential is set")
+
+    log: LogLevels = setting("info", log_levels(), "which log lines are written, in general and per module")
+    log_format: str = setting(
+        "auto", choice("auto", "json", "console"), "auto is console on a terminal, else one JSON object a line"
+    )
+    metrics_addr: Address | None = setting(
+        None, address(), "a second address that serves /metrics alone; always served on the API's too"
+    )
+
+    fairness: str = setting(
+        "round_robin",
+        choice("round_robin", "fifo"),
+        "between tenants: take turns, or strictly the oldest first",
+    )
+    max_active_leases_per_worker: int = setting(
+        "100", whole(1, 100_000), "attempts one worker may hold at a time", unit="leases"
+    )
+    max_active_leases_per_tenant: int = setting(
+        "1000", whole(1, 1_000_000), "attempts of one tenant that may run at a time", unit="leases"
+    )
+    max_queue_depth: int = setting(
+        "100000", whole(1, 100_000_000), "queued jobs beyond which submits get 429", unit="jobs"
+    )
+    max_tenant_queue_depth: int = setting(
+        "100000", whole(1, 100_000_000), "queued jobs of one tenant beyond which its submits get 429", unit="jobs"
+    )
+    max_lease_losses: int = setting(
+        "5", whole(1, 1000), "leases in a row a run may lose to silent workers before it fails", unit="losses"
+    )
+    lease_ttl_default_seconds: int = setting(
+        "30", whole(1, 3600), "how long a lease lives when the worker asks for nothing else", unit="s"
+    )
+
+    body_max_bytes: int = setting("4194304", whole(1024, 268_435_456), "the largest request body", unit="bytes")
+    payload_max_bytes: int = setting(
+        "1048576",
+        whole(1024, 268_435_456),
+        "the largest single input, step output, result or checkpoint",
+        unit="bytes",
+    )
+    json_max_depth: int = setting("64", whole(4, 256), "how deep JSON may be nested", unit="levels")
+    batch_max: int = setting("1000", whole(1, 10_000), "jobs in one batch submit", unit="jobs")
+    wait_max_ms: int = setting(
+        "55000", whole(0, 600_000), "the longest wait_ms; keep it under the proxy's timeout", unit="ms"
+    )
+
+    http_max_connections: int = setting("4096", whole(1, 1_000_000), "open connections", unit="connections")
+    http_keep_alive_ms: int = setting("5000", whole(100, 3_600_000), "how long an idle connection is kept", unit="ms")
+    drain_limit_ms: int = setting(
+        "30000", whole(100, 3_600_000), "how long an orderly stop may take before the process ends hard", unit="ms"
+    )
+    inbox_max_commands: int = setting(
+        "20000", whole(100, 10_000_000), "commands that may wait to be committed; beyond, 503", unit="commands"
+    )
+    inbox_max_bytes: int = setting(
+        "67108864", whole(1_048_576, 68_719_476_736), "the same in bytes of their bodies", unit="bytes"
+    )
+    commit_max_commands: int = setting("512", whole(1, 10_000), "commands in one commit", unit="commands")
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether a caller can be told from a stranger."""
+        return self.api_auth_bearer_token is not None or self.api_auth_api_key is not None
+
+
+FIELDS = declared_fields(Settings)

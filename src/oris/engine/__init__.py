@@ -1,0 +1,1 @@
+"""The engine: one task commits, everything else asks and waits."""

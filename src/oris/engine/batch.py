@@ -1,0 +1,188 @@
+"""What one commit does: every unit's commands decided in order, then one dispatch. Pure, so it may run again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+from msgspec import Struct, field
+
+from oris.core import audit as trail
+from oris.core.audit import AuditHead
+from oris.core.changes import Decision
+from oris.core.commands import Audit, Submit, Want
+from oris.core.decide import add_needs, decide
+from oris.core.dispatch import dispatch
+from oris.core.facts import Facts, Heads, Limits, Loaded, Needs
+from oris.core.model import Lane
+from oris.core.replies import Granted, Refusal, Reply
+from oris.core.stamp import Stamp
+from oris.engine.demand import Parked
+from oris.engine.unit import INTERNAL, Unit
+from oris.errors import ErrorCode
+
+UNAUDITED = frozenset({ErrorCode.BACKPRESSURE, ErrorCode.UNAVAILABLE, ErrorCode.INVALID_ARGUMENT, ErrorCode.INTERNAL})
+"""Refusals that are no decision about the thing itself: logged, not audited."""
+
+
+class Batch(Struct):
+    """Units and polls that go into one commit."""
+
+    batch_id: str
+    seed: int
+    units: Sequence[Unit]
+    parked: Sequence[Parked]
+    heads: dict[Lane, int]
+
+    def __len__(self) -> int:
+        return len(self.units) + len(self.parked)
+
+    def needs(self) -> Needs:
+        """What all of it has to see."""
+        needs = Needs(heads=self.heads)
+        for unit in self.units:
+            for command in unit.commands:
+                add_needs(needs, command)
+        for want in self.wants():
+            needs.workers.add(want.worker_key)
+            if want.poll_id is not None:
+                needs.polls.add((want.worker_key, want.poll_id))
+        return needs
+
+    def wants(self) -> list[Want]:
+        """All polls, parked ones first: they have waited longer."""
+        return [p.want for p in self.parked] + [u.want for u in self.units if u.want is not None]
+
+    def halves(self) -> tuple[Batch, Batch]:
+        """Two batches that together are this one, in the same order."""
+        units, parked = len(self.units) // 2, len(self.parked) // 2
+        if len(self.units) == 1 and len(self.parked) == 1:
+            parked = 1
+        first = Batch(self.batch_id + "a", self.seed, self.units[:units], self.parked[:parked], self.heads)
+        second = Batch(self.batch_id + "b", self.seed + 1, self.units[units:], self.parked[parked:], self.heads)
+        return first, second
+
+
+def coming_lanes(units: Sequence[Unit]) -> set[Lane]:
+    """Lanes that these units may queue jobs in, as far as can be told before they are decided."""
+    return {
+        Lane(command.tenant_id, command.workflow)
+        for unit in units
+        for command in unit.commands
+        if isinstance(command, Submit)
+    }
+
+
+class Context(Struct, frozen=True):
+    """What a batch is decided under, besides the store's facts."""
+
+    limits: Limits
+    tenant_limit: int
+    depth: int
+    admission: Refusal | None
+    audit_head: AuditHead | None
+    chain_id: str
+    other_chains: tuple[AuditHead, ...]
+    may_hold_work: Callable[[Lane], bool]
+    on_error: Callable[[Exception], None]
+
+
+class Outcome(Struct):
+    """What came of a batch, to be published once it is committed."""
+
+    now_ms: int
+    facts: Facts
+    replies: list[tuple[Reply, ...]] = field(default_factory=list)
+    """One tuple per unit."""
+    granted: list[Granted] = field(default_factory=list)
+    """For the parked polls, in order."""
+    fetched: dict[int, Granted] = field(default_factory=dict)
+    """For units that bring a poll, by the unit's place."""
+    decisions: list[Decision] = field(default_factory=list)
+    drained: set[Lane] = field(default_factory=set)
+    blocked: set[Lane] = field(default_factory=set)
+
+
+def decide_batch(batch: Batch, loaded: Loaded, now_ms: int, context: Context) -> Outcome:
+    """Decide all of it. A command whose decision raises answers `internal` and changes nothing; the rest goes on."""
+    facts = Facts(
+        loaded,
+        context.limits,
+        depth=context.depth,
+        admission=context.admission,
+        audit_head=context.audit_head,
+    )
+    outcome = Outcome(now_ms, facts)
+    for unit in batch.units:
+        outcome.replies.append(_decide_unit(unit, facts, now_ms, outcome, context))
+    _dispatch(batch, facts, outcome, context)
+    return outcome
+
+
+def _decide_unit(unit: Unit, facts: Facts, now_ms: int, outcome: Outcome, context: Context) -> tuple[Reply, ...]:
+    replies: list[Reply] = []
+    for place, command in enumerate(unit.commands):
+        try:
+            decision = decide(facts, command, Stamp(now_ms, unit.seed + (place << 5)))
+        except Exception as error:
+            context.on_error(error)
+            replies.append(INTERNAL)
+            continue
+        facts.apply(decision, now_ms)
+        replies.append(decision.reply)
+        if decision.job is not None:
+            outcome.decisions.append(decision)
+    if unit.audit is not None:
+        _audit(unit.audit, replies, facts, Stamp(now_ms, unit.seed + (len(unit.commands) << 5)), context)
+    return tuple(replies)
+
+
+def _dispatch(batch: Batch, facts: Facts, outcome: Outcome, context: Context) -> None:
+    for key in facts.queued:
+        lane = facts.jobs[key].lane
+        if lane not in facts.heads and not context.may_hold_work(lane):
+            facts.heads[lane] = Heads((), complete=True)
+    wants = [parked.want for parked in batch.parked]
+    fetching = [
+        place
+        for place, unit in enumerate(batch.units)
+        if unit.want is not None and not _refused_alone(unit, outcome.replies[place])
+    ]
+    wants += [want for place in fetching if (want := batch.units[place].want) is not None]
+    if not wants:
+        return
+    result = dispatch(facts, wants, Stamp(outcome.now_ms, batch.seed), context.tenant_limit)
+    outcome.granted = result.granted[: len(batch.parked)]
+    outcome.fetched = dict(zip(fetching, result.granted[len(batch.parked) :], strict=True))
+    outcome.decisions.extend(decision for _, decision in result.entries)
+    outcome.drained, outcome.blocked = result.drained, result.blocked
+
+
+def _refused_alone(unit: Unit, replies: tuple[Reply, ...]) -> bool:
+    return len(replies) == 1 and len(unit.commands) == 1 and isinstance(replies[0], Refusal)
+
+
+def _audit(audit: Audit, replies: list[Reply], facts: Facts, stamp: Stamp, context: Context) -> None:
+    refusals = [reply for reply in replies if isinstance(reply, Refusal)]
+    if refusals and len(refusals) == len(replies) and all(r.code in UNAUDITED for r in refusals):
+        return
+    if facts.audit_head is None:
+        _open_chain(facts, stamp, context)
+    assert facts.audit_head is not None
+    counts = {"accepted": len(replies) - len(refusals), "refused": len(refusals)}
+    result = "ok"
+    if audit.refusal is not None:
+        result = audit.refusal
+    elif refusals and len(refusals) == len(replies):
+        details = refusals[0].details or {}
+        result = str(details.get("reason") or refusals[0].code)
+    details_json = msgspec.json.encode(counts if len(replies) > 1 else {})
+    facts.audit(trail.record(facts.audit_head, audit, result, details_json, stamp))
+
+
+def _open_chain(facts: Facts, stamp: Stamp, context: Context) -> None:
+    """A chain's first record holds the heads of the others."""
+    opening = Audit("system", "oris", "system", "", "", "chain.open", "audit_chain", context.chain_id, "")
+    heads = {head.chain_id: [head.seq, head.hash.hex()] for head in context.other_chains}
+    start = AuditHead(context.chain_id, 0, bytes(32))
+    facts.audit(trail.record(start, opening, "ok", msgspec.json.encode(heads), stamp))

@@ -1,0 +1,253 @@
+"""The committer: the one task that writes. It takes all that has queued up, commits it at once, answers everybody.
+
+While one commit runs the next batch gathers, so the fsync is shared. One commit at a time is shielded; the store
+bounds its own time. A batch that fails for good is run again in halves, until the guilty unit stands alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import trio
+from msgspec import Struct
+from trio import TASK_STATUS_IGNORED, TaskStatus
+
+from oris.clock import EngineClock
+from oris.core.audit import AuditHead
+from oris.core.changes import Changes, Handed
+from oris.core.commands import Release
+from oris.core.facts import Limits, Loaded
+from oris.core.replies import Granted
+from oris.engine.admission import Admission
+from oris.engine.batch import Batch, Context, Outcome, coming_lanes, decide_batch
+from oris.engine.demand import Bell, Demand, Parked
+from oris.engine.inbox import Inbox
+from oris.engine.observer import Beat, Observer
+from oris.engine.publish import Publisher
+from oris.engine.unit import INTERNAL, Answered, State, Unit
+from oris.errors import OutcomeUnknown, StoreError, Unavailable
+from oris.ids import LeaseId, RunId, SeedSource
+from oris.storage.store import Store
+
+IDLE_S = 1.0
+"""How long an idle committer sleeps before it shows that it is alive."""
+
+
+class CommitBounds(Struct, frozen=True):
+    """The most that goes into one commit."""
+
+    max_commands: int = 512
+    max_bytes: int = 8 * 1024 * 1024
+
+
+class Committer:
+    """Owns the inbox, the demand and the order of all commits."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: EngineClock,
+        seeds: SeedSource,
+        *,
+        inbox: Inbox,
+        demand: Demand,
+        bell: Bell,
+        publisher: Publisher,
+        admission: Admission,
+        observer: Observer,
+        limits: Limits,
+        tenant_limit: int,
+        bounds: CommitBounds,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._seeds = seeds
+        self._inbox = inbox
+        self._demand = demand
+        self._bell = bell
+        self._publisher = publisher
+        self._admission = admission
+        self._observer = observer
+        self._limits = limits
+        self._tenant_limit = tenant_limit
+        self._bounds = bounds
+        self._stopping = False
+        self._dead: StoreError | None = Unavailable("the committer has not started yet", "draining")
+        self._current: Batch | None = None
+        self._audit_head: AuditHead | None = None
+        self._other_chains: tuple[AuditHead, ...] = ()
+        self._chain_id = ""
+        self._commit_started: float | None = None
+        self._last_commit_ms = 0.0
+        self.depth = 0
+        """Runs that wait in the whole store."""
+
+    async def ask(self, unit: Unit) -> Answered:
+        """Have a unit committed. Raises StoreError.
+
+        Cancelled before it was taken, the unit is withdrawn; later it is committed whole, and what it was granted
+        goes back.
+        """
+        self.post(unit)
+        try:
+            await unit.wait()
+        except BaseException:
+            if unit.state is State.DONE:
+                self._undo(unit)
+            else:
+                unit.state = State.GONE if unit.state is State.QUEUED else State.ORPHAN
+            raise
+        return unit.unwrap()
+
+    def post(self, unit: Unit) -> None:
+        """Queue a unit without waiting for it. Raises Unavailable."""
+        if self._dead is not None:
+            raise self._dead
+        self._inbox.put_nowait(unit)
+        self._bell.ring()
+
+    def take_back(self, leases: Sequence[LeaseId]) -> None:
+        """Release leases whose holder never learned of them. What a stopped committer cannot, their ttl does."""
+        if leases and self._dead is None:
+            self.post(Unit("write", [Release(None, lease) for lease in leases]))
+
+    def stop(self) -> None:
+        """Commit what is queued, then end."""
+        self._stopping = True
+        self._bell.ring()
+
+    def commit_ms(self) -> float:
+        """How long the commit under way has taken so far; between commits, how long the last one took."""
+        if self._commit_started is None:
+            return self._last_commit_ms
+        return (trio.current_time() - self._commit_started) * 1000.0
+
+    async def run(self, beat: Beat, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Commit until stopped. At its end, however it comes, everybody who waits is answered."""
+        try:
+            await self._prepare()
+            self._dead = None
+            task_status.started()
+            while not (self._stopping and not self._inbox):
+                with trio.move_on_after(IDLE_S):
+                    await self._bell.wait()
+                beat()
+                while self._inbox or (self._demand.has_work() and not self._stopping):
+                    await self._commit_next()
+                    beat()
+        finally:
+            self._dead = Unavailable("the server is stopping", "draining")
+            self._answer_everyone(self._dead)
+
+    async def _prepare(self) -> None:
+        """Learn what the store holds: how many wait, which lanes have work, where the audit chains end."""
+        reads = self._store.reads
+        self.depth = (await reads.statistics()).waiting
+        for lane in await reads.lanes(100_000):
+            self._demand.raise_level(lane)
+        self._other_chains = tuple(await reads.audit_heads())
+        self._chain_id = f"chn_{self._seeds.next(self._clock.now_ms()):032x}"
+
+    async def _commit_next(self) -> None:
+        units = self._inbox.take(self._bounds.max_commands, self._bounds.max_bytes)
+        now_ms = self._clock.now_ms()
+        for unit in units:
+            unit.seed = self._seeds.next(now_ms)
+        parked, heads = self._demand.take(coming_lanes(units), [unit.want for unit in units if unit.want is not None])
+        seed = self._seeds.next(now_ms)
+        self._current = Batch(f"{seed:032x}", seed, units, parked, heads)
+        with trio.CancelScope(shield=True):
+            await self._commit(self._current)
+        self._current = None
+
+    async def _commit(self, batch: Batch) -> None:
+        self._commit_started = trio.current_time()
+        try:
+            outcome, handed = await self._once(batch)
+        except (Unavailable, OutcomeUnknown) as error:
+            self._observer.commit_failed(error)
+            self._fail(batch, error)
+            # A store that refuses at once must not be asked without a pause.
+            await trio.sleep(0.05)
+        except Exception as error:
+            self._observer.commit_failed(error)
+            if len(batch) == 1:
+                self._fail_alone(batch)
+                return
+            for half in batch.halves():
+                await self._commit(half)
+        else:
+            self._last_commit_ms = self.commit_ms()
+            self._publish(batch, outcome, handed)
+            self._observer.committed(outcome, batch, self._last_commit_ms)
+        finally:
+            self._commit_started = None
+
+    async def _once(self, batch: Batch) -> tuple[Outcome, Mapping[RunId, Handed]]:
+        context = Context(
+            limits=self._limits,
+            tenant_limit=self._tenant_limit,
+            depth=self.depth,
+            admission=self._admission.refusal(),
+            audit_head=self._audit_head,
+            chain_id=self._chain_id,
+            other_chains=self._other_chains,
+            may_hold_work=self._demand.may_hold_work,
+            on_error=self._observer.command_failed,
+        )
+        outcome: list[Outcome] = []
+
+        def work(loaded: Loaded, now_ms: int) -> Changes:
+            outcome[:] = [decide_batch(batch, loaded, now_ms, context)]
+            return outcome[0].facts.changes
+
+        handed = await self._store.transact(batch.needs(), work, batch.batch_id)
+        return outcome[0], handed
+
+    def _publish(self, batch: Batch, outcome: Outcome, handed: Mapping[RunId, Handed]) -> None:
+        """One synchronous stretch: levels, alarms and waiters first, then the answers."""
+        self.depth = outcome.facts.depth
+        self._audit_head = outcome.facts.audit_head
+        self._publisher.publish(outcome)
+        for place, (unit, replies) in enumerate(zip(batch.units, outcome.replies, strict=True)):
+            orphan = unit.state is State.ORPHAN
+            unit.finish(Answered(replies, outcome.fetched.get(place), handed))
+            if orphan:
+                self._undo(unit)
+        for parked, granted in zip(batch.parked, outcome.granted, strict=True):
+            self._serve(parked, granted, handed)
+
+    def _serve(self, parked: Parked, granted: Granted, handed: Mapping[RunId, Handed]) -> None:
+        parked.serve(granted, handed)
+        if not parked.gone:
+            self._demand.put_back(parked)
+        elif parked.want.poll_id is None:
+            self.take_back([job.lease_id for job in granted.jobs if job.lease_id is not None])
+
+    def _undo(self, unit: Unit) -> None:
+        """The asker is gone: what its poll was granted goes back, unless its poll id will ask for it again."""
+        answer = unit.answer
+        if answer is None or answer.granted is None or unit.want is None or unit.want.poll_id is not None:
+            return
+        self.take_back([job.lease_id for job in answer.granted.jobs if job.lease_id is not None])
+
+    def _fail(self, batch: Batch, error: StoreError) -> None:
+        for unit in batch.units:
+            unit.fail(error)
+        for parked in batch.parked:
+            parked.error = error
+            parked.end("failed")
+
+    def _fail_alone(self, batch: Batch) -> None:
+        """The guilty one: its commands are answered `internal`, nobody else's are."""
+        for unit in batch.units:
+            unit.finish(Answered((INTERNAL,) * len(unit.commands)))
+        for parked in batch.parked:
+            parked.end("failed")
+
+    def _answer_everyone(self, error: StoreError) -> None:
+        if self._current is not None:
+            self._fail(self._current, error)
+        for unit in self._inbox.drain():
+            unit.fail(error)
+        self._demand.end_all("draining")

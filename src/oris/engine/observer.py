@@ -1,0 +1,40 @@
+"""Who is told what the engine does: metrics and logs hang here, the engine knows neither."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from msgspec import Struct
+
+from oris.engine.batch import Batch, Outcome
+
+
+class Sample(Struct, frozen=True):
+    """One look at the server's health."""
+
+    loop_lag_ms: float
+    commit_ms: float
+    inbox: float
+    """How full the inbox' submit lane is, 0 to 1."""
+
+
+class Observer(Protocol):
+    """Every method is synchronous and must not raise."""
+
+    def committed(self, outcome: Outcome, batch: Batch, took_ms: float) -> None:
+        """A batch is durable and published."""
+
+    def commit_failed(self, error: Exception) -> None:
+        """A batch was rolled back, or nobody knows."""
+
+    def command_failed(self, error: Exception) -> None:
+        """Deciding one command raised: a bug."""
+
+    def sampled(self, sample: Sample, level: int) -> None:
+        """The monitor has looked; `level` is the admission level."""
+
+
+class Beat(Protocol):
+    """A progress stamp: called whenever a task has shown that it does not hang."""
+
+    def __call__(self) -> None: ...

@@ -1,0 +1,95 @@
+"""Units: the commands of one request, on their way through the committer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import Enum, auto
+from typing import Literal
+
+import trio
+from msgspec import Struct
+
+from oris.core.changes import Handed
+from oris.core.commands import Audit, Command, Want
+from oris.core.replies import Granted, Refusal, Reply
+from oris.errors import ErrorCode, StoreError
+from oris.ids import RunId
+
+Lane = Literal["renew", "write", "sweep", "submit"]
+"""The inbox lane of a unit. Only submits meet admission; the others have reserved room."""
+
+
+class State(Enum):
+    """Where a unit is. QUEUED and cancelled: GONE, never taken. TAKEN and cancelled: ORPHAN, its grants go back."""
+
+    QUEUED = auto()
+    TAKEN = auto()
+    ORPHAN = auto()
+    GONE = auto()
+    DONE = auto()
+
+
+class Answered(Struct, frozen=True):
+    """What came of a unit: a reply per command, and what its poll got."""
+
+    replies: tuple[Reply, ...]
+    granted: Granted | None = None
+    handed: Mapping[RunId, Handed] = {}
+
+
+class Unit:
+    """Commands that are decided one after the other in one commit, each on its own.
+
+    `want` is a poll served in the same commit; not when the only command was refused. `audit` makes one record of the
+    whole. `size_bytes` counts the payloads. `seed` is fixed when the unit is first taken.
+    """
+
+    __slots__ = ("_done", "answer", "audit", "commands", "error", "lane", "seed", "size_bytes", "state", "want")
+
+    def __init__(
+        self,
+        lane: Lane,
+        commands: Sequence[Command],
+        *,
+        want: Want | None = None,
+        audit: Audit | None = None,
+        size_bytes: int = 0,
+    ) -> None:
+        self.lane = lane
+        self.commands = tuple(commands)
+        self.want = want
+        self.audit = audit
+        self.size_bytes = size_bytes
+        self.seed = 0
+        self.state = State.QUEUED
+        self.answer: Answered | None = None
+        self.error: StoreError | None = None
+        self._done = trio.Event()
+
+    def __len__(self) -> int:
+        return max(1, len(self.commands))
+
+    def finish(self, answer: Answered) -> None:
+        """Hand the answer to whoever waits. Synchronous."""
+        self.answer, self.state = answer, State.DONE
+        self._done.set()
+
+    def fail(self, error: StoreError) -> None:
+        """Hand an error to whoever waits."""
+        self.error, self.state = error, State.DONE
+        self._done.set()
+
+    async def wait(self) -> None:
+        """Until answered. A checkpoint."""
+        await self._done.wait()
+
+    def unwrap(self) -> Answered:
+        """The answer. Raises the StoreError the unit failed with."""
+        if self.error is not None:
+            raise self.error
+        assert self.answer is not None
+        return self.answer
+
+
+INTERNAL = Refusal(ErrorCode.INTERNAL, "an internal error; nothing of this command was written")
+"""The reply to a command whose decision raised."""

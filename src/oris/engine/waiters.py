@@ -1,0 +1,89 @@
+"""Who waits for a run to end. Registered before the commit that is waited for; handed the value by the committer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import trio
+from msgspec import Struct
+
+from oris.core.model import TERMINAL, Job, Status
+from oris.ids import JobKey, RunId
+
+
+class Ended(Struct, frozen=True):
+    """A run that is over."""
+
+    run_id: RunId
+    status: Status
+    result_seq: int
+    error_seq: int
+
+
+class Waiter:
+    """One caller that waits on one thread."""
+
+    def __init__(self) -> None:
+        self._ended: dict[RunId, Ended] = {}
+        self._changed = trio.Event()
+        self._given_up = False
+
+    def publish(self, ended: Ended) -> None:
+        """Hand over the end of a run. Synchronous."""
+        self._ended[ended.run_id] = ended
+        self._changed.set()
+
+    def give_up(self) -> None:
+        """Nothing more will be handed over."""
+        self._given_up = True
+        self._changed.set()
+
+    async def ended(self, run_id: RunId) -> Ended | None:
+        """Wait for the end of this run; None when the server stops first.
+
+        A checkpoint only if it has not been handed over yet.
+        """
+        while run_id not in self._ended and not self._given_up:
+            self._changed = trio.Event()
+            await self._changed.wait()
+        return self._ended.get(run_id)
+
+
+class Waiters:
+    """All waiters, by thread."""
+
+    def __init__(self) -> None:
+        self._by_thread: dict[JobKey, set[Waiter]] = {}
+
+    @contextmanager
+    def register(self, job_key: JobKey) -> Iterator[Waiter]:
+        """Wait on a thread from now on; nothing that is committed from here on is missed."""
+        waiter = Waiter()
+        self._by_thread.setdefault(job_key, set()).add(waiter)
+        try:
+            yield waiter
+        finally:
+            waiters = self._by_thread[job_key]
+            waiters.discard(waiter)
+            if not waiters:
+                del self._by_thread[job_key]
+
+    def publish(self, job: Job) -> None:
+        """Tell those who wait on this thread that its run is over, if it is. Synchronous."""
+        if job.status not in TERMINAL:
+            return
+        waiters = self._by_thread.get(job.job_key)
+        if waiters:
+            ended = Ended(job.run_id, job.status, job.result_seq, job.error_seq)
+            for waiter in waiters:
+                waiter.publish(ended)
+
+    def end_all(self) -> None:
+        """The server stops: nobody waits any longer."""
+        for waiters in self._by_thread.values():
+            for waiter in waiters:
+                waiter.give_up()
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_thread.values()))

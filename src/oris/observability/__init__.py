@@ -1,0 +1,1 @@
+"""What operators see: logs, metrics, traces. Knows nothing of the store."""

@@ -1,0 +1,256 @@
+"""One server, put together: what the tasks of the tree share, and what they do."""
+
+from __future__ import annotations
+
+import os
+import socket
+from functools import partial
+from random import Random
+
+import trio
+
+from oris.api.http import Caller, RouteTable
+from oris.api.listener import Connections, open_listeners
+from oris.api.routes import metrics_routes, route_table
+from oris.api.services import ApiBounds, Health, Services
+from oris.clock import EngineClock, SystemClock
+from oris.config.settings import Settings
+from oris.config.version import program_version
+from oris.core.commands import Audit
+from oris.core.facts import Limits
+from oris.engine.committer import CommitBounds
+from oris.engine.engine import Engine, EngineSettings
+from oris.engine.unit import Unit
+from oris.errors import StoreError
+from oris.observability.logs import Logs
+from oris.observability.metrics import Metrics
+from oris.server.front import Front, RequestLog, dispatcher
+from oris.server.gauges import refresh_gauges
+from oris.server.meter import Meter
+from oris.server.tasks import first, until_stopping
+from oris.storage.sqlite.connect import Tuning
+from oris.storage.sqlite.store import SqliteStore
+from oris.supervisor import Handle, Tree
+
+HTTP_GRACE_PART = 0.5
+"""The part of the drain limit that requests under way get."""
+
+
+class Server:
+    """Holds what the children build when they start. Each `run_*` is one child of the tree."""
+
+    def __init__(self, settings: Settings, logs: Logs) -> None:
+        self.settings = settings
+        self.logs = logs
+        self.random = Random(int.from_bytes(os.urandom(16), "big"))
+        self.metrics = Metrics(program_version(), SystemClock().monotonic_s)
+        self.clock = EngineClock(SystemClock())
+        self.node_id = f"{socket.gethostname()}:{settings.server_addr.port}"
+        self.listeners: list[trio.SocketListener] = []
+        self.metrics_listeners: list[trio.SocketListener] = []
+        self.connections: Connections | None = None
+        self.store: SqliteStore | None = None
+        self.tree: Tree | None = None
+        self._engine: Engine | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """The engine; there is one once the store is open."""
+        assert self._engine is not None
+        return self._engine
+
+    async def listen(self) -> None:
+        """Take the addresses before anything is started. Raises ConfigError."""
+        address = self.settings.server_addr
+        self.listeners = await open_listeners(address.host, address.port)
+        metrics = self.settings.metrics_addr
+        if metrics is not None:
+            self.metrics_listeners = await open_listeners(metrics.host, metrics.port)
+
+    async def run_store(self, handle: Handle, *, task_status: trio.TaskStatus[object]) -> None:
+        """Open the store and build the engine on it; close it last."""
+        settings = self.settings
+        store = await SqliteStore.open(
+            settings.sqlite_db,
+            self.clock.now_ms,
+            node_id=self.node_id,
+            migrate="check" if settings.migrate == "check" else "auto",
+            tuning=Tuning(synchronous="normal" if settings.sqlite_synchronous == "normal" else "full"),
+        )
+        try:
+            self.clock.start_after(await store.high_water_ms())
+            for warning in store.warnings:
+                self.logs.get("oris.storage").warning("store_warning", detail=warning)
+            meter = Meter(self.metrics, self.logs, self.clock.now_ms)
+            self.store = store
+            self._engine = Engine(store, self.clock, self.random, meter, engine_settings(settings))
+            task_status.started()
+            await first(handle.stopping, store.failed)
+            if store.failure is not None:
+                raise StoreError(f"the database cannot be trusted any more: {store.failure}")
+        finally:
+            await store.aclose()
+
+    async def run_committer(self, handle: Handle, *, task_status: trio.TaskStatus[object]) -> None:
+        """Commit until asked to stop; then what is queued."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._stop_committer, handle)
+            await self.engine.committer.run(handle.beat, task_status)
+            nursery.cancel_scope.cancel(reason="the committer has ended")
+
+    async def run_sweeper(self, handle: Handle, *, task_status: trio.TaskStatus[object]) -> None:
+        """Make deadlines happen."""
+        await until_stopping(handle, partial(self.engine.sweeper.run, handle.beat, task_status))
+
+    async def run_backpressure(self, handle: Handle, *, task_status: trio.TaskStatus[object]) -> None:
+        """Watch the load."""
+        await until_stopping(handle, partial(self.engine.monitor.run, handle.beat, task_status))
+
+    async def run_metrics(self, handle: Handle, *, task_status: trio.TaskStatus[object]) -> None:
+        """Refresh the gauges, and serve the metrics on their own address if there is one."""
+
+        async def both() -> None:
+            async with trio.open_nursery() as nursery:
+                if self.metrics_listeners:
+                    front = self._front(metrics_routes())
+                    stop = trio.Event()
+                    await nursery.start(front.serve, self.metrics_listeners, stop, 0.0)
+                task_status.started()
+                reads = self.engine.reads
+                await refresh_gauges(self.metrics, self.logs, reads, self.clock, handle.beat)
+
+        await until_stopping(handle, both)
+
+    async def run_http(self, handle: Handle, *, task_status: trio.TaskStatus[Connections]) -> None:
+        """Serve the API until asked to stop, then for the grace."""
+        front = self._front(route_table(self.settings.body_max_bytes))
+        grace_s = self.settings.drain_limit_ms / 1000.0 * HTTP_GRACE_PART
+        async with trio.open_nursery() as nursery:
+            self.connections = await nursery.start(front.serve, self.listeners, handle.stopping, grace_s)
+            task_status.started(self.connections)
+
+    async def drain(self) -> None:
+        """Let nothing new in, and answer everybody who is parked. Harmless before there is an engine."""
+        await trio.lowlevel.checkpoint()
+        if self._engine is not None:
+            self._engine.drain()
+
+    def health(self) -> Health:
+        """How the server is."""
+        assert self.tree is not None
+        status = self.tree.status()
+        tasks = {child.name: child.state for child in status.children}
+        critical = ("store", "committer", "http")
+        store_ok = self.store is not None and self.store.failure is None
+        draining = self._engine is not None and self._engine.admission.draining
+        mode = "draining" if draining else {"ready": "serving"}.get(status.state, status.state)
+        return Health(
+            alive=all(tasks[name] in ("running", "stopping") for name in critical),
+            ready=status.state == "ready" and store_ok and not draining,
+            mode=mode,
+            store="ok" if store_ok else "failed",
+            migrations="applied",
+            tasks=dict(tasks),
+        )
+
+    def status(self) -> dict[str, object]:
+        """The status page."""
+        assert self.tree is not None
+        tree = self.tree.status()
+        engine, settings = self.engine, self.settings
+        return {
+            "mode": self.health().mode,
+            "reason": tree.reason,
+            "version": program_version(),
+            "node_id": self.node_id,
+            "tasks": [
+                {
+                    "name": child.name,
+                    "state": child.state,
+                    "restarts": child.restarts,
+                    "last_error": child.last_error,
+                    "since_beat_ms": None if child.since_beat_s is None else int(child.since_beat_s * 1000),
+                }
+                for child in tree.children
+            ],
+            "admission_level": engine.admission.level,
+            "queue_depth": engine.committer.depth,
+            "parked_polls": len(engine.demand),
+            "waiters": len(engine.waiters),
+            "connections": 0 if self.connections is None else self.connections.count,
+            "limits": {
+                "max_active_leases_per_worker": settings.max_active_leases_per_worker,
+                "max_active_leases_per_tenant": settings.max_active_leases_per_tenant,
+                "max_queue_depth": settings.max_queue_depth,
+                "max_tenant_queue_depth": settings.max_tenant_queue_depth,
+                "max_lease_losses": settings.max_lease_losses,
+            },
+        }
+
+    def _front(self, table: RouteTable) -> Front:
+        settings = self.settings
+        services = Services(
+            engine=self.engine,
+            random=self.random,
+            bounds=ApiBounds(
+                payload_max_bytes=settings.payload_max_bytes,
+                body_max_bytes=settings.body_max_bytes,
+                batch_max=settings.batch_max,
+                wait_max_ms=settings.wait_max_ms,
+                lease_ttl_default_s=settings.lease_ttl_default_seconds,
+            ),
+            health=self.health,
+            metrics=self.metrics.render,
+            status=self.status,
+        )
+        told = RequestLog(self.metrics, self.logs)
+        made = dispatcher(
+            table,
+            services,
+            settings,
+            told,
+            clock=SystemClock().monotonic_s,
+            random=self.random,
+            on_forbidden=self._audit_forbidden,
+        )
+        return Front(made, settings, self.logs)
+
+    def _audit_forbidden(self, caller: Caller, action: str, request_id: str) -> None:
+        """A caller tried what its role may not: a record of its own. One that finds no room is only logged."""
+        audit = Audit(
+            caller.actor_type,
+            caller.actor_id,
+            str(caller.role or ""),
+            caller.tenant_id or "",
+            "http",
+            action,
+            "route",
+            "",
+            request_id,
+            refusal="forbidden",
+        )
+        try:
+            self.engine.committer.post(Unit("write", [], audit=audit))
+        except StoreError as error:
+            self.logs.get("oris.api").warning("audit_lost", request_id=request_id, action=action, error=str(error))
+
+    async def _stop_committer(self, handle: Handle) -> None:
+        await handle.stopping.wait()
+        self.engine.committer.stop()
+
+
+def engine_settings(settings: Settings) -> EngineSettings:
+    """The engine's part of the settings."""
+    return EngineSettings(
+        limits=Limits(
+            max_lease_losses=settings.max_lease_losses,
+            queue_max=settings.max_queue_depth,
+            tenant_queue_max=settings.max_tenant_queue_depth,
+            fairness="fifo" if settings.fairness == "fifo" else "round_robin",
+        ),
+        worker_limit=settings.max_active_leases_per_worker,
+        tenant_limit=settings.max_active_leases_per_tenant,
+        inbox_max_commands=settings.inbox_max_commands,
+        inbox_max_bytes=settings.inbox_max_bytes,
+        bounds=CommitBounds(max_commands=settings.commit_max_commands),
+    )

@@ -1,0 +1,128 @@
+"""The HTTP side of the server: authenticator, dispatcher, guard and listener, built from the settings."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import trio
+
+from oris.api.auth import Authenticator, Credential
+from oris.api.dispatch import Dispatcher, Seen
+from oris.api.http import Caller, Role, RouteTable
+from oris.api.hypercorn_config import hypercorn_config
+from oris.api.limits import HttpLimits
+from oris.api.listener import Connections, serve
+from oris.api.quart_app import ApiApp
+from oris.api.services import Services
+from oris.api.wrapper import Guard
+from oris.config.settings import Settings
+from oris.ids import RandomBits
+from oris.observability.logs import Logs
+from oris.observability.metrics import Metrics
+
+
+def authenticator(settings: Settings) -> Authenticator:
+    """Who may call: the static credentials, or everybody on this machine when there are none."""
+    credentials = []
+    if settings.api_auth_bearer_token is not None:
+        token = settings.api_auth_bearer_token.reveal()
+        credentials.append(Credential("bearer", token, Role(settings.api_auth_bearer_role)))
+    if settings.api_auth_api_key is not None:
+        key = settings.api_auth_api_key.reveal()
+        credentials.append(Credential("api_key", key, Role(settings.api_auth_api_key_role)))
+    return Authenticator(credentials, open_hosts=[settings.server_addr.host])
+
+
+def http_limits(settings: Settings) -> HttpLimits:
+    """The bounds of requests and connections."""
+    return HttpLimits(connections_max=settings.http_max_connections)
+
+
+@dataclass(frozen=True)
+class Front:
+    """One address that answers a route table."""
+
+    dispatcher: Dispatcher[Services]
+    settings: Settings
+    logs: Logs
+
+    async def serve(
+        self,
+        listeners: list[trio.SocketListener],
+        stop: trio.Event,
+        grace_s: float,
+        task_status: trio.TaskStatus[Connections] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Answer until `stop`, then for `grace_s` at most."""
+        log = self.logs.get("oris.api.listener")
+        await serve(
+            Guard(ApiApp(self.dispatcher), self.dispatcher),
+            listeners,
+            hypercorn_config(
+                self.dispatcher.limits,
+                keep_alive_timeout_s=self.settings.http_keep_alive_ms / 1000.0,
+                logger=logging.getLogger("hypercorn.error"),
+            ),
+            limits=self.dispatcher.limits,
+            unparsed=self.dispatcher.unparsed,
+            on_fault=lambda error: log.error("connection_failed", exc_info=error),
+            stop=stop,
+            grace_s=grace_s,
+            task_status=task_status,
+        )
+
+
+class RequestLog:
+    """What is told of requests: a histogram each; a line for those that change something, and for faults."""
+
+    def __init__(self, metrics: Metrics, logs: Logs) -> None:
+        self._metrics = metrics
+        self._log = logs.get("oris.api")
+
+    def answered(self, seen: Seen) -> None:
+        """A request was answered; not yet sent."""
+        route = seen.route
+        pattern = "none" if route is None else route.path
+        elapsed_ms = seen.elapsed_s * 1000.0
+        waits = route is not None and route.long_poll
+        self._metrics.observe_request(pattern, seen.method, seen.status, elapsed_ms, waits=waits)
+        told = self._log.info if route is not None and route.audit_action is not None else self._log.debug
+        told(
+            "request",
+            request_id=seen.request_id,
+            trace_id=seen.trace_id,
+            method=seen.method,
+            route=pattern,
+            status=seen.status,
+            elapsed_ms=round(elapsed_ms, 3),
+        )
+
+    def failed(self, request_id: str, method: str, path: str, error: BaseException) -> None:
+        """A handler raised: a bug."""
+        self._log.error("request_failed", request_id=request_id, method=method, path=path, exc_info=error)
+
+
+def dispatcher(
+    table: RouteTable,
+    services: Services,
+    settings: Settings,
+    told: RequestLog,
+    *,
+    clock: Callable[[], float],
+    random: RandomBits,
+    on_forbidden: Callable[[Caller, str, str], None],
+) -> Dispatcher[Services]:
+    """The way of a request through a route table."""
+    return Dispatcher(
+        table,
+        services,
+        authenticator(settings),
+        clock=clock,
+        rng=random,
+        fault_log=told.failed,
+        observe=told.answered,
+        limits=http_limits(settings),
+        on_forbidden=on_forbidden,
+    )

@@ -1,0 +1,38 @@
+"""The metrics task: refreshes the gauges that only the store can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import trio
+
+from oris.clock import EngineClock
+from oris.errors import StoreError
+from oris.observability.logs import Logs
+from oris.observability.metrics import Metrics
+from oris.storage.store import Reads
+
+REFRESH_S = 5.0
+
+
+async def refresh_gauges(
+    metrics: Metrics, logs: Logs, reads: Reads, clock: EngineClock, beat: Callable[[], None]
+) -> None:
+    """Refresh until cancelled. A store that cannot be read leaves the gauges as they were."""
+    log = logs.get("oris.server.gauges")
+    while True:
+        beat()
+        metrics.update_log_drops(logs.dropped)
+        try:
+            found = await reads.statistics()
+        except StoreError as error:
+            log.warning("statistics_unavailable", error=str(error))
+        else:
+            metrics.queue_depth.set(found.waiting)
+            metrics.active_leases.set(found.leased)
+            metrics.dead_letters.set(found.dead_letters)
+            metrics.store_wal_bytes.set(found.wal_bytes)
+            metrics.store_free_disk_bytes.set(found.free_disk_bytes)
+            oldest = found.oldest_queued_ms
+            metrics.oldest_queued_age_ms.set(0 if oldest is None else max(0, clock.now_ms() - oldest))
+        await trio.sleep(REFRESH_S)

@@ -1,0 +1,140 @@
+"""Start, serve, stop: the life of a server process, and its exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from random import Random
+
+import trio
+
+from oris.clock import SystemClock
+from oris.config.settings import Settings
+from oris.config.version import program_version
+from oris.errors import ConfigError
+from oris.observability.logs import Logs, open_logs
+from oris.server.build import HTTP_GRACE_PART, Server
+from oris.supervisor import Child, EventKind, Handle, Outcome, RestartBudget, Step, StopPlan, Tree
+
+STALL_S = 30.0
+"""No progress for so long is a hang."""
+
+
+def run(settings: Settings) -> int:
+    """Serve until told to stop; the answer is the exit code. Raises ConfigError when the server cannot start."""
+    logs = open_logs(settings.log, settings.log_format, sys.stderr.fileno(), SystemClock().wall_ms)
+    try:
+        outcome = trio.run(_serve, settings, logs)
+    finally:
+        logs.close()
+    if outcome.exit_code == 2:
+        raise ConfigError(outcome.reason)
+    return outcome.exit_code
+
+
+async def _serve(settings: Settings, logs: Logs) -> Outcome:
+    server = Server(settings, logs)
+    await server.listen()
+    tree = make_tree(server)
+    outcome = await tree.run()
+    log = logs.get("oris.server")
+    (log.info if outcome.exit_code == 0 else log.error)(
+        "server_stopped", exit_code=outcome.exit_code, reason=outcome.reason
+    )
+    return outcome
+
+
+def make_tree(server: Server) -> Tree:
+    """The task tree of DESIGN: children in the order they are opened, and the list by which they are stopped."""
+    events = _Events(server)
+    children = (
+        Child("store", server.run_store, "critical", start_timeout_s=600.0),
+        Child("committer", server.run_committer, "critical", stall_after_s=STALL_S),
+        Child("sweeper", server.run_sweeper, "restart", budget=RestartBudget(), stall_after_s=STALL_S * 2),
+        Child("backpressure", server.run_backpressure, "restart", budget=RestartBudget(), stall_after_s=STALL_S),
+        Child("metrics", server.run_metrics, "restart", budget=RestartBudget(), stall_after_s=STALL_S * 2),
+        Child("http", server.run_http, "critical", grace_s=server.settings.drain_limit_ms / 1000.0),
+        Child("signals", run_signals, "critical", grace_s=0.0),
+    )
+    tree = Tree(
+        children,
+        _stop_plan(server),
+        draw=Random(int.from_bytes(os.urandom(8), "big")).random,
+        on_event=events.told,
+        on_error=events.failed,
+        hard_exit=_HardExit(server.logs),
+    )
+    server.tree = tree
+    return tree
+
+
+def _stop_plan(server: Server) -> StopPlan:
+    limit_s = server.settings.drain_limit_ms / 1000.0
+    return StopPlan(
+        steps=(
+            Step("answer parked polls and waits", 1.0, action=server.drain),
+            Step("let requests end", limit_s * HTTP_GRACE_PART + 1.0, children=("http",)),
+            Step("stop background tasks", 2.0, children=("sweeper", "backpressure", "metrics")),
+            Step("commit what is queued", max(1.0, limit_s / 4), children=("committer",)),
+            Step("close the store", 5.0, children=("store",)),
+        ),
+        limit_s=limit_s,
+        margin_s=5.0,
+    )
+
+
+async def run_signals(handle: Handle, *, task_status: trio.TaskStatus[object]) -> None:
+    """SIGTERM or SIGINT: drain and stop; a second one: stop now."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
+        async for number in signals:
+            handle.ask_stop(signal.Signals(number).name)
+
+
+class _HardExit:
+    """The end of a process whose stop hangs: says so, and is gone. Runs on a thread of its own."""
+
+    def __init__(self, logs: Logs) -> None:
+        self._logs = logs
+
+    def __call__(self, code: int) -> None:
+        """Never returns."""
+        self._logs.get("oris.server").error("hard_exit", exit_code=code)
+        self._logs.close(0.5)
+        os._exit(code)
+
+
+class _Events:
+    """What the tree tells, as log lines and as the restart counter."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._log = server.logs.get("oris.supervisor")
+
+    def told(self, name: str, kind: EventKind, detail: str) -> None:
+        """Something happened to a child, a step or the tree."""
+        if kind == "restarting":
+            self._server.metrics.task_restarts(name).inc()
+        if name == "server" and kind == "ready":
+            self._ready()
+            return
+        level = {"failed": self._log.error, "stalled": self._log.error, "restarting": self._log.warning}
+        level.get(kind, self._log.debug)(f"task_{kind}", task=name, detail=detail)
+
+    def failed(self, name: str, error: BaseException) -> None:
+        """A child failed: the whole story, once."""
+        if not isinstance(error, ConfigError):
+            self._log.error("task_error", task=name, exc_info=error)
+
+    def _ready(self) -> None:
+        server = self._server
+        host, port = server.listeners[0].socket.getsockname()[:2]
+        server.logs.get("oris.server").info(
+            "server_ready",
+            address=f"{host}:{port}",
+            version=program_version(),
+            backend=server.settings.runtime_backend,
+            database=str(server.settings.sqlite_db),
+            auth="on" if server.settings.has_credentials else "off",
+        )

@@ -1,0 +1,119 @@
+"""What the engine does, as metrics and log lines. Hangs on the engine's observer; once a batch, at the seam."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from oris.core import commands as c
+from oris.core.changes import Decision
+from oris.core.commands import Command
+from oris.core.model import TERMINAL
+from oris.core.replies import Beaten, Granted, Refusal, Reply, Submitted
+from oris.engine.batch import Batch, Outcome
+from oris.engine.observer import Sample
+from oris.ids import attempt_of, worker_of
+from oris.observability.logs import Logs
+from oris.observability.metrics import Metrics
+
+_OPERATIONS: dict[type, str] = {
+    c.Heartbeat: "renew",
+    c.ReportStep: "report",
+    c.Ack: "ack",
+    c.Release: "release",
+}
+
+
+class Meter:
+    """The engine's observer."""
+
+    def __init__(self, metrics: Metrics, logs: Logs, now_ms: Callable[[], int]) -> None:
+        self._metrics = metrics
+        self._log = logs.get("oris.engine")
+        self._now_ms = now_ms
+
+    def committed(self, outcome: Outcome, batch: Batch, took_ms: float) -> None:
+        """A batch is durable and published."""
+        metrics = self._metrics
+        metrics.commit_latency_ms.observe(took_ms)
+        metrics.commit_batch_size.observe(sum(len(unit.commands) for unit in batch.units))
+        for unit, replies in zip(batch.units, outcome.replies, strict=True):
+            for command, reply in zip(unit.commands, replies, strict=True):
+                self._replied(command, reply)
+        for decision in outcome.decisions:
+            self._decided(decision)
+        done_ms = self._now_ms()
+        for parked, granted in zip(batch.parked, outcome.granted, strict=True):
+            self._granted(granted, parked.since_ms, done_ms)
+        for granted in outcome.fetched.values():
+            self._granted(granted, outcome.now_ms, done_ms)
+
+    def commit_failed(self, error: Exception) -> None:
+        """A batch was rolled back, or nobody knows."""
+        self._log.error("commit_failed", error=str(error), exc_info=error)
+
+    def command_failed(self, error: Exception) -> None:
+        """A bug: deciding one command raised."""
+        self._log.error("command_failed", error=str(error), exc_info=error)
+
+    def sampled(self, sample: Sample, level: int) -> None:
+        """The monitor has looked."""
+        self._metrics.loop_lag_ms.observe(sample.loop_lag_ms)
+        self._metrics.admission_level.set(level)
+        self._metrics.backpressure_active("rate_limited").set(int(level == 1))
+        self._metrics.backpressure_active("draining").set(int(level == 2))
+
+    def _replied(self, command: Command, reply: Reply) -> None:
+        metrics = self._metrics
+        reason = (reply.details or {}).get("reason") if isinstance(reply, Refusal) else None
+        if isinstance(command, c.Submit):
+            metrics.submits("yes" if command.idempotency_key is not None else "no").inc()
+            if isinstance(reply, Submitted) and reply.replay:
+                metrics.idempotent_replays.inc()
+            elif reason == "idempotency_mismatch":
+                metrics.idempotency_conflicts.inc()
+            elif reason in ("queue_full", "tenant_queue_full", "rate_limited", "draining"):
+                metrics.backpressure(str(reason)).inc()
+            return
+        operation = _OPERATIONS.get(type(command))
+        if operation is not None:
+            lost = reason in ("lease_lost", "lease_owner_mismatch") or (
+                isinstance(reply, Beaten) and reply.state == "lost"
+            )
+            result = "conflict" if lost else "refused" if isinstance(reply, Refusal) else "ok"
+            metrics.count_lease_operation(operation, result)
+
+    def _decided(self, decision: Decision) -> None:
+        job, before = decision.job, decision.before
+        assert job is not None
+        for closed in decision.closed:
+            if closed.state == "expired":
+                self._metrics.lease_expirations.inc()
+                self._log.info(
+                    "lease_expired",
+                    thread_id=job.thread_id,
+                    attempt_id=attempt_of(job.run_id),
+                    worker_id=worker_of(closed.worker_key),
+                    losses=job.losses,
+                )
+        if job.status in TERMINAL and (before is None or before.status not in TERMINAL or before.run_id != job.run_id):
+            self._metrics.count_terminal_ack(job.status)
+            if decision.dead_letter is not None:
+                self._log.warning(
+                    "run_dead_lettered",
+                    thread_id=job.thread_id,
+                    attempt_id=attempt_of(job.run_id),
+                    reason=decision.dead_letter.reason,
+                )
+        if job.lease_id is not None and before is not None and before.lease_id is None:
+            at_ms = job.lease_granted_ms
+            self._metrics.queue_wait_ms.observe(max(0, at_ms - job.queued_ms))
+            if before.lost_ms:
+                self._metrics.recovery_latency_ms.observe(max(0, at_ms - before.lost_ms))
+
+    def _granted(self, granted: Granted, since_ms: int, done_ms: int) -> None:
+        for job in granted.jobs:
+            self._metrics.dispatch_latency_ms.observe(max(0, done_ms - max(since_ms, job.queued_ms)))
+        if granted.jobs:
+            self._metrics.count_lease_operation("grant", "ok", len(granted.jobs))
+        elif granted.blocked is not None:
+            self._metrics.backpressure(granted.blocked).inc()

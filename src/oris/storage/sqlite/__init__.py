@@ -1,0 +1,1 @@
+"""SQLite: the embedded store. `store.SqliteStore` is the way in."""

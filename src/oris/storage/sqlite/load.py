@@ -1,0 +1,121 @@
+"""Facts: from `Needs` to the rows they name. One synchronous pass over one connection, inside a transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any, NamedTuple
+
+from oris.core.facts import Heads, Loaded, Needs
+from oris.core.model import ClosedLease, IdempotentSubmit, Job, Step, Tenant, Worker
+from oris.ids import JobKey, TenantId, WorkerKey
+from oris.storage.sqlite import statements as sql
+
+
+class JobRow(NamedTuple):
+    """A job as it stands in the database, with the rowid its update needs."""
+
+    id: int
+    job: Job
+
+
+class Found(NamedTuple):
+    """What was loaded, and the row of every job in it."""
+
+    loaded: Loaded
+    rows: dict[JobKey, JobRow]
+
+
+def load(connection: sqlite3.Connection, needs: Needs) -> Found:
+    """Read all that is needed. Keys go in sorted: neighbours share pages, and nothing depends on hash order."""
+    found = Found(Loaded(), {})
+    _load_jobs(connection, needs, found)
+    _load_heads(connection, needs, found)
+    _load_polls(connection, needs, found)
+    _load_counters(connection, needs, found)
+    _load_details(connection, needs, found.loaded)
+    return found
+
+
+def step_of(row: tuple[Any, ...]) -> Step:
+    """A step; its last column is a truth value."""
+    run_id, action_id, status, token, digest, seq, checkpoint_seq, latest = row
+    return Step(run_id, action_id, status, token, digest, seq, checkpoint_seq, latest == 1)
+
+
+def tenant_of(row: tuple[Any, ...]) -> Tenant:
+    """A tenant; `served` is kept in decimal, because it is wider than the database's integers."""
+    tenant_id, waiting, leased, served = row
+    return Tenant(tenant_id, waiting, leased, int(served))
+
+
+def _job(found: Found, row: tuple[Any, ...]) -> Job:
+    """One row's job; a row met twice is one object."""
+    known = found.rows.get(row[0])
+    if known is not None:
+        return known.job
+    job = Job(*row[:-1])
+    found.rows[job.job_key] = JobRow(row[-1], job)
+    return job
+
+
+def _load_jobs(connection: sqlite3.Connection, needs: Needs, found: Found) -> None:
+    execute, jobs = connection.execute, found.loaded.jobs
+    for key in sorted(needs.jobs):
+        row = execute(sql.JOB_BY_KEY, (key,)).fetchone()
+        if row is not None:
+            jobs[key] = _job(found, row)
+    for run in sorted(needs.runs):
+        row = execute(sql.JOB_BY_RUN, (run,)).fetchone()
+        if row is not None:
+            job = _job(found, row)
+            jobs[job.job_key] = job
+
+
+def _load_heads(connection: sqlite3.Connection, needs: Needs, found: Found) -> None:
+    for lane in sorted(needs.heads):
+        wanted = needs.heads[lane]
+        rows = connection.execute(sql.LANE_HEADS, (lane.tenant_id, lane.workflow, wanted + 1)).fetchall()
+        jobs = tuple(_job(found, row) for row in rows[:wanted])
+        found.loaded.heads[lane] = Heads(jobs, complete=len(rows) <= wanted)
+
+
+def _load_polls(connection: sqlite3.Connection, needs: Needs, found: Found) -> None:
+    for poll in sorted(needs.polls):
+        rows = connection.execute(sql.JOBS_BY_POLL, poll).fetchall()
+        if rows:
+            found.loaded.polls[poll] = tuple(_job(found, row) for row in rows)
+
+
+def _load_counters(connection: sqlite3.Connection, needs: Needs, found: Found) -> None:
+    """The worker and tenant rows that any of the jobs found may change."""
+    workers: set[WorkerKey] = set(needs.workers)
+    tenants: set[TenantId] = set(needs.tenants)
+    tenants.update(lane.tenant_id for lane in needs.heads)
+    workers.update(worker_key for worker_key, _ in needs.polls)
+    for _, job in found.rows.values():
+        tenants.add(job.tenant_id)
+        if job.worker_key is not None:
+            workers.add(job.worker_key)
+    for worker_key in sorted(workers):
+        row = connection.execute(sql.WORKER, (worker_key,)).fetchone()
+        if row is not None:
+            found.loaded.workers[worker_key] = Worker(*row)
+    for tenant_id in sorted(tenants):
+        row = connection.execute(sql.TENANT, (tenant_id,)).fetchone()
+        if row is not None:
+            found.loaded.tenants[tenant_id] = tenant_of(row)
+
+
+def _load_details(connection: sqlite3.Connection, needs: Needs, loaded: Loaded) -> None:
+    for lease in sorted(needs.closed):
+        row = connection.execute(sql.CLOSED_LEASE, (lease,)).fetchone()
+        if row is not None:
+            loaded.closed[lease] = ClosedLease(*row)
+    for key in sorted(needs.idempotent):
+        row = connection.execute(sql.IDEMPOTENT, (key,)).fetchone()
+        if row is not None:
+            loaded.idempotent[key] = IdempotentSubmit(*row)
+    for step in sorted(needs.steps):
+        rows = connection.execute(sql.STEPS_OF_ACTION, step).fetchall()
+        if rows:
+            loaded.steps[step] = [step_of(row) for row in rows]

@@ -1,0 +1,39 @@
+"""One server per database file: an advisory lock beside it, which the kernel lets go when its holder dies."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from oris.errors import ConfigError
+
+
+class FileLock:
+    """Holds `<database>.lock` from `__init__` to `release`.
+
+    The file stays: removing it would let two servers lock two files of one name. Programs that this process starts
+    do not inherit the lock (the descriptor closes on exec).
+    """
+
+    def __init__(self, database: Path) -> None:
+        """Raises ConfigError when another server holds it, or when the file cannot be made."""
+        path = database.with_name(database.name + ".lock")
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot make the lock file: {error.strerror}") from error
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.read(self._descriptor, 32).decode("ascii", "replace").strip()
+            os.close(self._descriptor)
+            raise ConfigError(f"{database} is in use by another server (pid {holder or 'unknown'})") from error
+        os.ftruncate(self._descriptor, 0)
+        os.write(self._descriptor, f"{os.getpid()}\n".encode())
+
+    def release(self) -> None:
+        """Let it go; again is harmless."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1

@@ -1,0 +1,124 @@
+"""The reads, as functions of a connection inside a read transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from oris.core.audit import AuditHead
+from oris.core.changes import HandedStep
+from oris.core.events import Entry
+from oris.core.model import DeadLetter, Job, Lane
+from oris.ids import JobKey, RunId, TenantId, ThreadId
+from oris.storage.sqlite import read_statements as sql
+from oris.storage.sqlite.statements import HIGH_WATER, JOB_BY_KEY, JOB_BY_RUN, LATEST_STEPS, PAYLOAD
+
+LANES_FOR_AGE = 200
+"""Lanes that are asked for their oldest job; with more, the gauge looks at these."""
+_HIGHEST_PRIORITY = 2**31
+
+
+def tenants_of(connection: sqlite3.Connection, thread_id: ThreadId) -> Sequence[TenantId]:
+    """The tenants that have such a thread, at most two."""
+    return [row[0] for row in connection.execute(sql.TENANTS_OF_THREAD, (thread_id,))]
+
+
+def job(connection: sqlite3.Connection, job_key: JobKey) -> Job | None:
+    """A thread's latest run."""
+    return _job(connection.execute(JOB_BY_KEY, (job_key,)).fetchone())
+
+
+def run(connection: sqlite3.Connection, run_id: RunId) -> Job | None:
+    """A run, wherever it stands."""
+    found = _job(connection.execute(JOB_BY_RUN, (run_id,)).fetchone())
+    return found or _job(connection.execute(sql.PAST_RUN, (run_id,)).fetchone())
+
+
+def payloads(connection: sqlite3.Connection, job_key: JobKey, seqs: Sequence[int]) -> Mapping[int, bytes]:
+    """The payloads of these events."""
+    rows = ((seq, connection.execute(PAYLOAD, (job_key, seq)).fetchone()) for seq in seqs)
+    return {seq: row[0] for seq, row in rows if row is not None}
+
+
+def timeline(connection: sqlite3.Connection, job_key: JobKey, after_seq: int, limit: int) -> Sequence[Entry]:
+    """Events in order."""
+    return [Entry(*row) for row in connection.execute(sql.TIMELINE, (job_key, after_seq, limit))]
+
+
+def steps(connection: sqlite3.Connection, run_id: RunId, after_seq: int, limit: int) -> Sequence[HandedStep]:
+    """The latest report of each step."""
+    key = connection.execute(sql.JOB_KEY_OF_RUN, {"run_id": run_id}).fetchone()
+    if key is None:
+        return []
+    return [HandedStep(*row) for row in connection.execute(LATEST_STEPS, (key[0], run_id, after_seq, limit))]
+
+
+def retries(connection: sqlite3.Connection, run_id: RunId) -> Sequence[Entry]:
+    """The retries of a run."""
+    return [Entry(*row) for row in connection.execute(sql.RETRIES, (run_id,))]
+
+
+def dead_letter(connection: sqlite3.Connection, run_id: RunId) -> DeadLetter | None:
+    """The dead letter of a run."""
+    row = connection.execute(sql.DEAD_LETTER, (run_id,)).fetchone()
+    return None if row is None else DeadLetter(*row)
+
+
+def audit_heads(connection: sqlite3.Connection) -> Sequence[AuditHead]:
+    """The ends of the newest chains."""
+    chains = connection.execute(sql.NEWEST_CHAINS).fetchall()
+    return [AuditHead(*connection.execute(sql.CHAIN_END, chain).fetchone()) for chain in chains]
+
+
+def due(connection: sqlite3.Connection, now_ms: int, limit: int) -> Sequence[JobKey]:
+    """Threads whose wake-up time has come."""
+    return [row[0] for row in connection.execute(sql.DUE, (now_ms, limit))]
+
+
+def earliest_wake(connection: sqlite3.Connection) -> int | None:
+    """The first wake-up time of all."""
+    row = connection.execute(sql.EARLIEST_WAKE).fetchone()
+    return None if row is None else int(row[0])
+
+
+def lanes(connection: sqlite3.Connection, limit: int) -> Sequence[Lane]:
+    """A loose scan: one probe a lane, however much stands in it."""
+    found: list[Lane] = []
+    row = connection.execute(sql.FIRST_LANE).fetchone()
+    while row is not None and len(found) < limit:
+        found.append(Lane(*row))
+        row = connection.execute(sql.NEXT_LANE, row).fetchone()
+    return found
+
+
+def oldest_queued_ms(connection: sqlite3.Connection) -> int | None:
+    """Since when the longest-waiting due run has been available: one probe per lane and priority in use."""
+    oldest: int | None = None
+    for lane in lanes(connection, LANES_FOR_AGE):
+        priority = _HIGHEST_PRIORITY
+        while True:
+            where = (lane.tenant_id, lane.workflow, priority)
+            row = connection.execute(sql.OLDEST_BELOW_PRIORITY, where).fetchone()
+            if row is None:
+                break
+            priority, available_ms = row
+            oldest = available_ms if oldest is None else min(oldest, available_ms)
+    return oldest
+
+
+def counters(connection: sqlite3.Connection) -> tuple[int, int, int, int | None]:
+    """Waiting, leased, dead letters, and the age of the queue."""
+    waiting, leased = connection.execute(sql.COUNTERS).fetchone()
+    (dead,) = connection.execute(sql.DEAD_LETTERS_TOTAL).fetchone()
+    return waiting, leased, dead, oldest_queued_ms(connection)
+
+
+def high_water_ms(connection: sqlite3.Connection) -> int:
+    """The latest time of any batch of any node."""
+    (now_ms,) = connection.execute(HIGH_WATER).fetchone()
+    return int(now_ms)
+
+
+def _job(row: tuple[Any, ...] | None) -> Job | None:
+    return None if row is None else Job(*row[:-1])

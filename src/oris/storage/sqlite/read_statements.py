@@ -1,0 +1,133 @@
+"""Every statement of the reads beside the commits, written out; the same rules as in `statements`.
+
+Lists walk at most a bounded number of rows, newest first: `…_WALK_END` finds where that walk ends.
+"""
+
+from __future__ import annotations
+
+TENANTS_OF_THREAD = "SELECT tenant_id FROM runtime_jobs WHERE thread_id = ? ORDER BY id LIMIT 2"
+PAST_RUN = """
+SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason, attempt_no, retries, losses,
+       available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
+       lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
+       checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
+       wake_ms, id
+FROM runtime_runs WHERE run_id = ?
+"""
+PAST_RUNS = """
+SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason, attempt_no, retries, losses,
+       available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
+       lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
+       checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
+       wake_ms, id
+FROM runtime_runs WHERE job_key = ? AND id < ? ORDER BY id DESC LIMIT ?
+"""
+JOBS_PAGE = """
+SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason, attempt_no, retries, losses,
+       available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
+       lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
+       checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
+       wake_ms, id
+FROM runtime_jobs
+WHERE id < :before AND id >= :walk_end
+  AND (:status IS NULL OR status = :status) AND (:workflow IS NULL OR workflow = :workflow)
+ORDER BY id DESC LIMIT :limit
+"""
+JOBS_WALK_END = "SELECT id FROM runtime_jobs WHERE id < :before ORDER BY id DESC LIMIT 1 OFFSET :walk"
+JOBS_OF_TENANT_PAGE = """
+SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason, attempt_no, retries, losses,
+       available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
+       lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
+       checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
+       wake_ms, id
+FROM runtime_jobs INDEXED BY runtime_jobs_tenant
+WHERE tenant_id = :tenant_id AND id < :before AND id >= :walk_end
+  AND (:status IS NULL OR status = :status) AND (:workflow IS NULL OR workflow = :workflow)
+ORDER BY id DESC LIMIT :limit
+"""
+JOBS_OF_TENANT_WALK_END = """
+SELECT id FROM runtime_jobs INDEXED BY runtime_jobs_tenant
+WHERE tenant_id = :tenant_id AND id < :before ORDER BY id DESC LIMIT 1 OFFSET :walk
+"""
+TIMELINE = """
+SELECT job_key, seq, event_type, run_id, attempt_no, worker_id, at_ms, data, payload_digest, hash
+FROM runtime_events WHERE job_key = ? AND seq > ? ORDER BY seq LIMIT ?
+"""
+RETRIES = """
+SELECT job_key, seq, event_type, run_id, attempt_no, worker_id, at_ms, data, payload_digest, hash
+FROM runtime_events WHERE run_id = ? AND event_type = 'retry_scheduled' ORDER BY seq LIMIT 1000
+"""
+JOB_KEY_OF_RUN = """
+SELECT job_key FROM runtime_jobs WHERE run_id = :run_id
+UNION ALL SELECT job_key FROM runtime_runs WHERE run_id = :run_id
+LIMIT 1
+"""
+DEAD_LETTER = """
+SELECT run_id, job_key, tenant_id, thread_id, workflow, attempt_no, reason, error_seq, dead_ms
+FROM runtime_dead_letters WHERE run_id = ?
+"""
+DEAD_LETTERS_PAGE = """
+SELECT run_id, job_key, tenant_id, thread_id, workflow, attempt_no, reason, error_seq, dead_ms, id
+FROM runtime_dead_letters WHERE id < :before AND id >= :walk_end ORDER BY id DESC LIMIT :limit
+"""
+DEAD_LETTERS_OF_TENANT_PAGE = """
+SELECT run_id, job_key, tenant_id, thread_id, workflow, attempt_no, reason, error_seq, dead_ms, id
+FROM runtime_dead_letters INDEXED BY runtime_dead_letters_tenant
+WHERE tenant_id = :tenant_id AND id < :before AND id >= :walk_end AND (:workflow IS NULL OR workflow = :workflow)
+ORDER BY id DESC LIMIT :limit
+"""
+DEAD_LETTERS_OF_TENANT_WALK_END = """
+SELECT id FROM runtime_dead_letters INDEXED BY runtime_dead_letters_tenant
+WHERE tenant_id = :tenant_id AND id < :before ORDER BY id DESC LIMIT 1 OFFSET :walk
+"""
+DEAD_LETTERS_OF_WORKFLOW_PAGE = """
+SELECT run_id, job_key, tenant_id, thread_id, workflow, attempt_no, reason, error_seq, dead_ms, id
+FROM runtime_dead_letters INDEXED BY runtime_dead_letters_workflow
+WHERE workflow = :workflow AND id < :before AND id >= :walk_end ORDER BY id DESC LIMIT :limit
+"""
+# The trail is ordered by time, which rises with the id: the index holds both.
+AUDIT_PAGE = """
+SELECT audit_id, chain_id, seq, actor_type, actor_id, actor_role, tenant_id, source, action, resource_type,
+       resource_id, result, request_id, details, created_ms, hash, id
+FROM runtime_audit_log INDEXED BY runtime_audit_log_created
+WHERE (created_ms, id) < (:before_ms, :before) AND created_ms >= :from_ms
+  AND (created_ms, id) >= (:walk_end_ms, :walk_end)
+  AND (:tenant_id IS NULL OR tenant_id = :tenant_id) AND (:action IS NULL OR action = :action)
+  AND (:actor_id IS NULL OR actor_id = :actor_id)
+ORDER BY created_ms DESC, id DESC LIMIT :limit
+"""
+AUDIT_WALK_END = """
+SELECT created_ms, id FROM runtime_audit_log INDEXED BY runtime_audit_log_created
+WHERE (created_ms, id) < (:before_ms, :before) AND created_ms >= :from_ms
+ORDER BY created_ms DESC, id DESC LIMIT 1 OFFSET :walk
+"""
+AUDIT_OF_REQUEST_PAGE = """
+SELECT audit_id, chain_id, seq, actor_type, actor_id, actor_role, tenant_id, source, action, resource_type,
+       resource_id, result, request_id, details, created_ms, hash, id
+FROM runtime_audit_log INDEXED BY runtime_audit_log_request
+WHERE request_id = :request_id AND (created_ms, id) < (:before_ms, :before) AND created_ms >= :from_ms
+  AND (:tenant_id IS NULL OR tenant_id = :tenant_id) AND (:action IS NULL OR action = :action)
+  AND (:actor_id IS NULL OR actor_id = :actor_id)
+ORDER BY created_ms DESC, id DESC LIMIT :limit
+"""
+NEWEST_CHAINS = "SELECT chain_id FROM runtime_audit_log WHERE seq = 1 ORDER BY created_ms DESC, id DESC LIMIT 100"
+CHAIN_END = "SELECT chain_id, seq, hash FROM runtime_audit_log WHERE chain_id = ? ORDER BY seq DESC LIMIT 1"
+DUE = """
+SELECT job_key FROM runtime_jobs WHERE wake_ms IS NOT NULL AND wake_ms <= ? ORDER BY wake_ms, id LIMIT ?
+"""
+EARLIEST_WAKE = "SELECT wake_ms FROM runtime_jobs WHERE wake_ms IS NOT NULL ORDER BY wake_ms LIMIT 1"
+NEXT_LANE = """
+SELECT tenant_id, workflow FROM runtime_jobs
+WHERE status = 'queued' AND (tenant_id, workflow) > (?, ?) ORDER BY tenant_id, workflow LIMIT 1
+"""
+FIRST_LANE = """
+SELECT tenant_id, workflow FROM runtime_jobs WHERE status = 'queued' ORDER BY tenant_id, workflow LIMIT 1
+"""
+OLDEST_BELOW_PRIORITY = """
+SELECT priority, available_ms FROM runtime_jobs
+WHERE status = 'queued' AND tenant_id = ? AND workflow = ? AND priority < ?
+ORDER BY priority DESC, available_ms LIMIT 1
+"""
+# One short row per tenant: the only table that is summed.
+COUNTERS = "SELECT coalesce(sum(waiting), 0), coalesce(sum(leased), 0) FROM runtime_tenants"
+DEAD_LETTERS_TOTAL = "SELECT total FROM runtime_totals WHERE name = 'dead_letters'"

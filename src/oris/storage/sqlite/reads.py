@@ -1,0 +1,104 @@
+"""Reads beside the commits: each one short read transaction, on a connection of its own."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
+
+from oris.core.audit import AuditHead, AuditRecord
+from oris.core.changes import HandedStep
+from oris.core.events import Entry
+from oris.core.model import DeadLetter, Job, Lane
+from oris.ids import JobKey, RunId, TenantId, ThreadId
+from oris.storage.sqlite import pages, queries
+from oris.storage.store import AuditFilter, DeadLetterFilter, JobFilter, Page, Statistics
+
+T = TypeVar("T")
+
+
+class Runner(Protocol):
+    """Runs a query on a free connection, inside a read transaction. Raises Unavailable."""
+
+    def __call__(self, query: Callable[[sqlite3.Connection], T], /) -> Awaitable[T]: ...
+
+
+class SqliteReads:
+    """`Reads` for SQLite; see there."""
+
+    def __init__(self, run: Runner, disk: Callable[[], tuple[int, int]]) -> None:
+        """`disk` tells the bytes of the WAL and those free on the disk."""
+        self._run = run
+        self._disk = disk
+
+    async def tenants_of(self, thread_id: ThreadId) -> Sequence[TenantId]:
+        """The tenants that have a thread of this name; at most two are told."""
+        return await self._run(lambda c: queries.tenants_of(c, thread_id))
+
+    async def job(self, job_key: JobKey) -> Job | None:
+        """A thread's latest run."""
+        return await self._run(lambda c: queries.job(c, job_key))
+
+    async def run(self, run_id: RunId) -> Job | None:
+        """A run, the latest of its thread or one before."""
+        return await self._run(lambda c: queries.run(c, run_id))
+
+    async def runs(self, job_key: JobKey, cursor: str | None, limit: int) -> Page[Job]:
+        """A thread's runs."""
+        return await self._run(lambda c: pages.runs_page(c, job_key, cursor, limit))
+
+    async def jobs(self, where: JobFilter, cursor: str | None, limit: int) -> Page[Job]:
+        """Threads, each with its latest run; at most 10,000 rows are looked at."""
+        return await self._run(lambda c: pages.jobs_page(c, where, cursor, limit))
+
+    async def payloads(self, job_key: JobKey, seqs: Sequence[int]) -> Mapping[int, bytes]:
+        """The payloads of these events, those that have one."""
+        return await self._run(lambda c: queries.payloads(c, job_key, seqs))
+
+    async def timeline(self, job_key: JobKey, after_seq: int, limit: int) -> Sequence[Entry]:
+        """Events in order, from `after_seq` + 1."""
+        return await self._run(lambda c: queries.timeline(c, job_key, after_seq, limit))
+
+    async def steps(self, run_id: RunId, after_seq: int, limit: int) -> Sequence[HandedStep]:
+        """The latest report of each step of a run, by seq."""
+        return await self._run(lambda c: queries.steps(c, run_id, after_seq, limit))
+
+    async def retries(self, run_id: RunId) -> Sequence[Entry]:
+        """The `retry_scheduled` events of a run, in order, at most 1000."""
+        return await self._run(lambda c: queries.retries(c, run_id))
+
+    async def dead_letters(self, where: DeadLetterFilter, cursor: str | None, limit: int) -> Page[DeadLetter]:
+        """Dead letters."""
+        return await self._run(lambda c: pages.dead_letters_page(c, where, cursor, limit))
+
+    async def dead_letter(self, run_id: RunId) -> DeadLetter | None:
+        """The dead letter of a run."""
+        return await self._run(lambda c: queries.dead_letter(c, run_id))
+
+    async def audit(self, where: AuditFilter, cursor: str | None, limit: int) -> Page[AuditRecord]:
+        """Audit records; at most 10,000 are looked at."""
+        return await self._run(lambda c: pages.audit_page(c, where, cursor, limit))
+
+    async def audit_heads(self) -> Sequence[AuditHead]:
+        """The ends of all audit chains, the newest 100."""
+        return await self._run(queries.audit_heads)
+
+    async def due(self, now_ms: int, limit: int) -> Sequence[JobKey]:
+        """Threads whose wake-up time has come, the earliest first."""
+        return await self._run(lambda c: queries.due(c, now_ms, limit))
+
+    async def earliest_wake(self) -> int | None:
+        """When the sweeper has to look next."""
+        return await self._run(queries.earliest_wake)
+
+    async def lanes(self, limit: int) -> Sequence[Lane]:
+        """Lanes with a due job, found by a loose scan."""
+        return await self._run(lambda c: queries.lanes(c, limit))
+
+    async def statistics(self) -> Statistics:
+        """Counts for the gauges."""
+
+        def count(connection: sqlite3.Connection) -> Statistics:
+            return Statistics(*queries.counters(connection), *self._disk())
+
+        return await self._run(count)

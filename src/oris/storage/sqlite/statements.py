@@ -1,0 +1,161 @@
+"""Every statement the transactions run, written out. Column order is field order of the structs in `oris.core`.
+
+Statements are read positionally, and rows of `runtime_jobs` carry their `id` at the end.
+"""
+
+from __future__ import annotations
+
+# --- the node's own row: the batch id tells whether a commit happened ---
+
+WRITE_NODE = """
+INSERT INTO runtime_nodes (node_id, batch_id, now_ms) VALUES (?, ?, ?)
+ON CONFLICT (node_id) DO UPDATE SET batch_id = excluded.batch_id, now_ms = max(now_ms, excluded.now_ms)
+"""
+READ_BATCH = "SELECT batch_id FROM runtime_nodes WHERE node_id = ?"
+HIGH_WATER = "SELECT coalesce(max(now_ms), 0) FROM runtime_nodes"
+
+# --- loading: point lookups, because each is one index probe ---
+
+JOB_BY_KEY = """
+SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason, attempt_no, retries, losses,
+       available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
+       lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
+       checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
+       wake_ms, id
+FROM runtime_jobs WHERE job_key = ?
+"""
+JOB_BY_RUN = """
+SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason, attempt_no, retries, losses,
+       available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
+       lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
+       checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
+       wake_ms, id
+FROM runtime_jobs WHERE run_id = ?
+"""
+JOBS_BY_POLL = """
+SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason, attempt_no, retries, losses,
+       available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
+       lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
+       checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
+       wake_ms, id
+FROM runtime_jobs WHERE worker_key = ? AND poll_id = ? ORDER BY id
+"""
+LANE_HEADS = """
+SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason, attempt_no, retries, losses,
+       available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
+       lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
+       checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
+       wake_ms, id
+FROM runtime_jobs WHERE status = 'queued' AND tenant_id = ? AND workflow = ?
+ORDER BY priority DESC, available_ms, run_id LIMIT ?
+"""
+CLOSED_LEASE = """
+SELECT lease_id, job_key, worker_key, state, request_hash, answer, closed_ms
+FROM runtime_closed_leases WHERE lease_id = ?
+"""
+IDEMPOTENT = "SELECT key, job_key, run_id, request_hash, created_ms FROM runtime_idempotency WHERE key = ?"
+STEPS_OF_ACTION = """
+SELECT run_id, action_id, status, dedupe_token, digest, seq, checkpoint_seq, latest
+FROM runtime_steps WHERE run_id = ? AND action_id = ?
+"""
+WORKER = "SELECT worker_key, leased, first_seen_ms, last_seen_ms FROM runtime_workers WHERE worker_key = ?"
+TENANT = "SELECT tenant_id, waiting, leased, served FROM runtime_tenants WHERE tenant_id = ?"
+
+# --- writing ---
+
+INSERT_JOB = """
+INSERT INTO runtime_jobs (
+    job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason, attempt_no, retries, losses,
+    available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
+    lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
+    checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
+    wake_ms
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+          ?, ?)
+"""
+# A run keeps what its submit said: only what its events change is written, and no index over the rest is touched.
+UPDATE_RUN = """
+UPDATE runtime_jobs SET
+    status = ?, reason = ?, attempt_no = ?, retries = ?, losses = ?, due_ms = ?, queued_ms = ?, fence = ?, lease_id = ?,
+    worker_key = ?, poll_id = ?, lease_granted_ms = ?, lease_expires_ms = ?, lost_ms = ?, used_ms = ?,
+    checkpoint_seq = ?, result_seq = ?, error_seq = ?, handout_bytes = ?, checkpoint_bytes = ?, updated_ms = ?, seq = ?,
+    head_hash = ?, wake_ms = ?
+WHERE id = ?
+"""
+RUN_FIELDS = (
+    *("status", "reason", "attempt_no", "retries", "losses", "due_ms", "queued_ms", "fence", "lease_id"),
+    *("worker_key", "poll_id", "lease_granted_ms", "lease_expires_ms", "lost_ms", "used_ms"),
+    *("checkpoint_seq", "result_seq", "error_seq", "handout_bytes", "checkpoint_bytes", "updated_ms", "seq"),
+    *("head_hash", "wake_ms"),
+)
+UPDATE_LEASE_END = "UPDATE runtime_jobs SET lease_expires_ms = ? WHERE id = ?"
+UPDATE_JOB = """
+UPDATE runtime_jobs SET
+    job_key = ?, tenant_id = ?, thread_id = ?, run_id = ?, workflow = ?, priority = ?, status = ?, reason = ?,
+    attempt_no = ?, retries = ?, losses = ?, available_ms = ?, due_ms = ?, queued_ms = ?, fence = ?, lease_id = ?,
+    worker_key = ?, poll_id = ?, lease_granted_ms = ?, lease_expires_ms = ?, lost_ms = ?, timeout_ms = ?,
+    on_timeout = ?, used_ms = ?, retry_policy = ?, idempotency_key = ?, metadata = ?, traceparent = ?, input_seq = ?,
+    checkpoint_seq = ?, result_seq = ?, error_seq = ?, handout_bytes = ?, checkpoint_bytes = ?, created_ms = ?,
+    updated_ms = ?, seq = ?, head_hash = ?, wake_ms = ?
+WHERE id = ?
+"""
+INSERT_PAST_RUN = """
+INSERT INTO runtime_runs (
+    job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason, attempt_no, retries, losses,
+    available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
+    lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
+    checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
+    wake_ms
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+          ?, ?)
+"""
+INSERT_EVENT = """
+INSERT INTO runtime_events (
+    job_key, seq, event_type, run_id, attempt_no, worker_id, at_ms, data, payload_digest, hash
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+INSERT_PAYLOAD = "INSERT INTO runtime_payloads (job_key, seq, body) VALUES (?, ?, ?)"
+# Of a step that is there already only `latest` ever changes.
+WRITE_STEP = """
+INSERT INTO runtime_steps (
+    run_id, action_id, status, dedupe_token, digest, seq, checkpoint_seq, latest
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (run_id, action_id, status, dedupe_token) DO UPDATE SET latest = excluded.latest
+"""
+INSERT_CLOSED_LEASE = """
+INSERT INTO runtime_closed_leases (
+    lease_id, job_key, worker_key, state, request_hash, answer, closed_ms
+) VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
+INSERT_IDEMPOTENT = """
+INSERT INTO runtime_idempotency (key, job_key, run_id, request_hash, created_ms) VALUES (?, ?, ?, ?, ?)
+"""
+INSERT_DEAD_LETTER = """
+INSERT INTO runtime_dead_letters (
+    run_id, job_key, tenant_id, thread_id, workflow, attempt_no, reason, error_seq, dead_ms
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+WRITE_WORKER = """
+INSERT INTO runtime_workers (worker_key, leased, first_seen_ms, last_seen_ms) VALUES (?, ?, ?, ?)
+ON CONFLICT (worker_key) DO UPDATE SET leased = excluded.leased, last_seen_ms = excluded.last_seen_ms
+"""
+WRITE_TENANT = """
+INSERT INTO runtime_tenants (tenant_id, waiting, leased, served) VALUES (?, ?, ?, ?)
+ON CONFLICT (tenant_id) DO UPDATE SET waiting = excluded.waiting, leased = excluded.leased, served = excluded.served
+"""
+INSERT_AUDIT = """
+INSERT INTO runtime_audit_log (
+    audit_id, chain_id, seq, actor_type, actor_id, actor_role, tenant_id, source, action, resource_type,
+    resource_id, result, request_id, details, created_ms, hash
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+# --- handouts, read after the writes ---
+
+PAYLOAD = "SELECT body FROM runtime_payloads WHERE job_key = ? AND seq = ?"
+LATEST_STEPS = """
+SELECT s.action_id, s.status, s.seq, p.body
+FROM runtime_steps AS s LEFT JOIN runtime_payloads AS p ON p.job_key = ? AND p.seq = s.seq
+WHERE s.run_id = ? AND s.latest = 1 AND s.seq > ?
+ORDER BY s.seq LIMIT ?
+"""

@@ -1,0 +1,185 @@
+"""`Store` for SQLite: the embedded database of one node.
+
+Threaded (the default), every transaction is one hop into a thread and every read another; inline, for the simulator
+and for tests, they run in the calling task after one checkpoint. Either way nothing can cut a transaction between
+BEGIN and COMMIT.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, TypeVar
+
+import trio
+from msgspec.structs import replace
+
+from oris.config.version import program_version
+from oris.core.changes import Handed
+from oris.core.facts import Needs
+from oris.errors import ConfigError, Unavailable
+from oris.ids import RunId
+from oris.storage.migrate import migrate as bring_up_to_date
+from oris.storage.migrate import migrations_folder, read_migrations
+from oris.storage.sqlite import queries
+from oris.storage.sqlite.connect import Tuning, version_warnings
+from oris.storage.sqlite.database import Database, MemoryDatabase, open_file
+from oris.storage.sqlite.faults import Fault, fault_of, unavailable
+from oris.storage.sqlite.reads import SqliteReads
+from oris.storage.sqlite.schema import SqliteSchema
+from oris.storage.sqlite.writer import Writer
+from oris.storage.store import Reads, Work
+
+T = TypeVar("T")
+
+CLOSE_LIMIT_S = 10.0
+"""How long closing may take; a thread stuck in the disk is left behind then."""
+_DEFAULT_TUNING = Tuning()
+
+
+class SqliteStore:
+    """One open database. To be made by `open`, and closed by `aclose` or by leaving it as a context."""
+
+    def __init__(self, database: Database, node_id: str, now_ms: Callable[[], int], inline: bool) -> None:
+        self._database = database
+        self._writer = Writer(database.writer, node_id, now_ms)
+        self._inline = inline
+        self._closed = False
+        self._write_limiter = trio.CapacityLimiter(1)
+        # Without readers of their own, reads and commits share the writer's connection, one at a time.
+        self._free = list(database.readers) or [database.writer]
+        self._read_limiter = trio.CapacityLimiter(len(self._free)) if database.readers else self._write_limiter
+        self._reads = SqliteReads(self._read, database.disk)
+        self.failed = trio.Event()
+        """Set once the file is not to be trusted any more: the server has to stop. See `failure`."""
+        self.warnings: list[str] = []
+        """What the operator should know; to be logged at the start."""
+
+    @classmethod
+    async def open(
+        cls,
+        database: Path | MemoryDatabase,
+        now_ms: Callable[[], int],
+        *,
+        node_id: str,
+        inline: bool = False,
+        migrate: Literal["auto", "check"] = "auto",
+        tuning: Tuning = _DEFAULT_TUNING,
+        connection_class: type[sqlite3.Connection] = sqlite3.Connection,
+    ) -> SqliteStore:
+        """Lock, open and migrate. `now_ms` is the engine's clock: called inside each transaction, from its thread.
+
+        `connection_class` is the writer's (tests make it fail). A checkpoint; cancelled, everything is closed again.
+        Raises ConfigError: locked by another server, unwritable, no database of ours, migrations.
+        """
+        if isinstance(database, MemoryDatabase) and not inline:
+            raise ConfigError("a database in memory is for inline use only")
+        warnings = version_warnings(tuning)
+        prepare = partial(_prepare, now_ms=now_ms, mode=migrate)
+        # Inline, the one connection does everything.
+        tuning = replace(tuning, readers=0) if inline else tuning
+        if isinstance(database, MemoryDatabase):
+            open_now = partial(database.open, prepare)
+        else:
+            open_now = partial(open_file, database, tuning, connection_class, prepare)
+        if inline:
+            await trio.lowlevel.checkpoint()
+            opened = open_now()
+        else:
+            opened = await trio.to_thread.run_sync(open_now)
+        store = cls(opened, node_id, now_ms, inline)
+        store.warnings = warnings
+        return store
+
+    @property
+    def reads(self) -> Reads:
+        """Lists, pages, statistics."""
+        return self._reads
+
+    @property
+    def failure(self) -> str | None:
+        """Why the file is not to be trusted any more; None while it is."""
+        return self._writer.failure
+
+    async def transact(self, needs: Needs, work: Work, batch_id: str) -> Mapping[RunId, Handed]:
+        """See `Store.transact`. A checkpoint before the transaction; once begun it is not cancelled."""
+        return await self._run(self._write_limiter, partial(self._writer.transact, needs, work, batch_id))
+
+    async def high_water_ms(self) -> int:
+        """The latest time any batch was committed at; 0 in a new store. A checkpoint."""
+        return await self._read(queries.high_water_ms)
+
+    async def aclose(self) -> None:
+        """Close every connection and let the lock go. Shielded, and bounded: what is stuck is left behind."""
+        if not self._closed:
+            self._closed = True
+            if self._inline:
+                self._database.close()
+            else:
+                with trio.move_on_after(CLOSE_LIMIT_S, shield=True):
+                    await self._close_in_thread()
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
+    async def __aenter__(self) -> SqliteStore:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def _close_in_thread(self) -> None:
+        """Wait until no thread works on any connection, then close them."""
+        readers = [object() for _ in self._database.readers]
+        async with self._write_limiter:
+            for reader in readers:
+                await self._read_limiter.acquire_on_behalf_of(reader)
+            await trio.to_thread.run_sync(self._database.close, abandon_on_cancel=True)
+        for reader in readers:
+            self._read_limiter.release_on_behalf_of(reader)
+
+    async def _run(self, limiter: trio.CapacityLimiter, work: Callable[[], T]) -> T:
+        try:
+            if self._inline:
+                await trio.lowlevel.checkpoint()
+                return self._unless_closed(work)
+            return await trio.to_thread.run_sync(self._unless_closed, work, limiter=limiter)
+        finally:
+            if self._writer.failure is not None:
+                self.failed.set()
+
+    def _unless_closed(self, work: Callable[[], T]) -> T:
+        if self._closed or self._database.cut:
+            raise Unavailable("the store is closed")
+        return work()
+
+    async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._run(self._read_limiter, partial(self._read_now, query))
+
+    def _read_now(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        """One query in a read transaction of its own; the limiter sees to it that a connection is free."""
+        connection = self._free.pop()
+        try:
+            connection.execute("BEGIN")
+            try:
+                return query(connection)
+            finally:
+                connection.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            fault = fault_of(error)
+            if fault is Fault.FATAL:
+                self._writer.fail(error)
+            if fault is Fault.OURS:
+                raise
+            raise unavailable(error) from error
+        finally:
+            self._free.append(connection)
+
+
+def _prepare(connection: sqlite3.Connection, *, now_ms: Callable[[], int], mode: Literal["auto", "check"]) -> None:
+    """Bring the schema up to date, or refuse."""
+    known = read_migrations(migrations_folder("sqlite"))
+    bring_up_to_date(SqliteSchema(connection, now_ms), known, program_version(), mode)

@@ -1,0 +1,74 @@
+"""Changes: one statement per kind of row, run over all rows of the batch. Inside a transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable
+from operator import attrgetter
+from typing import Any
+
+from msgspec.structs import astuple
+
+from oris.core.changes import Changes
+from oris.core.model import Job, Tenant
+from oris.ids import JobKey
+from oris.storage.sqlite import statements as sql
+from oris.storage.sqlite.load import JobRow
+
+_run_fields: Callable[[Job], tuple[Any, ...]] = attrgetter(*sql.RUN_FIELDS)
+
+
+def write(connection: sqlite3.Connection, changes: Changes, rows: dict[JobKey, JobRow]) -> None:
+    """Write a whole batch. `rows` are the jobs as they were loaded: what they lack is new."""
+    _write_jobs(connection, changes.jobs.values(), rows)
+    many = connection.executemany
+    many(sql.INSERT_EVENT, map(astuple, changes.entries))
+    if changes.payloads:
+        many(sql.INSERT_PAYLOAD, map(astuple, changes.payloads))
+    if changes.steps:
+        many(sql.WRITE_STEP, map(astuple, changes.steps))
+    if changes.closed:
+        many(sql.INSERT_CLOSED_LEASE, map(astuple, changes.closed))
+    if changes.idempotent:
+        many(sql.INSERT_IDEMPOTENT, map(astuple, changes.idempotent))
+    if changes.past_runs:
+        many(sql.INSERT_PAST_RUN, map(astuple, changes.past_runs))
+    if changes.dead_letters:
+        many(sql.INSERT_DEAD_LETTER, map(astuple, changes.dead_letters))
+    if changes.workers:
+        many(sql.WRITE_WORKER, map(astuple, changes.workers.values()))
+    if changes.tenants:
+        many(sql.WRITE_TENANT, map(_tenant_row, changes.tenants.values()))
+    if changes.audit:
+        many(sql.INSERT_AUDIT, map(astuple, changes.audit))
+
+
+def _write_jobs(connection: sqlite3.Connection, jobs: Iterable[Job], rows: dict[JobKey, JobRow]) -> None:
+    """Each job by the narrowest statement that holds its change, so that no index is touched for nothing."""
+    new: list[tuple[Any, ...]] = []
+    replaced: list[tuple[Any, ...]] = []
+    moved: list[tuple[Any, ...]] = []
+    renewed: list[tuple[int, int]] = []
+    for job in jobs:
+        row = rows.get(job.job_key)
+        if row is None:
+            new.append(astuple(job))
+        elif row.job.run_id != job.run_id:
+            replaced.append((*astuple(job), row.id))
+        elif row.job.seq == job.seq and row.job.wake_ms == job.wake_ms:
+            # Without an event only the lease's end and the wake-up time change.
+            renewed.append((job.lease_expires_ms, row.id))
+        else:
+            moved.append((*_run_fields(job), row.id))
+    if new:
+        connection.executemany(sql.INSERT_JOB, new)
+    if replaced:
+        connection.executemany(sql.UPDATE_JOB, replaced)
+    if moved:
+        connection.executemany(sql.UPDATE_RUN, moved)
+    if renewed:
+        connection.executemany(sql.UPDATE_LEASE_END, renewed)
+
+
+def _tenant_row(tenant: Tenant) -> tuple[str, int, int, str]:
+    return tenant.tenant_id, tenant.waiting, tenant.leased, str(tenant.served)

@@ -1,0 +1,24 @@
+"""Names and numbers as the contract bounds them."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+from msgspec import Meta
+
+NAME = r"^(?!\.{1,2}\Z)[A-Za-z0-9._:@=+~-]{1,256}\Z"
+TENANT = r"^[A-Za-z0-9._:-]{1,128}\Z"
+
+Name: TypeAlias = Annotated[str, Meta(pattern=NAME)]
+TenantName: TypeAlias = Annotated[str, Meta(pattern=TENANT)]
+Token: TypeAlias = Annotated[str, Meta(min_length=1, max_length=256)]
+"""An id that its caller makes up: anything short."""
+Text: TypeAlias = Annotated[str, Meta(max_length=1000)]
+
+Priority: TypeAlias = Annotated[int, Meta(ge=0, le=100)]
+DurationMs: TypeAlias = Annotated[int, Meta(ge=0, le=365 * 24 * 3600 * 1000)]
+PositiveMs: TypeAlias = Annotated[int, Meta(ge=1, le=365 * 24 * 3600 * 1000)]
+WaitMs: TypeAlias = Annotated[int, Meta(ge=0, le=3_600_000)]
+"""The server's own bound is lower; see `ORIS_WAIT_MAX_MS`."""
+TtlSeconds: TypeAlias = Annotated[int, Meta(ge=1, le=3600)]
+PageLimit: TypeAlias = Annotated[int, Meta(ge=1, le=200)]

@@ -1,0 +1,126 @@
+"""Requests and answers for operators."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from oris.wire.names import Name, PageLimit, TenantName, Token
+from oris.wire.workers import StepView
+
+
+class AttemptStateView(Struct, frozen=True):
+    """Where an attempt stands."""
+
+    attempt_id: str
+    attempt_no: int
+    run_id: str
+    thread_id: str
+    tenant_id: str
+    workflow: str
+    status: str
+    retries: int
+    lease_losses: int
+    created_at: str
+    updated_at: str
+    worker_id: str | UnsetType = UNSET
+    lease_expires_at: str | UnsetType = UNSET
+    fence: int | UnsetType = UNSET
+
+
+class StepsView(Struct, frozen=True):
+    """Recorded steps in order; `next_after` begins the next page."""
+
+    steps: tuple[StepView, ...]
+    next_after: int | None
+
+
+class RetryView(Struct, frozen=True):
+    """One scheduled retry."""
+
+    retry_no: int
+    attempt_no: int
+    strategy: str
+    backoff_ms: int
+    max_retries: int
+    scheduled_at: str
+
+
+class RetriesView(Struct, frozen=True):
+    """The retries of an attempt."""
+
+    attempt_id: str
+    current_attempt_no: int
+    current_status: str
+    history: tuple[RetryView, ...]
+
+
+class DeadLetterView(Struct, frozen=True):
+    """A run that ended failed."""
+
+    attempt_id: str
+    run_id: str
+    thread_id: str
+    tenant_id: str
+    workflow: str
+    attempt_no: int
+    terminal_status: str
+    reason: str
+    error: Raw
+    dead_at: str
+    replay_status: str
+    replay_count: int
+    last_replayed_at: str | None
+
+
+class AuditView(Struct, frozen=True):
+    """One line of the audit trail."""
+
+    audit_id: str
+    chain_id: str
+    seq: int
+    actor_type: str
+    actor_id: str
+    actor_role: str
+    tenant_id: str
+    source: str
+    action: str
+    resource_type: str
+    resource_id: str
+    result: str
+    request_id: str
+    details: Raw
+    created_at: str
+    hash: str
+
+
+class StepsQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """A page of steps. A worker names its live lease."""
+
+    lease_id: Token | None = None
+    after: Annotated[int, Meta(ge=0)] = 0
+    limit: PageLimit = 50
+
+
+class DeadLettersQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which dead letters to list."""
+
+    status: Literal["pending", "replayed"] | None = None
+    workflow: Name | None = None
+    tenant_id: TenantName | None = None
+    cursor: Token | None = None
+    limit: PageLimit = 50
+
+
+class AuditQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which audit records to list. `control`: what people and programs did; `all`: the chain's own records too."""
+
+    request_id: Token | None = None
+    action: Token | None = None
+    category: Literal["control", "all"] = "control"
+    actor_id: Token | None = None
+    from_ms: Annotated[int, Meta(ge=0)] | None = None
+    to_ms: Annotated[int, Meta(ge=0)] | None = None
+    cursor: Token | None = None
+    limit: PageLimit = 50

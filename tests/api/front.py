@@ -1,0 +1,321 @@
+"""A small API on the real stack, and a client on raw sockets."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import trio
+
+from oris.api.auth import Authenticator, Credential
+from oris.api.dispatch import Dispatcher, Seen
+from oris.api.envelope import ok
+from oris.api.http import Answer, Context, Role, Route, RouteTable
+from oris.api.hypercorn_config import hypercorn_config
+from oris.api.limits import HttpLimits
+from oris.api.listener import Connections, addresses, open_listeners, serve
+from oris.api.quart_app import ApiApp
+from oris.api.wrapper import Guard
+from oris.errors import ApiError, ErrorCode, OutcomeUnknown, Unavailable
+
+BODY_MAX_BYTES = 4096
+PATIENCE_S = 20.0
+
+
+class EchoBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    value: msgspec.Raw
+    note: str = ""
+
+
+class CancelBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    reason: str = "none"
+    count: int = 0
+
+
+class ListOptions(msgspec.Struct, frozen=True):
+    limit: int = 50
+    status: str | None = None
+
+
+@dataclass
+class Witness:
+    """The services of the small API: what its handlers saw."""
+
+    entered: trio.Event = field(default_factory=trio.Event)
+    cancelled: trio.Event = field(default_factory=trio.Event)
+    release: trio.Event = field(default_factory=trio.Event)
+    undelivered: trio.Event = field(default_factory=trio.Event)
+    calls: list[Any] = field(default_factory=list)
+
+
+Ctx = Context[Witness]
+
+
+async def echo(context: Ctx, body: EchoBody) -> Answer:
+    context.services.calls.append(body)
+    return ok(context, bytes(body.value))
+
+
+async def cancel(context: Ctx, body: CancelBody) -> Answer:
+    return ok(context, body)
+
+
+async def thing(context: Ctx, body: None) -> Answer:
+    shown = {"params": context.path_params, "query": context.query, "role": context.caller.role}
+    return ok(context, json.dumps(shown).encode(), on_undelivered=context.services.undelivered.set)
+
+
+async def things(context: Ctx, body: None) -> Answer:
+    return ok(context, context.options)
+
+
+async def healthz(context: Ctx, body: None) -> Answer:
+    return Answer(200, b"fine\n", (("content-type", "text/plain"),))
+
+
+async def park(context: Ctx, body: None) -> Answer:
+    context.services.entered.set()
+    try:
+        await trio.sleep_forever()
+    finally:
+        context.services.cancelled.set()
+
+
+async def late(context: Ctx, body: None) -> Answer:
+    """Has its answer committed by the time the client has gone, whatever happens to the request."""
+    context.services.entered.set()
+    with trio.CancelScope(shield=True), trio.move_on_after(PATIENCE_S):
+        await context.services.release.wait()
+    return ok(context, b"null", on_undelivered=context.services.undelivered.set)
+
+
+async def big(context: Ctx, body: None) -> Answer:
+    context.services.entered.set()
+    pad = b'"' + b"x" * 32 * 1024 * 1024 + b'"'
+    return ok(context, pad, on_undelivered=context.services.undelivered.set)
+
+
+async def fail(context: Ctx, body: None) -> Answer:
+    raise FAILURES[context.path_params["how"]]()
+
+
+FAILURES: Mapping[str, Callable[[], BaseException]] = {
+    "bug": lambda: ValueError("the secret reason"),
+    "group": lambda: ExceptionGroup("two", [ValueError("the secret reason"), KeyError("x")]),
+    "mixed": lambda: ExceptionGroup("two", [ApiError(ErrorCode.CONFLICT, "no"), KeyError("x")]),
+    "wrapped": lambda: ExceptionGroup("one", [ApiError(ErrorCode.CONFLICT, "no", {"reason": "run_active"})]),
+    "busy": lambda: ApiError(ErrorCode.BACKPRESSURE, "later", {"reason": "queue_full"}, retry_after_s=7),
+    "store": lambda: Unavailable("the store is away"),
+    "unknown": lambda: OutcomeUnknown("nobody can tell"),
+}
+
+EVERYBODY = frozenset(Role)
+ADMINS = frozenset((Role.ADMIN,))
+
+TABLE = RouteTable(
+    [
+        Route("POST", "/v1/echo", echo, frozenset((Role.ADMIN, Role.CLIENT)), EchoBody, body_max_bytes=BODY_MAX_BYTES),
+        Route("POST", "/v1/things/{thing_id}/cancel", cancel, EVERYBODY, CancelBody),
+        Route("GET", "/v1/things/{thing_id}", thing, EVERYBODY, query=ListOptions),
+        Route("GET", "/v1/things", things, frozenset((Role.ADMIN, Role.OPERATOR)), query=ListOptions),
+        Route("GET", "/v1/park", park, frozenset((Role.ADMIN, Role.WORKER)), long_poll=True),
+        Route("GET", "/v1/late", late, ADMINS),
+        Route("GET", "/v1/big", big, ADMINS),
+        Route("GET", "/v1/fail/{how}", fail, ADMINS),
+        Route("GET", "/healthz", healthz, None),
+    ]
+)
+
+TOKENS = {role: f"token-of-{role}" for role in Role}
+CREDENTIALS = tuple(Credential("bearer", token, role, f"the-{role}") for role, token in TOKENS.items())
+API_KEY = Credential("api_key", "key-of-operator", Role.OPERATOR, "the-key")
+
+
+@dataclass
+class Faults:
+    """A fault log that remembers."""
+
+    seen: list[tuple[str, BaseException]] = field(default_factory=list)
+
+    def __call__(self, request_id: str, method: str, path: str, error: BaseException) -> None:
+        self.seen.append((request_id, error))
+
+
+@dataclass
+class Observed:
+    """A metrics hook that remembers."""
+
+    seen: list[tuple[str | None, str, int]] = field(default_factory=list)
+
+    def __call__(self, seen: Seen) -> None:
+        self.seen.append((None if seen.route is None else seen.route.path, seen.method, seen.status))
+
+
+@dataclass
+class Front:
+    """The small API, with or without a socket."""
+
+    dispatcher: Dispatcher[Witness]
+    witness: Witness
+    faults: Faults
+    observed: Observed
+    port: int = 0
+    connections: Connections = field(default_factory=lambda: Connections(0))
+    stop: trio.Event = field(default_factory=trio.Event)
+    stopped: trio.Event = field(default_factory=trio.Event)
+    guard: Guard | None = None
+    clients: list[trio.SocketStream] = field(default_factory=list)
+
+
+def make_front(authenticator: Authenticator | None = None, limits: HttpLimits | None = None) -> Front:
+    witness, faults, observed = Witness(), Faults(), Observed()
+    dispatcher = Dispatcher(
+        TABLE,
+        witness,
+        authenticator or Authenticator(()),
+        clock=lambda: 0.0,
+        rng=random.Random(1),
+        fault_log=faults,
+        observe=observed,
+        limits=limits,
+    )
+    return Front(dispatcher, witness, faults, observed)
+
+
+@asynccontextmanager
+async def running(
+    authenticator: Authenticator | None = None,
+    limits: HttpLimits | None = None,
+    *,
+    keep_alive_timeout_s: float = PATIENCE_S,
+    grace_s: float = 0.0,
+) -> AsyncIterator[Front]:
+    """The small API on a loopback port; stopped, within a deadline, at the end."""
+    front = make_front(authenticator, limits)
+    limits = front.dispatcher.limits
+    front.guard = Guard(ApiApp(front.dispatcher), front.dispatcher)
+    config = hypercorn_config(limits, keep_alive_timeout_s=keep_alive_timeout_s)
+
+    async def run(*, task_status: trio.TaskStatus[Connections]) -> None:
+        await serve(
+            front.guard,  # type: ignore[arg-type]
+            listeners,
+            config,
+            limits=limits,
+            unparsed=front.dispatcher.unparsed,
+            on_fault=lambda error: front.faults("", "", "", error),
+            stop=front.stop,
+            grace_s=grace_s,
+            task_status=task_status,
+        )
+        front.stopped.set()
+
+    listeners = await open_listeners("127.0.0.1", 0)
+    front.port = addresses(listeners)[0][1]
+    async with trio.open_nursery() as nursery:
+        front.connections = await nursery.start(run)
+        try:
+            with trio.fail_after(PATIENCE_S):
+                yield front
+        finally:
+            front.stop.set()
+            with trio.CancelScope(shield=True), trio.fail_after(PATIENCE_S):
+                await front.stopped.wait()
+                for stream in front.clients:
+                    await stream.aclose()
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer as it came over the wire."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    def header(self, name: str) -> str | None:
+        return next((value for key, value in self.headers if key == name), None)
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def error(self) -> Any:
+        assert self.header("content-type") == "application/json"
+        assert self.header("x-request-id") == self.json["request_id"]
+        return self.json["error"]
+
+
+def request(method: str, path: str, body: bytes = b"", *headers: tuple[str, str], token: str | None = None) -> bytes:
+    """A request's bytes: JSON when it has a body."""
+    names = {name.lower() for name, _ in headers}
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
+    if "host" not in names:
+        lines.append("Host: localhost")
+    if token is not None:
+        lines.append(f"Authorization: Bearer {token}")
+    if body:
+        if "content-type" not in names:
+            lines.append("Content-Type: application/json")
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+
+
+class Client:
+    """One connection."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self.stream = stream
+        self._buffer = b""
+
+    async def send(self, data: bytes) -> None:
+        await self.stream.send_all(data)
+
+    async def receive(self) -> Reply:
+        """The next answer."""
+        while b"\r\n\r\n" not in self._buffer:
+            await self._more()
+        head, _, rest = self._buffer.partition(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
+        headers = [(name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines)]
+        length = int(next(value for name, value in headers if name == "content-length"))
+        self._buffer = rest
+        while len(self._buffer) < length:
+            await self._more()
+        body, self._buffer = self._buffer[:length], self._buffer[length:]
+        return Reply(int(first.split()[1]), headers, body)
+
+    async def _more(self) -> None:
+        data = await self.stream.receive_some(65536)
+        assert data, f"closed after {self._buffer!r}"
+        self._buffer += data
+
+    async def ask(self, data: bytes) -> Reply:
+        await self.send(data)
+        return await self.receive()
+
+    async def is_closed(self) -> bool:
+        """Waits for the server to close."""
+        try:
+            return not self._buffer and await self.stream.receive_some(1) == b""
+        except trio.BrokenResourceError:
+            return True
+
+
+async def connect(front: Front) -> Client:
+    stream = await trio.open_tcp_stream("127.0.0.1", front.port)
+    front.clients.append(stream)
+    return Client(stream)
+
+
+async def ask(front: Front, data: bytes) -> Reply:
+    """One request on a connection of its own."""
+    client = await connect(front)
+    async with client.stream:
+        return await client.ask(data)

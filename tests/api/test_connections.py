@@ -1,0 +1,167 @@
+"""What clients can and cannot do to the connections of the real stack."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from dataclasses import replace
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from oris.api.hypercorn_config import checked, hypercorn_config
+from oris.api.limits import HttpLimits
+from oris.api.listener import Connections, _Listener, addresses, open_listeners
+from oris.errors import ConfigError
+
+from .front import PATIENCE_S, Client, Front, ask, connect, make_front, request, running
+
+SILENT_CLIENTS = 300
+
+
+async def _silent_clients(front: Front) -> list[Client]:
+    """Half of them never said a word, half have had an answer; one asks for much and never reads."""
+    clients = [await connect(front) for _ in range(SILENT_CLIENTS // 2)]
+    for _ in range(SILENT_CLIENTS // 2):
+        clients.append(await connect(front))
+        reply = await clients[-1].ask(request("GET", "/healthz"))
+        assert reply.status == 200
+    clients.append(await connect(front))
+    await clients[-1].send(request("GET", "/v1/big"))
+    await front.witness.entered.wait()
+    return clients
+
+
+async def test_no_connection_is_left_after_the_keep_alive_limit() -> None:
+    limits = HttpLimits(send_stall_s=0.2)
+    async with running(limits=limits, keep_alive_timeout_s=1.0) as front:
+        clients = await _silent_clients(front)
+        await front.connections.wait_none()
+        assert front.connections.count == 0
+        await front.witness.undelivered.wait()
+        for client in clients[:-1]:
+            assert await client.is_closed()
+
+
+async def test_a_stop_ends_in_its_grace_with_clients_that_hold_on() -> None:
+    limits = HttpLimits(send_stall_s=1000.0)
+    async with running(limits=limits, keep_alive_timeout_s=1000, grace_s=0.1) as front:
+        await _silent_clients(front)
+        parked = await connect(front)
+        await parked.send(request("GET", "/v1/park"))
+        assert front.connections.count > 0
+        front.stop.set()
+        await front.stopped.wait()
+        assert front.connections.count == 0
+        assert front.witness.undelivered.is_set()
+
+
+async def test_a_stop_lets_a_request_end_and_closes_its_connection() -> None:
+    async with running(grace_s=PATIENCE_S) as front:
+        client = await connect(front)
+        await client.send(request("GET", "/v1/late"))
+        await front.witness.entered.wait()
+        front.stop.set()
+        front.witness.release.set()
+        assert (await client.receive()).status == 200
+        assert await client.is_closed()
+        await front.stopped.wait()
+        assert not front.witness.undelivered.is_set()
+
+
+async def test_a_client_that_closes_is_let_go_at_once() -> None:
+    async with running(keep_alive_timeout_s=1000) as front:
+        fresh, used = await connect(front), await connect(front)
+        assert (await used.ask(request("GET", "/healthz"))).status == 200
+        await fresh.stream.aclose()
+        await used.stream.aclose()
+        await front.connections.wait_none()
+
+
+async def test_connection_close_is_honoured() -> None:
+    async with running() as front:
+        client = await connect(front)
+        reply = await client.ask(request("GET", "/healthz", b"", ("Connection", "close")))
+        assert reply.status == 200
+        assert await client.is_closed()
+        await front.connections.wait_none()
+
+
+async def test_many_requests_share_a_connection() -> None:
+    async with running() as front:
+        client = await connect(front)
+        for _ in range(20):
+            assert (await client.ask(request("GET", "/v1/things/a"))).status == 200
+        assert (await client.ask(request("POST", "/v1/echo", b'{"value":1}'))).json["data"] == 1
+        assert front.connections.count == 1
+
+
+async def test_a_connection_too_many_is_told_so_and_closed() -> None:
+    async with running(limits=HttpLimits(connections_max=2)) as front:
+        first, second = await connect(front), await connect(front)
+        assert (await first.ask(request("GET", "/healthz"))).status == 200
+        assert (await second.ask(request("GET", "/healthz"))).status == 200
+        third = await connect(front)
+        reply = await third.receive()
+        assert (reply.status, reply.error["code"]) == (503, "unavailable")
+        assert await third.is_closed()
+        assert front.connections.turned_away == 1
+        await first.stream.aclose()
+        await second.stream.aclose()
+        await front.connections.wait_none()
+        assert (await ask(front, request("GET", "/healthz"))).status == 200
+
+
+async def test_running_out_of_files_is_waited_for_and_not_spun_on(autojump_clock: MockClock) -> None:
+    attempts: list[float] = []
+
+    class Exhausted:
+        async def accept(self) -> trio.SocketStream:
+            attempts.append(trio.current_time())
+            await trio.lowlevel.checkpoint()
+            raise OSError(errno.EMFILE, "too many open files")
+
+    front = make_front()
+    config = hypercorn_config(HttpLimits(), keep_alive_timeout_s=1)
+    listener = _Listener(None, config, HttpLimits(), front.dispatcher.unparsed, lambda error: None)  # type: ignore[arg-type]
+    with trio.move_on_after(10):
+        async with trio.open_nursery() as nursery:
+            await listener.accept(Exhausted(), nursery)  # type: ignore[arg-type]
+    assert 2 <= len(attempts) <= 101
+
+
+async def test_a_taken_port_is_one_clear_line() -> None:
+    listeners = await open_listeners("127.0.0.1", 0)
+    port = addresses(listeners)[0][1]
+    with pytest.raises(ConfigError, match=rf"^cannot listen on 127.0.0.1:{port}: the address is in use$"):
+        await open_listeners("127.0.0.1", port)
+    for listener in listeners:
+        await listener.aclose()
+
+
+async def test_the_kernel_is_told_how_long_a_client_may_be_silent() -> None:
+    async with running(limits=HttpLimits(send_stall_s=7.0)) as front:
+        client = await connect(front)
+        await client.ask(request("GET", "/healthz"))
+        (stream,) = front.connections._open
+        assert stream.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 7000
+
+
+async def test_waiting_for_none_returns_at_once_when_there_is_none() -> None:
+    with trio.fail_after(PATIENCE_S):
+        await Connections(1).wait_none()
+
+
+def test_a_setting_that_hypercorn_does_not_have_is_refused() -> None:
+    with pytest.raises(AttributeError, match="keep_alive_timout"):
+        checked(keep_alive_timout=1)
+
+
+def test_hypercorn_is_configured_as_measured() -> None:
+    limits = replace(HttpLimits(), headers_max_bytes=1000)
+    config = hypercorn_config(limits, keep_alive_timeout_s=3)
+    assert (config.backlog, config.h2_max_concurrent_streams, config.ssl_handshake_timeout) == (1024, 16, 5)
+    assert (config.include_server_header, config.read_timeout, config.keep_alive_timeout) == (False, None, 3)
+    assert config.log.error_logger is None
+    assert config.log.access_logger is None

@@ -1,0 +1,125 @@
+"""What holds after every commit, whatever was asked (RELIABILITY 3, as far as the rules alone can show it)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import asdict, replace
+
+from oris.core import events as ev
+from oris.core.changes import Changes
+from oris.core.deadlines import next_deadline
+from oris.core.facts import Facts
+from oris.core.fold import fold
+from oris.core.model import TERMINAL, WAITING, Job
+from oris.ids import JobKey
+
+if TYPE_CHECKING:
+    from .world import Tables
+
+
+def plain(value: object) -> object:
+    """A value that can be compared whole."""
+    return msgspec.to_builtins(value)
+
+
+def picture(facts: Facts) -> tuple[object, ...]:
+    """All that the facts hold, copied."""
+    parts: list[object] = []
+    for value in vars(facts).values():
+        if isinstance(value, dict):
+            parts.append({k: tuple(v) if isinstance(v, list) else v for k, v in value.items()})
+        elif isinstance(value, list):
+            parts.append(tuple(value))
+        elif isinstance(value, Changes):
+            parts.append(tuple(len(part) for part in asdict(value).values()))
+        else:
+            parts.append(value)
+    return tuple(parts)
+
+
+def check(tables: Tables, before: Mapping[JobKey, Job], changes: Changes, now_ms: int) -> None:
+    """The laws for every thread the batch changed, and for the counters."""
+    for job_key, job in changes.jobs.items():
+        a_timeline_is_gapless_and_chained(tables, job)
+        folding_the_events_gives_the_row(tables, job)
+        a_lease_is_whole_or_not_there(job, now_ms)
+        attempts_are_accounted_for(tables, job)
+        the_sweeper_looks_in_time(job, now_ms)
+        old = before.get(job_key)
+        if old is not None:
+            what_is_over_stays_over(tables, old, job)
+            the_fence_rises(old, job)
+    counters_equal_counts(tables)
+
+
+def a_timeline_is_gapless_and_chained(tables: Tables, job: Job) -> None:
+    """I11."""
+    entries = tables.entries[job.job_key]
+    assert ev.first_bad_seq(entries) is None
+    assert (entries[-1].seq, entries[-1].hash) == (job.seq, job.head_hash)
+
+
+def folding_the_events_gives_the_row(tables: Tables, job: Job) -> None:
+    """I11: heartbeats move the lease's end without an event; the wake-up time is a bound, no fact."""
+    folded = fold(tables.entries[job.job_key])
+    assert folded is not None
+    expected = replace(folded, lease_expires_ms=job.lease_expires_ms, wake_ms=job.wake_ms)
+    assert asdict(expected) == asdict(job)
+
+
+def a_lease_is_whole_or_not_there(job: Job, now_ms: int) -> None:
+    """I1, I2: a running run has one lease, whole, not over; no other has any of it."""
+    held = (job.lease_id is not None, job.worker_key is not None, job.lease_expires_ms > 0, job.lease_granted_ms > 0)
+    assert set(held) == {job.status == "running"}
+    assert job.poll_id is None or job.status == "running"
+    if job.status == "running":
+        assert job.lease_expires_ms > now_ms
+
+
+def attempts_are_accounted_for(tables: Tables, job: Job) -> None:
+    """I6."""
+    of_run = Counter(e.event_type for e in tables.entries[job.job_key] if e.run_id == job.run_id)
+    assert job.attempt_no == 1 + of_run["retry_scheduled"] + of_run["lease_expired"]
+    assert job.retries == of_run["retry_scheduled"]
+    assert of_run["dead_lettered"] == (job.status == "failed") == (job.run_id in tables.dead_letters)
+
+
+def the_sweeper_looks_in_time(job: Job, now_ms: int) -> None:
+    """L2: the wake-up time is never after the next deadline, and never one that has been dealt with."""
+    deadline_ms = next_deadline(job)
+    assert (job.wake_ms is None) == (deadline_ms is None)
+    if deadline_ms is not None and job.wake_ms is not None:
+        assert now_ms < job.wake_ms <= deadline_ms
+
+
+def what_is_over_stays_over(tables: Tables, old: Job, job: Job) -> None:
+    """I5: a finished run is only ever put away, as it was."""
+    if old.status in TERMINAL:
+        assert job.run_id != old.run_id
+    if job.run_id != old.run_id:
+        past = tables.past_runs[old.run_id]
+        assert past.status in TERMINAL
+        assert past.wake_ms is None
+        assert old.status not in TERMINAL or past == old
+
+
+def the_fence_rises(old: Job, job: Job) -> None:
+    """I4."""
+    assert job.fence >= old.fence
+    if job.lease_id is not None and job.lease_id != old.lease_id:
+        assert job.fence > old.fence
+
+
+def counters_equal_counts(tables: Tables) -> None:
+    """I15, I20: limits are decided on counters, so those have to be true."""
+    held = Counter(job.worker_key for job in tables.jobs.values() if job.worker_key is not None)
+    assert {k: w.leased for k, w in tables.workers.items() if w.leased} == dict(held)
+    waiting = Counter(job.tenant_id for job in tables.jobs.values() if job.status in WAITING)
+    leased = Counter(job.tenant_id for job in tables.jobs.values() if job.lease_id is not None)
+    for tenant_id in {job.tenant_id for job in tables.jobs.values()}:
+        tenant = tables.tenants[tenant_id]
+        assert (tenant.waiting, tenant.leased) == (waiting[tenant_id], leased[tenant_id])

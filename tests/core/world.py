@@ -1,0 +1,407 @@
+"""A whole Oris without engine, store or sockets: rows in dicts, the real rules, a clock that only the test moves.
+
+Every batch is decided as the committer will: load what is needed, decide each command, dispatch once at the end,
+write. After every batch the laws of `laws.py` are checked, so every test here tests them too.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from oris import ids
+from oris.core import commands as c
+from oris.core.changes import Changes, Decision
+from oris.core.commands import Want
+from oris.core.decide import add_needs, decide
+from oris.core.dispatch import Dispatched, dispatch
+from oris.core.events import Body, Entry, decode
+from oris.core.facts import Facts, Heads, Limits, Loaded, Needs
+from oris.core.model import (
+    WAITING,
+    ClosedLease,
+    DeadLetter,
+    IdempotentSubmit,
+    Job,
+    Lane,
+    RetryPolicy,
+    Step,
+    StepStatus,
+    Tenant,
+    TimeoutStatus,
+    Worker,
+)
+from oris.core.replies import Acked, CancelledRun, Granted, Refusal, Released, Reply, Reported, Submitted
+from oris.core.stamp import Stamp
+from oris.ids import IdempotencyKey, JobKey, LeaseId, RunId, TenantId, ThreadId, WorkerKey
+
+from . import laws
+
+START_MS = 1_700_000_000_000
+R = TypeVar("R")
+
+
+def the(kind: type[R], reply: object) -> R:
+    """The reply, which has to be of this kind."""
+    assert isinstance(reply, kind), reply
+    return reply
+
+
+def reason(reply: object) -> str:
+    """The reason word of a refusal."""
+    details = the(Refusal, reply).details
+    assert details is not None
+    return cast("str", details["reason"])
+
+
+def worker_key(name: str, tenant: str = "") -> WorkerKey:
+    """The key of a worker's row."""
+    return ids.worker_key(TenantId(tenant), ids.WorkerId(name))
+
+
+class Tables:
+    """The rows of a store."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[JobKey, Job] = {}
+        self.entries: dict[JobKey, list[Entry]] = {}
+        self.payloads: dict[tuple[JobKey, int], bytes] = {}
+        self.steps: dict[tuple[RunId, str], dict[tuple[str, str], Step]] = {}
+        self.closed: dict[LeaseId, ClosedLease] = {}
+        self.idempotent: dict[IdempotencyKey, IdempotentSubmit] = {}
+        self.past_runs: dict[RunId, Job] = {}
+        self.dead_letters: dict[RunId, DeadLetter] = {}
+        self.workers: dict[WorkerKey, Worker] = {}
+        self.tenants: dict[TenantId, Tenant] = {}
+
+    def lanes(self) -> dict[Lane, list[Job]]:
+        """All queued jobs, lane by lane, in order."""
+        found: dict[Lane, list[Job]] = {}
+        for job in sorted((j for j in self.jobs.values() if j.status == "queued"), key=lambda j: j.order):
+            found.setdefault(job.lane, []).append(job)
+        return found
+
+    def depth(self) -> int:
+        """Runs that wait."""
+        return sum(job.status in WAITING for job in self.jobs.values())
+
+    def load(self, needs: Needs) -> Loaded:
+        """What a store loads for these needs."""
+        loaded = Loaded()
+        for job in self.jobs.values():
+            if job.job_key in needs.jobs or job.run_id in needs.runs:
+                loaded.jobs[job.job_key] = job
+        loaded.closed = {k: v for k, v in self.closed.items() if k in needs.closed}
+        loaded.idempotent = {k: v for k, v in self.idempotent.items() if k in needs.idempotent}
+        loaded.steps = {k: list(v.values()) for k, v in self.steps.items() if k in needs.steps}
+        lanes = self.lanes()
+        for lane, count in needs.heads.items():
+            jobs = lanes.get(lane, [])
+            loaded.heads[lane] = Heads(tuple(jobs[:count]), len(jobs) <= count)
+        for wanted in needs.polls:
+            loaded.polls[wanted] = tuple(j for j in self.jobs.values() if (j.worker_key, j.poll_id) == wanted)
+        self._load_counters(needs, loaded)
+        return loaded
+
+    def _load_counters(self, needs: Needs, loaded: Loaded) -> None:
+        found = [*loaded.jobs.values()]
+        found += [job for heads in loaded.heads.values() for job in heads.jobs]
+        found += [job for jobs in loaded.polls.values() for job in jobs]
+        workers = needs.workers | {job.worker_key for job in found if job.worker_key is not None}
+        tenants = needs.tenants | {job.tenant_id for job in found}
+        loaded.workers = {k: v for k, v in self.workers.items() if k in workers}
+        loaded.tenants = {k: v for k, v in self.tenants.items() if k in tenants}
+
+    def write(self, changes: Changes) -> None:
+        """What a store writes for these changes."""
+        self.jobs.update(changes.jobs)
+        for entry in changes.entries:
+            self.entries.setdefault(entry.job_key, []).append(entry)
+        for payload in changes.payloads:
+            self.payloads[payload.job_key, payload.seq] = payload.body
+        for step in changes.steps:
+            self.steps.setdefault((step.run_id, step.action_id), {})[step.status, step.dedupe_token] = step
+        self.closed.update({closed.lease_id: closed for closed in changes.closed})
+        self.idempotent.update({submit.key: submit for submit in changes.idempotent})
+        self.past_runs.update({job.run_id: job for job in changes.past_runs})
+        self.dead_letters.update({dead.run_id: dead for dead in changes.dead_letters})
+        self.workers.update(changes.workers)
+        self.tenants.update({tenant.tenant_id: tenant for tenant in changes.tenants.values()})
+
+
+class World:
+    """The rules over `Tables`, with a readable line for each thing a client or worker can do."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.now_ms = START_MS
+        self.limits = limits or Limits()
+        self.tenant_limit = 1000
+        self.heads_read = 1000
+        self.admission: Refusal | None = None
+        self.tables = Tables()
+        self.last = Dispatched([], set(), set(), [])
+        self._seeds = ids.SeedSource(random.Random(1))
+
+    def batch(self, commands: Sequence[c.Command], wants: Sequence[Want] = ()) -> list[Reply]:
+        """Decide all of it in one commit; `last` tells what the polls got."""
+        facts = Facts(
+            self.tables.load(self._needs(commands, wants)),
+            self.limits,
+            depth=self.tables.depth(),
+            admission=self.admission,
+        )
+        replies = []
+        for command in commands:
+            decision = self._decide(facts, command)
+            facts.apply(decision, self.now_ms)
+            replies.append(decision.reply)
+        self.last = dispatch(facts, list(wants), self._stamp(), self.tenant_limit)
+        before = dict(self.tables.jobs)
+        self.tables.write(facts.changes)
+        assert facts.depth == self.tables.depth()
+        laws.check(self.tables, before, facts.changes, self.now_ms)
+        return replies
+
+    def ask(self, command: c.Command) -> Reply:
+        """One command in a commit of its own."""
+        return self.batch([command])[0]
+
+    def later(self, ms: int) -> None:
+        """Let time pass; nothing sweeps by itself."""
+        self.now_ms += ms
+
+    def job(self, thread: str, tenant: str = "") -> Job:
+        """A thread's row."""
+        return self.tables.jobs[key(thread, tenant)]
+
+    def events(self, thread: str, tenant: str = "") -> list[str]:
+        """The types of a thread's events."""
+        return [entry.event_type for entry in self.tables.entries[key(thread, tenant)]]
+
+    def bodies(self, thread: str, kind: type[R]) -> list[R]:
+        """A thread's events of one kind."""
+        found: list[Body] = [decode(entry.data) for entry in self.tables.entries[key(thread)]]
+        return [body for body in found if isinstance(body, kind)]
+
+    def submit(self, thread: str, **said: Any) -> Reply:
+        """Ask for a run."""
+        return self.ask(submit(thread, **said))
+
+    def poll(self, worker: str, limit: int = 1, **said: Any) -> Granted:
+        """Ask for work."""
+        self.batch([], [want(worker, limit, **said)])
+        return self.last.granted[0]
+
+    def got(self, worker: str, limit: int = 1, **said: Any) -> list[str]:
+        """The threads that a poll was granted, in order."""
+        return [job.thread_id for job in self.poll(worker, limit, **said).jobs]
+
+    def start(self, thread: str, worker: str = "w1", ttl_ms: int = 30_000, **said: Any) -> Job:
+        """Submit a run and have it granted; the row then."""
+        the(Submitted, self.submit(thread, **said))
+        return self.grant(thread, worker, ttl_ms=ttl_ms)
+
+    def grant(self, thread: str, worker: str = "w1", **said: Any) -> Job:
+        """Have one thread granted, which is first in line."""
+        (job,) = self.poll(worker, **said).jobs
+        assert job.thread_id == thread
+        return job
+
+    def ack(self, job: Job, status: str = "completed", **said: Any) -> Reply:
+        """Close a lease."""
+        return self.ask(ack(job, status, **said))
+
+    def acked(self, job: Job, status: str = "completed", **said: Any) -> Acked:
+        """Close a lease, which has to work."""
+        return the(Acked, self.ack(job, status, **said))
+
+    def report(self, job: Job, action: str, status: StepStatus = "succeeded", **said: Any) -> Reply:
+        """Report a step."""
+        return self.ask(report(job, action, status, **said))
+
+    def reported(self, job: Job, action: str, status: StepStatus = "succeeded", **said: Any) -> Reported:
+        """Report a step, which has to work."""
+        return the(Reported, self.report(job, action, status, **said))
+
+    def beat(self, job: Job, ttl_ms: int = 30_000, *, single: bool = True, worker: str | None = None) -> Reply:
+        """Renew a lease."""
+        return self.ask(heartbeat(job, ttl_ms, single=single, worker=worker))
+
+    def release(self, job: Job, delay_ms: int = 0, *, worker: str | None = None) -> Reply:
+        """Give a lease back."""
+        return self.ask(c.Release(_worker(job, worker), _lease(job), delay_ms))
+
+    def released(self, job: Job, delay_ms: int = 0) -> Released:
+        """Give a lease back, which has to work."""
+        return the(Released, self.release(job, delay_ms))
+
+    def cancel(self, thread: str, why: str | None = None, run: RunId | None = None) -> Reply:
+        """End a run."""
+        return self.ask(c.Cancel(key(thread), why, run))
+
+    def cancelled(self, thread: str) -> CancelledRun:
+        """End a run, which has to work."""
+        return the(CancelledRun, self.cancel(thread))
+
+    def sweep(self, thread: str, tenant: str = "") -> Reply:
+        """Apply a thread's deadlines."""
+        return self.ask(c.Sweep(key(thread, tenant)))
+
+    def _needs(self, commands: Sequence[c.Command], wants: Sequence[Want]) -> Needs:
+        needs = Needs()
+        for command in commands:
+            add_needs(needs, command)
+        for wanted in wants:
+            needs.workers.add(wanted.worker_key)
+            if wanted.poll_id is not None:
+                needs.polls.add((wanted.worker_key, wanted.poll_id))
+        if wants:
+            fresh = (Lane(cmd.tenant_id, cmd.workflow) for cmd in commands if isinstance(cmd, c.Submit))
+            again = (job.lane for job in self.tables.jobs.values())
+            needs.heads = {lane: self.heads_read for lane in sorted({*self.tables.lanes(), *fresh, *again})}
+        return needs
+
+    def _stamp(self) -> Stamp:
+        return Stamp(self.now_ms, self._seeds.next(self.now_ms))
+
+    def _decide(self, facts: Facts, command: c.Command) -> Decision:
+        """Decide twice: the same stamp gives the same decision, and the facts are as they were."""
+        stamp = self._stamp()
+        before = laws.picture(facts)
+        again = decide(facts, command, Stamp(stamp.now_ms, stamp.seed))
+        decision = decide(facts, command, stamp)
+        assert laws.plain(again) == laws.plain(decision)
+        assert laws.picture(facts) == before
+        return decision
+
+
+def key(thread: str, tenant: str = "") -> JobKey:
+    """The key of a thread's row."""
+    return ids.job_key(TenantId(tenant), ThreadId(thread))
+
+
+def submit(
+    thread: str,
+    *,
+    tenant: str = "",
+    workflow: str = "default",
+    priority: int = 0,
+    input: bytes | None = b'{"n":1}',
+    idempotency_key: str | None = None,
+    timeout_ms: int | None = None,
+    on_timeout: TimeoutStatus = "failed",
+    retry: RetryPolicy | None = None,
+    delay_ms: int | None = None,
+    run_at_ms: int | None = None,
+    metadata: bytes | None = None,
+) -> c.Submit:
+    """The wish for a run."""
+    said = (workflow, priority, input, timeout_ms, on_timeout, retry, delay_ms, run_at_ms, metadata)
+    return c.Submit(
+        job_key=key(thread, tenant),
+        tenant_id=TenantId(tenant),
+        thread_id=ThreadId(thread),
+        workflow=workflow,
+        priority=priority,
+        input=input,
+        idempotency_key=idempotency_key,
+        request_hash=sha256(msgspec.json.encode(said)).digest(),
+        traceparent="00-00000000000000000000000000000001-0000000000000001-01",
+        timeout_ms=timeout_ms,
+        on_timeout=on_timeout,
+        retry_policy=retry,
+        delay_ms=delay_ms,
+        run_at_ms=run_at_ms,
+        metadata=metadata,
+    )
+
+
+def want(
+    worker: str,
+    limit: int = 1,
+    *,
+    ttl_ms: int = 30_000,
+    workflows: set[str] | None = None,
+    tenant: str | None = None,
+    worker_limit: int = 100,
+    tenant_limit: int = 1000,
+    poll_id: str | None = None,
+) -> Want:
+    """A poll."""
+    return Want(
+        worker_key(worker, tenant or ""),
+        None if tenant is None else TenantId(tenant),
+        limit,
+        ttl_ms,
+        worker_limit,
+        tenant_limit,
+        None if workflows is None else frozenset(workflows),
+        poll_id,
+    )
+
+
+def ack(
+    job: Job,
+    status: str = "completed",
+    *,
+    body: bytes | None = None,
+    retryable: bool = True,
+    retry: RetryPolicy | None = None,
+    worker: str | None = None,
+    attempt_id: str | None = None,
+) -> c.Ack:
+    """The closing of a lease, as its worker says it unless told otherwise."""
+    return c.Ack(
+        worker_key=_worker(job, worker),
+        attempt_id=ids.AttemptId(attempt_id or ids.attempt_of(job.run_id)),
+        lease_id=_lease(job),
+        terminal_status=cast("Any", status),
+        body=body,
+        retryable=retryable,
+        retry_policy=retry,
+    )
+
+
+def report(
+    job: Job,
+    action: str,
+    status: StepStatus = "succeeded",
+    *,
+    token: str = "t",
+    body: bytes | None = b'"out"',
+    checkpoint: bytes | None = None,
+    worker: str | None = None,
+    attempt_id: str | None = None,
+) -> c.ReportStep:
+    """The report of a step."""
+    return c.ReportStep(
+        worker_key=_worker(job, worker),
+        attempt_id=ids.AttemptId(attempt_id or ids.attempt_of(job.run_id)),
+        lease_id=_lease(job),
+        action_id=action,
+        status=status,
+        token=token,
+        body=body,
+        checkpoint=checkpoint,
+    )
+
+
+def heartbeat(job: Job, ttl_ms: int = 30_000, *, single: bool = True, worker: str | None = None) -> c.Heartbeat:
+    """The renewal of a lease."""
+    return c.Heartbeat(_worker(job, worker), _lease(job), ttl_ms, single)
+
+
+def _lease(job: Job) -> LeaseId:
+    assert job.lease_id is not None
+    return job.lease_id
+
+
+def _worker(job: Job, name: str | None) -> WorkerKey:
+    if name is not None:
+        return worker_key(name)
+    assert job.worker_key is not None
+    return job.worker_key
