@@ -53,9 +53,9 @@ CREATE TABLE runtime_jobs (
     wake_ms INTEGER
 ) STRICT;
 
-CREATE UNIQUE INDEX runtime_jobs_job_key ON runtime_jobs (job_key);
+-- A job_key is its tenant and thread: one index serves the key and the thread alone.
+CREATE UNIQUE INDEX runtime_jobs_thread ON runtime_jobs (thread_id, tenant_id);
 CREATE UNIQUE INDEX runtime_jobs_run_id ON runtime_jobs (run_id);
-CREATE INDEX runtime_jobs_thread ON runtime_jobs (thread_id);
 CREATE INDEX runtime_jobs_tenant ON runtime_jobs (tenant_id);
 -- The queue: only due work, lane by lane, in the dispatch order.
 CREATE INDEX runtime_jobs_dispatch ON runtime_jobs (tenant_id, workflow, priority DESC, available_ms, run_id)
@@ -110,9 +110,10 @@ CREATE TABLE runtime_runs (
 CREATE UNIQUE INDEX runtime_runs_run_id ON runtime_runs (run_id);
 CREATE INDEX runtime_runs_job_key ON runtime_runs (job_key);
 
--- The timelines: append-only, one gapless chain per thread.
+-- The timelines: append-only, one gapless chain per thread. `job_id` is runtime_jobs.id: it rises with time, so that
+-- what a batch writes lies together; by the thread's own key every event would dirty a page of its own.
 CREATE TABLE runtime_events (
-    job_key TEXT NOT NULL,
+    job_id INTEGER NOT NULL,
     seq INTEGER NOT NULL,
     event_type TEXT NOT NULL,
     run_id TEXT NOT NULL,
@@ -122,17 +123,17 @@ CREATE TABLE runtime_events (
     data BLOB NOT NULL,
     payload_digest BLOB,
     hash BLOB NOT NULL,
-    PRIMARY KEY (job_key, seq)
+    PRIMARY KEY (job_id, seq)
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX runtime_events_retries ON runtime_events (run_id, seq) WHERE event_type = 'retry_scheduled';
 
 -- The clients' JSON bytes, insert only. With rowids, so that big bodies lie apart from their key.
 CREATE TABLE runtime_payloads (
-    job_key TEXT NOT NULL,
+    job_id INTEGER NOT NULL,
     seq INTEGER NOT NULL,
     body BLOB NOT NULL,
-    PRIMARY KEY (job_key, seq)
+    PRIMARY KEY (job_id, seq)
 ) STRICT;
 
 CREATE TABLE runtime_steps (
@@ -190,12 +191,11 @@ CREATE TABLE runtime_workers (
     last_seen_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- `served` is a 112-bit number in decimal: wider than an INTEGER.
 CREATE TABLE runtime_tenants (
     tenant_id TEXT PRIMARY KEY,
     waiting INTEGER NOT NULL,
     leased INTEGER NOT NULL,
-    served TEXT NOT NULL
+    served INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- Counts that would need a scan. Rare events only: a trigger on a hot table would cost every batch.

@@ -119,7 +119,15 @@ ADMINS = frozenset((Role.ADMIN,))
 
 TABLE = RouteTable(
     [
-        Route("POST", "/v1/echo", echo, frozenset((Role.ADMIN, Role.CLIENT)), EchoBody, body_max_bytes=BODY_MAX_BYTES),
+        Route(
+            "POST",
+            "/v1/echo",
+            echo,
+            frozenset((Role.ADMIN, Role.CLIENT)),
+            EchoBody,
+            body_max_bytes=BODY_MAX_BYTES,
+            audit_action="echo.run",
+        ),
         Route("POST", "/v1/things/{thing_id}/cancel", cancel, EVERYBODY, CancelBody),
         Route("GET", "/v1/things/{thing_id}", thing, EVERYBODY, query=ListOptions),
         Route("GET", "/v1/things", things, frozenset((Role.ADMIN, Role.OPERATOR)), query=ListOptions),

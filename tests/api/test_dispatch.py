@@ -115,8 +115,6 @@ async def test_a_trace_is_carried_on_or_started() -> None:
 async def test_a_route_is_open_to_exactly_its_roles(route: Any, role: Role) -> None:
     front = make_front(Authenticator(CREDENTIALS))
     path = route.path.replace("{thing_id}", "a").replace("{how}", "busy")
-    with trio.move_on_after(0.0):
-        await ask(front, route.method, path)
     allowed = route.roles is None or role in route.roles
     head = Head(route.method, path, b"", ((b"authorization", f"Bearer {TOKENS[role]}".encode()),))
     admitted = front.dispatcher.admit(head)
@@ -296,7 +294,7 @@ async def test_what_a_handler_raises_becomes_an_answer(how: str, status: int, co
     assert front.observed.seen == [("/v1/fail/{how}", "GET", status)]
 
 
-async def test_cancellation_leaves_a_handler_bare_even_out_of_a_group(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_cancellation_leaves_a_handler_bare_even_out_of_a_group() -> None:
     """A bug beside it is logged; the Cancelled itself arrives as such, and is neither swallowed nor wrapped."""
     front = make_front()
     admitted = front.dispatcher.admit(Head("GET", "/v1/park", b"", ()))
@@ -334,3 +332,38 @@ async def test_unknown_methods_have_one_label() -> None:
     front = make_front()
     await ask(front, "BREW", "/v1/things/a")
     assert front.observed.seen == [(None, "OTHER", 405)]
+
+
+async def test_a_hook_that_breaks_costs_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    front = make_front()
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("a broken hook")
+
+    monkeypatch.setattr(front.dispatcher, "_observe", broken)
+    answer, decoded = await ask(front, "GET", "/v1/things/a")
+    assert (answer.status, answer.on_undelivered) == (200, front.witness.undelivered.set)
+    assert [str(error) for _, error in front.faults.seen] == ["a broken hook"]
+
+
+async def test_a_bug_before_the_handler_is_a_500_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    front = make_front()
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("a broken authenticator")
+
+    monkeypatch.setattr(front.dispatcher._authenticator, "authenticate", broken)
+    assert _code(await ask(front, "GET", "/v1/things/a")) == (500, "internal")
+    assert [str(error) for _, error in front.faults.seen] == ["a broken authenticator"]
+
+
+async def test_a_role_refused_an_audited_action_is_told_of() -> None:
+    front = make_front(Authenticator(CREDENTIALS))
+    told: list[tuple[Role | None, str, str]] = []
+    front.dispatcher._on_forbidden = lambda caller, action, request_id: told.append((caller.role, action, request_id))
+    request_id = (b"x-request-id", b"r-9")
+    body = b'{"value":1}'
+    answered = await ask(front, "POST", "/v1/echo", request_id, body=body, token=TOKENS[Role.WORKER])
+    assert _code(answered) == (403, "forbidden")
+    await ask(front, "GET", "/v1/late", request_id, token=TOKENS[Role.WORKER])
+    assert told == [(Role.WORKER, "echo.run", "r-9")]

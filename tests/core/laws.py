@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import asdict, replace
@@ -17,8 +16,7 @@ from oris.core.fold import fold
 from oris.core.model import TERMINAL, WAITING, Job
 from oris.ids import JobKey
 
-if TYPE_CHECKING:
-    from .world import Tables
+from .tables import Tables
 
 
 def plain(value: object) -> object:

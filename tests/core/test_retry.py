@@ -82,6 +82,14 @@ def test_only_failures_are_retried(status: str) -> None:
     assert world.acked(world.start("t", retry=FIXED), status).status == status
 
 
+def test_a_run_that_finished_after_a_retry_has_no_error() -> None:
+    world = World()
+    world.acked(world.start("t", retry=RetryPolicy("fixed", 0, 1)), "failed", body=b'"why"')
+    assert world.job("t").error_seq > 0
+    world.acked(world.grant("t"), body=b"1")
+    assert (world.job("t").error_seq, world.job("t").result_seq) == (0, world.job("t").seq)
+
+
 def test_the_timeline_keeps_every_retry() -> None:
     world = World()
     world.acked(world.start("t", retry=FIXED), "failed", body=b'"why"')

@@ -145,24 +145,25 @@ class Dispatcher(Generic[S]):
             options = query_options(query, route.query)
         except ApiError as error:
             answer = envelope.failure(fields.request_id, error)
-            elapsed_s = self._clock() - started_at_s
-            return Refusal(
-                self._finished(answer, route, head.method, fields.request_id, trace, elapsed_s),
-                fields.has_body,
+        except Exception as error:
+            answer = self.fault(fields.request_id, head.method, head.path, error)
+        else:
+            context = Context(
+                fields.request_id,
+                trace,
+                caller,
+                route,
+                head.method,
+                head.path,
+                path_params,
+                query,
+                options,
+                self._services,
             )
-        context = Context(
-            fields.request_id,
-            trace,
-            caller,
-            route,
-            head.method,
-            head.path,
-            path_params,
-            query,
-            options,
-            self._services,
-        )
-        return Admission(context, fields.has_body, fields.content_length, started_at_s)
+            return Admission(context, fields.has_body, fields.content_length, started_at_s)
+        elapsed_s = self._clock() - started_at_s
+        answer = self._finished(answer, route, head.method, fields.request_id, trace, elapsed_s)
+        return Refusal(answer, fields.has_body)
 
     async def run(self, admission: Admission[S], body: bytes) -> Answer:
         """Decodes the body and asks the handler. Raises nothing but Cancelled.
@@ -273,7 +274,10 @@ class Dispatcher(Generic[S]):
     ) -> Answer:
         trace_id = None if trace is None else trace.trace_id
         known = method if method in _METHODS else "OTHER"
-        self._observe(Seen(route, known, answer.status, elapsed_s, request_id, trace_id))
+        try:
+            self._observe(Seen(route, known, answer.status, elapsed_s, request_id, trace_id))
+        except Exception as error:  # what is told of an answer must not cost the answer, nor its `on_undelivered`
+            self._fault_log(request_id, known, "" if route is None else route.path, error)
         headers = (*answer.headers, ("x-request-id", request_id))
         if trace is not None:
             headers = (*headers, ("traceparent", trace.traceparent))

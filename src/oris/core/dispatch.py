@@ -9,6 +9,7 @@ A tenant at its limit is passed over and delays nobody.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from typing import Literal
 
 from msgspec import Struct
@@ -46,12 +47,38 @@ _NO_REPLY = Granted((), (), None, 0, 0)
 """A grant answers the poll it is for, with all it got; its thread's decision has nothing to say."""
 
 
+class Line:
+    """One lane's due jobs, and where its head stands among the others."""
+
+    __slots__ = ("complete", "jobs", "lane", "leased", "rank")
+
+    def __init__(self, lane: Lane, jobs: Iterable[Job], complete: bool) -> None:
+        self.lane = lane
+        self.jobs = deque(jobs)
+        self.complete = complete
+        """Nothing is stored behind these."""
+        self.leased = 0
+        """Live leases of its tenant."""
+        self.rank: tuple[int | str, ...] = ()
+        """The line with the smallest is served next."""
+
+    def update(self, facts: Facts) -> None:
+        """Bring the rank up to date; needed when the head, or its tenant's row, has changed."""
+        if not self.jobs:
+            return
+        tenant = facts.tenant(self.lane.tenant_id)
+        self.leased = tenant.leased
+        order = self.jobs[0].order
+        if facts.limits.fairness == "round_robin":
+            self.rank = (tenant.leased, tenant.served, tenant.tenant_id, *order)
+        else:
+            self.rank = order
+
+
 class Queue:
     """The due jobs that this batch can see, lane by lane."""
 
     def __init__(self, facts: Facts) -> None:
-        self._lanes: dict[Lane, deque[Job]] = {}
-        self._complete: dict[Lane, bool] = {}
         fresh: dict[Lane, list[Job]] = {}
         for key in facts.queued:
             job = facts.jobs[key]
@@ -59,25 +86,35 @@ class Queue:
                 fresh.setdefault(job.lane, []).append(job)
         # A lane whose stored heads were not read stays out: what the batch queued there may stand behind others.
         # Sorted: what a poll is told must not hang on the order in which rows were read.
-        for lane, heads in sorted(facts.heads.items()):
-            self._lanes[lane] = deque(_merged(facts, lane, heads, fresh.get(lane, [])))
-            self._complete[lane] = heads.complete
+        self.lines = [
+            Line(lane, _merged(facts, lane, heads, fresh.get(lane, [])), heads.complete)
+            for lane, heads in sorted(facts.heads.items())
+        ]
+        self._of_tenant: dict[TenantId, list[Line]] = {}
+        for line in self.lines:
+            self._of_tenant.setdefault(line.lane.tenant_id, []).append(line)
+            line.update(facts)
 
-    def lanes(self) -> list[Lane]:
-        """Lanes with a due job."""
-        return [lane for lane, jobs in self._lanes.items() if jobs]
+    def choose(self, want: Want) -> tuple[Line | None, TenantId | None]:
+        """The line to serve next, and a tenant that was passed over at its limit."""
+        best: Line | None = None
+        at_limit: TenantId | None = None
+        for line in self.lines:
+            lane = line.lane
+            if not line.jobs or (want.workflows is not None and lane.workflow not in want.workflows):
+                continue
+            if want.tenant_id is not None and lane.tenant_id != want.tenant_id:
+                continue
+            if line.leased >= want.tenant_limit:
+                at_limit = lane.tenant_id
+            elif best is None or line.rank < best.rank:
+                best = line
+        return best, at_limit
 
-    def head(self, lane: Lane) -> Job:
-        """The first job of a lane that has one."""
-        return self._lanes[lane][0]
-
-    def take(self, lane: Lane) -> Job:
-        """Take the first job away."""
-        return self._lanes[lane].popleft()
-
-    def drained(self) -> set[Lane]:
-        """Lanes known to hold nothing any more."""
-        return {lane for lane, jobs in self._lanes.items() if not jobs and self._complete[lane]}
+    def tenant_changed(self, facts: Facts, tenant_id: TenantId) -> None:
+        """A job of this tenant was granted."""
+        for line in self._of_tenant[tenant_id]:
+            line.update(facts)
 
 
 def _merged(facts: Facts, lane: Lane, heads: Heads, fresh: list[Job]) -> list[Job]:
@@ -97,8 +134,8 @@ def dispatch(facts: Facts, wants: list[Want], stamp: Stamp, tenant_limit: int) -
     queue = Queue(facts)
     for want in wants:
         result.granted.append(_serve(facts, queue, want, stamp, result))
-    result.drained = queue.drained()
-    result.blocked = {lane for lane in queue.lanes() if facts.tenant(lane.tenant_id).leased >= tenant_limit}
+    result.drained = {line.lane for line in queue.lines if not line.jobs and line.complete}
+    result.blocked = {line.lane for line in queue.lines if line.jobs and line.leased >= tenant_limit}
     return result
 
 
@@ -116,15 +153,16 @@ def _serve(facts: Facts, queue: Queue, want: Want, stamp: Stamp, result: Dispatc
         if facts.worker(want.worker_key, stamp.now_ms).leased >= want.worker_limit:
             blocked = "worker_limit"
             break
-        lane, at_limit = _choose(facts, queue, want)
+        line, at_limit = queue.choose(want)
         full = at_limit if full is None else full
-        if lane is None:
+        if line is None:
             blocked = "tenant_limit" if full is not None else None
             break
-        size += queue.head(lane).handout_bytes
+        size += line.jobs[0].handout_bytes
         if taken and size > facts.limits.answer_max_bytes:
             break
-        taken.append(_grant(facts, queue.take(lane), want, stamp, result))
+        taken.append(_grant(facts, line.jobs.popleft(), want, stamp, result))
+        queue.tenant_changed(facts, line.lane.tenant_id)
     return _granted(facts, want, tuple(taken), (), blocked, full, stamp)
 
 
@@ -139,27 +177,6 @@ def _redelivered(facts: Facts, want: Want, now_ms: int) -> tuple[Job, ...]:
 def _live(job: Job, now_ms: int) -> bool:
     deadline_ms = next_deadline(job)
     return job.lease_id is not None and deadline_ms is not None and now_ms < deadline_ms
-
-
-def _choose(facts: Facts, queue: Queue, want: Want) -> tuple[Lane | None, TenantId | None]:
-    """The lane to serve next, and a tenant that was passed over at its limit."""
-    best: tuple[tuple[object, ...], Lane] | None = None
-    at_limit: TenantId | None = None
-    for lane in queue.lanes():
-        if want.workflows is not None and lane.workflow not in want.workflows:
-            continue
-        if want.tenant_id is not None and lane.tenant_id != want.tenant_id:
-            continue
-        tenant = facts.tenant(lane.tenant_id)
-        if tenant.leased >= want.tenant_limit:
-            at_limit = lane.tenant_id
-            continue
-        order = queue.head(lane).order
-        fair = (tenant.leased, tenant.served) if facts.limits.fairness == "round_robin" else ()
-        rank = (*fair, tenant.tenant_id, *order) if fair else order
-        if best is None or rank < best[0]:
-            best = (rank, lane)
-    return (None if best is None else best[1]), at_limit
 
 
 def _grant(facts: Facts, job: Job, want: Want, stamp: Stamp, result: Dispatched) -> Job:

@@ -57,7 +57,9 @@ def evolve(job: Job | None, job_key: JobKey, run_id: RunId, seq: int, at_ms: int
             )
         case ev.StepRecorded():
             handout = job.handout_bytes + body.payload_bytes
-            return replace(job, losses=0, handout_bytes=handout, seq=seq, updated_ms=at_ms, head_hash=digest)
+            # Only success is progress: a job that reports a start and dies would otherwise go on for ever.
+            losses = 0 if body.status == "succeeded" else job.losses
+            return replace(job, losses=losses, handout_bytes=handout, seq=seq, updated_ms=at_ms, head_hash=digest)
         case ev.CheckpointSaved():
             return replace(
                 job,
@@ -103,7 +105,8 @@ def _ended(job: Job, seq: int, at_ms: int, body: LeaseEnd, digest: bytes) -> Job
             if body.due_ms is not None:
                 free = replace(free, status="scheduled", due_ms=body.due_ms)
         case ev.Completed():
-            free = replace(_without_lease(job, at_ms), status="completed", losses=0, result_seq=seq, due_ms=None)
+            # The error of a try before is history: a run that finished has none.
+            free = replace(_without_lease(job, at_ms), status="completed", losses=0, result_seq=seq, error_seq=0)
         case ev.Cancelled():
             free = replace(_without_lease(job, at_ms), status="cancelled", reason=body.reason, due_ms=None)
             if body.by_worker:

@@ -10,9 +10,10 @@ LONGEST_BACKOFF_MS = 30 * 24 * 3600 * 1000
 
 def band(policy: RetryPolicy, retry_no: int) -> tuple[int, int]:
     """The least and the most that the backoff before retry `retry_no` (from 1) may be, in ms."""
-    if policy.strategy == "fixed":
-        return policy.backoff_ms, policy.backoff_ms
     cap = LONGEST_BACKOFF_MS if policy.max_backoff_ms is None else policy.max_backoff_ms
+    if policy.strategy == "fixed":
+        fixed = min(cap, policy.backoff_ms)
+        return fixed, fixed
     try:
         most = int(min(float(cap), policy.backoff_ms * policy.multiplier ** (retry_no - 1)))
     except OverflowError:

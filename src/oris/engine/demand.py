@@ -121,6 +121,7 @@ class Demand:
         if want.poll_id is not None:
             for other in [o for o in others if o.want.poll_id == want.poll_id]:
                 other.end("superseded")
+                self._withdraw(other)
         parked.ticket = next(self._tickets)
         others[parked] = None
         if not parked.looked:
@@ -130,9 +131,7 @@ class Demand:
     def leave(self, parked: Parked) -> None:
         """A poll goes. Harmless when it has gone already."""
         parked.gone = True
-        self._fresh.pop(parked, None)
-        self._stalled.pop(parked, None)
-        self._unqueue(parked)
+        self._withdraw(parked)
         others = self._of_worker.get(parked.want.worker_key)
         if others is not None:
             others.pop(parked, None)
@@ -240,6 +239,12 @@ class Demand:
             if parked not in seen:
                 seen.add(parked)
                 yield parked
+
+    def _withdraw(self, parked: Parked) -> None:
+        """Have no further dispatch look at it: two polls of one id must never be served in one batch."""
+        self._fresh.pop(parked, None)
+        self._stalled.pop(parked, None)
+        self._unqueue(parked)
 
     def _unqueue(self, parked: Parked) -> None:
         for queue in _queues(parked.want):

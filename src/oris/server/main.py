@@ -13,6 +13,7 @@ from oris.clock import SystemClock
 from oris.config.settings import Settings
 from oris.config.version import program_version
 from oris.errors import ConfigError
+from oris.observability.log_stdlib import stdlib_logging
 from oris.observability.logs import Logs, open_logs
 from oris.server.build import HTTP_GRACE_PART, Server
 from oris.supervisor import Child, EventKind, Handle, Outcome, RestartBudget, Step, StopPlan, Tree
@@ -25,7 +26,8 @@ def run(settings: Settings) -> int:
     """Serve until told to stop; the answer is the exit code. Raises ConfigError when the server cannot start."""
     logs = open_logs(settings.log, settings.log_format, sys.stderr.fileno(), SystemClock().wall_ms)
     try:
-        outcome = trio.run(_serve, settings, logs)
+        with stdlib_logging(logs):
+            outcome = trio.run(_serve, settings, logs)
     finally:
         logs.close()
     if outcome.exit_code == 2:

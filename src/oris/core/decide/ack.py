@@ -105,12 +105,7 @@ def _end(t: Transition, command: Ack) -> None:
 
 
 def _digest(command: Ack) -> bytes:
-    said = (
-        "ack",
-        command.attempt_id,
-        command.terminal_status,
-        command.body,
-        command.retryable,
-        command.retry_policy,
-    )
-    return sha256(_encoder.encode(said)).digest()
+    policy = b"" if command.retry_policy is None else _encoder.encode(command.retry_policy)
+    head = f"ack\n{command.attempt_id}\n{command.terminal_status}\n{command.retryable}\n{len(policy)}\n".encode()
+    # An absent body is told from every present one: JSON is never empty.
+    return sha256(b"".join((head, policy, command.body or b""))).digest()

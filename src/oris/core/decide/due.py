@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from oris.core import events as ev
 from oris.core.deadlines import timeout_at
 from oris.core.facts import Limits
@@ -40,7 +42,7 @@ def _time_out(t: Transition, at_ms: int) -> None:
     if job.on_timeout == "cancelled":
         t.emit(ev.Cancelled("timed_out"))
     else:
-        t.emit(ev.Failed("timed_out"))
+        t.emit(ev.Failed("timed_out"), _error("timed_out", "the run used up its time under lease"))
         t.bury("timed_out")
 
 
@@ -51,7 +53,13 @@ def _lose(t: Transition, limits: Limits) -> None:
     t.close_lease("expired")
     t.emit(ev.LeaseExpired(job.lease_id, job.worker_key, job.lease_expires_ms))
     if t.job.losses >= limits.max_lease_losses:
-        t.emit(ev.Failed("lease_losses"))
+        told = f"{t.job.losses} leases in a row were lost to workers that went silent"
+        t.emit(ev.Failed("lease_losses"), _error("lease_losses", told))
         t.bury("lease_losses")
     else:
         t.emit(ev.AttemptQueued())
+
+
+def _error(kind: str, message: str) -> bytes:
+    """The error of a run that no worker has ended, in the form workers give theirs."""
+    return msgspec.json.encode({"type": kind, "message": message})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 
 from oris.core.changes import Handed, HandedStep, Handout
-from oris.ids import JobKey
 from oris.storage.sqlite import statements as sql
 
 STEPS_MAX = 1000
@@ -14,11 +13,11 @@ STEPS_MAX_BYTES = 2 * 1024 * 1024
 """Bytes of their outputs; one step goes out whatever its size."""
 
 
-def read_handout(connection: sqlite3.Connection, handout: Handout) -> Handed:
-    """The input, the newest checkpoint and the first of the steps."""
-    body = _payload(connection, handout.job_key, handout.input_seq)
-    checkpoint = _payload(connection, handout.job_key, handout.checkpoint_seq)
-    rows = connection.execute(sql.LATEST_STEPS, (handout.job_key, handout.run_id, 0, STEPS_MAX + 1))
+def read_handout(connection: sqlite3.Connection, handout: Handout, job_id: int) -> Handed:
+    """The input, the newest checkpoint and the first of the steps. `job_id` is the job's row."""
+    body = _payload(connection, job_id, handout.input_seq)
+    checkpoint = _payload(connection, job_id, handout.checkpoint_seq)
+    rows = connection.execute(sql.LATEST_STEPS, (job_id, handout.run_id, 0, STEPS_MAX + 1))
     steps: list[HandedStep] = []
     size = 0
     for row in rows:
@@ -31,8 +30,8 @@ def read_handout(connection: sqlite3.Connection, handout: Handout) -> Handed:
     return Handed(body, checkpoint, tuple(steps), steps_truncated=False)
 
 
-def _payload(connection: sqlite3.Connection, job_key: JobKey, seq: int) -> bytes | None:
+def _payload(connection: sqlite3.Connection, job_id: int, seq: int) -> bytes | None:
     if not seq:
         return None
-    row = connection.execute(sql.PAYLOAD, (job_key, seq)).fetchone()
+    row = connection.execute(sql.PAYLOAD, (job_id, seq)).fetchone()
     return None if row is None else row[0]

@@ -36,16 +36,16 @@ def load(connection: sqlite3.Connection, needs: Needs) -> Found:
     return found
 
 
+def split(job_key: JobKey) -> tuple[str, str]:
+    """Thread and tenant of a key, in the order of the index over them."""
+    tenant, _, thread = job_key.partition("/")
+    return thread, tenant
+
+
 def step_of(row: tuple[Any, ...]) -> Step:
     """A step; its last column is a truth value."""
     run_id, action_id, status, token, digest, seq, checkpoint_seq, latest = row
     return Step(run_id, action_id, status, token, digest, seq, checkpoint_seq, latest == 1)
-
-
-def tenant_of(row: tuple[Any, ...]) -> Tenant:
-    """A tenant; `served` is kept in decimal, because it is wider than the database's integers."""
-    tenant_id, waiting, leased, served = row
-    return Tenant(tenant_id, waiting, leased, int(served))
 
 
 def _job(found: Found, row: tuple[Any, ...]) -> Job:
@@ -61,7 +61,7 @@ def _job(found: Found, row: tuple[Any, ...]) -> Job:
 def _load_jobs(connection: sqlite3.Connection, needs: Needs, found: Found) -> None:
     execute, jobs = connection.execute, found.loaded.jobs
     for key in sorted(needs.jobs):
-        row = execute(sql.JOB_BY_KEY, (key,)).fetchone()
+        row = execute(sql.JOB_BY_KEY, split(key)).fetchone()
         if row is not None:
             jobs[key] = _job(found, row)
     for run in sorted(needs.runs):
@@ -103,7 +103,7 @@ def _load_counters(connection: sqlite3.Connection, needs: Needs, found: Found) -
     for tenant_id in sorted(tenants):
         row = connection.execute(sql.TENANT, (tenant_id,)).fetchone()
         if row is not None:
-            found.loaded.tenants[tenant_id] = tenant_of(row)
+            found.loaded.tenants[tenant_id] = Tenant(*row)
 
 
 def _load_details(connection: sqlite3.Connection, needs: Needs, loaded: Loaded) -> None:

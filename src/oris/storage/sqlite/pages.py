@@ -12,6 +12,7 @@ from oris.core.model import DeadLetter, Job
 from oris.errors import invalid
 from oris.ids import JobKey
 from oris.storage.sqlite import read_statements as sql
+from oris.storage.sqlite.load import split
 from oris.storage.sqlite.statements import JOB_BY_KEY
 from oris.storage.store import AuditFilter, DeadLetterFilter, JobFilter, Page
 
@@ -26,7 +27,7 @@ def runs_page(connection: sqlite3.Connection, job_key: JobKey, cursor: str | Non
     items: list[Job] = []
     before = _END if cursor is None else _number(cursor)
     if cursor is None:
-        row = connection.execute(JOB_BY_KEY, (job_key,)).fetchone()
+        row = connection.execute(JOB_BY_KEY, split(job_key)).fetchone()
         if row is None:
             return Page((), None)
         items.append(Job(*row[:-1]))

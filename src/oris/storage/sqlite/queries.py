@@ -12,7 +12,8 @@ from oris.core.events import Entry
 from oris.core.model import DeadLetter, Job, Lane
 from oris.ids import JobKey, RunId, TenantId, ThreadId
 from oris.storage.sqlite import read_statements as sql
-from oris.storage.sqlite.statements import HIGH_WATER, JOB_BY_KEY, JOB_BY_RUN, LATEST_STEPS, PAYLOAD
+from oris.storage.sqlite.load import split
+from oris.storage.sqlite.statements import HIGH_WATER, JOB_BY_KEY, JOB_BY_RUN, JOB_ID, LATEST_STEPS, PAYLOAD
 
 LANES_FOR_AGE = 200
 """Lanes that are asked for their oldest job; with more, the gauge looks at these."""
@@ -26,7 +27,7 @@ def tenants_of(connection: sqlite3.Connection, thread_id: ThreadId) -> Sequence[
 
 def job(connection: sqlite3.Connection, job_key: JobKey) -> Job | None:
     """A thread's latest run."""
-    return _job(connection.execute(JOB_BY_KEY, (job_key,)).fetchone())
+    return _job(connection.execute(JOB_BY_KEY, split(job_key)).fetchone())
 
 
 def run(connection: sqlite3.Connection, run_id: RunId) -> Job | None:
@@ -37,26 +38,32 @@ def run(connection: sqlite3.Connection, run_id: RunId) -> Job | None:
 
 def payloads(connection: sqlite3.Connection, job_key: JobKey, seqs: Sequence[int]) -> Mapping[int, bytes]:
     """The payloads of these events."""
-    rows = ((seq, connection.execute(PAYLOAD, (job_key, seq)).fetchone()) for seq in seqs)
+    job_id = _id(connection, job_key)
+    rows = ((seq, connection.execute(PAYLOAD, (job_id, seq)).fetchone()) for seq in seqs)
     return {seq: row[0] for seq, row in rows if row is not None}
 
 
 def timeline(connection: sqlite3.Connection, job_key: JobKey, after_seq: int, limit: int) -> Sequence[Entry]:
     """Events in order."""
-    return [Entry(*row) for row in connection.execute(sql.TIMELINE, (job_key, after_seq, limit))]
+    rows = connection.execute(sql.TIMELINE, (_id(connection, job_key), after_seq, limit))
+    return [Entry(job_key, *row) for row in rows]
 
 
 def steps(connection: sqlite3.Connection, run_id: RunId, after_seq: int, limit: int) -> Sequence[HandedStep]:
     """The latest report of each step."""
-    key = connection.execute(sql.JOB_KEY_OF_RUN, {"run_id": run_id}).fetchone()
+    key = _key_of_run(connection, run_id)
     if key is None:
         return []
-    return [HandedStep(*row) for row in connection.execute(LATEST_STEPS, (key[0], run_id, after_seq, limit))]
+    rows = connection.execute(LATEST_STEPS, (_id(connection, key), run_id, after_seq, limit))
+    return [HandedStep(*row) for row in rows]
 
 
 def retries(connection: sqlite3.Connection, run_id: RunId) -> Sequence[Entry]:
     """The retries of a run."""
-    return [Entry(*row) for row in connection.execute(sql.RETRIES, (run_id,))]
+    key = _key_of_run(connection, run_id)
+    if key is None:
+        return []
+    return [Entry(key, *row) for row in connection.execute(sql.RETRIES, (run_id,))]
 
 
 def dead_letter(connection: sqlite3.Connection, run_id: RunId) -> DeadLetter | None:
@@ -118,6 +125,17 @@ def high_water_ms(connection: sqlite3.Connection) -> int:
     """The latest time of any batch of any node."""
     (now_ms,) = connection.execute(HIGH_WATER).fetchone()
     return int(now_ms)
+
+
+def _id(connection: sqlite3.Connection, job_key: JobKey) -> int | None:
+    """The id by which events and payloads name a job; None matches none of them."""
+    row = connection.execute(JOB_ID, split(job_key)).fetchone()
+    return None if row is None else int(row[0])
+
+
+def _key_of_run(connection: sqlite3.Connection, run_id: RunId) -> JobKey | None:
+    row = connection.execute(sql.JOB_KEY_OF_RUN, {"run_id": run_id}).fetchone()
+    return None if row is None else row[0]
 
 
 def _job(row: tuple[Any, ...] | None) -> Job | None:

@@ -50,11 +50,11 @@ SELECT id FROM runtime_jobs INDEXED BY runtime_jobs_tenant
 WHERE tenant_id = :tenant_id AND id < :before ORDER BY id DESC LIMIT 1 OFFSET :walk
 """
 TIMELINE = """
-SELECT job_key, seq, event_type, run_id, attempt_no, worker_id, at_ms, data, payload_digest, hash
-FROM runtime_events WHERE job_key = ? AND seq > ? ORDER BY seq LIMIT ?
+SELECT seq, event_type, run_id, attempt_no, worker_id, at_ms, data, payload_digest, hash
+FROM runtime_events WHERE job_id = ? AND seq > ? ORDER BY seq LIMIT ?
 """
 RETRIES = """
-SELECT job_key, seq, event_type, run_id, attempt_no, worker_id, at_ms, data, payload_digest, hash
+SELECT seq, event_type, run_id, attempt_no, worker_id, at_ms, data, payload_digest, hash
 FROM runtime_events WHERE run_id = ? AND event_type = 'retry_scheduled' ORDER BY seq LIMIT 1000
 """
 JOB_KEY_OF_RUN = """

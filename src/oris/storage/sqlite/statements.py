@@ -1,6 +1,7 @@
 """Every statement the transactions run, written out. Column order is field order of the structs in `oris.core`.
 
-Statements are read positionally, and rows of `runtime_jobs` carry their `id` at the end.
+Rows are read positionally; those of `runtime_jobs` carry their `id` at the end. Events and payloads name their job by
+that id instead of its key.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ ON CONFLICT (node_id) DO UPDATE SET batch_id = excluded.batch_id, now_ms = max(n
 READ_BATCH = "SELECT batch_id FROM runtime_nodes WHERE node_id = ?"
 HIGH_WATER = "SELECT coalesce(max(now_ms), 0) FROM runtime_nodes"
 
+JOB_ID = "SELECT id FROM runtime_jobs WHERE thread_id = ? AND tenant_id = ?"
+
 # --- loading: point lookups, because each is one index probe ---
 
 JOB_BY_KEY = """
@@ -22,7 +25,7 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
        wake_ms, id
-FROM runtime_jobs WHERE job_key = ?
+FROM runtime_jobs WHERE thread_id = ? AND tenant_id = ?
 """
 JOB_BY_RUN = """
 SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason, attempt_no, retries, losses,
@@ -63,15 +66,16 @@ TENANT = "SELECT tenant_id, waiting, leased, served FROM runtime_tenants WHERE t
 
 # --- writing ---
 
+NEXT_JOB_ID = "SELECT coalesce(max(id), 0) + 1 FROM runtime_jobs"
 INSERT_JOB = """
 INSERT INTO runtime_jobs (
-    job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason, attempt_no, retries, losses,
+    id, job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason, attempt_no, retries, losses,
     available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
     lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
     checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
     wake_ms
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-          ?, ?)
+          ?, ?, ?)
 """
 # A run keeps what its submit said: only what its events change is written, and no index over the rest is touched.
 UPDATE_RUN = """
@@ -111,10 +115,10 @@ INSERT INTO runtime_runs (
 """
 INSERT_EVENT = """
 INSERT INTO runtime_events (
-    job_key, seq, event_type, run_id, attempt_no, worker_id, at_ms, data, payload_digest, hash
+    job_id, seq, event_type, run_id, attempt_no, worker_id, at_ms, data, payload_digest, hash
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-INSERT_PAYLOAD = "INSERT INTO runtime_payloads (job_key, seq, body) VALUES (?, ?, ?)"
+INSERT_PAYLOAD = "INSERT INTO runtime_payloads (job_id, seq, body) VALUES (?, ?, ?)"
 # Of a step that is there already only `latest` ever changes.
 WRITE_STEP = """
 INSERT INTO runtime_steps (
@@ -152,10 +156,10 @@ INSERT INTO runtime_audit_log (
 
 # --- handouts, read after the writes ---
 
-PAYLOAD = "SELECT body FROM runtime_payloads WHERE job_key = ? AND seq = ?"
+PAYLOAD = "SELECT body FROM runtime_payloads WHERE job_id = ? AND seq = ?"
 LATEST_STEPS = """
 SELECT s.action_id, s.status, s.seq, p.body
-FROM runtime_steps AS s LEFT JOIN runtime_payloads AS p ON p.job_key = ? AND p.seq = s.seq
+FROM runtime_steps AS s LEFT JOIN runtime_payloads AS p ON p.job_id = ? AND p.seq = s.seq
 WHERE s.run_id = ? AND s.latest = 1 AND s.seq > ?
 ORDER BY s.seq LIMIT ?
 """

@@ -17,19 +17,16 @@ from typing import Literal, TypeVar
 import trio
 from msgspec.structs import replace
 
-from oris.config.version import program_version
 from oris.core.changes import Handed
 from oris.core.facts import Needs
 from oris.errors import ConfigError, Unavailable
 from oris.ids import RunId
-from oris.storage.migrate import migrate as bring_up_to_date
-from oris.storage.migrate import migrations_folder, read_migrations
 from oris.storage.sqlite import queries
 from oris.storage.sqlite.connect import Tuning, version_warnings
 from oris.storage.sqlite.database import Database, MemoryDatabase, open_file
 from oris.storage.sqlite.faults import Fault, fault_of, unavailable
 from oris.storage.sqlite.reads import SqliteReads
-from oris.storage.sqlite.schema import SqliteSchema
+from oris.storage.sqlite.upgrade import prepare
 from oris.storage.sqlite.writer import Writer
 from oris.storage.store import Reads, Work
 
@@ -78,13 +75,16 @@ class SqliteStore:
         if isinstance(database, MemoryDatabase) and not inline:
             raise ConfigError("a database in memory is for inline use only")
         warnings = version_warnings(tuning)
-        prepare = partial(_prepare, now_ms=now_ms, mode=migrate)
+
+        def bring_up_to_date(connection: sqlite3.Connection) -> None:
+            prepare(connection, now_ms, migrate)
+
         # Inline, the one connection does everything.
         tuning = replace(tuning, readers=0) if inline else tuning
         if isinstance(database, MemoryDatabase):
-            open_now = partial(database.open, prepare)
+            open_now = partial(database.open, bring_up_to_date)
         else:
-            open_now = partial(open_file, database, tuning, connection_class, prepare)
+            open_now = partial(open_file, database, tuning, connection_class, bring_up_to_date)
         if inline:
             await trio.lowlevel.checkpoint()
             opened = open_now()
@@ -177,9 +177,3 @@ class SqliteStore:
             raise unavailable(error) from error
         finally:
             self._free.append(connection)
-
-
-def _prepare(connection: sqlite3.Connection, *, now_ms: Callable[[], int], mode: Literal["auto", "check"]) -> None:
-    """Bring the schema up to date, or refuse."""
-    known = read_migrations(migrations_folder("sqlite"))
-    bring_up_to_date(SqliteSchema(connection, now_ms), known, program_version(), mode)

@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 from typing import Any
 
 from msgspec.structs import astuple
 
 from oris.core.changes import Changes
-from oris.core.model import Job, Tenant
+from oris.core.events import Entry
+from oris.core.model import Job
 from oris.ids import JobKey
 from oris.storage.sqlite import statements as sql
 from oris.storage.sqlite.load import JobRow
 
 _run_fields: Callable[[Job], tuple[Any, ...]] = attrgetter(*sql.RUN_FIELDS)
+_event_fields: Callable[[Entry], tuple[Any, ...]] = attrgetter(*Entry.__struct_fields__[1:])
 
 
-def write(connection: sqlite3.Connection, changes: Changes, rows: dict[JobKey, JobRow]) -> None:
-    """Write a whole batch. `rows` are the jobs as they were loaded: what they lack is new."""
-    _write_jobs(connection, changes.jobs.values(), rows)
+def write(connection: sqlite3.Connection, changes: Changes, rows: Mapping[JobKey, JobRow]) -> dict[JobKey, int]:
+    """Write a whole batch. `rows` are the jobs as they were loaded: what they lack is new.
+
+    The answer is the id of every job loaded or written.
+    """
+    ids = {key: row.id for key, row in rows.items()}
+    _write_jobs(connection, changes.jobs.values(), rows, ids)
     many = connection.executemany
-    many(sql.INSERT_EVENT, map(astuple, changes.entries))
+    if changes.entries:
+        many(sql.INSERT_EVENT, ((ids[entry.job_key], *_event_fields(entry)) for entry in changes.entries))
     if changes.payloads:
-        many(sql.INSERT_PAYLOAD, map(astuple, changes.payloads))
+        many(sql.INSERT_PAYLOAD, ((ids[payload.job_key], payload.seq, payload.body) for payload in changes.payloads))
     if changes.steps:
         many(sql.WRITE_STEP, map(astuple, changes.steps))
     if changes.closed:
@@ -38,21 +45,24 @@ def write(connection: sqlite3.Connection, changes: Changes, rows: dict[JobKey, J
     if changes.workers:
         many(sql.WRITE_WORKER, map(astuple, changes.workers.values()))
     if changes.tenants:
-        many(sql.WRITE_TENANT, map(_tenant_row, changes.tenants.values()))
+        many(sql.WRITE_TENANT, map(astuple, changes.tenants.values()))
     if changes.audit:
         many(sql.INSERT_AUDIT, map(astuple, changes.audit))
+    return ids
 
 
-def _write_jobs(connection: sqlite3.Connection, jobs: Iterable[Job], rows: dict[JobKey, JobRow]) -> None:
+def _write_jobs(
+    connection: sqlite3.Connection, jobs: Iterable[Job], rows: Mapping[JobKey, JobRow], ids: dict[JobKey, int]
+) -> None:
     """Each job by the narrowest statement that holds its change, so that no index is touched for nothing."""
-    new: list[tuple[Any, ...]] = []
+    new: list[Job] = []
     replaced: list[tuple[Any, ...]] = []
     moved: list[tuple[Any, ...]] = []
     renewed: list[tuple[int, int]] = []
     for job in jobs:
         row = rows.get(job.job_key)
         if row is None:
-            new.append(astuple(job))
+            new.append(job)
         elif row.job.run_id != job.run_id:
             replaced.append((*astuple(job), row.id))
         elif row.job.seq == job.seq and row.job.wake_ms == job.wake_ms:
@@ -61,14 +71,12 @@ def _write_jobs(connection: sqlite3.Connection, jobs: Iterable[Job], rows: dict[
         else:
             moved.append((*_run_fields(job), row.id))
     if new:
-        connection.executemany(sql.INSERT_JOB, new)
+        (next_id,) = connection.execute(sql.NEXT_JOB_ID).fetchone()
+        ids.update((job.job_key, number) for number, job in enumerate(new, next_id))
+        connection.executemany(sql.INSERT_JOB, ((ids[job.job_key], *astuple(job)) for job in new))
     if replaced:
         connection.executemany(sql.UPDATE_JOB, replaced)
     if moved:
         connection.executemany(sql.UPDATE_RUN, moved)
     if renewed:
         connection.executemany(sql.UPDATE_LEASE_END, renewed)
-
-
-def _tenant_row(tenant: Tenant) -> tuple[str, int, int, str]:
-    return tenant.tenant_id, tenant.waiting, tenant.leased, str(tenant.served)

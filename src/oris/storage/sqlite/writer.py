@@ -38,10 +38,10 @@ class Writer:
             now_ms = self._now_ms()
             found = load(connection, needs)
             changes = work(found.loaded, now_ms)
+            ids = write(connection, changes, found.rows)
             if not changes.empty:
-                write(connection, changes, found.rows)
                 connection.execute(sql.WRITE_NODE, (self._node_id, batch_id, now_ms))
-            handed = {handout.run_id: read_handout(connection, handout) for handout in changes.handouts}
+            handed = {h.run_id: read_handout(connection, h, ids[h.job_key]) for h in changes.handouts}
         except sqlite3.Error as error:
             self._roll_back()
             self._raise_for(error)

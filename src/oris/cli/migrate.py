@@ -1,0 +1,32 @@
+"""`python -m oris migrate`: bring the database up to date, or tell what that would do."""
+
+from __future__ import annotations
+
+import click
+
+from oris.cli.flags import load_settings, settings_flags
+
+
+@click.command()
+@click.option("--plan", "plan_only", is_flag=True, help="Print what would be applied; change nothing.")
+@settings_flags
+@click.pass_context
+def migrate(context: click.Context, plan_only: bool) -> int:
+    """Apply the migrations that are pending, one transaction each. No server may have the database open."""
+    settings = load_settings(context)
+
+    from oris.clock import SystemClock
+    from oris.storage.sqlite.upgrade import migrate_file, plan_file
+
+    path = settings.sqlite_db
+    if plan_only:
+        pending = plan_file(path)
+        click.echo(f"{path}: {len(pending)} to apply" if pending else f"{path}: up to date")
+        for migration in pending:
+            click.echo(f"  {migration.title} (for version {migration.min_program_version} or later)")
+        return 0
+    applied = migrate_file(path, SystemClock().wall_ms)
+    for migration in applied:
+        click.echo(f"applied {migration.title}")
+    click.echo(f"{path}: up to date")
+    return 0
