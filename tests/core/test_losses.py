@@ -78,3 +78,20 @@ def test_a_release_is_not_a_loss_and_does_not_forgive_one() -> None:
     lose(world)
     world.released(world.grant("t"))
     assert (world.job("t").losses, world.job("t").attempt_no) == (1, 2)
+
+
+def test_a_job_that_reports_a_start_and_dies_every_time_is_not_tried_for_ever() -> None:
+    world = World()
+    world.submit("t")
+    for n in range(20):
+        if world.job("t").status == "queued":
+            lose(world, lambda job, n=n: world.reported(job, "poison", "started", token=f"try{n}"))  # type: ignore[misc]
+    assert (world.job("t").status, world.job("t").reason) == ("failed", "lease_losses")
+
+
+def test_a_run_that_no_worker_ended_says_why_in_its_error() -> None:
+    world = World(Limits(max_lease_losses=1))
+    world.submit("t")
+    lose(world)
+    job = world.job("t")
+    assert b'"type":"lease_losses"' in world.tables.payloads[job.job_key, job.error_seq]
