@@ -280,7 +280,7 @@ class Client:
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self.stream = stream
-        self._buffer = b""
+        self._buffer = bytearray()
 
     async def send(self, data: bytes) -> None:
         await self.stream.send_all(data)
@@ -289,19 +289,20 @@ class Client:
         """The next answer."""
         while b"\r\n\r\n" not in self._buffer:
             await self._more()
-        head, _, rest = self._buffer.partition(b"\r\n\r\n")
+        head, _, rest = bytes(self._buffer).partition(b"\r\n\r\n")
         first, *lines = head.decode("latin-1").split("\r\n")
         headers = [(name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines)]
         length = int(next(value for name, value in headers if name == "content-length"))
-        self._buffer = rest
+        self._buffer = bytearray(rest)
         while len(self._buffer) < length:
             await self._more()
-        body, self._buffer = self._buffer[:length], self._buffer[length:]
+        body = bytes(self._buffer[:length])
+        del self._buffer[:length]
         return Reply(int(first.split()[1]), headers, body)
 
     async def _more(self) -> None:
         data = await self.stream.receive_some(65536)
-        assert data, f"closed after {self._buffer!r}"
+        assert data, f"closed after {bytes(self._buffer)!r}"
         self._buffer += data
 
     async def ask(self, data: bytes) -> Reply:

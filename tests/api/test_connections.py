@@ -45,7 +45,7 @@ async def test_no_connection_is_left_after_the_keep_alive_limit() -> None:
 
 
 async def test_a_stop_ends_in_its_grace_with_clients_that_hold_on() -> None:
-    limits = HttpLimits(send_stall_s=1000.0)
+    limits = HttpLimits(send_stall_s=3 * PATIENCE_S)
     async with running(limits=limits, keep_alive_timeout_s=1000, grace_s=0.1) as front:
         await _silent_clients(front)
         parked = await connect(front)

@@ -341,7 +341,7 @@ async def test_a_hook_that_breaks_costs_no_answer(monkeypatch: pytest.MonkeyPatc
         raise RuntimeError("a broken hook")
 
     monkeypatch.setattr(front.dispatcher, "_observe", broken)
-    answer, decoded = await ask(front, "GET", "/v1/things/a")
+    answer, _ = await ask(front, "GET", "/v1/things/a")
     assert (answer.status, answer.on_undelivered) == (200, front.witness.undelivered.set)
     assert [str(error) for _, error in front.faults.seen] == ["a broken hook"]
 

@@ -208,3 +208,10 @@ def test_an_empty_body_stands_for_an_object_only_when_nothing_is_required() -> N
 
     assert decoder(Optional).when_empty == b"{}"
     assert decoder(Body).when_empty == b""
+
+
+def test_the_depth_limit_can_be_set() -> None:
+    body = b'{"value":[[[1]]]}'
+    assert bytes(decode(body, DECODER, depth_max=4).value) == b"[[[1]]]"
+    with pytest.raises(ApiError, match="deeper than 3"):
+        decode(body, DECODER, depth_max=3)

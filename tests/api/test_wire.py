@@ -165,12 +165,14 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_leaves_nothing() -
 
 
 async def test_http_2_without_tls_is_refused_by_its_preface() -> None:
+    """Many times: what follows the preface is an error to the parser, which must not overtake the answer."""
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
     async with running() as front:
-        client = await connect(front)
-        reply = await client.ask(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00")
-        assert reply.status == 400
-        assert reply.error["code"] == "invalid_argument"
-        assert await client.is_closed()
+        for _ in range(30):
+            client = await connect(front)
+            assert _code(await client.ask(preface)) == (400, "invalid_argument")
+            assert await client.is_closed()
+        assert front.faults.seen == []
 
 
 async def test_an_upgrade_to_http_2_is_ignored() -> None:

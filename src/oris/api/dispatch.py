@@ -239,7 +239,9 @@ class Dispatcher(Generic[S]):
                 raise invalid("body", "this route takes no body")
             return None
         known = self._decoders[route.body]
-        decoded: msgspec.Struct = strict_json.decode(body or known.when_empty, known.decoder)
+        decoded: msgspec.Struct = strict_json.decode(
+            body or known.when_empty, known.decoder, self.limits.json_depth_max
+        )
         return decoded
 
     def _of_error(self, context: Context[S], error: Exception) -> Answer:

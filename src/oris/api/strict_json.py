@@ -6,7 +6,7 @@ passes over the whole body in C:
 
 - bytes that are not UTF-8, and the escape of NUL;
 - numbers beyond a double, which other readers would take for infinity;
-- nesting deeper than 64;
+- nesting deeper than a limit, 64 unless set;
 - a key given twice in the body's own object. Deeper duplicates are left alone: in the client's own values they are kept
   as sent, in nested structs the last one counts.
 """
@@ -60,14 +60,14 @@ def decoder(body: type[msgspec.Struct]) -> BodyDecoder:
     return BodyDecoder(msgspec.json.Decoder(body), b"" if required else b"{}")
 
 
-def decode(body: bytes, decoder: msgspec.json.Decoder[B]) -> B:
+def decode(body: bytes, decoder: msgspec.json.Decoder[B], depth_max: int = DEPTH_MAX) -> B:
     """The struct in a request body. Raises ApiError 400 with `details.field`; `body` when no field is at fault."""
     try:
         if not body.isascii():
             body.decode()
         value = decoder.decode(body)
     except RecursionError:
-        raise _too_deep() from None
+        raise _too_deep(depth_max) from None
     except UnicodeDecodeError as error:
         raise invalid(_BODY, f"not valid UTF-8 at byte {error.start}") from None
     except msgspec.ValidationError as error:
@@ -77,7 +77,7 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[B]) -> B:
     if b"\\u0000" in body and _NUL_ESCAPE.search(body):
         raise invalid(_BODY, "strings must not contain NUL")
     _check_numbers(body)
-    _check_shape(body)
+    _check_shape(body, depth_max)
     return value
 
 
@@ -116,15 +116,15 @@ def _finite(digits: str) -> float:
     return number
 
 
-def _check_shape(body: bytes) -> None:
+def _check_shape(body: bytes, depth_max: int) -> None:
     """Depth and the keys of the outermost object. The body is known to be valid JSON, and an object."""
     values = _TOP.decode(body)
     colons = body.count(b":")
     # A key given twice leaves its first colon over. Known fields have no colon in their names.
     if colons != len(values) and colons != len(values) + sum(bytes(v).count(b":") for v in values.values()):
         raise invalid(_BODY, "a field is given twice")
-    if body.count(b"{") + body.count(b"[") > DEPTH_MAX and _depth(_outline(body)) > DEPTH_MAX:
-        raise _too_deep()
+    if body.count(b"{") + body.count(b"[") > depth_max and _depth(_outline(body)) > depth_max:
+        raise _too_deep(depth_max)
 
 
 def _depth(outline: bytes) -> int:
@@ -151,5 +151,5 @@ def _outline(body: bytes) -> bytes:
     return b"".join(quoted.split(b'"')[::2])
 
 
-def _too_deep() -> ApiError:
-    return invalid(_BODY, f"nested deeper than {DEPTH_MAX}")
+def _too_deep(depth_max: int) -> ApiError:
+    return invalid(_BODY, f"nested deeper than {depth_max}")

@@ -235,15 +235,14 @@ class Committer:
         for unit in batch.units:
             unit.fail(error)
         for parked in batch.parked:
-            parked.error = error
-            parked.end("failed")
+            parked.fail(error)
 
     def _fail_alone(self, batch: Batch) -> None:
         """The guilty one: its commands are answered `internal`, nobody else's are."""
         for unit in batch.units:
             unit.finish(Answered((INTERNAL,) * len(unit.commands)))
         for parked in batch.parked:
-            parked.end("failed")
+            parked.fail()
 
     def _answer_everyone(self, error: StoreError) -> None:
         if self._current is not None:

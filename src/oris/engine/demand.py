@@ -81,6 +81,11 @@ class Parked:
             self.stalled = granted.blocked is not None
             self._event.set()
 
+    def fail(self, error: StoreError | None = None) -> None:
+        """The batch it was taken into could not be committed."""
+        self.error, self.taken = error, False
+        self.end("failed")
+
     def end(self, ending: Ending) -> None:
         """End the wait; the first ending counts."""
         if self.ending is None:

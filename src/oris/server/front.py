@@ -37,7 +37,7 @@ def authenticator(settings: Settings) -> Authenticator:
 
 def http_limits(settings: Settings) -> HttpLimits:
     """The bounds of requests and connections."""
-    return HttpLimits(connections_max=settings.http_max_connections)
+    return HttpLimits(connections_max=settings.http_max_connections, json_depth_max=settings.json_max_depth)
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ class Meter:
         metrics = self._metrics
         reason = (reply.details or {}).get("reason") if isinstance(reply, Refusal) else None
         if isinstance(command, c.Submit):
-            metrics.submits("yes" if command.idempotency_key is not None else "no").inc()
+            metrics.submits("true" if command.idempotency_key is not None else "false").inc()
             if isinstance(reply, Submitted) and reply.replay:
                 metrics.idempotent_replays.inc()
             elif reason == "idempotency_mismatch":

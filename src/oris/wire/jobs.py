@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
@@ -20,6 +20,21 @@ from oris.wire.names import (
 
 ABSENT = Raw(b"")
 """A client's JSON value that was not sent."""
+
+
+StatusWord: TypeAlias = Literal[
+    "scheduled",
+    "queued",
+    "running",
+    "suspended",
+    "interrupted",
+    "retry_backoff",
+    "cancelling",
+    "completed",
+    "failed",
+    "cancelled",
+]
+"""Every status of the contract, those too that no run comes to yet."""
 
 
 class TraceView(Struct, frozen=True):
@@ -180,7 +195,7 @@ class CancelledView(Struct, frozen=True):
 class JobsQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """Which threads to list."""
 
-    status: Literal["scheduled", "queued", "running", "retry_backoff", "completed", "failed", "cancelled"] | None = None
+    status: StatusWord | None = None
     workflow: Name | None = None
     tenant_id: TenantName | None = None
     cursor: Token | None = None

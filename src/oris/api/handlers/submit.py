@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from hashlib import sha256
+from typing import TypeVar
 
 import msgspec
 import trio
@@ -33,6 +34,8 @@ from oris.wire.jobs import BatchedJob, BatchRequest, JobRequest, RetryPolicyRequ
 from oris.wire.times import to_ms
 from oris.wire.workers import ResultsView
 
+R = TypeVar("R", bound=Reply)
+
 METADATA_MAX_BYTES = 4096
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -50,11 +53,11 @@ async def run(call: Call, body: JobRequest) -> Answer:
     engine = call.services.engine
     with engine.waiters.register(command.job_key) as waiter:
         answer = await engine.ask(unit)
-        reply = accepted(answer.replies[0], Submitted)
+        reply = await _as_stored(call, accepted(answer.replies[0], Submitted))
         ended = await _ended(call, reply, waiter, wait_s)
     status = ended.status if ended is not None else await _status_now(call, reply, wait_s)
     result, error = await _payloads(call, command.job_key, ended)
-    return ok(call, _view(reply, body.idempotency_key, status, result, error))
+    return ok(call, _view(call, reply, body.idempotency_key, status, result, error))
 
 
 async def batch(call: Call, body: BatchRequest) -> Answer:
@@ -71,22 +74,22 @@ async def batch(call: Call, body: BatchRequest) -> Answer:
     )
     answer = await call.services.engine.ask(unit)
     results = [
-        item(await _with_status(call, reply), partial(_accepted_view, job))
+        item(await _as_stored(call, reply), partial(_accepted_view, call, job))
         for job, reply in zip(body.jobs, answer.replies, strict=True)
     ]
     return ok(call, ResultsView(tuple(results)))
 
 
-async def _with_status(call: Call, reply: Reply) -> Reply:
-    """A repeat of a run that is no longer its thread's latest names no status; a read does."""
+async def _as_stored(call: Call, reply: R) -> R:
+    """A repeat of a run that is no longer its thread's latest names no status and no trace; a read does."""
     if not isinstance(reply, Submitted) or reply.status is not None:
         return reply
     job = await call.services.engine.reads.run(reply.run_id)
-    return reply if job is None else msgspec.structs.replace(reply, status=job.status)
+    return reply if job is None else msgspec.structs.replace(reply, status=job.status, traceparent=job.traceparent)
 
 
-def _accepted_view(job: BatchedJob, reply: Submitted) -> SubmittedView:
-    return _view(reply, job.idempotency_key, reply.status or "queued")
+def _accepted_view(call: Call, job: BatchedJob, reply: Submitted) -> SubmittedView:
+    return _view(call, reply, job.idempotency_key, reply.status or "queued")
 
 
 def to_command(call: Call, job: BatchedJob, path: str) -> Submit:
@@ -178,12 +181,15 @@ async def _payloads(call: Call, key: JobKey, ended: Ended | None) -> tuple[Raw |
 
 
 def _view(
+    call: Call,
     reply: Submitted,
     key: str | None,
     status: str,
     result: Raw | UnsetType = UNSET,
     error: Raw | UnsetType = UNSET,
 ) -> SubmittedView:
+    # A new run's trace begins with this request's span, whose parent the caller has sent.
+    own = reply.traceparent == call.trace.traceparent
     return SubmittedView(
         thread_id=reply.thread_id,
         run_id=reply.run_id,
@@ -192,7 +198,7 @@ def _view(
         interrupts=(),
         idempotency_key=key,
         idempotent_replay=reply.replay,
-        trace=trace_view(parse_traceparent(reply.traceparent)),
+        trace=trace_view(call.trace if own else parse_traceparent(reply.traceparent)),
         result=result,
         error=error,
     )

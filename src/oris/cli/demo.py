@@ -1,0 +1,30 @@
+"""`python -m oris demo`: the main job on real input, with a worker killed on the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where to keep the database, the journal and the logs. Default: a new temporary folder.",
+)
+def demo(folder: Path | None) -> int:
+    """Index this project's files with two workers, kill one in mid-job, and show that nothing is lost or done twice."""
+    from tempfile import mkdtemp
+
+    from rich.console import Console
+
+    from oris.demo.run import run_demo
+    from oris.demo.screen import Screen
+
+    if folder is None:
+        folder = Path(mkdtemp(prefix="oris-demo-"))
+    elif folder.exists() and any(folder.iterdir()):
+        raise click.UsageError(f"the folder {folder} is not empty")
+    folder.mkdir(parents=True, exist_ok=True)
+    return run_demo(folder, Screen(Console()))

@@ -1,0 +1,243 @@
+"""What every store's reads have to answer, written against the `Reads` protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import pytest
+
+from oris.core.events import first_bad_seq
+from oris.core.model import Lane, RetryPolicy
+from oris.errors import ApiError
+from oris.ids import TenantId, ThreadId, run_id
+from oris.storage.store import AuditFilter, DeadLetterFilter, JobFilter, Page
+
+from .driver import ACME, START_MS, Driver, Harness, ack, audited, heartbeat, key, report, submit, want
+
+T = TypeVar("T")
+
+
+class ReadsConformance:
+    """Lists and their pages, single things, what the sweeper and the gauges ask."""
+
+    @pytest.fixture
+    def driver(self, harness: Harness) -> Driver:
+        return Driver(harness)
+
+    async def test_a_thread_of_two_tenants_is_told_as_ambiguous(self, driver: Driver) -> None:
+        await driver.commit(submit("t1"), submit("t1", tenant="b"), submit("t1", tenant="c"), submit("t2"))
+        reads = driver.store.reads
+        assert len(await reads.tenants_of(ThreadId("t1"))) == 2
+        assert list(await reads.tenants_of(ThreadId("t2"))) == [ACME]
+        assert list(await reads.tenants_of(ThreadId("none"))) == []
+
+    async def test_a_run_is_found_while_it_is_the_latest_and_afterwards(self, driver: Driver) -> None:
+        reads = driver.store.reads
+        first = (await driver.commit(submit("t1"), wants=[want()])).job()
+        assert await reads.run(first.run_id) == first == await reads.job(key("t1"))
+        await driver.commit(ack(first))
+        await driver.commit(submit("t1"))
+        found = await reads.run(first.run_id)
+        assert found is not None
+        assert (found.run_id, found.status) == (first.run_id, "completed")
+        latest = await reads.job(key("t1"))
+        assert latest is not None
+        assert latest.run_id != first.run_id
+        assert await reads.run(run_id(1)) is None
+        assert await reads.job(key("none")) is None
+
+    @pytest.mark.parametrize("limit", [1, 2, 3, 4, 5])
+    async def test_the_runs_of_a_thread_come_newest_first_page_by_page(self, driver: Driver, limit: int) -> None:
+        made = []
+        for _ in range(4):
+            job = (await driver.commit(submit("t1"), submit("other"), wants=[want(limit=2)])).granted[0].jobs
+            await driver.commit(*(ack(each) for each in job))
+            made += [each.run_id for each in job if each.thread_id == "t1"]
+        pages = await _all(lambda cursor: driver.store.reads.runs(key("t1"), cursor, limit))
+        assert [run.run_id for page in pages for run in page] == made[::-1]
+        assert all(len(page) == limit for page in pages[:-1])
+        assert (await driver.store.reads.runs(key("none"), None, limit)).items == ()
+
+    @pytest.mark.parametrize("limit", [1, 2, 5, 6, 7])
+    async def test_threads_come_newest_first_page_by_page(self, driver: Driver, limit: int) -> None:
+        for number in range(6):
+            tenant, workflow = "ab"[number % 2], ("x", "y", "z")[number % 3]
+            await driver.commit(submit(f"t{number}", tenant=tenant, workflow=workflow))
+        jobs = driver.store.reads.jobs
+
+        async def listed(where: JobFilter) -> list[str]:
+            return [str(job.thread_id) for page in await _all(lambda c: jobs(where, c, limit)) for job in page]
+
+        assert await listed(JobFilter()) == ["t5", "t4", "t3", "t2", "t1", "t0"]
+        assert await listed(JobFilter(tenant_id=TenantId("a"))) == ["t4", "t2", "t0"]
+        assert await listed(JobFilter(workflow="x")) == ["t3", "t0"]
+        assert await listed(JobFilter(tenant_id=TenantId("b"), workflow="x", status="queued")) == ["t3"]
+        assert await listed(JobFilter(status="completed")) == []
+
+    async def test_a_thread_made_between_two_pages_shifts_nothing(self, driver: Driver) -> None:
+        for number in range(4):
+            await driver.commit(submit(f"t{number}"))
+        first = await driver.store.reads.jobs(JobFilter(), None, 2)
+        await driver.commit(submit("t4"))
+        second = await driver.store.reads.jobs(JobFilter(), first.next_cursor, 2)
+        assert [job.thread_id for job in (*first.items, *second.items)] == ["t3", "t2", "t1", "t0"]
+
+    @pytest.mark.parametrize("cursor", ["x", "-1", "1.5", "", "9" * 30, "1 OR 1", "²"])
+    async def test_a_cursor_that_no_list_gave_out_is_the_callers_fault(self, driver: Driver, cursor: str) -> None:
+        reads = driver.store.reads
+        with pytest.raises(ApiError, match="cursor"):
+            await reads.jobs(JobFilter(), cursor, 2)
+        with pytest.raises(ApiError, match="cursor"):
+            await reads.runs(key("t1"), cursor, 2)
+        with pytest.raises(ApiError, match="cursor"):
+            await reads.dead_letters(DeadLetterFilter(), cursor, 2)
+        with pytest.raises(ApiError, match="cursor"):
+            await reads.audit(AuditFilter(), "a" + cursor, 2)
+
+    async def test_payloads_are_given_back_byte_by_byte(self, driver: Driver) -> None:
+        await driver.commit(submit("t1", input=b'{ "\xc3\xa9" : 1.50 }'), submit("t2", input=None))
+        reads = driver.store.reads
+        assert await reads.payloads(key("t1"), [1, 2, 3]) == {1: b'{ "\xc3\xa9" : 1.50 }'}
+        assert await reads.payloads(key("t2"), [1]) == {}
+        assert await reads.payloads(key("none"), [1]) == {}
+
+    async def test_a_timeline_is_read_in_order_from_anywhere(self, driver: Driver) -> None:
+        job = (await driver.commit(submit("t1"), submit("t2"), wants=[want()])).job()
+        await driver.commit(ack(job))
+        reads = driver.store.reads
+        whole = await reads.timeline(key("t1"), 0, 100)
+        assert [entry.event_type for entry in whole] == ["run_created", "attempt_queued", "lease_granted", "completed"]
+        assert first_bad_seq(list(whole)) is None
+        assert list(await reads.timeline(key("t1"), 1, 2)) == list(whole[1:3])
+        assert list(await reads.timeline(key("none"), 0, 10)) == []
+
+    async def test_steps_and_retries_of_a_run_outlive_its_thread_going_on(self, driver: Driver) -> None:
+        policy = RetryPolicy("fixed", 0, 2)
+        job = (await driver.commit(submit("t1", retry_policy=policy), wants=[want()])).job()
+        await driver.commit(report(job, "a", b"1"), report(job, "b", b"2"))
+        again = (await driver.commit(ack(job, "failed", b'"no"'), wants=[want()])).job()
+        await driver.commit(ack(again))
+        await driver.commit(submit("t1"))
+        reads = driver.store.reads
+        assert [(s.action_id, s.body) for s in await reads.steps(job.run_id, 0, 10)] == [("a", b"1"), ("b", b"2")]
+        assert [s.action_id for s in await reads.steps(job.run_id, 0, 1)] == ["a"]
+        (retry,) = await reads.retries(job.run_id)
+        assert (retry.job_key, retry.event_type, retry.run_id) == (key("t1"), "retry_scheduled", job.run_id)
+        assert list(await reads.steps(run_id(1), 0, 10)) == []
+        assert list(await reads.retries(run_id(1))) == []
+
+    @pytest.mark.parametrize("limit", [1, 2, 4, 5])
+    async def test_dead_letters_come_newest_first_page_by_page(self, driver: Driver, limit: int) -> None:
+        runs = []
+        for number in range(4):
+            tenant, workflow = ("a", "b")[number // 2], ("x", "y")[number % 2]
+            lane = Lane(TenantId(tenant), workflow)
+            command = submit(f"t{number}", tenant=tenant, workflow=workflow)
+            job = (await driver.commit(command, wants=[want()], lanes=[lane])).job()
+            await driver.commit(ack(job, "failed"))
+            runs.append(job.run_id)
+        reads = driver.store.reads
+
+        async def listed(where: DeadLetterFilter) -> list[int]:
+            pages = await _all(lambda c: reads.dead_letters(where, c, limit))
+            return [runs.index(letter.run_id) for page in pages for letter in page]
+
+        assert await listed(DeadLetterFilter()) == [3, 2, 1, 0]
+        assert await listed(DeadLetterFilter(tenant_id=TenantId("a"))) == [1, 0]
+        assert await listed(DeadLetterFilter(workflow="x")) == [2, 0]
+        assert await listed(DeadLetterFilter(tenant_id=TenantId("b"), workflow="x")) == [2]
+        letter = await reads.dead_letter(runs[2])
+        assert letter is not None
+        assert (letter.thread_id, letter.reason) == ("t2", "failed")
+        assert await reads.dead_letter(run_id(1)) is None
+        assert (await reads.statistics()).dead_letters == 4
+
+    @pytest.mark.parametrize("limit", [1, 2, 5, 6])
+    async def test_the_audit_trail_comes_newest_first_page_by_page(self, driver: Driver, limit: int) -> None:
+        for number in range(5):
+            # Two share one moment: the order within it must not get lost between pages.
+            driver.harness.clock.ms = START_MS + number // 2
+            line = audited(
+                ("job.run", "job.cancel")[number % 2], f"r{number}", ("ann", "bob")[number % 2], "ab"[number % 2]
+            )
+            await driver.commit(audit=[line])
+        reads = driver.store.reads
+
+        async def listed(where: AuditFilter) -> list[int]:
+            return [record.seq for page in await _all(lambda c: reads.audit(where, c, limit)) for record in page]
+
+        assert await listed(AuditFilter()) == [5, 4, 3, 2, 1]
+        assert await listed(AuditFilter(action="job.run")) == [5, 3, 1]
+        assert await listed(AuditFilter(actor_id="bob", tenant_id=TenantId("b"))) == [4, 2]
+        assert await listed(AuditFilter(request_id="r2")) == [3]
+        assert await listed(AuditFilter(request_id="r2", action="job.cancel")) == []
+        assert await listed(AuditFilter(from_ms=START_MS + 1)) == [5, 4, 3]
+        assert await listed(AuditFilter(to_ms=START_MS + 1)) == [2, 1]
+        assert await listed(AuditFilter(from_ms=START_MS + 1, to_ms=START_MS + 2)) == [4, 3]
+        await driver.verify()
+
+    async def test_the_ends_of_all_audit_chains_are_told_newest_chain_first(self, driver: Driver) -> None:
+        await driver.commit(audit=[audited(), audited()])
+        one = driver.audit_head
+        driver.harness.clock.ms += 1
+        driver.audit_head = type(one)("chain-2", 0, bytes(32))
+        await driver.commit(audit=[audited()])
+        assert list(await driver.store.reads.audit_heads()) == [driver.audit_head, one]
+        assert one.seq == 2
+
+    async def test_the_sweeper_is_told_what_is_due_the_earliest_first(self, driver: Driver) -> None:
+        reads = driver.store.reads
+        assert await reads.earliest_wake() is None
+        await driver.commit(*(submit(f"t{ms}", delay_ms=ms) for ms in (30, 10, 20)), submit("now"))
+        assert await reads.earliest_wake() == START_MS + 10
+        assert list(await reads.due(START_MS + 9, 10)) == []
+        assert list(await reads.due(START_MS + 20, 10)) == [key("t10"), key("t20")]
+        assert list(await reads.due(START_MS + 99, 1)) == [key("t10")]
+
+    async def test_a_heartbeat_does_not_move_what_the_sweeper_is_told(self, driver: Driver) -> None:
+        job = (await driver.commit(submit("t1"), wants=[want()])).job()
+        driver.harness.clock.ms += 5
+        await driver.commit(heartbeat(job, 60_000))
+        assert await driver.store.reads.earliest_wake() == START_MS + 30_000
+
+    async def test_lanes_with_due_jobs_are_told_each_once(self, driver: Driver) -> None:
+        await driver.commit(
+            *(submit(f"{w}{t}{n}", tenant=t, workflow=w) for n in range(3) for t in "ab" for w in ("x", "y")),
+            submit("later", tenant="c", delay_ms=10),
+        )
+        expected = [Lane(TenantId(t), w) for t in "ab" for w in ("x", "y")]
+        assert list(await driver.store.reads.lanes(10)) == expected
+        assert list(await driver.store.reads.lanes(3)) == expected[:3]
+
+    async def test_statistics_are_counted_over_everything(self, driver: Driver) -> None:
+        reads = driver.store.reads
+        empty = await reads.statistics()
+        assert (empty.waiting, empty.leased, empty.dead_letters, empty.oldest_queued_ms) == (0, 0, 0, None)
+        await driver.commit(submit("low", priority=1), submit("b", tenant="b", workflow="x"))
+        driver.harness.clock.ms += 10
+        done = await driver.commit(submit("high", priority=9), submit("later", delay_ms=10), wants=[want()])
+        assert done.job().thread_id == "high"
+        driver.harness.clock.ms += 10
+        await driver.commit(submit("higher", priority=9))
+        counted = await reads.statistics()
+        assert (counted.waiting, counted.leased, counted.oldest_queued_ms) == (4, 1, START_MS)
+        assert counted.free_disk_bytes > 0
+
+    async def test_a_read_sees_what_was_committed_before_it_at_once(self, driver: Driver) -> None:
+        for number in range(20):
+            await driver.commit(submit(f"t{number}"))
+            job = await driver.store.reads.job(key(f"t{number}"))
+            assert job is not None
+
+
+async def _all(page_at: Callable[[str | None], Awaitable[Page[T]]]) -> list[tuple[T, ...]]:
+    """Every page of a list."""
+    pages: list[tuple[T, ...]] = []
+    cursor: str | None = None
+    while True:
+        page = await page_at(cursor)
+        pages.append(page.items)
+        cursor = page.next_cursor
+        if cursor is None:
+            return pages

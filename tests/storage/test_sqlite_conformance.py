@@ -1,0 +1,34 @@
+"""SQLite passes the conformance suites, with threads and without."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from .conformance import StoreConformance
+from .conformance_reads import ReadsConformance
+from .driver import Harness
+from .sqlite_harness import SqliteHarness
+
+
+class _OnSqlite:
+    inline: bool
+
+    @pytest.fixture
+    async def harness(self, tmp_path: Path) -> AsyncIterator[Harness]:
+        harness = SqliteHarness(tmp_path, inline=self.inline)
+        await harness.open()
+        try:
+            yield harness
+        finally:
+            await harness.aclose()
+
+
+class TestInThreads(_OnSqlite, StoreConformance, ReadsConformance):
+    inline = False
+
+
+class TestInline(_OnSqlite, StoreConformance, ReadsConformance):
+    inline = True

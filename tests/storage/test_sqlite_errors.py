@@ -1,0 +1,245 @@
+"""What SQLite's errors do to a batch, to the next one, and to the server."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from oris.core.facts import Needs
+from oris.errors import OutcomeUnknown, Unavailable
+from oris.storage.sqlite.connect import Tuning
+from oris.storage.sqlite.faults import Fault, fault_of
+from oris.storage.store import JobFilter
+
+from .driver import Driver, key, nothing, submit, want
+from .sqlite_harness import SqliteHarness
+
+
+class Breaking(sqlite3.Connection):
+    """A connection whose next COMMIT goes wrong, before or after it happened."""
+
+    plan: str | None = None
+    code = sqlite3.SQLITE_IOERR_FSYNC
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        if sql == "COMMIT" and self.plan is not None:
+            plan, self.plan = self.plan, None
+            if plan == "after":
+                super().execute(sql, parameters)
+            error = sqlite3.OperationalError("planted")
+            error.sqlite_errorcode, error.sqlite_errorname = self.code, "PLANTED"
+            raise error
+        return super().execute(sql, parameters)
+
+
+@pytest.fixture(params=["threads", "inline"])
+async def harness(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqliteHarness]:
+    harness = SqliteHarness(tmp_path, inline=request.param == "inline", connection_class=Breaking)
+    await harness.open()
+    try:
+        yield harness
+    finally:
+        await harness.aclose()
+
+
+@pytest.fixture
+def driver(harness: SqliteHarness) -> Driver:
+    return Driver(harness)
+
+
+def breaking(harness: SqliteHarness) -> Breaking:
+    """The writer's connection."""
+    connection = harness.store._database.writer
+    assert isinstance(connection, Breaking)
+    return connection
+
+
+async def test_a_file_locked_by_another_program_is_unavailable_until_it_is_free(
+    harness: SqliteHarness, driver: Driver
+) -> None:
+    await driver.commit(submit("t1"))
+    with harness.connection() as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Unavailable, match="SQLITE_BUSY"):
+            await driver.commit(submit("t2"))
+        other.execute("ROLLBACK")
+    assert not harness.store.failed.is_set()
+    await driver.commit(submit("t2"))
+    assert (await driver.verify()).jobs.keys() == {key("t1"), key("t2")}
+
+
+async def test_a_full_disk_is_unavailable_until_there_is_room(harness: SqliteHarness, driver: Driver) -> None:
+    await driver.commit(submit("t1"))
+    writer = breaking(harness)
+    (pages,) = writer.execute("PRAGMA page_count").fetchone()
+    writer.execute(f"PRAGMA max_page_count = {pages}")
+    before = await harness.snapshot()
+    big = b'"' + b"x" * 500_000 + b'"'
+    with pytest.raises(Unavailable, match="SQLITE_FULL"):
+        await driver.commit(submit("t2", input=big))
+    assert await harness.snapshot() == before
+    writer.execute("PRAGMA max_page_count = 1000000")
+    await driver.commit(submit("t2", input=big))
+    assert not harness.store.failed.is_set()
+    await driver.verify()
+
+
+async def test_a_database_that_cannot_be_written_is_unavailable(harness: SqliteHarness, driver: Driver) -> None:
+    await driver.commit(submit("t1"))
+    breaking(harness).execute("PRAGMA query_only = ON")
+    with pytest.raises(Unavailable, match="SQLITE_READONLY"):
+        await driver.commit(submit("t2"))
+    breaking(harness).execute("PRAGMA query_only = OFF")
+    await driver.commit(submit("t2"))
+    await driver.verify()
+
+
+async def test_a_commit_that_failed_before_it_happened_is_unavailable(harness: SqliteHarness, driver: Driver) -> None:
+    breaking(harness).plan, breaking(harness).code = "before", sqlite3.SQLITE_FULL
+    with pytest.raises(Unavailable):
+        await driver.commit(submit("t1"))
+    assert (await driver.verify()).jobs == {}
+    await driver.commit(submit("t1"))
+
+
+async def test_a_commit_that_happened_although_it_failed_is_found_out(harness: SqliteHarness, driver: Driver) -> None:
+    breaking(harness).plan, breaking(harness).code = "after", sqlite3.SQLITE_BUSY
+    done = await driver.commit(submit("t1", input=b"1"), wants=[want()])
+    assert done.handed[done.job().run_id].input == b"1"
+    assert key("t1") in (await driver.verify()).jobs
+
+
+@pytest.mark.parametrize("plan", ["before", "after"])
+async def test_an_io_error_in_commit_is_unknown_and_the_end_of_the_store(
+    harness: SqliteHarness, driver: Driver, plan: str
+) -> None:
+    await driver.commit(submit("t1"))
+    breaking(harness).plan = plan
+    with pytest.raises(OutcomeUnknown):
+        await driver.commit(submit("t2"))
+    assert harness.store.failed.is_set()
+    assert harness.store.failure == "planted (PLANTED)"
+    with pytest.raises(Unavailable, match="has failed"):
+        await driver.commit(submit("t3"))
+    await harness.reopen()
+    rows = await driver.verify()
+    assert rows.jobs.keys() == ({key("t1")} if plan == "before" else {key("t1"), key("t2")})
+
+
+async def test_a_commit_that_cannot_be_looked_up_is_unknown(
+    harness: SqliteHarness, driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    breaking(harness).plan, breaking(harness).code = "after", sqlite3.SQLITE_BUSY
+    monkeypatch.setattr("oris.storage.sqlite.statements.READ_BATCH", "SELECT nothing FROM nowhere WHERE node_id = ?")
+    with pytest.raises(OutcomeUnknown, match="looked up"):
+        await driver.commit(submit("t1"))
+    assert harness.store.failed.is_set()
+
+
+async def test_a_damaged_file_ends_the_store(harness: SqliteHarness, driver: Driver, tmp_path: Path) -> None:
+    await driver.commit(*(submit(f"t{n}") for n in range(200)))
+    await harness.store.aclose()
+    data = bytearray(harness.path.read_bytes())
+    # The tree of jobs by thread begins on a page of its own: find it through the catalogue, and overwrite it.
+    with harness.connection() as other:
+        (page,) = other.execute("SELECT rootpage FROM sqlite_master WHERE name = 'runtime_jobs_thread'").fetchone()
+    data[(page - 1) * 4096 : page * 4096] = b"\xff" * 4096
+    harness.path.write_bytes(data)
+    await harness.open()
+    with pytest.raises(Unavailable, match="SQLITE_CORRUPT"):
+        await driver.commit(submit("t1"))
+    assert harness.store.failed.is_set()
+    with pytest.raises(Unavailable, match="has failed"):
+        await driver.commit(submit("t1"))
+
+
+async def test_a_read_that_meets_damage_ends_the_store(harness: SqliteHarness, driver: Driver) -> None:
+    await driver.commit(*(submit(f"t{n}") for n in range(200)))
+    await harness.store.aclose()
+    with harness.connection() as other:
+        (page,) = other.execute("SELECT rootpage FROM sqlite_master WHERE name = 'runtime_jobs'").fetchone()
+    data = bytearray(harness.path.read_bytes())
+    data[(page - 1) * 4096 : page * 4096] = b"\xff" * 4096
+    harness.path.write_bytes(data)
+    await harness.open()
+    with pytest.raises(Unavailable):
+        await harness.store.reads.jobs(JobFilter(), None, 10)
+    assert harness.store.failed.is_set()
+
+
+async def test_a_value_that_does_not_fit_is_the_units_own_fault(harness: SqliteHarness, driver: Driver) -> None:
+    with pytest.raises(OverflowError):
+        await driver.commit(submit("t1", priority=2**70))
+    await driver.commit(submit("t1"))
+    await driver.verify()
+
+
+async def test_a_closed_store_is_unavailable_and_may_be_closed_again(harness: SqliteHarness, driver: Driver) -> None:
+    await harness.store.aclose()
+    await harness.store.aclose()
+    with pytest.raises(Unavailable, match="closed"):
+        await driver.commit(submit("t1"))
+    with pytest.raises(Unavailable, match="closed"):
+        await harness.store.reads.statistics()
+
+
+async def test_closing_waits_for_the_batch_that_runs(tmp_path: Path) -> None:
+    harness = SqliteHarness(tmp_path, inline=False)
+    await harness.open()
+    token = trio.lowlevel.current_trio_token()
+    begun = trio.Event()
+
+    def work(*_: object) -> Any:
+        trio.from_thread.run_sync(begun.set, trio_token=token)
+        # Give the closing task its turn: it must not close what is in use here.
+        trio.from_thread.run(trio.testing.wait_all_tasks_blocked, trio_token=token)
+        return nothing()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(harness.store.transact, Needs(), work, "b1")
+        await begun.wait()
+        await harness.store.aclose()
+    await harness.open()
+    await harness.aclose()
+
+
+def test_errors_are_told_apart_by_their_primary_code() -> None:
+    def error(code: int) -> sqlite3.Error:
+        made = sqlite3.OperationalError("x")
+        made.sqlite_errorcode = code
+        return made
+
+    assert fault_of(error(sqlite3.SQLITE_BUSY_SNAPSHOT)) is Fault.PASSING
+    assert fault_of(error(sqlite3.SQLITE_IOERR_WRITE)) is Fault.FATAL
+    assert fault_of(error(sqlite3.SQLITE_READONLY)) is Fault.PASSING
+    assert fault_of(error(sqlite3.SQLITE_READONLY_DBMOVED)) is Fault.FATAL
+    assert fault_of(error(sqlite3.SQLITE_CONSTRAINT_UNIQUE)) is Fault.OURS
+    assert fault_of(sqlite3.ProgrammingError("x")) is Fault.OURS
+
+
+async def test_a_wal_without_its_end_loses_only_the_batch_that_was_being_written(
+    harness: SqliteHarness, driver: Driver, tmp_path: Path
+) -> None:
+    """A power cut in the middle of a commit: the torn frame is not a commit."""
+    await driver.commit(submit("t1"))
+    before = await harness.snapshot()
+    size = harness.path.with_name("store.db-wal").stat().st_size
+    await driver.commit(submit("t2"))
+    torn = tmp_path / "torn"
+    torn.mkdir()
+    shutil.copy(harness.path, torn / "store.db")
+    wal = harness.path.with_name("store.db-wal").read_bytes()
+    (torn / "store.db-wal").write_bytes(wal[: (size + len(wal)) // 2])
+    other = SqliteHarness(torn, inline=True)
+    await other.open(tuning=Tuning())
+    try:
+        assert await other.snapshot() == before
+    finally:
+        await other.aclose()
