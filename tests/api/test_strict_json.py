@@ -211,7 +211,7 @@ def test_an_empty_body_stands_for_an_object_only_when_nothing_is_required() -> N
 
 
 def test_the_depth_limit_can_be_set() -> None:
-    body = b'{"value":[[[1]]]}'
+    body = b'{"name":"n","value":[[[1]]]}'
     assert bytes(decode(body, DECODER, depth_max=4).value) == b"[[[1]]]"
     with pytest.raises(ApiError, match="deeper than 3"):
         decode(body, DECODER, depth_max=3)

@@ -1,0 +1,92 @@
+"""What the witness keeps of runs and leases: its own account, kept from events alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from oris.core.model import Lane
+from oris.ids import JobKey, LeaseId, RunId, WorkerKey
+
+
+@dataclass
+class LeaseLife:
+    """One lease from its grant to its end."""
+
+    lease_id: LeaseId
+    run: RunLife
+    worker_key: WorkerKey
+    poll_id: str | None
+    granted_ms: int
+    expires_ms: int
+    opened_in: int
+    """The number of the commit that granted it."""
+    times_out_ms: int | None
+    """When the run's time is used up under it."""
+    expired_before_ms: int = 0
+    """Its end as it stood before the commit `extended_in`."""
+    extended_in: int = 0
+    closed_in: int | None = None
+    closed_by: str | None = None
+    """The event that ended it."""
+    request: object = None
+    answer: object = None
+    """The closing write and its first answer, when both were seen."""
+
+    def ends_ms(self, commit: int) -> int:
+        """Its earliest deadline as it stood before this commit."""
+        expires_ms = self.expired_before_ms if self.extended_in == commit else self.expires_ms
+        return expires_ms if self.times_out_ms is None else min(expires_ms, self.times_out_ms)
+
+    def live(self, worker: WorkerKey | None, commit: int, now_ms: int) -> bool:
+        """Whether a command of this worker in this commit finds it live, unless the commit itself has closed it."""
+        known = self.opened_in < commit and worker in (None, self.worker_key)
+        return known and self.closed_in in (None, commit) and now_ms < self.ends_ms(commit)
+
+
+@dataclass
+class StepLife:
+    """The newest report of a step."""
+
+    status: str
+    seq: int
+    digest: bytes | None
+
+
+@dataclass
+class RunLife:
+    """One run from its submit to its end."""
+
+    run_id: RunId
+    job_key: JobKey
+    lane: Lane
+    order: tuple[int, int, str]
+    status: str
+    not_before_ms: int
+    timeout_ms: int | None
+    on_timeout: str
+    policy: bytes | None
+    input_digest: bytes | None
+    checkpoint_digest: bytes | None = None
+    used_ms: int = 0
+    retries: int = 0
+    losses: int = 0
+    losses_in_row: int = 0
+    lease: LeaseLife | None = None
+    reason: str | None = None
+    timed_out: bool = False
+    queued_in: int = 0
+    queued_ms: int = 0
+    steps: dict[str, StepLife] = field(default_factory=dict)
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+        return self.status in ("completed", "failed", "cancelled")
+
+
+@dataclass
+class ThreadLife:
+    """One thread: its runs, one after the other."""
+
+    run: RunLife
+    fence: int = 0

@@ -1,0 +1,97 @@
+"""A store that fails on command, and that shows each committed batch to the witness before anybody hears of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NoReturn, Protocol
+
+from oris.core.changes import Changes, Handed
+from oris.core.facts import Loaded, Needs
+from oris.errors import OutcomeUnknown, Unavailable
+from oris.ids import RunId
+from oris.sim.clock import pause
+from oris.sim.faults import Faults
+from oris.storage.store import Reads, Store, Work
+
+
+class Died(BaseException):
+    """The server's process has died in the middle of a commit. No handler of errors may see it as one."""
+
+
+class DefiniteFault(Exception):
+    """A write that failed for a reason of its own: rolled back, and run again in halves."""
+
+
+class OnCommit(Protocol):
+    """Called after COMMIT and before anything is published."""
+
+    def __call__(self, changes: Changes, handed: Mapping[RunId, Handed], now_ms: int) -> None: ...
+
+
+class FaultyStore:
+    """`Store` around a real one."""
+
+    def __init__(
+        self, inner: Store, faults: Faults, *, crash: Callable[[], None], trouble: Callable[[], None], seen: OnCommit
+    ) -> None:
+        """`crash` kills the server this belongs to; `trouble` is told of everything that costs time."""
+        self._inner = inner
+        self._faults = faults
+        self._crash = crash
+        self._trouble = trouble
+        self._seen = seen
+
+    @property
+    def reads(self) -> Reads:
+        """The real store's."""
+        return self._inner.reads
+
+    async def transact(self, needs: Needs, work: Work, batch_id: str) -> Mapping[RunId, Handed]:
+        """See `Store.transact`."""
+        await self._before()
+        made: list[tuple[Changes, int]] = []
+
+        def watched(loaded: Loaded, now_ms: int) -> Changes:
+            changes = work(loaded, now_ms)
+            made[:] = [(changes, now_ms)]
+            return changes
+
+        handed = await self._inner.transact(needs, watched, batch_id)
+        changes, now_ms = made[0]
+        self._seen(changes, handed, now_ms)
+        if self._faults.strikes("crash_after_commit"):
+            self._die()
+        if self._faults.strikes("unknown_written"):
+            self._trouble()
+            raise OutcomeUnknown("simulated: the commit happened, and nobody knows")
+        return handed
+
+    async def high_water_ms(self) -> int:
+        """The real store's."""
+        return await self._inner.high_water_ms()
+
+    async def aclose(self) -> None:
+        """Close the real store."""
+        await self._inner.aclose()
+
+    async def _before(self) -> None:
+        faults = self._faults
+        if faults.strikes("slow_commit"):
+            self._trouble()
+            await pause(faults.long_tail_s("slow_commit"))
+            self._trouble()
+        if faults.strikes("crash_before_commit"):
+            self._die()
+        if faults.strikes("store_unavailable"):
+            self._trouble()
+            raise Unavailable("simulated: the store cannot write now")
+        if faults.strikes("unknown_not_written"):
+            self._trouble()
+            raise OutcomeUnknown("simulated: the commit did not happen, and nobody knows")
+        if faults.strikes("commit_failed"):
+            self._trouble()
+            raise DefiniteFault("simulated: this write fails")
+
+    def _die(self) -> NoReturn:
+        self._crash()
+        raise Died
