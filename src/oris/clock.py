@@ -7,6 +7,7 @@ slewed towards the wall clock by at most a tenth: it never goes back, and a jump
 from __future__ import annotations
 
 import time
+from threading import Lock
 from typing import Protocol
 
 SLEW = 0.1
@@ -39,19 +40,22 @@ class EngineClock:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._lock = Lock()
         self._read_at = clock.monotonic_s()
         self._now = float(clock.wall_ms())
 
     def start_after(self, high_water_ms: int) -> None:
         """Never tell a time before this one: the store has seen it already."""
-        self._now = max(self._now, float(high_water_ms))
+        with self._lock:
+            self._now = max(self._now, float(high_water_ms))
 
     def now_ms(self) -> int:
-        """The engine's time."""
-        read_at = self._clock.monotonic_s()
-        passed = (read_at - self._read_at) * 1000.0
-        self._read_at = read_at
-        ahead = self._now + passed - self._clock.wall_ms()
-        most = passed * SLEW
-        self._now += passed - min(most, max(-most, ahead))
-        return int(self._now)
+        """The engine's time. Callable from any thread: the store asks inside its transactions."""
+        with self._lock:
+            read_at = self._clock.monotonic_s()
+            passed = (read_at - self._read_at) * 1000.0
+            self._read_at = read_at
+            ahead = self._now + passed - self._clock.wall_ms()
+            most = passed * SLEW
+            self._now += passed - min(most, max(-most, ahead))
+            return int(self._now)

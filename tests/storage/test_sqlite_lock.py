@@ -52,8 +52,11 @@ def test_the_lock_of_a_killed_server_is_free(tmp_path: Path) -> None:
 
 def test_a_program_that_the_server_starts_does_not_keep_the_lock(tmp_path: Path) -> None:
     lock = FileLock(tmp_path / "x.db")
-    command = [sys.executable, "-c", "import sys; sys.stdin.read()"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, close_fds=False) as child:
+    command = [sys.executable, "-c", "import sys; print('runs', flush=True); sys.stdin.read()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, close_fds=False) as child:
+        # Until it has become the other program it is a copy of this process, lock and all.
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"runs\n"
         lock.release()
         FileLock(tmp_path / "x.db").release()
         assert child.poll() is None
@@ -109,6 +112,8 @@ async def test_a_database_in_memory_outlives_its_stores_but_serves_one_at_a_time
         await first.aclose()
         assert (await second.reads.statistics()).waiting == 1
         image = memory.image()
-    async with await SqliteStore.open(MemoryDatabase(image), clock, node_id="n1", inline=True) as copy:
-        assert (await copy.reads.statistics()).waiting == 1
     memory.close()
+    copied = MemoryDatabase(image)
+    async with await SqliteStore.open(copied, clock, node_id="n1", inline=True) as copy:
+        assert (await copy.reads.statistics()).waiting == 1
+    copied.close()

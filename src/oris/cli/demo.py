@@ -15,6 +15,7 @@ import click
 )
 def demo(folder: Path | None) -> int:
     """Index this project's files with two workers, kill one in mid-job, and show that nothing is lost or done twice."""
+    import shutil
     from tempfile import mkdtemp
 
     from rich.console import Console
@@ -22,9 +23,14 @@ def demo(folder: Path | None) -> int:
     from oris.demo.run import run_demo
     from oris.demo.screen import Screen
 
-    if folder is None:
-        folder = Path(mkdtemp(prefix="oris-demo-"))
-    elif folder.exists() and any(folder.iterdir()):
-        raise click.UsageError(f"the folder {folder} is not empty")
+    is_own = folder is None
+    folder = Path(mkdtemp(prefix="oris-demo-")) if folder is None else folder
     folder.mkdir(parents=True, exist_ok=True)
-    return run_demo(folder, Screen(Console()))
+    if any(folder.iterdir()):
+        raise click.UsageError(f"the folder {folder} is not empty")
+    try:
+        return run_demo(folder, Screen(Console()))
+    except KeyboardInterrupt:
+        if is_own:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise

@@ -35,4 +35,4 @@ def documents() -> list[DocumentFile]:
 
 def thread_of(path: Path) -> str:
     """A file's name as the name of a thread, which has no slashes."""
-    return re.sub(r"[^A-Za-z0-9._-]", "+", path.as_posix().replace("/", ":"))
+    return re.sub(r"[^A-Za-z0-9._:-]", "+", path.as_posix().replace("/", ":"))

@@ -15,7 +15,7 @@ from types import FrameType
 
 START_LIMIT_S = 15.0
 STOP_LIMIT_S = 10.0
-LOOK_S = 0.02
+LOOK_S = 0.05
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

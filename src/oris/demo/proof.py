@@ -67,15 +67,17 @@ def prove(records: Iterable[Record], effects: list[Effect]) -> Proof:
     violations: list[str] = []
     for record in records:
         violations += _unsound(record)
+        lost = {event.attempt_no for event in record.of_type("lease_expired")}
         for step in record.recorded_steps:
             name = step.data["action_id"]
             of_step = done.pop((record.thread_id, name), [])
-            recorded = [effect for effect in of_step if effect.attempt_no == step.attempt_no]
-            before = [effect for effect in of_step if effect.attempt_no < step.attempt_no]
-            after = [effect for effect in of_step if effect.attempt_no > step.attempt_no]
-            if len(recorded) != 1 or after:
-                violations.append(f"{record.thread_id}: the effect of {name} is there {len(recorded + after)} times")
-            interrupted += before
+            unrecorded = [effect for effect in of_step if effect.attempt_no < step.attempt_no]
+            if len(of_step) - len(unrecorded) != 1:
+                count = len(of_step) - len(unrecorded)
+                violations.append(f"{record.thread_id}: the effect of {name}, once recorded, is there {count} times")
+            if any(effect.attempt_no not in lost for effect in unrecorded):
+                violations.append(f"{record.thread_id}: {name} was done without a record, and no lease was lost")
+            interrupted += unrecorded
     violations += [f"{thread}: {step} was done but is not recorded" for thread, step in done]
     return Proof(
         recorded_steps=sum(len(record.recorded_steps) for record in records),

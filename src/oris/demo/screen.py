@@ -66,23 +66,15 @@ class Screen:
         return show
 
     def report(self, records: list[Record], effects: list[Effect], proof: Proof, seconds: float) -> None:
-        """The tables."""
+        """The tables, and what they prove."""
+        self._console.print(_totals(records, proof, seconds))
         self._console.print(_workers(records, effects, proof))
-        for takeover in proof.takeovers:
-            self.say(
-                f"{takeover.thread_id}: {takeover.lost_by} was silent until its lease expired; {takeover.taken_by} was "
-                f"given it {takeover.expiry_to_restart_ms:.0f} ms later, with {takeover.steps_handed_back} recorded "
-                "steps handed back"
-            )
-        attempts = sum(record.attempts for record in records)
-        self.say(f"{len(records)} jobs in {attempts} attempts, {seconds:.1f} s")
-        self.say(f"{proof.recorded_steps} recorded steps, {proof.effects} effects in the journal:")
         if not proof.violations:
-            self.say("  the effect of every recorded step is there exactly once", style="green")
+            self.say("The effect of every recorded step is in the workers' journal exactly once.", style="green")
         for effect in proof.interrupted:
             self.say(
-                f"  beside them one of {effect.worker_id}, killed between the effect of {effect.step} on "
-                f"{effect.thread_id} and its record: it was done again, as no record forbids it"
+                f"Beside them stands one of {effect.worker_id}, killed between the effect of {effect.step} on "
+                f"{effect.thread_id} and its record: not recorded, so done again."
             )
 
     def look_further(self, database: Path, thread_id: str) -> None:
@@ -102,6 +94,22 @@ def _stored(effects: list[Effect]) -> int:
 def _who(effects: list[Effect]) -> str:
     by_worker = Counter(effect.worker_id for effect in effects if effect.step == LAST_STEP)
     return ", ".join(f"{worker} {count}" for worker, count in sorted(by_worker.items()))
+
+
+def _totals(records: list[Record], proof: Proof, seconds: float) -> Table:
+    """The run in numbers."""
+    table = Table(title="The run", title_justify="left", show_header=False)
+    table.add_row("jobs", str(len(records)))
+    table.add_row("attempts", str(sum(record.attempts for record in records)))
+    table.add_row("steps recorded", str(proof.recorded_steps))
+    table.add_row("effects in the workers' journal", str(proof.effects))
+    for takeover in proof.takeovers:
+        table.add_row("job taken over", escape(takeover.thread_id))
+        table.add_row("  lost by, taken by", f"{takeover.lost_by}, {takeover.taken_by}")
+        table.add_row("  lease expiry to restart", f"{takeover.expiry_to_restart_ms:.0f} ms")
+        table.add_row("  recorded steps handed back", str(takeover.steps_handed_back))
+    table.add_row("time", f"{seconds:.1f} s")
+    return table
 
 
 def _workers(records: list[Record], effects: list[Effect], proof: Proof) -> Table:

@@ -17,7 +17,7 @@ from oris.core.facts import Facts, Heads, Limits, Loaded, Needs
 from oris.core.model import Lane
 from oris.core.replies import Granted, Refusal, Reply
 from oris.core.stamp import Stamp
-from oris.engine.demand import Parked
+from oris.engine.parked import Parked
 from oris.engine.unit import INTERNAL, Unit
 from oris.errors import ErrorCode
 

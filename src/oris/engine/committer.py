@@ -20,9 +20,10 @@ from oris.core.facts import Limits, Loaded
 from oris.core.replies import Granted
 from oris.engine.admission import Admission
 from oris.engine.batch import Batch, Context, Outcome, coming_lanes, decide_batch
-from oris.engine.demand import Bell, Demand, Parked
+from oris.engine.demand import Bell, Demand
 from oris.engine.inbox import Inbox
 from oris.engine.observer import Beat, Observer
+from oris.engine.parked import Parked
 from oris.engine.publish import Publisher
 from oris.engine.unit import INTERNAL, Answered, State, Unit
 from oris.errors import OutcomeUnknown, StoreError, Unavailable
@@ -77,8 +78,10 @@ class Committer:
         self._audit_head: AuditHead | None = None
         self._other_chains: tuple[AuditHead, ...] = ()
         self._chain_id = ""
+        self._unsure = False
+        """A commit may or may not have happened: what is known of the store has to be learnt again."""
         self._commit_started: float | None = None
-        self._last_commit_ms = 0.0
+        self._slowest_ms = 0.0
         self.depth = 0
         """Runs that wait in the whole store."""
 
@@ -101,15 +104,23 @@ class Committer:
 
     def post(self, unit: Unit) -> None:
         """Queue a unit without waiting for it. Raises Unavailable."""
-        if self._dead is not None:
-            raise self._dead
+        self.check()
         self._inbox.put_nowait(unit)
         self._bell.ring()
 
+    def check(self) -> None:
+        """Raises Unavailable when nothing can be committed: before the start, and after the end."""
+        if self._dead is not None:
+            raise self._dead.with_traceback(None)
+
     def take_back(self, leases: Sequence[LeaseId]) -> None:
-        """Release leases whose holder never learned of them. What a stopped committer cannot, their ttl does."""
+        """Release leases whose holder never learned of them. What a stopped committer cannot, their ttl does.
+
+        Never raises, so the inbox' bounds do not hold for it; no more than was granted can come back.
+        """
         if leases and self._dead is None:
-            self.post(Unit("write", [Release(None, lease) for lease in leases]))
+            self._inbox.put_nowait(Unit("write", [Release(None, lease) for lease in leases]), always=True)
+            self._bell.ring()
 
     def stop(self) -> None:
         """Commit what is queued, then end."""
@@ -117,10 +128,9 @@ class Committer:
         self._bell.ring()
 
     def commit_ms(self) -> float:
-        """How long the commit under way has taken so far; between commits, how long the last one took."""
-        if self._commit_started is None:
-            return self._last_commit_ms
-        return (trio.current_time() - self._commit_started) * 1000.0
+        """The longest that a commit has taken since this was last asked, the one under way included."""
+        slowest_ms, self._slowest_ms = self._slowest_ms, 0.0
+        return max(slowest_ms, self._under_way_ms())
 
     async def run(self, beat: Beat, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Commit until stopped. At its end, however it comes, everybody who waits is answered."""
@@ -133,6 +143,8 @@ class Committer:
                     await self._bell.wait()
                 beat()
                 while self._inbox or (self._demand.has_work() and not self._stopping):
+                    # Each commit is shielded: under load this is where a cancellation is seen.
+                    await trio.lowlevel.checkpoint_if_cancelled()
                     await self._commit_next()
                     beat()
         finally:
@@ -140,13 +152,18 @@ class Committer:
             self._answer_everyone(self._dead)
 
     async def _prepare(self) -> None:
+        self._chain_id = f"chn_{self._seeds.next(self._clock.now_ms()):032x}"
+        await self._learn()
+
+    async def _learn(self) -> None:
         """Learn what the store holds: how many wait, which lanes have work, where the audit chains end."""
         reads = self._store.reads
         self.depth = (await reads.statistics()).waiting
-        for lane in await reads.lanes(100_000):
-            self._demand.raise_level(lane)
-        self._other_chains = tuple(await reads.audit_heads())
-        self._chain_id = f"chn_{self._seeds.next(self._clock.now_ms()):032x}"
+        heads = await reads.audit_heads()
+        self._other_chains = tuple(head for head in heads if head.chain_id != self._chain_id)
+        self._audit_head = next((head for head in heads if head.chain_id == self._chain_id), None)
+        self._demand.look_again(await reads.lanes(100_000))
+        self._unsure = False
 
     async def _commit_next(self) -> None:
         units = self._inbox.take(self._bounds.max_commands, self._bounds.max_bytes)
@@ -154,6 +171,10 @@ class Committer:
         for unit in units:
             unit.seed = self._seeds.next(now_ms)
         parked, heads = self._demand.take(coming_lanes(units), [unit.want for unit in units if unit.want is not None])
+        if not units and not parked:
+            # All of them have gone; whoever ended them is let run.
+            await trio.lowlevel.checkpoint()
+            return
         seed = self._seeds.next(now_ms)
         self._current = Batch(f"{seed:032x}", seed, units, parked, heads)
         with trio.CancelScope(shield=True):
@@ -165,6 +186,7 @@ class Committer:
         try:
             outcome, handed = await self._once(batch)
         except (Unavailable, OutcomeUnknown) as error:
+            self._unsure = self._unsure or isinstance(error, OutcomeUnknown)
             self._observer.commit_failed(error)
             self._fail(batch, error)
             # A store that refuses at once must not be asked without a pause.
@@ -177,13 +199,19 @@ class Committer:
             for half in batch.halves():
                 await self._commit(half)
         else:
-            self._last_commit_ms = self.commit_ms()
+            took_ms = self._under_way_ms()
             self._publish(batch, outcome, handed)
-            self._observer.committed(outcome, batch, self._last_commit_ms)
+            self._observer.committed(outcome, batch, took_ms)
         finally:
+            self._slowest_ms = max(self._slowest_ms, self._under_way_ms())
             self._commit_started = None
 
+    def _under_way_ms(self) -> float:
+        return 0.0 if self._commit_started is None else (trio.current_time() - self._commit_started) * 1000.0
+
     async def _once(self, batch: Batch) -> tuple[Outcome, Mapping[RunId, Handed]]:
+        if self._unsure:
+            await self._learn()
         context = Context(
             limits=self._limits,
             tenant_limit=self._tenant_limit,
@@ -237,16 +265,26 @@ class Committer:
         for parked in batch.parked:
             parked.fail(error)
 
+    def _fail_unanswered(self, batch: Batch) -> None:
+        """The committer died over this batch: what has no answer yet may have been committed or not."""
+        error = OutcomeUnknown("the committer has failed")
+        for unit in batch.units:
+            if unit.state is not State.DONE:
+                unit.fail(error)
+        for parked in batch.parked:
+            if parked.taken:
+                parked.fail(error)
+
     def _fail_alone(self, batch: Batch) -> None:
         """The guilty one: its commands are answered `internal`, nobody else's are."""
         for unit in batch.units:
             unit.finish(Answered((INTERNAL,) * len(unit.commands)))
         for parked in batch.parked:
-            parked.fail()
+            parked.fail(Unavailable("the dispatch failed"))
 
     def _answer_everyone(self, error: StoreError) -> None:
         if self._current is not None:
-            self._fail(self._current, error)
+            self._fail_unanswered(self._current)
         for unit in self._inbox.drain():
             unit.fail(error)
         self._demand.end_all("draining")

@@ -67,7 +67,7 @@ class Mailboxes:
         if poll_id is None:
             return messages
         again = self._given.get((worker, poll_id), ())
-        messages = (*again, *messages)
+        messages = (*again, *messages)[-MAX_MESSAGES:]
         if messages:
             self._given[worker, poll_id] = messages
             self._given.move_to_end((worker, poll_id))

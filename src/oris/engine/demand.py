@@ -7,117 +7,45 @@ it can serve, so ten thousand idle polls cost nothing.
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import count
-from typing import Literal
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import count, islice
 
 import trio
-from msgspec import Struct
 
-from oris.core.changes import Handed
 from oris.core.commands import Want
 from oris.core.model import Lane
-from oris.core.replies import Granted
-from oris.engine.control import Control
+from oris.engine.lines import Lines, serves, wishes
+from oris.engine.parked import Ending, Parked
 from oris.errors import StoreError
-from oris.ids import RunId, TenantId, WorkerKey
-
-Ending = Literal["granted", "control", "superseded", "draining", "failed"]
+from oris.ids import TenantId, WorkerKey
 
 MAX_LANES = 64
 """Lanes that one dispatch reads; more are taken in rotation."""
 MAX_WANTS = 64
-"""Polls that one dispatch serves."""
+"""Polls that one dispatch serves: half of them new ones, half such as have waited."""
 MAX_HEADS = 512
 """Heads that are read of one lane."""
 
 
-class Parked:
-    """One poll that waits for work or for a control message."""
-
-    __slots__ = (
-        "_event",
-        "control",
-        "ending",
-        "error",
-        "gone",
-        "granted",
-        "handed",
-        "looked",
-        "since_ms",
-        "stalled",
-        "taken",
-        "ticket",
-        "want",
-    )
-
-    def __init__(self, want: Want, since_ms: int) -> None:
-        self.want = want
-        self.since_ms = since_ms
-        """When it came."""
-        self.ticket = 0
-        self.looked = want.limit == 0
-        """A dispatch has seen it; a poll without work to take needs none."""
-        self.stalled = False
-        """A limit of its own stands in its way; looked at again when a lease ends."""
-        self.taken = False
-        """In the batch that is being committed."""
-        self.gone = False
-        """Nobody waits for it any more."""
-        self.ending: Ending | None = None
-        self.granted: Granted | None = None
-        self.handed: Mapping[RunId, Handed] = {}
-        self.control: tuple[Control, ...] = ()
-        self.error: StoreError | None = None
-        self._event = trio.Event()
-
-    def serve(self, granted: Granted, handed: Mapping[RunId, Handed]) -> None:
-        """A dispatch has looked at it. Ends the wait when it got something."""
-        self.granted, self.handed, self.looked, self.taken = granted, handed, True, False
-        if granted.jobs or granted.redelivered:
-            self.end("granted")
-        else:
-            self.stalled = granted.blocked is not None
-            self._event.set()
-
-    def fail(self, error: StoreError | None = None) -> None:
-        """The batch it was taken into could not be committed."""
-        self.error, self.taken = error, False
-        self.end("failed")
-
-    def end(self, ending: Ending) -> None:
-        """End the wait; the first ending counts."""
-        if self.ending is None:
-            self.ending = ending
-        self._event.set()
-
-    async def wait(self) -> None:
-        """Until something has changed. A checkpoint."""
-        await self._event.wait()
-        if self.ending is None:
-            self._event = trio.Event()
-
-
-class Queue(Struct, frozen=True):
-    """Which polls stand together: those of one tenant's worker (or of all), for one workflow (or for all)."""
-
-    tenant_id: TenantId | None
-    workflow: str | None
-
-
 class Demand:
-    """All parked polls and the lanes' levels."""
+    """All parked polls and the lanes' levels.
 
-    def __init__(self, bell: Bell) -> None:
+    `tenant_limit` is the server's own. A tenant at it has its lanes lowered, and polls wait on for others. A poll that
+    a limit of its own keeps from work is held back: from a worker's limit until a lease of that worker ends, from a
+    lower limit per tenant until any lease ends or a job is queued that it could take.
+    """
+
+    def __init__(self, bell: Bell, tenant_limit: int) -> None:
         self._bell = bell
+        self._tenant_limit = tenant_limit
         self._tickets = count(1)
         self._fresh: dict[Parked, None] = {}
-        self._queues: dict[Queue, dict[Parked, None]] = {}
+        self._lines = Lines()
+        self._held_by_tenant = Lines()
+        self._held_by_worker: dict[WorkerKey, dict[Parked, None]] = {}
         self._of_worker: dict[WorkerKey, dict[Parked, None]] = {}
-        self._stalled: dict[Parked, None] = {}
         self._ready: dict[Lane, None] = {}
-        self._blocked: dict[TenantId, set[Lane]] = {}
+        self._blocked: dict[TenantId, dict[Lane, None]] = {}
 
     def park(self, parked: Parked) -> None:
         """A poll comes. An older one with its poll id is over: its caller has tried again."""
@@ -126,7 +54,6 @@ class Demand:
         if want.poll_id is not None:
             for other in [o for o in others if o.want.poll_id == want.poll_id]:
                 other.end("superseded")
-                self._withdraw(other)
         parked.ticket = next(self._tickets)
         others[parked] = None
         if not parked.looked:
@@ -136,29 +63,28 @@ class Demand:
     def leave(self, parked: Parked) -> None:
         """A poll goes. Harmless when it has gone already."""
         parked.gone = True
-        self._withdraw(parked)
-        others = self._of_worker.get(parked.want.worker_key)
-        if others is not None:
-            others.pop(parked, None)
-            if not others:
-                del self._of_worker[parked.want.worker_key]
+        self._fresh.pop(parked, None)
+        self._lines.discard(parked)
+        self._held_by_tenant.discard(parked)
+        _discard(self._held_by_worker, parked)
+        _discard(self._of_worker, parked)
 
     def take(self, coming: Iterable[Lane], fetching: Sequence[Want]) -> tuple[list[Parked], dict[Lane, int]]:
-        """The polls to serve with the next batch, and how many heads of which lanes to read for them.
+        """The polls to serve with the next batch, by ticket, and how many heads of which lanes to read for them.
 
         `coming` are lanes that the batch itself may queue jobs in, `fetching` the polls that its units bring.
         Polls taken stand outside until put back.
         """
-        lanes = self._some_lanes()
-        wanted = {*lanes, *coming}
-        taken = list(self._fresh)[:MAX_WANTS]
-        for parked in taken:
-            del self._fresh[parked]
-        for parked in self._waiting_for(wanted, MAX_WANTS - len(taken)):
-            taken.append(parked)
+        unseen = self._unseen(MAX_WANTS)
+        asking = [*fetching, *(parked.want for parked in unseen)]
+        lanes = self._some_lanes(asking)
+        waited = list(islice(self._lines.waiting({*lanes, *coming}), MAX_WANTS))
+        room = max(MAX_WANTS // 2, MAX_WANTS - len(waited))
+        taken = sorted([*unseen[:room], *waited[: MAX_WANTS - min(room, len(unseen))]], key=lambda p: p.ticket)
         for parked in taken:
             parked.taken = True
-            self._unqueue(parked)
+            self._fresh.pop(parked, None)
+            self._lines.discard(parked)
         wants = [*fetching, *(parked.want for parked in taken)]
         heads = {lane: self.heads_for(lane, wants) for lane in lanes}
         return taken, {lane: number for lane, number in heads.items() if number}
@@ -169,21 +95,23 @@ class Demand:
         return min(MAX_HEADS, sum(want.limit for want in wants if serves(want, lane)))
 
     def put_back(self, parked: Parked) -> None:
-        """A poll that got nothing waits on."""
+        """A poll that got nothing waits on, behind those that have not been looked at since."""
         if parked.ending is not None or parked.gone:
             return
-        if not parked.looked:
-            self._fresh[parked] = None
-        elif parked.stalled:
-            self._stalled[parked] = None
+        parked.ticket = next(self._tickets)
+        blocked = None if parked.granted is None else parked.granted.blocked
+        if blocked == "worker_limit":
+            self._held_by_worker.setdefault(parked.want.worker_key, {})[parked] = None
+        elif blocked == "tenant_limit" and parked.want.tenant_limit < self._tenant_limit:
+            self._held_by_tenant.add(parked)
         else:
-            for queue in _queues(parked.want):
-                self._queues.setdefault(queue, {})[parked] = None
+            self._lines.add(parked)
 
     def raise_level(self, lane: Lane) -> None:
         """A job was queued in this lane."""
         if lane not in self._blocked.get(lane.tenant_id, ()):
             self._ready[lane] = None
+            self._free(self._held_by_tenant.pop_all(lane))
 
     def may_hold_work(self, lane: Lane) -> bool:
         """False when the lane is known to hold nothing that could be granted."""
@@ -193,20 +121,24 @@ class Demand:
         """A dispatch found these lanes empty, and those at their tenant's limit."""
         for lane in drained:
             self._ready.pop(lane, None)
-        for lane in blocked:
+            self._blocked.get(lane.tenant_id, {}).pop(lane, None)
+        for lane in sorted(blocked):
             self._ready.pop(lane, None)
-            self._blocked.setdefault(lane.tenant_id, set()).add(lane)
+            self._blocked.setdefault(lane.tenant_id, {})[lane] = None
 
     def lease_ended(self, worker: WorkerKey, tenant_id: TenantId) -> None:
-        """A limit may have room again: that tenant's lanes and the stalled polls are looked at again."""
+        """A limit may have room again: that tenant's lanes and the polls held back are looked at again."""
         for lane in self._blocked.pop(tenant_id, ()):
             self._ready[lane] = None
-        for parked in list(self._stalled):
-            granted = parked.granted
-            if granted is None or granted.blocked == "tenant_limit" or parked.want.worker_key == worker:
-                del self._stalled[parked]
-                parked.stalled = False
-                self.put_back(parked)
+        self._free([*self._held_by_tenant.pop_all(), *self._held_by_worker.pop(worker, ())])
+
+    def look_again(self, lanes: Iterable[Lane]) -> None:
+        """Nothing that was known of the store holds any more; these are its lanes with work."""
+        self._blocked.clear()
+        self._ready = dict.fromkeys(lanes)
+        held = [parked for line in self._held_by_worker.values() for parked in line]
+        self._held_by_worker.clear()
+        self._free([*self._held_by_tenant.pop_all(), *held])
 
     def of_worker(self, worker: WorkerKey) -> Iterator[Parked]:
         """The polls of one worker that still wait, the oldest first."""
@@ -217,68 +149,60 @@ class Demand:
         for others in list(self._of_worker.values()):
             for parked in list(others):
                 parked.error = error
-                parked.end(ending)
+                parked.give_up(ending)
 
     def has_work(self) -> bool:
         """True when a dispatch could come to something."""
-        return bool(self._fresh) or any(True for _ in self._waiting_for(self._ready, 1))
+        return bool(self._fresh) or self._lines.any_waiting(self._ready)
 
     def __len__(self) -> int:
         return sum(map(len, self._of_worker.values()))
 
-    def _some_lanes(self) -> list[Lane]:
-        lanes = [lane for lane, _ in zip(self._ready, range(MAX_LANES), strict=False)]
+    def _unseen(self, limit: int) -> list[Parked]:
+        """Polls that no dispatch has looked at; those that need none any more are dropped."""
+        found: list[Parked] = []
+        over: list[Parked] = []
+        for parked in self._fresh:
+            if len(found) == limit:
+                break
+            (found if parked.unseen else over).append(parked)
+        for parked in over:
+            del self._fresh[parked]
+        return found
+
+    def _some_lanes(self, asking: Sequence[Want]) -> list[Lane]:
+        """Lanes with work that somebody could take, in rotation.
+
+        For those who ask for the first time also lanes at their tenant's limit: an ack in this very batch may make
+        room, and else they are to be told of the limit.
+        """
+        also = frozenset(wish for want in asking for wish in wishes(want))
+        lanes = list(islice((lane for lane in self._ready if self._lines.wanted(lane, also)), MAX_LANES))
         if len(self._ready) > MAX_LANES:
             for lane in lanes:  # to the end of the line
                 del self._ready[lane]
                 self._ready[lane] = None
+        if also:
+            blocked = (lane for line in self._blocked.values() for lane in line)
+            lanes += islice((lane for lane in blocked if _wanted_by(asking, lane)), MAX_LANES)
         return lanes
 
-    def _waiting_for(self, lanes: Iterable[Lane], limit: int) -> Iterator[Parked]:
-        names = dict.fromkeys(queue for lane in lanes for queue in _queues_of(lane))
-        lines = [self._queues[queue] for queue in names if queue in self._queues]
-        seen: set[Parked] = set()
-        for parked in heapq.merge(*lines, key=lambda p: p.ticket) if len(lines) > 1 else (lines[0] if lines else ()):
-            if len(seen) >= limit:
-                return
-            if parked not in seen:
-                seen.add(parked)
-                yield parked
-
-    def _withdraw(self, parked: Parked) -> None:
-        """Have no further dispatch look at it: two polls of one id must never be served in one batch."""
-        self._fresh.pop(parked, None)
-        self._stalled.pop(parked, None)
-        self._unqueue(parked)
-
-    def _unqueue(self, parked: Parked) -> None:
-        for queue in _queues(parked.want):
-            line = self._queues.get(queue)
-            if line is not None:
-                line.pop(parked, None)
-                if not line:
-                    del self._queues[queue]
+    def _free(self, held: Sequence[Parked]) -> None:
+        for parked in held:
+            parked.ticket = next(self._tickets)
+            self._lines.add(parked)
 
 
-def serves(want: Want, lane: Lane) -> bool:
-    """True when a job of this lane may go to this poll."""
-    if want.workflows is not None and lane.workflow not in want.workflows:
-        return False
-    return want.tenant_id is None or want.tenant_id == lane.tenant_id
+def _wanted_by(wants: Iterable[Want], lane: Lane) -> bool:
+    return any(serves(want, lane) for want in wants)
 
 
-def _queues(want: Want) -> list[Queue]:
-    workflows: Iterable[str | None] = (None,) if want.workflows is None else want.workflows
-    return [Queue(want.tenant_id, workflow) for workflow in workflows]
-
-
-def _queues_of(lane: Lane) -> tuple[Queue, ...]:
-    return (
-        Queue(None, None),
-        Queue(None, lane.workflow),
-        Queue(lane.tenant_id, None),
-        Queue(lane.tenant_id, lane.workflow),
-    )
+def _discard(lines: dict[WorkerKey, dict[Parked, None]], parked: Parked) -> None:
+    line = lines.get(parked.want.worker_key)
+    if line is not None:
+        line.pop(parked, None)
+        if not line:
+            del lines[parked.want.worker_key]
 
 
 class Bell:

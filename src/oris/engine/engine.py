@@ -16,9 +16,10 @@ from oris.core.replies import Granted
 from oris.engine.admission import Admission, Monitor, Thresholds
 from oris.engine.committer import CommitBounds, Committer
 from oris.engine.control import Control, Mailboxes
-from oris.engine.demand import Bell, Demand, Parked
+from oris.engine.demand import Bell, Demand
 from oris.engine.inbox import Inbox
 from oris.engine.observer import Observer
+from oris.engine.parked import Parked
 from oris.engine.publish import Publisher
 from oris.engine.sweeper import Sweeper
 from oris.engine.unit import Answered, Unit
@@ -67,7 +68,8 @@ class Engine:
         self._bell = Bell()
         self._inbox = Inbox(settings.inbox_max_commands, settings.inbox_max_bytes)
         self._mailboxes = Mailboxes()
-        self.demand = Demand(self._bell)
+        self.demand = Demand(self._bell, settings.tenant_limit)
+        self._publisher = Publisher(self.demand, self.waiters, self._mailboxes, self._set_alarm)
         self.committer = Committer(
             store,
             clock,
@@ -75,7 +77,7 @@ class Engine:
             inbox=self._inbox,
             demand=self.demand,
             bell=self._bell,
-            publisher=Publisher(self.demand, self.waiters, self._mailboxes, self._set_alarm),
+            publisher=self._publisher,
             admission=self.admission,
             observer=observer,
             limits=settings.limits,
@@ -98,21 +100,22 @@ class Engine:
         """Wait for the first work or control message, for `wait_s` at most, and for one dispatch at least.
 
         Cancelled, it takes nothing: what it was granted meanwhile is released, unless its poll id will ask again.
-        Raises StoreError when the dispatch it was in could not be committed.
+        Raises StoreError when the dispatch it was in could not be committed, or none will come any more.
         """
         if self.admission.draining:
             return Polled("draining", want)
-        messages = self._mailboxes.collect(want.worker_key, want.poll_id)
-        if messages:
-            return Polled("noop", want, control=messages)
+        self.committer.check()
         parked = Parked(want, self.clock.now_ms())
+        parked.control = self._mailboxes.collect(want.worker_key, want.poll_id)
+        if parked.control:
+            parked.end("control")
         self.demand.park(parked)
         try:
             with trio.move_on_after(wait_s):
                 while parked.ending is None:
                     await parked.wait()
             # One that is in the batch being committed learns first what that batch has given it.
-            while parked.taken or not (parked.looked or parked.ending):
+            while parked.taken or parked.unseen:
                 await parked.wait()
         except BaseException:
             self.demand.leave(parked)
@@ -120,7 +123,8 @@ class Engine:
             raise
         self.demand.leave(parked)
         if parked.ending == "failed":
-            raise parked.error or Unavailable("the dispatch failed")
+            self.undelivered(self._polled(parked))
+            raise (parked.error or Unavailable("the dispatch failed")).with_traceback(None)
         return self._polled(parked)
 
     def fetched(self, want: Want, answer: Answered) -> Polled:
@@ -134,7 +138,9 @@ class Engine:
         """The answer never reached its worker: what it held goes back, unless its poll id will ask for it again."""
         if polled.want.poll_id is not None:
             return
-        self._mailboxes.give_back(polled.want.worker_key, polled.control)
+        if polled.control:
+            self._mailboxes.give_back(polled.want.worker_key, polled.control)
+            self._publisher.hand_over(polled.want.worker_key)
         if polled.granted is not None:
             self.committer.take_back([job.lease_id for job in polled.granted.jobs if job.lease_id is not None])
 
@@ -148,7 +154,7 @@ class Engine:
         granted = parked.granted
         if parked.ending == "superseded" or granted is None:
             return Polled("draining" if parked.ending == "draining" else "noop", parked.want, control=parked.control)
-        if parked.ending == "draining" and not granted.jobs:
+        if parked.ending == "draining" and not (granted.jobs or granted.redelivered):
             return Polled("draining", parked.want, granted)
         return Polled(_decision(granted), parked.want, granted, parked.handed, parked.control)
 

@@ -45,11 +45,12 @@ class Inbox:
         self._max_commands = max_commands
         self._max_bytes = max_bytes
 
-    def put_nowait(self, unit: Unit) -> None:
-        """Queue a unit. Raises Unavailable (`inbox_full`) when its lane is at its bound."""
+    def put_nowait(self, unit: Unit, *, always: bool = False) -> None:
+        """Queue a unit. Raises Unavailable (`inbox_full`) when its lane is at its bound, unless `always`."""
         lane = unit.lane
         commands, size = self._commands[lane] + len(unit), self._bytes[lane] + unit.size_bytes
-        if self._queues[lane] and (commands > self._max_commands or size > self._max_bytes):
+        full = commands > self._max_commands or size > self._max_bytes
+        if full and self._queues[lane] and not always:
             raise Unavailable("too many requests are waiting to be committed", "inbox_full")
         self._commands[lane], self._bytes[lane] = commands, size
         self._queues[lane].append(unit)

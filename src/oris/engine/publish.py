@@ -25,7 +25,7 @@ class Publisher:
 
     def publish(self, outcome: Outcome) -> None:
         """Tell everybody whom the outcome concerns."""
-        told: set[WorkerKey] = set()
+        told: dict[WorkerKey, None] = {}
         earliest: int | None = None
         for decision in outcome.decisions:
             job, before = decision.job, decision.before
@@ -36,29 +36,32 @@ class Publisher:
             if held is not None and job.worker_key is None:
                 self._demand.lease_ended(held, job.tenant_id)
             if decision.closed:
-                told |= self._post(decision)
+                told.update(self._post(decision))
             if job.wake_ms is not None and (earliest is None or job.wake_ms < earliest):
                 earliest = job.wake_ms
+            if decision.past_run is not None:
+                # A deadline may have ended it in this very decision.
+                self._waiters.publish(decision.past_run)
             self._waiters.publish(job)
         self._demand.lower(outcome.drained, outcome.blocked)
         for worker in told:
-            self._hand_over(worker)
+            self.hand_over(worker)
         if earliest is not None:
             self._set_alarm(earliest)
 
-    def _post(self, decision: Decision) -> set[WorkerKey]:
-        told = set()
-        for closed in decision.closed:
-            reason = decision.job.reason if decision.job is not None and decision.job.reason else closed.state
-            message = control_of(closed, reason)
-            if message is not None:
-                self._mailboxes.post(closed.worker_key, message)
-                told.add(closed.worker_key)
-        return told
-
-    def _hand_over(self, worker: WorkerKey) -> None:
+    def hand_over(self, worker: WorkerKey) -> None:
         """Give what waits for a worker to its oldest parked poll."""
         parked = next(self._demand.of_worker(worker), None)
         if parked is not None:
             parked.control = self._mailboxes.collect(worker, parked.want.poll_id)
             parked.end("control")
+
+    def _post(self, decision: Decision) -> dict[WorkerKey, None]:
+        told: dict[WorkerKey, None] = {}
+        for closed in decision.closed:
+            reason = decision.job.reason if decision.job is not None and decision.job.reason else closed.state
+            message = control_of(closed, reason)
+            if message is not None:
+                self._mailboxes.post(closed.worker_key, message)
+                told[closed.worker_key] = None
+        return told

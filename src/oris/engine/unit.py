@@ -86,7 +86,8 @@ class Unit:
     def unwrap(self) -> Answered:
         """The answer. Raises the StoreError the unit failed with."""
         if self.error is not None:
-            raise self.error
+            # Many share it: without this each asker's frames would hang on it.
+            raise self.error.with_traceback(None)
         assert self.answer is not None
         return self.answer
 

@@ -54,18 +54,21 @@ class Waiters:
     """All waiters, by thread."""
 
     def __init__(self) -> None:
-        self._by_thread: dict[JobKey, set[Waiter]] = {}
+        self._by_thread: dict[JobKey, dict[Waiter, None]] = {}
+        self._over = False
 
     @contextmanager
     def register(self, job_key: JobKey) -> Iterator[Waiter]:
         """Wait on a thread from now on; nothing that is committed from here on is missed."""
         waiter = Waiter()
-        self._by_thread.setdefault(job_key, set()).add(waiter)
+        if self._over:
+            waiter.give_up()
+        self._by_thread.setdefault(job_key, {})[waiter] = None
         try:
             yield waiter
         finally:
             waiters = self._by_thread[job_key]
-            waiters.discard(waiter)
+            del waiters[waiter]
             if not waiters:
                 del self._by_thread[job_key]
 
@@ -80,7 +83,8 @@ class Waiters:
                 waiter.publish(ended)
 
     def end_all(self) -> None:
-        """The server stops: nobody waits any longer."""
+        """The server stops: nobody waits any longer, nor will."""
+        self._over = True
         for waiters in self._by_thread.values():
             for waiter in waiters:
                 waiter.give_up()

@@ -11,7 +11,7 @@ from oris.core.model import TERMINAL
 from oris.core.replies import Beaten, Granted, Refusal, Reply, Submitted
 from oris.engine.batch import Batch, Outcome
 from oris.engine.observer import Sample
-from oris.ids import attempt_of, worker_of
+from oris.ids import AttemptId, LeaseId, attempt_of, run_of_lease, worker_of
 from oris.observability.logs import Logs
 from oris.observability.metrics import Metrics
 
@@ -91,19 +91,21 @@ class Meter:
                 self._log.info(
                     "lease_expired",
                     thread_id=job.thread_id,
-                    attempt_id=attempt_of(job.run_id),
+                    attempt_id=_attempt_of(closed.lease_id),
                     worker_id=worker_of(closed.worker_key),
                     losses=job.losses,
                 )
-        if job.status in TERMINAL and (before is None or before.status not in TERMINAL or before.run_id != job.run_id):
-            self._metrics.count_terminal_ack(job.status)
-            if decision.dead_letter is not None:
-                self._log.warning(
-                    "run_dead_lettered",
-                    thread_id=job.thread_id,
-                    attempt_id=attempt_of(job.run_id),
-                    reason=decision.dead_letter.reason,
-                )
+        # A deadline may end a run in the very decision that makes the next one.
+        for run in (decision.past_run, job):
+            if run is not None and run.status in TERMINAL and (before is None or before.status not in TERMINAL):
+                self._metrics.count_terminal_ack(run.status)
+        if decision.dead_letter is not None:
+            self._log.warning(
+                "run_dead_lettered",
+                thread_id=job.thread_id,
+                attempt_id=attempt_of(decision.dead_letter.run_id),
+                reason=decision.dead_letter.reason,
+            )
         if job.lease_id is not None and before is not None and before.lease_id is None:
             at_ms = job.lease_granted_ms
             self._metrics.queue_wait_ms.observe(max(0, at_ms - job.queued_ms))
@@ -117,3 +119,8 @@ class Meter:
             self._metrics.count_lease_operation("grant", "ok", len(granted.jobs))
         elif granted.blocked is not None:
             self._metrics.backpressure(granted.blocked).inc()
+
+
+def _attempt_of(lease: LeaseId) -> AttemptId | None:
+    run = run_of_lease(lease)
+    return None if run is None else attempt_of(run)

@@ -27,6 +27,7 @@ from oris.core.events import Entry
 from oris.core.model import TERMINAL, Job
 from oris.core.replies import CancelledRun
 from oris.engine.unit import Unit
+from oris.errors import ApiError
 from oris.ids import attempt_of, checkpoint_id, worker_of
 from oris.observability.trace import parse_traceparent
 from oris.storage.store import JobFilter
@@ -108,13 +109,25 @@ async def timeline(call: Call, _: None) -> Answer:
 
 async def cancel(call: Call, body: CancelRequest) -> Answer:
     """`POST /v1/jobs/{thread_id}/cancel`: durable before the answer."""
-    key = await locate(call, body.tenant_id)
+    thread = call.path_params["thread_id"][:256]
+    try:
+        key = await locate(call, body.tenant_id)
+    except ApiError as error:
+        await _audit_refusal(call, thread, error)
+        raise
     tenant, _, thread = key.partition("/")
     command = Cancel(key, body.reason, None if body.run_id is None else run_named(body.run_id))
     unit = Unit("write", [command], audit=audit(call, "job.cancel", "thread", thread, tenant))
     answer = await call.services.engine.ask(unit)
     reply = accepted(answer.replies[0], CancelledRun)
     return ok(call, CancelledView(reply.thread_id, reply.run_id, reply.status, reply.reason))
+
+
+async def _audit_refusal(call: Call, thread: str, error: ApiError) -> None:
+    """A cancel that came to no thread was decided too: a record of its own."""
+    reason = str((error.details or {}).get("reason") or error.code)
+    refused = msgspec.structs.replace(audit(call, "job.cancel", "thread", thread), refusal=reason)
+    await call.services.engine.ask(Unit("write", [], audit=refused))
 
 
 def _rows(name: str, jobs: tuple[Job, ...], next_cursor: str | None) -> bytes:

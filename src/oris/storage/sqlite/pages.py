@@ -74,6 +74,7 @@ def audit_page(connection: sqlite3.Connection, where: AuditFilter, cursor: str |
         "tenant_id": where.tenant_id,
         "action": where.action,
         "actor_id": where.actor_id,
+        "control_only": where.control_only,
         "from_ms": 0 if where.from_ms is None else where.from_ms,
         "before_ms": before_ms,
         "before": before,

@@ -5,7 +5,7 @@ Lists walk at most a bounded number of rows, newest first: `…_WALK_END` finds 
 
 from __future__ import annotations
 
-TENANTS_OF_THREAD = "SELECT tenant_id FROM runtime_jobs WHERE thread_id = ? ORDER BY id LIMIT 2"
+TENANTS_OF_THREAD = "SELECT tenant_id FROM runtime_jobs WHERE thread_id = ? ORDER BY tenant_id LIMIT 2"
 PAST_RUN = """
 SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason, attempt_no, retries, losses,
        available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
@@ -93,7 +93,7 @@ FROM runtime_audit_log INDEXED BY runtime_audit_log_created
 WHERE (created_ms, id) < (:before_ms, :before) AND created_ms >= :from_ms
   AND (created_ms, id) >= (:walk_end_ms, :walk_end)
   AND (:tenant_id IS NULL OR tenant_id = :tenant_id) AND (:action IS NULL OR action = :action)
-  AND (:actor_id IS NULL OR actor_id = :actor_id)
+  AND (:actor_id IS NULL OR actor_id = :actor_id) AND (NOT :control_only OR action <> 'chain.open')
 ORDER BY created_ms DESC, id DESC LIMIT :limit
 """
 AUDIT_WALK_END = """
@@ -107,7 +107,7 @@ SELECT audit_id, chain_id, seq, actor_type, actor_id, actor_role, tenant_id, sou
 FROM runtime_audit_log INDEXED BY runtime_audit_log_request
 WHERE request_id = :request_id AND (created_ms, id) < (:before_ms, :before) AND created_ms >= :from_ms
   AND (:tenant_id IS NULL OR tenant_id = :tenant_id) AND (:action IS NULL OR action = :action)
-  AND (:actor_id IS NULL OR actor_id = :actor_id)
+  AND (:actor_id IS NULL OR actor_id = :actor_id) AND (NOT :control_only OR action <> 'chain.open')
 ORDER BY created_ms DESC, id DESC LIMIT :limit
 """
 NEWEST_CHAINS = "SELECT chain_id FROM runtime_audit_log WHERE seq = 1 ORDER BY created_ms DESC, id DESC LIMIT 100"

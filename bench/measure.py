@@ -1,0 +1,82 @@
+"""Numbers: rates with the processor time behind them, percentiles, and how large a run is."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from bench.client import Script, drive
+from bench.servers import ServerUnderTest
+
+CONNECTIONS = 16
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured."""
+
+    seconds: float = 2.5
+    rounds: int = 4
+    pairs: int = 4000
+    jobs: int = 20_000
+    samples: int = 200
+    expiries: int = 40
+
+
+TINY = Size(seconds=0.2, rounds=1, pairs=64, jobs=400, samples=5, expiries=3)
+"""Shows that everything runs; its numbers mean nothing."""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Operations per second, and the server's processor time for each."""
+
+    per_second: float
+    server_us: float
+
+    @staticmethod
+    def median(rates: Sequence[Rate]) -> Rate:
+        """The middle of several rounds."""
+        return Rate(median(rate.per_second for rate in rates), median(rate.server_us for rate in rates))
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds."""
+
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    max_ms: float
+    samples: int
+
+    @staticmethod
+    def of(samples_ms: Sequence[float]) -> Latency:
+        """The percentiles of at least one sample: the smallest value that so many are not above."""
+        ordered = sorted(samples_ms)
+
+        def at(part: float) -> float:
+            return ordered[max(0, math.ceil(part * len(ordered)) - 1)]
+
+        return Latency(at(0.5), at(0.95), at(0.99), ordered[-1], len(ordered))
+
+
+def timed(
+    server: ServerUnderTest, scripts: list[Script], operations: int, until: Callable[[], bool] = lambda: False
+) -> Rate:
+    """Run scripts to their ends, or until all is done: a known number of operations."""
+    cpu_s, start_s = server.cpu_s(), time.perf_counter()
+    drive(server.port, scripts, until)
+    elapsed_s = time.perf_counter() - start_s
+    return Rate(operations / elapsed_s, (server.cpu_s() - cpu_s) / operations * 1e6)
+
+
+def for_a_while(server: ServerUnderTest, scripts: list[Script], seconds: float) -> Rate:
+    """Run endless scripts for some seconds; an operation is an answer."""
+    cpu_s, start_s = server.cpu_s(), time.perf_counter()
+    answers = drive(server.port, scripts, lambda: time.perf_counter() - start_s > seconds)
+    elapsed_s = time.perf_counter() - start_s
+    return Rate(answers / elapsed_s, (server.cpu_s() - cpu_s) / answers * 1e6)

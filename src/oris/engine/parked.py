@@ -1,0 +1,94 @@
+"""A parked poll: one worker's wait for work or for a control message."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import trio
+
+from oris.core.changes import Handed
+from oris.core.commands import Want
+from oris.core.replies import Granted
+from oris.engine.control import Control
+from oris.errors import StoreError
+from oris.ids import RunId
+
+Ending = Literal["granted", "control", "superseded", "draining", "failed"]
+
+
+class Parked:
+    """One poll that waits for work or for a control message."""
+
+    __slots__ = (
+        "_event",
+        "control",
+        "ending",
+        "error",
+        "gone",
+        "granted",
+        "handed",
+        "looked",
+        "since_ms",
+        "taken",
+        "ticket",
+        "want",
+    )
+
+    def __init__(self, want: Want, since_ms: int) -> None:
+        self.want = want
+        self.since_ms = since_ms
+        """When it came."""
+        self.ticket = 0
+        """Its place among the polls that wait: rises with every time it is queued."""
+        self.looked = want.limit == 0
+        """A dispatch has seen it; a poll without work to take needs none."""
+        self.taken = False
+        """In the batch that is being committed."""
+        self.gone = False
+        """Nobody waits for it any more."""
+        self.ending: Ending | None = None
+        self.granted: Granted | None = None
+        self.handed: Mapping[RunId, Handed] = {}
+        self.control: tuple[Control, ...] = ()
+        self.error: StoreError | None = None
+        self._event = trio.Event()
+
+    @property
+    def unseen(self) -> bool:
+        """True when a dispatch has still to look at it.
+
+        Also one that a control message has ended: the leases of a lost answer to its poll id are to come with it.
+        """
+        return not self.looked and self.ending in (None, "control")
+
+    def serve(self, granted: Granted, handed: Mapping[RunId, Handed]) -> None:
+        """A dispatch has looked at it. Ends the wait when it got something."""
+        self.granted, self.handed, self.looked, self.taken = granted, handed, True, False
+        if granted.jobs or granted.redelivered:
+            self.end("granted")
+        else:
+            self._event.set()
+
+    def fail(self, error: StoreError) -> None:
+        """The batch it was taken into could not be committed."""
+        if self.unseen:
+            self.ending = "failed"
+        self.error, self.taken = error, False
+        self.end("failed")
+
+    def end(self, ending: Ending) -> None:
+        """End the wait; the first ending counts."""
+        if self.ending is None:
+            self.ending = ending
+        self._event.set()
+
+    def give_up(self, ending: Ending) -> None:
+        """End the wait; nothing will look at it any more."""
+        self.end(ending)
+        self.looked = True
+
+    async def wait(self) -> None:
+        """Until something has changed since the last wait. A checkpoint."""
+        await self._event.wait()
+        self._event = trio.Event()

@@ -1,0 +1,199 @@
+"""What is checked of each command's answer: it is what the witness' account allows. I3, I8, I9, I12, I13, and grants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from oris.core import commands as c
+from oris.core.replies import (
+    Acked,
+    Beaten,
+    CancelledRun,
+    Granted,
+    Refusal,
+    Released,
+    Reply,
+    Reported,
+    Submitted,
+)
+from oris.engine.batch import Batch, Outcome
+from oris.engine.observer import Sample
+from oris.errors import ErrorCode, StoreError
+from oris.ids import IdempotencyKey, LeaseId, WorkerKey, idempotency_key
+from oris.sim.judge import Judge
+from oris.sim.lives import LeaseLife
+from oris.sim.store import DefiniteFault
+from oris.sim.trace import Trace
+from oris.sim.witness import Witness
+
+
+class AnswerCheck:
+    """The engine's observer: is shown each batch with its answers, in the stretch that publishes them."""
+
+    def __init__(self, witness: Witness, judge: Judge, trace: Trace, depth: Callable[[], int | None]) -> None:
+        """`depth`: how many runs the engine believes to wait."""
+        self._witness = witness
+        self._judge = judge
+        self._trace = trace
+        self._depth = depth
+        self._now_ms = 0
+        self._closed_here: set[LeaseId] = set()
+        self._made = 0
+        self._bound_here: dict[IdempotencyKey, str] = {}
+
+    def committed(self, outcome: Outcome, batch: Batch, took_ms: float) -> None:
+        """See `Observer`."""
+        self._now_ms, self._closed_here, self._made, self._bound_here = outcome.now_ms, set(), 0, {}
+        for place, (unit, replies) in enumerate(zip(batch.units, outcome.replies, strict=True)):
+            for command, reply in zip(unit.commands, replies, strict=True):
+                self._answer(command, reply)
+            if unit.want is not None and place in outcome.fetched:
+                self._grant(unit.want, outcome.fetched[place])
+        for parked, granted in zip(batch.parked, outcome.granted, strict=True):
+            self._grant(parked.want, granted)
+        created = sum(1 for e in outcome.facts.changes.entries if e.event_type == "run_created")
+        self._judge.require(created == self._made, "I8", batch.batch_id, f"{created} runs, {self._made} submits")
+        waiting = sum(1 for run in self._witness.runs.values() if run.status in _WAITING)
+        depth = self._depth()
+        self._judge.require(depth in (None, waiting), "I20", "depth", f"counted as {depth}, it is {waiting}")
+
+    def commit_failed(self, error: Exception) -> None:
+        """See `Observer`."""
+        expected = isinstance(error, StoreError | DefiniteFault)
+        self._judge.require(expected, "bug", "commit", f"failed with {error!r}")
+        self._trace.saw(f"commit {type(error).__name__}")
+
+    def command_failed(self, error: Exception) -> None:
+        """See `Observer`."""
+        self._judge.require(False, "bug", "decide", f"raised {error!r}")
+
+    def sampled(self, sample: Sample, level: int) -> None:
+        """See `Observer`."""
+        self._trace.saw(f"admission level {level}")
+
+    def _answer(self, command: c.Command, reply: Reply) -> None:
+        if isinstance(reply, Refusal):
+            reason = (reply.details or {}).get("reason") or reply.code
+            self._trace.saw(f"refused {type(command).__name__} {reason}")
+            self._judge.require(reply.code is not ErrorCode.INTERNAL, "bug", repr(command), "answered internal")
+        match command:
+            case c.Submit():
+                self._submit(command, reply)
+            case c.Heartbeat():
+                self._beat(command, reply)
+            case c.ReportStep():
+                self._report(command, reply)
+            case c.Ack():
+                said = (command.attempt_id, command.terminal_status, command.body, command.retryable)
+                self._closing(command.lease_id, command.worker_key, (*said, command.retry_policy), reply, Acked)
+            case c.Release():
+                self._closing(command.lease_id, command.worker_key, command.delay_ms, reply, Released)
+            case c.Cancel():
+                self._cancel(command, reply)
+            case _:
+                pass
+
+    def _submit(self, command: c.Submit, reply: Reply) -> None:
+        key = command.idempotency_key and idempotency_key(command.tenant_id, command.idempotency_key)
+        known = self._witness.keys.get(IdempotencyKey(key)) if key else None
+        bound = None
+        if known is not None and known[1] < self._witness.commit:
+            bound = known[0].run_id
+        elif key:
+            bound = self._bound_here.get(IdempotencyKey(key))  # type: ignore[assignment]
+        where = f"{command.job_key} key {command.idempotency_key}"
+        same = known is not None and known[0].request_hash == command.request_hash
+        match reply:
+            case Submitted(replay=False):
+                self._made += 1
+                if key:
+                    self._bound_here[IdempotencyKey(key)] = reply.run_id
+                self._judge.require(bound is None, "I9", where, f"a second run for a key bound to {bound}")
+                self._judge.require(reply.run_id in self._witness.runs, "I8", where, "answered a run that is not there")
+            case Submitted():
+                self._trace.saw("idempotent replay")
+                self._judge.require(same and bound == reply.run_id, "I9", where, f"replayed {reply.run_id}: {bound}")
+            case Refusal():
+                self._judge.require(bound is None or not same, "I9", where, f"refused, though bound to {bound}")
+
+    def _beat(self, command: c.Heartbeat, reply: Reply) -> None:
+        lease = self._witness.leases.get(command.lease_id)
+        live = self._live(lease, command.worker_key)
+        held = isinstance(reply, Beaten) and reply.state == "held"
+        self._trace.saw(f"heartbeat {reply.state}" if isinstance(reply, Beaten) else "heartbeat refused")
+        self._judge.require(held == live, "I3", command.lease_id, f"a heartbeat got {reply}; live is {live}")
+        if isinstance(reply, Beaten) and held and lease is not None:
+            self._judge.require(
+                reply.expires_ms <= lease.expires_ms, "I12", command.lease_id, "answered a later end than is stored"
+            )
+
+    def _report(self, command: c.ReportStep, reply: Reply) -> None:
+        live = self._live(self._witness.leases.get(command.lease_id), command.worker_key)
+        where = f"{command.lease_id} {command.action_id} {command.status}"
+        if isinstance(reply, Reported):
+            self._trace.saw(f"step {reply.status}")
+            self._judge.require(live, "I3", where, "recorded without a live lease of the caller's")
+        elif isinstance(reply, Refusal):
+            lost = (reply.details or {}).get("reason") == "lease_lost"
+            self._judge.require(lost != live, "I3", where, f"refused ({reply.details}); live is {live}")
+
+    def _closing(
+        self, lease_id: LeaseId, worker: WorkerKey | None, request: object, reply: Reply, kind: type[Acked | Released]
+    ) -> None:
+        """I3 and I13: it closes its live lease, or repeats what closed it and gets that answer."""
+        lease = self._witness.leases.get(lease_id)
+        live = self._live(lease, worker)
+        if isinstance(reply, kind) and lease is not None:
+            if live:
+                self._closed_here.add(lease_id)
+                lease.request, lease.answer = request, reply
+                return
+            self._trace.saw(f"repeated {kind.__name__}")
+            ended = lease.closed_in is not None and lease.closed_in <= self._witness.commit
+            mine = worker in (None, lease.worker_key)
+            self._judge.require(ended and mine, "I3", lease_id, "closed by one who does not hold it")
+            if lease.answer is None:
+                lease.request, lease.answer = request, reply
+            known = (lease.request, lease.answer)
+            self._judge.require(known == (request, reply), "I13", lease_id, f"repeated {request}: {reply}, not {known}")
+        elif lease is not None and isinstance(reply, Refusal):
+            self._judge.require(not live, "I3", lease_id, f"a live lease's write was refused: {reply}")
+            repeat = worker in (None, lease.worker_key) and lease.answer is not None and lease.request == request
+            self._judge.require(not repeat, "I13", lease_id, f"a repeat was refused: {reply}")
+        else:
+            self._judge.require(isinstance(reply, Refusal), "I3", lease_id, "accepted for a lease that never was")
+
+    def _cancel(self, command: c.Cancel, reply: Reply) -> None:
+        if isinstance(reply, CancelledRun):
+            run = self._witness.runs[reply.run_id]
+            self._judge.require(run.status == "cancelled", "I12", run.run_id, f"cancelled, and {run.status}")
+            for lease in self._witness.leases.values():
+                if lease.run is run and lease.closed_in == self._witness.commit:
+                    self._closed_here.add(lease.lease_id)
+
+    def _grant(self, want: c.Want, granted: Granted) -> None:
+        """I1 and redelivery: what a poll id was granted before, it gets again as long as it is live."""
+        for job in granted.jobs:
+            lease = self._witness.leases.get(LeaseId(job.lease_id or ""))
+            fresh = lease is not None and lease.opened_in == self._witness.commit
+            self._judge.require(fresh, "I1", str(job.lease_id), "granted, but not by an event of this commit")
+        if want.poll_id is None:
+            return
+        held = {
+            lease.lease_id
+            for lease in self._witness.leases.values()
+            if lease.poll_id == want.poll_id and self._live(lease, want.worker_key)
+        }
+        told = {job.lease_id for job in granted.redelivered}
+        if held:
+            self._trace.saw("redelivered")
+        self._judge.require(told == held, "I1", want.poll_id, f"was to be given {held} again, got {told}")
+        self._judge.require(not (held and granted.jobs), "I1", want.poll_id, "got new leases beside its old ones")
+
+    def _live(self, lease: LeaseLife | None, worker: WorkerKey | None) -> bool:
+        if lease is None or lease.lease_id in self._closed_here:
+            return False
+        return lease.live(worker, self._witness.commit, self._now_ms)
+
+
+_WAITING = ("scheduled", "queued", "retry_backoff")

@@ -1,0 +1,165 @@
+"""What is checked at every commit: the batch's events, the rows as they stand on the disk, the order of grants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import sha256
+
+from msgspec.structs import asdict, replace
+
+from oris.core import events as ev
+from oris.core.changes import Changes, Handed
+from oris.core.events import Entry
+from oris.core.fold import BrokenTimeline, fold
+from oris.core.invariants import Violation, check_all, check_counters, check_lease
+from oris.core.model import Job
+from oris.ids import JobKey, RunId, WorkerKey
+from oris.sim.disk import Disk
+from oris.sim.judge import Judge
+from oris.sim.lives import RunLife
+from oris.sim.trace import Trace
+from oris.sim.witness import Witness
+
+
+class CommitCheck:
+    """Called with each committed batch, before it is published."""
+
+    def __init__(
+        self, disk: Disk, witness: Witness, judge: Judge, trace: Trace, filters: Mapping[WorkerKey, frozenset[str]]
+    ) -> None:
+        """`filters`: the workflows each worker asks for; a worker that is not there asks for all."""
+        self._disk = disk
+        self._witness = witness
+        self._judge = judge
+        self._trace = trace
+        self._filters = filters
+        self._rows: dict[JobKey, Job] = {}
+        self._past: dict[RunId, Job] = {}
+        self.last_now_ms = 0
+
+    def __call__(self, changes: Changes, handed: Mapping[RunId, Handed], now_ms: int) -> None:
+        """One batch. `handed` is what its grants carry."""
+        witness = self._witness
+        witness.begin()
+        self._judge.require(now_ms >= self.last_now_ms, "I21", "clock", f"{self.last_now_ms} then {now_ms}")
+        self.last_now_ms = now_ms
+        by_job: dict[JobKey, list[Entry]] = {}
+        for entry in changes.entries:
+            by_job.setdefault(entry.job_key, []).append(entry)
+            witness.read(entry)
+            self._trace.note("event", f"{entry.job_key} {entry.seq} {entry.hash.hex()}")
+        for key in changes.jobs:
+            self._row(key, by_job.get(key, []), now_ms)
+        for past in changes.past_runs:
+            self._past[past.run_id] = past
+        for closed in changes.closed:
+            witness.closed[closed.lease_id] = closed
+        for submit in changes.idempotent:
+            witness.bound(submit)
+        self._handed(handed)
+        self._order()
+        if not changes.empty:
+            self._counts()
+
+    def whole(self) -> None:
+        """Everything, against all that was ever committed: after a crash and at the end. I7, I12, I15 and the rest."""
+        rows = self._disk.snapshot()
+        self._judge.all(check_all(rows))
+        for kind, expected, found in (("I12", self._rows, rows.jobs), ("I5", self._past, rows.past_runs)):
+            for key in expected.keys() | found.keys():
+                same = expected.get(key) == found.get(key)  # type: ignore[call-overload]
+                self._judge.require(same, kind, str(key), "the row is not the one that was committed last")
+        for run in self._witness.runs.values():
+            row = rows.past_runs.get(run.run_id) or rows.jobs.get(run.job_key)
+            there = row is not None and row.run_id == run.run_id
+            self._judge.require(there, "I7", run.run_id, "the run is gone")
+        self._judge.require(rows.closed == self._witness.closed, "I13", "closed leases", "are not those committed")
+        keys = {row.key: row for row, _ in self._witness.keys.values()}
+        self._judge.require({r.key: r for r in rows.idempotent} == keys, "I9", "keys", "are not those committed")
+
+    def _row(self, key: JobKey, entries: list[Entry], now_ms: int) -> None:
+        """I11: the row on the disk is its events folded; a heartbeat moves the lease's end alone."""
+        before, row = self._rows.get(key), self._disk.job(key)
+        if row is None:
+            self._judge.fail(Violation("I12", key, "the row that was committed is not there"))
+            return
+        self._rows[key] = row
+        previous, after = (ev.GENESIS, 0) if before is None else (before.head_hash, before.seq)
+        bad = ev.first_bad_seq(entries, previous, after)
+        self._judge.require(bad is None, "I11", key, f"the chain breaks at seq {bad}")
+        try:
+            folded = fold(entries, before)
+        except BrokenTimeline as error:
+            self._judge.fail(Violation("I11", key, str(error)))
+            return
+        if folded is not None:
+            folded = replace(folded, lease_expires_ms=row.lease_expires_ms, wake_ms=row.wake_ms)
+        if folded != row:
+            self._judge.fail(Violation("I11", key, f"the row is not its timeline: {_difference(row, folded)}"))
+        self._agrees(row)
+        self._judge.all(check_lease(row))
+        if row.lease_id is not None:
+            self._witness.renewed(row.lease_id, row.lease_expires_ms, now_ms)
+            self._judge.require(row.lease_expires_ms > now_ms, "I1", key, "left with a lease that is over")
+
+    def _agrees(self, row: Job) -> None:
+        """The witness counts attempts and leases by itself."""
+        run = self._witness.runs.get(row.run_id)
+        if run is None:
+            return
+        told = (row.status, row.attempt_no, row.retries, row.losses, row.used_ms, row.lease_id)
+        lease_id = None if run.lease is None else run.lease.lease_id
+        losses = 0 if row.status == "completed" else run.losses_in_row
+        counted = (run.status, 1 + run.retries + run.losses, run.retries, losses, run.used_ms, lease_id)
+        self._judge.require(told == counted, "I6", row.run_id, f"the row says {told}, its events {counted}")
+
+    def _handed(self, handed: Mapping[RunId, Handed]) -> None:
+        """I10: an attempt is handed exactly what is recorded."""
+        for run_id, given in handed.items():
+            run = self._witness.runs[run_id]
+            recorded = {name: (step.status, step.seq, step.digest) for name, step in run.steps.items()}
+            told = {s.action_id: (s.status, s.seq, _digest(s.body)) for s in given.steps}
+            self._judge.require(told == recorded, "I10", run_id, f"handed {told}, recorded {recorded}")
+            same = (_digest(given.input), _digest(given.checkpoint)) == (run.input_digest, run.checkpoint_digest)
+            self._judge.require(same, "I10", run_id, "handed another input or checkpoint")
+
+    def _order(self) -> None:
+        """I22: of what stood in the queue before, nothing is passed over by a younger one of its tenant."""
+        witness = self._witness
+        for run in witness.granted:
+            lease = run.lease
+            if lease is None:
+                continue
+            for thread in witness.threads.values():
+                other = thread.run
+                if other.status == "queued" and other.queued_in < witness.commit and self._behind(other, run):
+                    accepts = self._filters.get(lease.worker_key)
+                    if accepts is None or other.lane.workflow in accepts:
+                        what = f"passed over by {run.run_id}, which stood behind it"
+                        self._judge.fail(Violation("I22", other.run_id, what))
+
+    def _behind(self, other: RunLife, run: RunLife) -> bool:
+        return other.lane.tenant_id == run.lane.tenant_id and other.order < run.order
+
+    def _counts(self) -> None:
+        """I15, I20: nothing is lost, nothing counted wrong."""
+        workers = {worker.worker_key: worker for worker in self._disk.workers()}
+        tenants = {tenant.tenant_id: tenant for tenant in self._disk.tenants()}
+        self._judge.all(check_counters(self._rows.values(), workers, tenants))
+        counted: dict[tuple[str, str], int] = {}
+        for run in self._witness.runs.values():
+            key = (run.lane.tenant_id, run.status)
+            counted[key] = counted.get(key, 0) + 1
+        there = self._disk.runs_by_status()
+        self._judge.require(there == counted, "I15", "runs", f"there are {there}, made and moved were {counted}")
+
+
+def _digest(body: bytes | None) -> bytes | None:
+    return None if body is None else sha256(body).digest()
+
+
+def _difference(row: Job, folded: Job | None) -> str:
+    if folded is None:
+        return "no run"
+    expected = asdict(folded)
+    return ", ".join(f"{k} {v!r} is not {expected[k]!r}" for k, v in asdict(row).items() if v != expected[k])

@@ -1,0 +1,107 @@
+"""The ledger: what clients and workers were told, and which effects have happened. It is held against the store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+from oris.core.invariants import Snapshot
+from oris.ids import LeaseId, RunId
+from oris.sim.judge import Judge
+from oris.sim.witness import Witness
+
+
+class Told(Struct, frozen=True):
+    """A submit that was answered with success."""
+
+    run_id: str
+    tenant: str
+    thread: str
+    key: str | None
+    body: str
+
+
+class Ledger:
+    """Kept by those outside the server; nothing in it was read from the store."""
+
+    def __init__(self, witness: Witness, judge: Judge) -> None:
+        self._witness = witness
+        self._judge = judge
+        self.submits: dict[str, Told] = {}
+        self.keys: dict[tuple[str, str], Told] = {}
+        self.steps: dict[tuple[str, str], Any] = {}
+        """(run, action): the output whose report was answered with success."""
+        self.acks: dict[str, dict[str, Any]] = {}
+        self.cancelled: set[str] = set()
+        self.ends: dict[str, tuple[str, Any]] = {}
+        self.effects = 0
+
+    def submitted(self, told: Told) -> None:
+        """I8, I9: a run for one submit; one key, one run."""
+        known = self.submits.setdefault(told.run_id, told)
+        same = (known.tenant, known.thread, known.key, known.body)
+        self._judge.require(
+            same == (told.tenant, told.thread, told.key, told.body), "I8", told.run_id, f"{known} and {told}"
+        )
+        if told.key is not None:
+            first = self.keys.setdefault((told.tenant, told.key), told)
+            self._judge.require(first == told, "I9", f"{told.tenant} {told.key}", f"{first} and {told}")
+
+    def effect(self, run_id: str, lease_id: str, action: str) -> None:
+        """A worker is about to do what a step stands for: not when its grant could tell that it is recorded."""
+        self.effects += 1
+        run, lease = self._witness.runs[RunId(run_id)], self._witness.leases[LeaseId(lease_id)]
+        step = run.steps.get(action)
+        recorded = step is not None and step.status == "succeeded"
+        # A worker that has lost its lease without knowing it may repeat what its successor records meanwhile.
+        repeated = recorded and lease.closed_in is None
+        self._judge.require(not repeated, "I10", f"{run_id} {action}", "the effect was recorded, and happens again")
+
+    def recorded(self, run_id: str, action: str, output: Any) -> None:
+        """A success was answered."""
+        self.steps[run_id, action] = output
+
+    def handed(self, run_id: str, steps: list[dict[str, Any]]) -> set[str]:
+        """The steps an attempt need not do again: with what was answered before. I10."""
+        done = {step["action_id"]: step.get("output") for step in steps if step["status"] == "succeeded"}
+        for action, output in done.items():
+            known = self.steps.get((run_id, action), output)
+            self._judge.require(known == output, "I10", f"{run_id} {action}", f"handed {output}, answered {known}")
+        return set(done)
+
+    def acked(self, lease_id: str, answer: dict[str, Any]) -> None:
+        """I13: every answer to the same ack is the same."""
+        kept = {name: answer.get(name) for name in ("attempt_id", "status", "next_attempt_no", "next_retry_at")}
+        first = self.acks.setdefault(lease_id, kept)
+        self._judge.require(first == kept, "I13", lease_id, f"answered {first}, then {kept}")
+
+    def ended(self, run_id: str, status: str, result: Any) -> None:
+        """I5: a run's end is told the same way every time."""
+        if status in ("completed", "failed", "cancelled"):
+            first = self.ends.setdefault(run_id, (status, result))
+            self._judge.require(first == (status, result), "I5", run_id, f"ended {first}, then {(status, result)}")
+
+    def settle(self, rows: Snapshot) -> None:
+        """I7, I12: everything that was told is there."""
+        runs = {run.run_id: run for run in (*rows.jobs.values(), *rows.past_runs.values())}
+        for told in self.submits.values():
+            run = runs.get(RunId(told.run_id))
+            there = run is not None and (run.tenant_id, run.thread_id) == (told.tenant, told.thread)
+            self._judge.require(there, "I7", told.run_id, "an acknowledged submit is gone")
+        for (run_id, action), _ in self.steps.items():
+            latest = [s for s in rows.steps.get(RunId(run_id), []) if s.action_id == action and s.latest]
+            there = bool(latest) and latest[0].status == "succeeded"
+            self._judge.require(there, "I12", f"{run_id} {action}", "an acknowledged step is gone")
+        for lease_id, answer in self.acks.items():
+            closed = rows.closed.get(LeaseId(lease_id))
+            there = closed is not None and closed.state == "closed" and closed.answer is not None
+            self._judge.require(there, "I12", lease_id, f"an acknowledged ack is gone: {answer}")
+        for run_id in sorted(self.cancelled):
+            run = runs.get(RunId(run_id))
+            self._judge.require(
+                run is not None and run.status == "cancelled", "I12", run_id, "an acknowledged cancel is gone"
+            )
+        for run_id, (status, _) in self.ends.items():
+            run = runs.get(RunId(run_id))
+            self._judge.require(run is not None and run.status == status, "I5", run_id, f"was told {status}")

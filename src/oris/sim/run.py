@@ -1,0 +1,171 @@
+"""One simulation: a seed in, an outcome out."""
+
+from __future__ import annotations
+
+import trio
+
+from oris.core.facts import Limits
+from oris.engine.committer import CommitBounds
+from oris.engine.engine import EngineSettings
+from oris.ids import NO_TENANT, WorkerId, WorkerKey, worker_key
+from oris.sim.client import WORKFLOWS, Client
+from oris.sim.clock import JumpingClock, WallClock, pause
+from oris.sim.commits import CommitCheck
+from oris.sim.determinism import deterministic
+from oris.sim.disk import Disk
+from oris.sim.faults import Faults
+from oris.sim.judge import Judge
+from oris.sim.ledger import Ledger
+from oris.sim.network import Network
+from oris.sim.outcome import Outcome
+from oris.sim.server import Server
+from oris.sim.sizes import Sizes
+from oris.sim.streams import Streams
+from oris.sim.trace import Trace
+from oris.sim.witness import Witness
+from oris.sim.worker import Worker
+
+DEFAULT_SIZES = Sizes()
+
+
+def simulate(seed: int, sizes: Sizes = DEFAULT_SIZES, *, keep_trace: bool = False) -> Outcome:
+    """Run one seed. Blocks for as long as it takes in real time; not to be called inside `trio.run`."""
+    simulation = Simulation(seed, sizes, keep_trace=keep_trace)
+    with deterministic(seed):
+        trio.run(simulation.run, clock=simulation.clock)
+    simulation.disk.close()
+    return simulation.outcome()
+
+
+class Simulation:
+    """The parts of one run, wired together."""
+
+    def __init__(self, seed: int, sizes: Sizes, *, keep_trace: bool = False) -> None:
+        self.seed = seed
+        self.sizes = sizes
+        self.clock = JumpingClock(self._standstill)
+        self.wall = WallClock(self.clock)
+        self.streams = Streams(seed)
+        self.faults = Faults(self.streams)
+        self.trace = Trace(self.wall, keep=keep_trace)
+        self.scope = trio.CancelScope()
+        self.judge = Judge(self._stop)
+        self.disk = Disk()
+        self.settings = _settings(self.streams)
+        self.filters: dict[WorkerKey, frozenset[str]] = {}
+        losses = self.settings.limits.max_lease_losses
+        self.witness = Witness(self.judge, self.trace, losses, lambda: self.server.quiet_since_ms)
+        self.commits = CommitCheck(self.disk, self.witness, self.judge, self.trace, self.filters)
+        self.ledger = Ledger(self.witness, self.judge)
+        self.server = Server(
+            self.disk,
+            self.wall,
+            self.faults,
+            self.witness,
+            self.commits,
+            self.judge,
+            self.trace,
+            self.settings,
+            self.streams,
+        )
+
+    async def run(self) -> None:
+        """Both phases."""
+        with self.scope:
+            async with trio.open_nursery() as background:
+                background.start_soon(self.server.run)
+                network = Network(self.server, self.faults, self.streams, self.trace, background)
+                for number in range(self.sizes.workers):
+                    background.start_soon(self._worker(f"w{number}", network).run)
+                await self._safety(network)
+                await self._liveness()
+                background.cancel_scope.cancel(reason="the simulation is over")
+
+    def outcome(self) -> Outcome:
+        """What came of it."""
+        return Outcome(
+            seed=self.seed,
+            trace_hash=self.trace.digest(),
+            virtual_s=round(self.clock.current_time(), 6),
+            commits=self.witness.commit,
+            runs=len(self.witness.runs),
+            restarts=self.server.starts - 1,
+            faults=dict(sorted(self.faults.hits.items())),
+            sometimes=dict(sorted(self.trace.sometimes.items())),
+            violations=tuple(self.judge.found),
+        )
+
+    async def _safety(self, network: Network) -> None:
+        """Clients ask, faults strike."""
+        sizes = self.sizes
+        async with trio.open_nursery() as nursery:
+            with trio.move_on_after(sizes.safety_s):
+                async with trio.open_nursery() as clients:
+                    nursery.start_soon(self._chaos)
+                    for number in range(sizes.clients):
+                        name = f"c{number}"
+                        random = self.streams(f"client.{name}")
+                        client = Client(
+                            name, network, self.ledger, self.trace, random, sizes.jobs_per_client, sizes.threads
+                        )
+                        clients.start_soon(client.run, sizes.safety_s * 0.6 / sizes.jobs_per_client)
+            nursery.cancel_scope.cancel(reason="the safety phase is over")
+
+    async def _liveness(self) -> None:
+        """L1: nothing fails any more, and every run ends."""
+        self.faults.healed = True
+        self.trace.note("phase", "liveness")
+        with trio.move_on_after(self.sizes.liveness_s):
+            while self.server.life is None or any(not run.over for run in self.witness.runs.values()):
+                await pause(0.1)
+        for run in self.witness.runs.values():
+            self.judge.require(run.over, "L1", run.run_id, f"is still {run.status}")
+        await pause(1.0)
+        self.commits.whole()
+        self.ledger.settle(self.disk.snapshot())
+
+    async def _chaos(self) -> None:
+        """What strikes out of nowhere."""
+        when = self.streams("chaos")
+        while True:
+            await pause(when.uniform(0.5, 8.0))
+            if self.faults.strikes("server_crash"):
+                self.server.crash()
+            if self.faults.strikes("clock_set"):
+                self.wall.off_ms += self.faults.how("clock_set").randint(-3000, 3000)
+                self.trace.note("clock", f"off by {self.wall.off_ms}")
+
+    def _worker(self, name: str, network: Network) -> Worker:
+        random = self.streams(f"worker.{name}")
+        workflows = sorted(random.sample(WORKFLOWS, 2)) if name != "w0" and random.random() < 0.3 else None
+        if workflows is not None:
+            self.filters[worker_key(NO_TENANT, WorkerId(name))] = frozenset(workflows)
+        return Worker(name, network, self.ledger, self.witness, self.faults, self.trace, random, workflows)
+
+    def _standstill(self) -> None:
+        self.judge.require(False, "L3", "everything", "waits, and nothing will come")
+
+    def _stop(self) -> None:
+        self.scope.cancel(reason="an invariant is violated")
+
+
+def _settings(streams: Streams) -> EngineSettings:
+    """The limits, drawn too: mostly wide, sometimes so narrow that they are met."""
+    draw = streams("settings")
+
+    def narrow(wide: int, *values: int) -> int:
+        value = draw.choice(values)
+        return value if draw.random() < 0.2 else wide
+
+    return EngineSettings(
+        limits=Limits(
+            max_lease_losses=draw.randint(2, 5),
+            queue_max=narrow(100_000, 6, 10),
+            tenant_queue_max=narrow(100_000, 3, 5),
+            fairness="fifo" if draw.random() < 0.3 else "round_robin",
+        ),
+        worker_limit=narrow(100, 1, 2),
+        tenant_limit=narrow(1000, 1, 2, 3),
+        inbox_max_commands=narrow(20_000, 1, 2),
+        bounds=CommitBounds(max_commands=narrow(512, 1, 4)),
+    )

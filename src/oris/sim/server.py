@@ -1,0 +1,177 @@
+"""One server process: the real engine and route table on the simulated disk, killed and started again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+import trio
+
+from oris.api.auth import Authenticator, Credential
+from oris.api.dispatch import Dispatcher, Seen
+from oris.api.http import Role
+from oris.api.routes import route_table
+from oris.api.services import ApiBounds, Health, Services
+from oris.clock import EngineClock
+from oris.engine.engine import Engine, EngineSettings
+from oris.sim.answers import AnswerCheck
+from oris.sim.clock import WallClock
+from oris.sim.commits import CommitCheck
+from oris.sim.disk import Disk
+from oris.sim.faults import Faults
+from oris.sim.judge import Judge
+from oris.sim.store import Died, FaultyStore
+from oris.sim.trace import Trace
+from oris.sim.witness import Witness
+from oris.storage.sqlite.store import SqliteStore
+
+BODY_MAX_BYTES = 64 * 1024
+CREDENTIALS = (
+    Credential("bearer", "simulated-client", Role.CLIENT),
+    Credential("bearer", "simulated-worker", Role.WORKER),
+)
+
+
+class Life:
+    """One process, from its start to its death."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+        self.dead = False
+        self.scope = trio.CancelScope()
+        self.connections: dict[trio.CancelScope, None] = {}
+        self.engine: Engine | None = None
+        self.dispatcher: Dispatcher[Services] | None = None
+
+    def crash(self) -> None:
+        """First all its effects are cut, then its tasks end. Synchronous."""
+        if self.dead:
+            return
+        self.dead = True
+        self._disk.crash()
+        for scope in self.connections:
+            scope.cancel(reason="the server has died")
+        self.scope.cancel(reason="the server has died")
+
+
+class Server:
+    """The machine: starts a process, and another one when that has died."""
+
+    def __init__(
+        self,
+        disk: Disk,
+        wall: WallClock,
+        faults: Faults,
+        witness: Witness,
+        commits: CommitCheck,
+        judge: Judge,
+        trace: Trace,
+        settings: EngineSettings,
+        random: Callable[[str], Random],
+    ) -> None:
+        self._disk = disk
+        self._wall = wall
+        self._faults = faults
+        self._witness = witness
+        self._commits = commits
+        self._judge = judge
+        self._trace = trace
+        self._settings = settings
+        self._random = random
+        self._life: Life | None = None
+        self.starts = 0
+        self.quiet_since_ms = 0
+        """Since when neither the server nor its store has been in trouble, in engine ms."""
+
+    @property
+    def life(self) -> Life | None:
+        """The process that answers now, if there is one."""
+        life = self._life
+        return None if life is None or life.dead or life.dispatcher is None else life
+
+    def trouble(self) -> None:
+        """Something took time that is nobody's fault: until now, being late is forgiven."""
+        engine = None if self._life is None else self._life.engine
+        if engine is not None:
+            self.quiet_since_ms = max(self.quiet_since_ms, engine.clock.now_ms() + 100)
+
+    def crash(self) -> None:
+        """Kill the process, if there is one."""
+        if self._life is not None:
+            self._life.crash()
+
+    async def run(self) -> None:
+        """Until cancelled. A process that has died is followed by another one after a while."""
+        while True:
+            self._life = Life(self._disk)
+            self.starts += 1
+            self._trace.note("server", f"start {self.starts}")
+            try:
+                with self._life.scope:
+                    await self._live(self._life)
+            except* Died:
+                self._trace.saw("died in a commit")
+            finally:
+                self._life.crash()
+            self._trace.note("server", "dead")
+            await trio.sleep_until(trio.current_time() + self._faults.how("restart").uniform(0.01, 1.5))
+
+    async def _live(self, life: Life) -> None:
+        clock = EngineClock(self._wall)
+        inner = await SqliteStore.open(self._disk, clock.now_ms, node_id="sim:1", inline=True)
+        clock.start_after(await inner.high_water_ms())
+        if self.starts > 1:
+            self._commits.whole()
+        store = FaultyStore(inner, self._faults, crash=life.crash, trouble=self.trouble, seen=self._commits)
+        observer = AnswerCheck(self._witness, self._judge, self._trace, lambda: engine.committer.depth)
+        engine = Engine(store, clock, self._random(f"engine.{self.starts}"), observer, self._settings)
+        life.engine = engine
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self._task, "committer", engine.committer.run)
+            await nursery.start(self._task, "sweeper", engine.sweeper.run)
+            await nursery.start(self._task, "monitor", engine.monitor.run)
+            life.dispatcher = self._dispatcher(engine)
+            self.trouble()
+
+    async def _task(self, name: str, run: Callable[..., object], task_status: trio.TaskStatus[None]) -> None:
+        """A task of the tree. In this form of the simulator one that fails is a violation."""
+        try:
+            await run(_beat, task_status)  # type: ignore[misc]
+        except Exception as error:
+            self._judge.require(False, "bug", name, f"the task failed with {error!r}")
+            return
+        self._judge.require(False, "bug", name, "the task returned")
+
+    def _dispatcher(self, engine: Engine) -> Dispatcher[Services]:
+        random = self._random(f"ids.{self.starts}")
+        services = Services(
+            engine=engine,
+            random=random,
+            bounds=ApiBounds(),
+            health=_health,
+            metrics=lambda: b"",
+            status=lambda: {},
+        )
+        return Dispatcher(
+            route_table(BODY_MAX_BYTES),
+            services,
+            Authenticator(CREDENTIALS),
+            clock=self._wall.monotonic_s,
+            rng=random,
+            fault_log=self._fault,
+            observe=self._seen,
+        )
+
+    def _fault(self, request_id: str, method: str, path: str, error: BaseException) -> None:
+        self._judge.require(False, "bug", f"{method} {path}", f"the handler raised {error!r}")
+
+    def _seen(self, seen: Seen) -> None:
+        self._trace.saw(f"http {seen.status}")
+
+
+def _beat() -> None:
+    """Nobody watches the progress of tasks here; the virtual time of answers tells of hangs."""
+
+
+def _health() -> Health:
+    return Health(alive=True, ready=True, mode="serving", store="ok", migrations="applied", tasks={})

@@ -1,0 +1,287 @@
+"""The witness: sees every committed batch and keeps its own account of it, apart from the guards in `core`.
+
+It reads the events of a batch in order and says what none of them may do: I1 to I8, I14 and the times of L2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from oris.core import events as ev
+from oris.core.events import Body, Entry
+from oris.core.model import ClosedLease, IdempotentSubmit, Lane
+from oris.ids import IdempotencyKey, JobKey, LeaseId, RunId, TenantId
+from oris.sim.judge import Judge
+from oris.sim.lives import LeaseLife, RunLife, StepLife, ThreadLife
+from oris.sim.trace import Trace
+
+EXPIRY_SLACK_MS = 50
+"""An expired lease is taken back, and a due run queued, within this while nothing is wrong."""
+
+
+class Witness:
+    """What has been committed, as its events tell it."""
+
+    def __init__(self, judge: Judge, trace: Trace, max_losses: int, quiet_since_ms: Callable[[], int]) -> None:
+        """`quiet_since_ms`: since when neither server nor store has been in trouble."""
+        self._judge = judge
+        self._trace = trace
+        self._max_losses = max_losses
+        self._quiet_since_ms = quiet_since_ms
+        self.commit = 0
+        self.threads: dict[JobKey, ThreadLife] = {}
+        self.runs: dict[RunId, RunLife] = {}
+        self.leases: dict[LeaseId, LeaseLife] = {}
+        self.closed: dict[LeaseId, ClosedLease] = {}
+        self.keys: dict[IdempotencyKey, tuple[IdempotentSubmit, int]] = {}
+        """Bound keys, and the commit that bound each."""
+        self.sent_policies: dict[str, dict[str, Any] | None] = {}
+        """The retry policy that each ack names, by its lease: told by the workers themselves."""
+        self.granted: list[RunLife] = []
+        """Runs granted in the newest commit, in order."""
+
+    def begin(self) -> None:
+        """A commit is to be read."""
+        self.commit += 1
+        self.granted = []
+
+    def read(self, entry: Entry) -> None:
+        """The next event of the commit."""
+        body = ev.decode(entry.data)
+        self._trace.saw(f"event {entry.event_type}")
+        if isinstance(body, ev.RunCreated):
+            self._created(entry, body)
+            return
+        run = self.runs.get(entry.run_id)
+        thread = self.threads.get(entry.job_key)
+        if run is None or thread is None or thread.run is not run:
+            self._bad("I2", entry, "an event of a run that is not its thread's latest")
+            return
+        was = run.status
+        if run.over and not isinstance(body, ev.DeadLettered):
+            self._bad("I5", entry, f"the run had ended {run.status}")
+        self._apply(run, thread, entry, body)
+        if run.status != was:
+            self._trace.saw(f"status {run.status}")
+
+    def renewed(self, lease_id: LeaseId, expires_ms: int, now_ms: int) -> None:
+        """A row shows this end of a lease after the commit."""
+        lease = self.leases.get(lease_id)
+        if lease is None or expires_ms == lease.expires_ms:
+            return
+        where = str(lease_id)
+        self._judge.require(expires_ms > lease.expires_ms, "I3", where, "its end moved back")
+        self._judge.require(now_ms < lease.expires_ms, "I3", where, "it was renewed after its end")
+        lease.expired_before_ms, lease.extended_in = lease.expires_ms, self.commit
+        lease.expires_ms = expires_ms
+
+    def bound(self, row: IdempotentSubmit) -> None:
+        """A key was bound."""
+        self._judge.require(row.key not in self.keys, "I9", row.key, "the key was bound before")
+        self.keys[row.key] = (row, self.commit)
+
+    def _created(self, entry: Entry, body: ev.RunCreated) -> None:
+        tenant, _, _ = entry.job_key.partition("/")
+        thread = self.threads.get(entry.job_key)
+        if thread is not None and not thread.run.over:
+            self._bad("I2", entry, f"the thread's run before is still {thread.run.status}")
+        run = RunLife(
+            run_id=entry.run_id,
+            job_key=entry.job_key,
+            lane=Lane(TenantId(tenant), body.workflow),
+            order=(-body.priority, body.available_ms, entry.run_id),
+            status="scheduled",
+            not_before_ms=entry.at_ms if body.due_ms is None else body.due_ms,
+            timeout_ms=body.timeout_ms,
+            on_timeout=body.on_timeout,
+            policy=None if body.retry_policy is msgspec.UNSET else bytes(body.retry_policy),
+            input_digest=entry.payload_digest,
+        )
+        self._judge.require(entry.run_id not in self.runs, "I8", entry.run_id, "the run was made before")
+        self.runs[entry.run_id] = run
+        self._trace.saw("status scheduled" if body.due_ms is not None else "status queued at once")
+        if thread is None:
+            self.threads[entry.job_key] = ThreadLife(run)
+        else:
+            thread.run = run
+
+    def _apply(self, run: RunLife, thread: ThreadLife, entry: Entry, body: Body) -> None:
+        match body:
+            case ev.AttemptQueued():
+                self._queued(run, entry)
+            case ev.LeaseGranted():
+                self._granted(run, thread, entry, body)
+            case ev.StepRecorded():
+                self._under_lease(run, entry)
+                self._step(run, entry, body)
+            case ev.CheckpointSaved():
+                self._under_lease(run, entry)
+                run.checkpoint_digest = entry.payload_digest
+            case ev.RetryScheduled():
+                self._end_lease(run, entry, body.lease_id, alive=True)
+                self._retry(run, entry, body)
+            case ev.LeaseExpired():
+                self._expired(run, entry, body)
+            case ev.LeaseReleased():
+                self._end_lease(run, entry, body.lease_id, alive=True)
+                run.status = "scheduled"
+                run.not_before_ms = entry.at_ms if body.due_ms is None else body.due_ms
+            case ev.TimedOut():
+                self._timed_out(run, entry, body)
+            case ev.Cancelled() | ev.Completed() | ev.Failed():
+                self._ended(run, entry, body)
+            case ev.DeadLettered():
+                if run.status != "failed" or run.reason != body.reason:
+                    self._bad("I6", entry, f"a dead letter ({body.reason}) of a run that is {run.status}")
+            case _:
+                pass
+
+    def _queued(self, run: RunLife, entry: Entry) -> None:
+        if run.lease is not None:
+            self._bad("I2", entry, "queued while leased")
+        if entry.at_ms < run.not_before_ms:
+            self._bad("I14", entry, f"queued {run.not_before_ms - entry.at_ms} ms before its time")
+        self._in_time(entry, run.not_before_ms, "queued")
+        run.status, run.queued_in, run.queued_ms = "queued", self.commit, entry.at_ms
+
+    def _granted(self, run: RunLife, thread: ThreadLife, entry: Entry, body: ev.LeaseGranted) -> None:
+        if run.status != "queued" or run.lease is not None:
+            self._bad("I1", entry, f"granted while {run.status}")
+        if entry.at_ms < run.not_before_ms:
+            self._bad("I14", entry, "granted before its time")
+        if body.fence <= thread.fence:
+            self._bad("I4", entry, f"the fence went from {thread.fence} to {body.fence}")
+        if body.lease_id in self.leases or body.expires_ms <= entry.at_ms:
+            self._bad("I1", entry, "the lease is not a fresh one")
+        thread.fence = max(thread.fence, body.fence)
+        times_out_ms = None if run.timeout_ms is None else entry.at_ms + max(0, run.timeout_ms - run.used_ms)
+        run.lease = self.leases[body.lease_id] = LeaseLife(
+            body.lease_id,
+            run,
+            body.worker_key,
+            body.poll_id,
+            entry.at_ms,
+            body.expires_ms,
+            self.commit,
+            times_out_ms,
+        )
+        run.status = "running"
+        self.granted.append(run)
+
+    def _under_lease(self, run: RunLife, entry: Entry) -> None:
+        lease = run.lease
+        if lease is None or not lease.live(None, self.commit, entry.at_ms):
+            self._bad("I3", entry, "written without a live lease")
+
+    def _step(self, run: RunLife, entry: Entry, body: ev.StepRecorded) -> None:
+        known = run.steps.get(body.action_id)
+        if known is not None and known.status == "succeeded":
+            self._bad("I10", entry, f"{body.action_id} had succeeded already")
+        run.steps[body.action_id] = StepLife(body.status, entry.seq, entry.payload_digest)
+        run.losses_in_row = 0
+
+    def _retry(self, run: RunLife, entry: Entry, body: ev.RetryScheduled) -> None:
+        sent = self.sent_policies.get(body.lease_id)
+        policy = sent or (None if run.policy is None else msgspec.json.decode(run.policy))
+        run.retries += 1
+        run.losses_in_row = 0
+        run.status, run.not_before_ms = "retry_backoff", body.due_ms
+        if policy is None:
+            self._bad("I6", entry, "a retry without a policy")
+            return
+        if run.retries > policy["max_retries"] or body.retry_no != run.retries:
+            self._bad("I6", entry, f"retry {run.retries} of {policy['max_retries']}")
+        least, most = _band(policy, run.retries)
+        if not least <= body.due_ms - entry.at_ms <= most or body.backoff_ms != body.due_ms - entry.at_ms:
+            self._bad("I14", entry, f"a backoff of {body.due_ms - entry.at_ms} ms outside {least} to {most}")
+
+    def _expired(self, run: RunLife, entry: Entry, body: ev.LeaseExpired) -> None:
+        lease = run.lease
+        if lease is None or lease.lease_id != body.lease_id:
+            self._bad("I3", entry, "the end of a lease that the run does not hold")
+            return
+        if not body.expired_ms == lease.expires_ms <= entry.at_ms:
+            self._bad("I3", entry, f"expired at {body.expired_ms}; the lease ran until {lease.expires_ms}")
+        self._in_time(entry, body.expired_ms, "taken back")
+        self._close(run, lease, entry, body.expired_ms)
+        run.losses += 1
+        run.losses_in_row += 1
+        run.not_before_ms = entry.at_ms
+
+    def _timed_out(self, run: RunLife, entry: Entry, body: ev.TimedOut) -> None:
+        lease = run.lease
+        if lease is None or lease.times_out_ms != body.at_ms or body.at_ms > entry.at_ms:
+            self._bad("I3", entry, "the run's time was not used up")
+        self._in_time(entry, body.at_ms, "timed out")
+        if lease is not None:
+            self._close(run, lease, entry, body.at_ms)
+        run.timed_out = True
+
+    def _ended(self, run: RunLife, entry: Entry, body: ev.Cancelled | ev.Completed | ev.Failed) -> None:
+        by_worker = isinstance(body, ev.Completed) or (isinstance(body, ev.Failed) and body.lease_id is not None)
+        by_worker = by_worker or (isinstance(body, ev.Cancelled) and body.reason == "by_worker")
+        if by_worker:
+            self._end_lease(run, entry, body.lease_id, alive=True)
+        elif run.lease is not None:
+            self._end_lease(run, entry, body.lease_id, alive=False)
+        if isinstance(body, ev.Completed):
+            run.status = "completed"
+            return
+        run.reason = body.reason
+        run.status = "cancelled" if isinstance(body, ev.Cancelled) else "failed"
+        if run.timed_out != (body.reason == "timed_out") or (run.timed_out and run.on_timeout != run.status):
+            self._bad("I6", entry, f"{run.status} ({body.reason}), and timed out is {run.timed_out}")
+        if isinstance(body, ev.Failed):
+            self._failed(run, entry, body)
+
+    def _failed(self, run: RunLife, entry: Entry, body: ev.Failed) -> None:
+        if (body.reason == "lease_losses") != (run.losses_in_row >= self._max_losses and not run.timed_out):
+            self._bad("I6", entry, f"{body.reason} after {run.losses_in_row} losses in a row")
+        if body.reason == "retries_exhausted":
+            sent = None if body.lease_id is None else self.sent_policies.get(body.lease_id)
+            policy = sent or msgspec.json.decode(run.policy or b"{}")
+            if run.retries < policy.get("max_retries", 0) or not run.retries:
+                self._bad("I6", entry, f"exhausted after {run.retries} retries")
+        self._trace.saw(f"failed {body.reason}")
+
+    def _end_lease(self, run: RunLife, entry: Entry, lease_id: LeaseId | None, *, alive: bool) -> None:
+        lease = run.lease
+        if lease is None or lease.lease_id != lease_id:
+            self._bad("I3", entry, f"{lease_id} closed the run; its lease is {lease and lease.lease_id}")
+            return
+        if alive and not lease.live(None, self.commit, entry.at_ms):
+            self._bad("I3", entry, "closed by a lease that was over")
+        self._close(run, lease, entry, entry.at_ms)
+
+    def _close(self, run: RunLife, lease: LeaseLife, entry: Entry, until_ms: int) -> None:
+        run.used_ms += max(0, until_ms - lease.granted_ms)
+        lease.closed_in, lease.closed_by = self.commit, entry.event_type
+        run.lease = None
+        if run.status == "running":
+            run.status = "between"
+
+    def _in_time(self, entry: Entry, due_ms: int, what: str) -> None:
+        late_ms = entry.at_ms - due_ms
+        if late_ms > EXPIRY_SLACK_MS and due_ms > self._quiet_since_ms() and entry.seq > 1:
+            self._bad("L2", entry, f"{what} {late_ms} ms after it was due")
+
+    def _bad(self, rule: str, entry: Entry, what: str) -> None:
+        where = f"{entry.job_key} {entry.run_id} seq {entry.seq} {entry.event_type}"
+        self._judge.require(False, rule, where, what)
+
+
+def _band(policy: dict[str, Any], retry_no: int) -> tuple[int, int]:
+    """What the contract says of backoffs, said again."""
+    base = policy["backoff_ms"]
+    if policy["strategy"] == "fixed":
+        return base, base
+    most: float = base
+    cap = policy.get("max_backoff_ms")
+    for _ in range(retry_no - 1):
+        most *= policy.get("multiplier", 2.0)
+    return 0, int(most if cap is None else min(most, cap))
+
+

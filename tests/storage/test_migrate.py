@@ -1,0 +1,215 @@
+"""Migrations: found, planned, applied once, and refused when they do not fit."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from msgspec.structs import replace
+
+from oris.cli.migrate import migrate as migrate_command
+from oris.errors import ConfigError
+from oris.storage.migrate import Migration, migrate, migrations_folder, plan, read_migrations
+from oris.storage.sqlite.schema import SqliteSchema, statements_of
+from oris.storage.sqlite.store import SqliteStore
+from oris.storage.sqlite.upgrade import migrate_file, plan_file
+
+from .driver import START_MS, Ticks
+
+ROOT = Path(__file__).parent.parent.parent
+FIRST = """-- min_program_version: 0.1.0
+CREATE TABLE runtime_schema_migrations (
+    version INTEGER PRIMARY KEY, name TEXT, applied_at_ms INTEGER, checksum TEXT, min_program_version TEXT
+);
+"""
+SECOND = "-- min_program_version: 0.2\nCREATE TABLE two (a);\nINSERT INTO two VALUES (';');\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "migrations"
+    folder.mkdir()
+    (folder / "0001_first.sql").write_text(FIRST)
+    (folder / "0002_second.sql").write_text(SECOND)
+    return folder
+
+
+@pytest.fixture
+def connection() -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    yield connection
+    connection.close()
+
+
+def schema(connection: sqlite3.Connection) -> SqliteSchema:
+    return SqliteSchema(connection, Ticks())
+
+
+def tables(connection: sqlite3.Connection) -> set[str]:
+    return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
+def test_migrations_are_applied_once_and_in_order(folder: Path, connection: sqlite3.Connection) -> None:
+    known = read_migrations(folder)
+    assert [m.title for m in migrate(schema(connection), known[:1], "0.2.0")] == ["0001_first"]
+    assert [m.title for m in migrate(schema(connection), known, "0.2.0")] == ["0002_second"]
+    assert migrate(schema(connection), known, "0.2.0") == ()
+    rows = schema(connection).applied()
+    assert [(r.version, r.name, r.applied_at_ms, r.checksum, r.min_program_version) for r in rows] == [
+        (m.version, m.name, START_MS, m.checksum, m.min_program_version) for m in known
+    ]
+    assert connection.execute("SELECT a FROM two").fetchall() == [(";",)]
+
+
+def test_a_migration_that_fails_leaves_nothing(folder: Path, connection: sqlite3.Connection) -> None:
+    (folder / "0002_second.sql").write_text(SECOND + "CREATE TABLE three (a);\nSELECT nonsense;\n")
+    known = read_migrations(folder)
+    with pytest.raises(sqlite3.OperationalError, match="nonsense"):
+        migrate(schema(connection), known, "1.0")
+    assert tables(connection) == {"runtime_schema_migrations"}
+    assert not connection.in_transaction
+    (folder / "0002_second.sql").write_text(SECOND)
+    assert len(migrate(schema(connection), read_migrations(folder), "1.0")) == 1
+
+
+def test_a_migration_that_another_process_applied_meanwhile_is_not_applied_again(
+    folder: Path, connection: sqlite3.Connection
+) -> None:
+    known = read_migrations(folder)
+    migrate(schema(connection), known, "1.0")
+    schema(connection).apply(known[1])
+    assert connection.execute("SELECT count(*) FROM two").fetchone() == (1,)
+
+
+def test_check_refuses_what_is_pending_and_applies_nothing(folder: Path, connection: sqlite3.Connection) -> None:
+    known = read_migrations(folder)
+    with pytest.raises(ConfigError, match="migrations are pending: 0001_first, 0002_second; run `oris migrate`"):
+        migrate(schema(connection), known, "1.0", "check")
+    assert tables(connection) == set()
+    migrate(schema(connection), known, "1.0")
+    assert migrate(schema(connection), known, "1.0", "check") == ()
+
+
+def test_a_file_changed_after_it_was_applied_is_refused(folder: Path, connection: sqlite3.Connection) -> None:
+    migrate(schema(connection), read_migrations(folder), "1.0")
+    (folder / "0001_first.sql").write_text(FIRST + "-- a word more\n")
+    with pytest.raises(ConfigError, match="0001_first was changed after it had been applied") as caught:
+        migrate(schema(connection), read_migrations(folder), "1.0")
+    assert "\n" not in str(caught.value)
+
+
+def test_line_ends_do_not_change_a_checksum(folder: Path) -> None:
+    before = read_migrations(folder)
+    (folder / "0001_first.sql").write_bytes(FIRST.replace("\n", "\r\n").encode())
+    assert read_migrations(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("program", "accepted"), [("0.1.9", False), ("0.2", True), ("0.2.0", True), ("0.10.0", True), ("0.2.0rc1", True)]
+)
+def test_a_migration_from_the_future_is_accepted_when_it_says_so(
+    folder: Path, connection: sqlite3.Connection, program: str, accepted: bool
+) -> None:
+    known = read_migrations(folder)
+    migrate(schema(connection), known, "1.0")
+    if accepted:
+        assert migrate(schema(connection), known[:1], program, "check") == ()
+    else:
+        with pytest.raises(ConfigError, match=r"newer program \(0002_second\): it needs version 0.2 or later"):
+            migrate(schema(connection), known[:1], program)
+
+
+def test_a_migration_missing_below_an_applied_one_is_refused(folder: Path, connection: sqlite3.Connection) -> None:
+    known = read_migrations(folder)
+    migrate(schema(connection), known, "1.0")
+    later = [replace(row, version=3) if row.version == 2 else row for row in schema(connection).applied()]
+    with pytest.raises(ConfigError, match="0002_second is missing in this database, but 0003 was applied"):
+        plan(known, later, "1.0")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "complaint"),
+    [
+        ("3_third.sql", SECOND, "the name must be like"),
+        ("0003_third.sql", "SELECT 1;", "does not say"),
+        ("0004_fourth.sql", SECOND, "without a gap"),
+        ("0002_again.sql", SECOND, "two migrations are numbered 2"),
+    ],
+)
+def test_a_folder_with_a_file_that_cannot_be_is_refused(folder: Path, name: str, text: str, complaint: str) -> None:
+    (folder / name).write_text(text)
+    with pytest.raises(ConfigError, match=complaint):
+        read_migrations(folder)
+
+
+def test_the_files_are_found_in_a_repository_and_in_an_installed_package(tmp_path: Path) -> None:
+    assert migrations_folder("sqlite").samefile(ROOT / "migrations" / "sqlite")
+    installed = tmp_path / "site-packages" / "oris"
+    shutil.copytree(ROOT / "migrations", installed / "_migrations")
+    found = migrations_folder("sqlite", installed)
+    assert found == installed / "_migrations" / "sqlite"
+    assert read_migrations(found) == read_migrations(migrations_folder("sqlite"))
+    with pytest.raises(ConfigError, match="migrations are missing from this installation"):
+        migrations_folder("sqlite", tmp_path / "elsewhere" / "oris")
+
+
+def test_the_wheel_carries_the_files_where_they_are_looked_for() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel["force-include"]["migrations"] == "oris/_migrations"
+
+
+def test_scripts_are_cut_into_their_statements() -> None:
+    script = (
+        "-- first\nCREATE TABLE a (x);\n\nCREATE TRIGGER t AFTER INSERT ON a BEGIN\n  DELETE FROM a;\nEND;\nSELECT 1\n"
+    )
+    found = [statement.strip() for statement in statements_of(script)]
+    assert found == [
+        "-- first\nCREATE TABLE a (x);",
+        "CREATE TRIGGER t AFTER INSERT ON a BEGIN\n  DELETE FROM a;\nEND;",
+        "SELECT 1",
+    ]
+    assert list(statements_of("SELECT 1;\n-- the end\n")) == ["SELECT 1;\n"]
+
+
+async def test_a_store_that_only_checks_does_not_start_on_a_fresh_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="migrations are pending"):
+        await SqliteStore.open(tmp_path / "x.db", Ticks(), node_id="n1", migrate="check")
+    assert [m.version for m in migrate_file(tmp_path / "x.db", Ticks())] == [
+        m.version for m in read_migrations(migrations_folder("sqlite"))
+    ]
+    async with await SqliteStore.open(tmp_path / "x.db", Ticks(), node_id="n1", migrate="check"):
+        with pytest.raises(ConfigError, match="in use by another server"):
+            migrate_file(tmp_path / "x.db", Ticks())
+        assert plan_file(tmp_path / "x.db") == ()
+
+
+def test_the_plan_is_printed_and_nothing_is_changed(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    flags = ["--sqlite-db", str(path)]
+    shown = CliRunner().invoke(migrate_command, ["--plan", *flags])
+    assert "0001_runtime (for version 0.1.0 or later)" in shown.output
+    assert list(tmp_path.iterdir()) == []
+    done = CliRunner().invoke(migrate_command, flags)
+    assert done.output.splitlines() == ["applied 0001_runtime", f"{path}: up to date"]
+    content = path.read_bytes()
+    again = CliRunner().invoke(migrate_command, ["--plan", *flags])
+    assert again.output.splitlines() == [f"{path}: up to date"]
+    assert path.read_bytes() == content
+
+
+def test_the_plan_of_a_file_that_is_no_database_is_one_clear_line(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    path.write_bytes(b"no database" * 1000)
+    with pytest.raises(ConfigError, match="cannot read the database"):
+        plan_file(path)
+
+
+def test_a_migration_is_called_as_its_file() -> None:
+    assert Migration(7, "x", "", "", "1").title == "0007_x"

@@ -1,0 +1,68 @@
+"""A page looks at a bounded number of rows: a rare filter gives short pages, never a long scan."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from oris.ids import TenantId
+from oris.storage.sqlite import pages
+from oris.storage.store import AuditFilter, DeadLetterFilter, JobFilter
+
+from .driver import ACME, Driver, ack, audited, submit, want
+from .sqlite_harness import SqliteHarness
+
+
+@pytest.fixture
+async def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Driver]:
+    monkeypatch.setattr(pages, "WALK_MAX_ROWS", 3)
+    harness = SqliteHarness(tmp_path, inline=True)
+    await harness.open()
+    try:
+        yield Driver(harness)
+    finally:
+        await harness.aclose()
+
+
+@pytest.mark.parametrize("tenant_id", [None, ACME])
+async def test_a_rare_status_is_found_over_several_short_pages(driver: Driver, tenant_id: TenantId | None) -> None:
+    job = (await driver.commit(submit("t0"), wants=[want()])).job()
+    await driver.commit(ack(job))
+    await driver.commit(*(submit(f"t{n}") for n in range(1, 8)))
+    seen, cursor = [], None
+    for _ in range(3):
+        page = await driver.store.reads.jobs(JobFilter(tenant_id=tenant_id, status="completed"), cursor, 5)
+        seen.append([job.thread_id for job in page.items])
+        cursor = page.next_cursor
+    assert (seen, cursor) == ([[], [], ["t0"]], None)
+
+
+async def test_pages_that_are_full_do_not_skip_what_the_walk_has_not_reached(driver: Driver) -> None:
+    await driver.commit(*(submit(f"t{n}") for n in range(7)))
+    first = await driver.store.reads.jobs(JobFilter(), None, 2)
+    second = await driver.store.reads.jobs(JobFilter(), first.next_cursor, 2)
+    assert [job.thread_id for job in (*first.items, *second.items)] == ["t6", "t5", "t4", "t3"]
+
+
+async def test_dead_letters_of_a_tenant_and_a_rare_workflow_are_found(driver: Driver) -> None:
+    for number in range(5):
+        job = (await driver.commit(submit(f"t{number}"), wants=[want()])).job()
+        await driver.commit(ack(job, "failed"))
+    where = DeadLetterFilter(tenant_id=ACME, workflow="rare")
+    first = await driver.store.reads.dead_letters(where, None, 5)
+    second = await driver.store.reads.dead_letters(where, first.next_cursor, 5)
+    assert first.items == second.items == ()
+    assert first.next_cursor is not None
+    assert second.next_cursor is None
+
+
+async def test_a_rare_actor_is_found_over_several_short_pages(driver: Driver) -> None:
+    await driver.commit(audit=[audited(actor_id="rare"), *(audited() for _ in range(6))])
+    seen, cursor = [], None
+    for _ in range(3):
+        page = await driver.store.reads.audit(AuditFilter(actor_id="rare"), cursor, 5)
+        seen.append([record.seq for record in page.items])
+        cursor = page.next_cursor
+    assert (seen, cursor) == ([[], [], [1]], None)

@@ -1,0 +1,163 @@
+"""Columns are fields, statements are written out over them, and no query walks a table."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+
+import pytest
+from msgspec import Struct
+
+from oris.core.audit import AuditRecord
+from oris.core.events import Entry
+from oris.core.model import ClosedLease, DeadLetter, IdempotentSubmit, Job, Payload, Step, Tenant, Worker
+from oris.errors import ConfigError
+from oris.storage.sqlite import read_statements, statements
+from oris.storage.sqlite.connect import Tuning, open_memory, version_warnings
+from oris.storage.sqlite.upgrade import prepare
+
+TABLES: list[tuple[str, type[Struct], tuple[str, ...]]] = [
+    ("runtime_jobs", Job, ("id",)),
+    ("runtime_runs", Job, ("id",)),
+    ("runtime_steps", Step, ()),
+    ("runtime_closed_leases", ClosedLease, ()),
+    ("runtime_idempotency", IdempotentSubmit, ()),
+    ("runtime_dead_letters", DeadLetter, ("id",)),
+    ("runtime_workers", Worker, ()),
+    ("runtime_tenants", Tenant, ()),
+    ("runtime_audit_log", AuditRecord, ("id",)),
+]
+ALL = {
+    f"{module.__name__.rpartition('.')[2]}.{name}": text
+    for module in (statements, read_statements)
+    for name, text in vars(module).items()
+    if name.isupper() and isinstance(text, str)
+}
+# One row per tenant, and one per node: summed as a whole.
+WALKS = {"statements.HIGH_WATER": "runtime_nodes", "read_statements.COUNTERS": "runtime_tenants"}
+# Lists of everything go backwards over the rows themselves, bounded by LIMIT and the walk's end.
+SORTED_BY_HAND = {
+    "read_statements.AUDIT_OF_REQUEST_PAGE",
+    "statements.JOBS_BY_POLL",
+}
+
+
+@pytest.fixture
+def connection() -> Iterator[sqlite3.Connection]:
+    connection = open_memory(sqlite3.Connection)
+    prepare(connection, lambda: 0)
+    yield connection
+    connection.close()
+
+
+def columns(connection: sqlite3.Connection, table: str) -> tuple[str, ...]:
+    return tuple(row[1] for row in connection.execute(f"PRAGMA table_info({table})"))
+
+
+@pytest.mark.parametrize(("table", "struct", "leading"), TABLES)
+def test_columns_are_the_fields_in_their_order(
+    connection: sqlite3.Connection, table: str, struct: type[Struct], leading: tuple[str, ...]
+) -> None:
+    assert columns(connection, table) == leading + struct.__struct_fields__
+
+
+@pytest.mark.parametrize(("table", "struct"), [("runtime_events", Entry), ("runtime_payloads", Payload)])
+def test_events_and_payloads_name_their_job_by_its_id(
+    connection: sqlite3.Connection, table: str, struct: type[Struct]
+) -> None:
+    assert struct.__struct_fields__[0] == "job_key"
+    assert columns(connection, table) == ("job_id", *struct.__struct_fields__[1:])
+
+
+def test_every_table_is_strict(connection: sqlite3.Connection) -> None:
+    loose = connection.execute("SELECT name FROM pragma_table_list WHERE type = 'table' AND strict = 0").fetchall()
+    assert {name for (name,) in loose} <= {"sqlite_schema", "sqlite_temp_schema"}
+
+
+def columns_named(statement: str) -> list[str]:
+    """The column list of an INSERT, a SELECT or an UPDATE."""
+    inserted = re.search(r"INSERT INTO \w+ \(([^)]*)\)", statement)
+    selected = re.search(r"SELECT (.*?)\s+FROM", statement, re.DOTALL)
+    updated = re.search(r"SET(.*)WHERE", statement, re.DOTALL)
+    text = next(found[1] for found in (inserted, selected, updated) if found)
+    return [part.strip().removesuffix(" = ?").strip() for part in text.split(",")]
+
+
+@pytest.mark.parametrize("name", [n for n, text in ALL.items() if "head_hash" in text])
+def test_statements_over_whole_jobs_list_all_fields_in_order(name: str) -> None:
+    listed = columns_named(ALL[name])
+    fields = list(Job.__struct_fields__)
+    if name.endswith("UPDATE_RUN"):
+        assert tuple(listed) == statements.RUN_FIELDS
+        kept = set(fields) - set(listed)
+        assert kept == {
+            *("job_key", "tenant_id", "thread_id", "run_id", "workflow", "priority", "available_ms", "timeout_ms"),
+            *("on_timeout", "retry_policy", "idempotency_key", "metadata", "traceparent", "input_seq", "created_ms"),
+        }
+    elif "UPDATE" in name:
+        assert listed == fields
+    elif name.endswith("INSERT_JOB"):
+        assert listed == ["id", *fields]
+    elif "INSERT" in name:
+        assert listed == fields
+    else:
+        assert listed == [*fields, "id"]
+
+
+def plan_of(connection: sqlite3.Connection, statement: str) -> list[str]:
+    named = dict.fromkeys(re.findall(r":(\w+)", statement))
+    parameters = named or (None,) * statement.count("?")
+    return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+
+
+@pytest.mark.parametrize("name", [n for n in ALL if n not in WALKS])
+def test_no_statement_walks_or_sorts_a_table(connection: sqlite3.Connection, name: str) -> None:
+    steps = plan_of(connection, ALL[name])
+    walked = [step for step in steps if step.startswith("SCAN") and "CONSTANT ROW" not in step]
+    # An index read in order until LIMIT is no walk: one probe a row that is given back.
+    bounded = "LIMIT" in ALL[name] and all(" USING " in step for step in walked)
+    assert not walked or bounded or (name.endswith("NEXT_JOB_ID")), steps
+    if name not in SORTED_BY_HAND:
+        assert not [step for step in steps if "TEMP B-TREE" in step], steps
+
+
+def test_the_next_job_id_is_one_probe(connection: sqlite3.Connection) -> None:
+    opcodes = [row[1] for row in connection.execute(f"EXPLAIN {statements.NEXT_JOB_ID}")]
+    assert "Last" in opcodes
+    assert "Next" not in opcodes
+
+
+@pytest.mark.parametrize(
+    ("name", "index"),
+    [
+        ("statements.JOB_BY_KEY", "runtime_jobs_thread (thread_id=? AND tenant_id=?)"),
+        ("statements.JOB_BY_RUN", "runtime_jobs_run_id (run_id=?)"),
+        ("statements.JOBS_BY_POLL", "runtime_jobs_poll (worker_key=? AND poll_id=?)"),
+        ("statements.LANE_HEADS", "runtime_jobs_dispatch (tenant_id=? AND workflow=?)"),
+        ("statements.LATEST_STEPS", "runtime_steps_latest (run_id=? AND seq>?)"),
+        ("read_statements.RETRIES", "runtime_events_retries (run_id=?)"),
+        ("read_statements.DUE", "runtime_jobs_wake (wake_ms>? AND wake_ms<?)"),
+        ("read_statements.NEXT_LANE", "runtime_jobs_dispatch ((tenant_id,workflow)>(?,?))"),
+        ("read_statements.OLDEST_BELOW_PRIORITY", "runtime_jobs_dispatch (tenant_id=? AND workflow=? AND priority<?)"),
+        ("read_statements.JOBS_OF_TENANT_PAGE", "runtime_jobs_tenant (tenant_id=? AND rowid>? AND rowid<?)"),
+        ("read_statements.NEWEST_CHAINS", "runtime_audit_log_chain_starts"),
+    ],
+)
+def test_a_query_uses_the_index_that_was_made_for_it(connection: sqlite3.Connection, name: str, index: str) -> None:
+    assert any(index in step for step in plan_of(connection, ALL[name])), plan_of(connection, ALL[name])
+
+
+def test_the_views_for_operators_can_be_read(connection: sqlite3.Connection) -> None:
+    assert connection.execute("SELECT attempt_id, status FROM runtime_attempts").fetchall() == []
+    assert connection.execute("SELECT lease_id, worker_key FROM runtime_leases").fetchall() == []
+
+
+def test_an_old_sqlite_is_warned_of_and_a_very_old_one_refused() -> None:
+    assert version_warnings(Tuning(), (3, 51, 3)) == []
+    (warning,) = version_warnings(Tuning(), (3, 45, 1))
+    assert "SQLite 3.45.1" in warning
+    (warning,) = version_warnings(Tuning(synchronous="normal"), (3, 52, 0))
+    assert "power cut" in warning
+    with pytest.raises(ConfigError, match="too old"):
+        version_warnings(Tuning(), (3, 36, 0))
