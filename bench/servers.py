@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.client import BadAnswer
 from oris.demo.processes import START_LIMIT_S, Process, Processes, wait_for
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -30,8 +31,14 @@ class ServerUnderTest:
 @contextlib.contextmanager
 def servers() -> Iterator[Servers]:
     """A folder and processes that are gone afterwards. The folder is on the disk that temporary files are on."""
-    with tempfile.TemporaryDirectory(prefix="oris-bench-") as folder, Processes(Path(folder)) as processes:
-        yield Servers(Path(folder), processes)
+    with tempfile.TemporaryDirectory(prefix="oris-bench-") as name, Processes(Path(name)) as processes:
+        folder = Path(name)
+        try:
+            yield Servers(folder, processes)
+        except BadAnswer as error:
+            logs = "\n".join(log.read_text(errors="replace") for log in folder.glob("*.log"))
+            told = [line for line in logs.splitlines() if '"level":"error"' in line][-3:]
+            raise BadAnswer("\n".join([str(error), *told])) from None
 
 
 class Servers:

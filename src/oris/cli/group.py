@@ -13,11 +13,12 @@ import click
 from oris.cli.config import config
 from oris.cli.demo import demo
 from oris.cli.flags import load_settings, settings_flags
+from oris.cli.migrate import migrate
 from oris.cli.version import version
 from oris.config.one_line import one_line
 from oris.errors import ConfigError
 
-_COMMANDS = (config, demo, version)
+_COMMANDS = (config, demo, migrate, version)
 _WRONG_USE = 2
 _INTERRUPTED = 130
 

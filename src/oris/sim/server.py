@@ -26,6 +26,8 @@ from oris.sim.witness import Witness
 from oris.storage.sqlite.store import SqliteStore
 
 BODY_MAX_BYTES = 64 * 1024
+FORGIVEN_MS = 350
+"""After trouble: a pass of the sweeper that failed is made again within its look at the store."""
 CREDENTIALS = (
     Credential("bearer", "simulated-client", Role.CLIENT),
     Credential("bearer", "simulated-worker", Role.WORKER),
@@ -93,7 +95,7 @@ class Server:
         """Something took time that is nobody's fault: until now, being late is forgiven."""
         engine = None if self._life is None else self._life.engine
         if engine is not None:
-            self.quiet_since_ms = max(self.quiet_since_ms, engine.clock.now_ms() + 100)
+            self.quiet_since_ms = max(self.quiet_since_ms, engine.clock.now_ms() + FORGIVEN_MS)
 
     def crash(self) -> None:
         """Kill the process, if there is one."""
@@ -126,12 +128,12 @@ class Server:
         observer = AnswerCheck(self._witness, self._judge, self._trace, lambda: engine.committer.depth)
         engine = Engine(store, clock, self._random(f"engine.{self.starts}"), observer, self._settings)
         life.engine = engine
+        self.trouble()
         async with trio.open_nursery() as nursery:
             await nursery.start(self._task, "committer", engine.committer.run)
             await nursery.start(self._task, "sweeper", engine.sweeper.run)
             await nursery.start(self._task, "monitor", engine.monitor.run)
             life.dispatcher = self._dispatcher(engine)
-            self.trouble()
 
     async def _task(self, name: str, run: Callable[..., object], task_status: trio.TaskStatus[None]) -> None:
         """A task of the tree. In this form of the simulator one that fails is a violation."""

@@ -181,7 +181,8 @@ class Witness:
         if known is not None and known.status == "succeeded":
             self._bad("I10", entry, f"{body.action_id} had succeeded already")
         run.steps[body.action_id] = StepLife(body.status, entry.seq, entry.payload_digest)
-        run.losses_in_row = 0
+        if body.status == "succeeded":
+            run.losses_in_row = 0
 
     def _retry(self, run: RunLife, entry: Entry, body: ev.RetryScheduled) -> None:
         sent = self.sent_policies.get(body.lease_id)
