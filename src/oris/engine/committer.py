@@ -142,7 +142,7 @@ class Committer:
                 with trio.move_on_after(IDLE_S):
                     await self._bell.wait()
                 beat()
-                while self._inbox or (self._demand.has_work() and not self._stopping):
+                while self._inbox or ((self._unsure or self._demand.has_work()) and not self._stopping):
                     # Each commit is shielded: under load this is where a cancellation is seen.
                     await trio.lowlevel.checkpoint_if_cancelled()
                     await self._commit_next()
@@ -165,7 +165,19 @@ class Committer:
         self._demand.look_again(await reads.lanes(100_000))
         self._unsure = False
 
+    async def _learn_again(self) -> None:
+        """After a commit of unknown outcome. A store that cannot tell fails the next batch too, which is answered."""
+        try:
+            await self._learn()
+        except StoreError as error:
+            self._observer.commit_failed(error)
+            if not self._inbox:
+                await trio.sleep(0.05)
+
     async def _commit_next(self) -> None:
+        if self._unsure:
+            # Before anything is taken: which lanes to read hangs on it.
+            await self._learn_again()
         units = self._inbox.take(self._bounds.max_commands, self._bounds.max_bytes)
         now_ms = self._clock.now_ms()
         for unit in units:

@@ -109,22 +109,30 @@ class Demand:
 
     def raise_level(self, lane: Lane) -> None:
         """A job was queued in this lane."""
-        if lane not in self._blocked.get(lane.tenant_id, ()):
+        if lane.tenant_id in self._blocked:
+            self._blocked[lane.tenant_id][lane] = None
+        else:
             self._ready[lane] = None
             self._free(self._held_by_tenant.pop_all(lane))
 
     def may_hold_work(self, lane: Lane) -> bool:
-        """False when the lane is known to hold nothing that could be granted."""
-        return lane in self._ready or lane in self._blocked.get(lane.tenant_id, ())
+        """False when what is queued in it now may be granted without a look at what is stored.
+
+        Not so at a tenant's limit: should this batch make room, its older jobs in other lanes go first.
+        """
+        return lane in self._ready or lane.tenant_id in self._blocked
 
     def lower(self, drained: Iterable[Lane], blocked: Iterable[Lane]) -> None:
         """A dispatch found these lanes empty, and those at their tenant's limit."""
         for lane in drained:
             self._ready.pop(lane, None)
             self._blocked.get(lane.tenant_id, {}).pop(lane, None)
-        for lane in sorted(blocked):
-            self._ready.pop(lane, None)
-            self._blocked.setdefault(lane.tenant_id, {})[lane] = None
+        tenants = {lane.tenant_id for lane in blocked}
+        if tenants:
+            # A lane of theirs that this dispatch did not look at must not get the room the others wait for.
+            for lane in sorted({*blocked, *(lane for lane in self._ready if lane.tenant_id in tenants)}):
+                self._ready.pop(lane, None)
+                self._blocked.setdefault(lane.tenant_id, {})[lane] = None
 
     def lease_ended(self, worker: WorkerKey, tenant_id: TenantId) -> None:
         """A limit may have room again: that tenant's lanes and the polls held back are looked at again."""
@@ -183,8 +191,9 @@ class Demand:
                 del self._ready[lane]
                 self._ready[lane] = None
         if also:
-            blocked = (lane for line in self._blocked.values() for lane in line)
-            lanes += islice((lane for lane in blocked if _wanted_by(asking, lane)), MAX_LANES)
+            # All lanes of such a tenant: an older poll that goes along may take from those that these do not ask for.
+            tenants = [line for line in self._blocked.values() if any(_wanted_by(asking, lane) for lane in line)]
+            lanes += islice((lane for line in tenants for lane in line), MAX_LANES)
         return lanes
 
     def _free(self, held: Sequence[Parked]) -> None:

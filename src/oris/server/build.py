@@ -10,7 +10,7 @@ from random import Random
 import trio
 
 from oris.api.http import Caller, RouteTable
-from oris.api.listener import Connections, open_listeners
+from oris.api.listener import Connections, addresses, open_listeners
 from oris.api.routes import metrics_routes, route_table
 from oris.api.services import ApiBounds, Health, Services
 from oris.clock import EngineClock, SystemClock
@@ -27,7 +27,7 @@ from oris.observability.metrics import Metrics
 from oris.server.front import Front, RequestLog, dispatcher
 from oris.server.gauges import refresh_gauges
 from oris.server.meter import Meter
-from oris.server.tasks import first, until_stopping
+from oris.server.tasks import BEAT_S, first, until_stopping, watch_listener
 from oris.storage.sqlite.connect import Tuning
 from oris.storage.sqlite.store import SqliteStore
 from oris.supervisor import Handle, Tree
@@ -85,7 +85,11 @@ class Server:
             self.store = store
             self._engine = Engine(store, self.clock, self.random, meter, engine_settings(settings))
             task_status.started()
-            await first(handle.stopping, store.failed)
+            while not handle.stopping.is_set() and not store.failed.is_set():
+                with trio.move_on_after(BEAT_S):
+                    await first(handle.stopping, store.failed)
+                await self._store_answers(store)
+                handle.beat()
             if store.failure is not None:
                 raise StoreError(f"the database cannot be trusted any more: {store.failure}")
         finally:
@@ -128,6 +132,7 @@ class Server:
         async with trio.open_nursery() as nursery:
             self.connections = await nursery.start(front.serve, self.listeners, handle.stopping, grace_s)
             task_status.started(self.connections)
+            nursery.start_soon(watch_listener, handle, addresses(self.listeners)[0])
 
     async def drain(self) -> None:
         """Let nothing new in, and answer everybody who is parked. Harmless before there is an engine."""
@@ -233,6 +238,13 @@ class Server:
             self.engine.committer.post(Unit("write", [], audit=audit))
         except StoreError as error:
             self.logs.get("oris.api").warning("audit_lost", request_id=request_id, action=action, error=str(error))
+
+    async def _store_answers(self, store: SqliteStore) -> None:
+        """Read something. An error is an answer too, and told where it matters; only silence is a hang."""
+        try:
+            await store.high_water_ms()
+        except StoreError as error:
+            self.logs.get("oris.storage").debug("store_busy", error=str(error))
 
     async def _stop_committer(self, handle: Handle) -> None:
         await handle.stopping.wait()

@@ -16,6 +16,7 @@ from oris.errors import ConfigError
 from oris.observability.log_stdlib import stdlib_logging
 from oris.observability.logs import Logs, open_logs
 from oris.server.build import HTTP_GRACE_PART, Server
+from oris.server.tasks import BEAT_S
 from oris.supervisor import Child, EventKind, Handle, Outcome, RestartBudget, Step, StopPlan, Tree
 
 STALL_S = 30.0
@@ -48,16 +49,23 @@ async def _serve(settings: Settings, logs: Logs) -> Outcome:
 
 
 def make_tree(server: Server) -> Tree:
-    """The task tree of DESIGN: children in the order they are opened, and the list by which they are stopped."""
+    """The task tree: children in the order they are opened, and the list by which they are stopped."""
     events = _Events(server)
     children = (
-        Child("store", server.run_store, "critical", start_timeout_s=600.0),
+        # First, so that a signal counts while the store is opened too, however long that takes.
+        Child("signals", run_signals, "critical", grace_s=0.0, stall_after_s=STALL_S),
+        Child("store", server.run_store, "critical", start_timeout_s=600.0, stall_after_s=STALL_S * 2),
         Child("committer", server.run_committer, "critical", stall_after_s=STALL_S),
         Child("sweeper", server.run_sweeper, "restart", budget=RestartBudget(), stall_after_s=STALL_S * 2),
         Child("backpressure", server.run_backpressure, "restart", budget=RestartBudget(), stall_after_s=STALL_S),
         Child("metrics", server.run_metrics, "restart", budget=RestartBudget(), stall_after_s=STALL_S * 2),
-        Child("http", server.run_http, "critical", grace_s=server.settings.drain_limit_ms / 1000.0),
-        Child("signals", run_signals, "critical", grace_s=0.0),
+        Child(
+            "http",
+            server.run_http,
+            "critical",
+            grace_s=server.settings.drain_limit_ms / 1000.0,
+            stall_after_s=STALL_S,
+        ),
     )
     tree = Tree(
         children,
@@ -90,8 +98,11 @@ async def run_signals(handle: Handle, *, task_status: trio.TaskStatus[object]) -
     """SIGTERM or SIGINT: drain and stop; a second one: stop now."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         task_status.started()
-        async for number in signals:
-            handle.ask_stop(signal.Signals(number).name)
+        while True:
+            with trio.move_on_after(BEAT_S):
+                number = await anext(signals)
+                handle.ask_stop(signal.Signals(number).name)
+            handle.beat()
 
 
 class _HardExit:

@@ -8,6 +8,9 @@ import trio
 
 from oris.supervisor import Handle
 
+BEAT_S = 5.0
+"""How often a task that only waits looks whether what it waits on still answers."""
+
 
 async def until_stopping(handle: Handle, run: Callable[[], Awaitable[object]]) -> None:
     """Run a loop that may be cut at any checkpoint until the child is asked to stop."""
@@ -31,3 +34,28 @@ async def first(*events: trio.Event) -> None:
 
         for event in events:
             nursery.start_soon(wait, event)
+
+
+async def watch_listener(handle: Handle, address: tuple[str, int]) -> None:
+    """Beat as long as somebody answers on an address, asked like a client asks. Returns when asked to stop.
+
+    Only silence is a hang: a connection that is refused or cut, or a file too many, says that the loop goes on.
+    """
+    while not await stops_within(handle, BEAT_S):
+        try:
+            async with await trio.open_tcp_stream(*address) as stream:
+                await stream.send_all(_PROBE)
+                await stream.receive_some(1)
+        except (OSError, trio.BrokenResourceError):
+            pass
+        handle.beat()
+
+
+async def stops_within(handle: Handle, limit_s: float) -> bool:
+    """Wait for the child to be asked to stop, for so long at most."""
+    with trio.move_on_after(limit_s):
+        await handle.stopping.wait()
+    return handle.stopping.is_set()
+
+
+_PROBE = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"

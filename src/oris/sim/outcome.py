@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from hashlib import sha256
 
 from msgspec import Struct
 
@@ -33,6 +34,8 @@ class Summary(Struct):
     """Many simulations, added up."""
 
     seeds: int
+    trace_hash: str
+    """Over the traces of all of them."""
     virtual_s: float
     commits: int
     runs: int
@@ -44,10 +47,12 @@ class Summary(Struct):
 
 def summary(outcomes: Iterable[Outcome]) -> Summary:
     """Add them up."""
-    total = Summary(0, 0.0, 0, 0, 0, {}, {}, [])
+    total = Summary(0, "", 0.0, 0, 0, 0, {}, {}, [])
     faults: Counter[str] = Counter()
     sometimes: Counter[str] = Counter()
+    traces = sha256()
     for one in outcomes:
+        traces.update(one.trace_hash.encode())
         total.seeds += 1
         total.virtual_s += one.virtual_s
         total.commits += one.commits
@@ -58,5 +63,6 @@ def summary(outcomes: Iterable[Outcome]) -> Summary:
         if one.violations:
             total.failed.append(one)
     total.faults, total.sometimes = dict(sorted(faults.items())), dict(sorted(sometimes.items()))
+    total.trace_hash = traces.hexdigest()
     total.virtual_s = round(total.virtual_s, 3)
     return total

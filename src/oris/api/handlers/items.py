@@ -1,14 +1,40 @@
-"""Items of a list: each ends on its own, in the words of the error envelope."""
+"""Bodies that bring one item or a list of them, and answers in which each item ends on its own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Raw, Struct
+from msgspec.structs import fields
 
 from oris.core.replies import Refusal
+from oris.errors import invalid
 from oris.wire.workers import ErrorView, ItemError, ItemOk
+
+T = TypeVar("T", bound=Struct)
+
+
+def one_or_list(body: Struct, listed: str, one: type[T]) -> tuple[list[T], list[str]]:
+    """The items of a body that holds either the fields of one, or a list of them under the name `listed`.
+
+    With each goes what stands before the names of its fields in errors. Raises 400 for both and for neither.
+    """
+    items: list[T] | None = getattr(body, listed)
+    given = {field.name: getattr(body, field.name) for field in fields(one) if hasattr(body, field.name)}
+    if items is not None:
+        beside = [name for name in given if _is_given(given[name])]
+        if beside:
+            raise invalid(beside[0], f"give {beside[0]} or {listed}, not both")
+        return items, [f"{listed}[{place}]." for place in range(len(items))]
+    for field in fields(one):
+        if field.required and given[field.name] is None:
+            raise invalid(field.name, f"missing required field `{field.name}`")
+    return [one(**given)], [""]
+
+
+def _is_given(value: object) -> bool:
+    return bool(bytes(value)) if isinstance(value, Raw) else value is not None
 
 
 def item(reply: object, show: Callable[[Any], Struct]) -> ItemOk | ItemError:

@@ -7,7 +7,7 @@ from msgspec import UNSET, Raw
 
 from oris.api.envelope import ok
 from oris.api.handlers.common import accepted, payload, trace_of_run, worker_in_path
-from oris.api.handlers.items import item
+from oris.api.handlers.items import item, one_or_list
 from oris.api.handlers.poll import poll_view, want_of
 from oris.api.handlers.submit import to_policy
 from oris.api.http import Answer
@@ -75,7 +75,7 @@ async def heartbeat(call: Call, body: HeartbeatRequest) -> Answer:
 async def report_step(call: Call, body: ReportRequest) -> Answer:
     """`POST /v1/workers/{worker_id}/report-step`, one step or a list."""
     worker = worker_in_path(call)
-    steps, prefixes = _steps(body)
+    steps, prefixes = one_or_list(body, "steps", StepRequest)
     commands = [_report(call, worker, body, step, prefix) for step, prefix in zip(steps, prefixes, strict=True)]
     size = sum(len(command.body or b"") + len(command.checkpoint or b"") for command in commands)
     answer = await call.services.engine.ask(Unit("write", commands, size_bytes=size))
@@ -88,7 +88,7 @@ async def report_step(call: Call, body: ReportRequest) -> Answer:
 async def ack(call: Call, body: AckRequest) -> Answer:
     """`POST /v1/workers/{worker_id}/ack`, one or a list; with `poll`, finish and fetch in one commit."""
     worker = worker_in_path(call)
-    acks, prefixes = _acks(body)
+    acks, prefixes = one_or_list(body, "acks", AckOne)
     commands = [_ack(call, worker, one, prefix) for one, prefix in zip(acks, prefixes, strict=True)]
     want = None
     if body.poll is not None:
@@ -117,21 +117,6 @@ async def release(call: Call, body: ReleaseRequest) -> Answer:
     return ok(call, ReleasedView(released))
 
 
-def _steps(body: ReportRequest) -> tuple[list[StepRequest], list[str]]:
-    if body.steps is not None:
-        if body.action_id is not None or body.status is not None or body.dedupe_token is not None:
-            raise invalid("steps", "give one step or a list, not both")
-        return body.steps, [f"steps[{place}]." for place in range(len(body.steps))]
-    for field in ("action_id", "status", "dedupe_token"):
-        if getattr(body, field) is None:
-            raise invalid(field, f"missing required field `{field}`")
-    assert body.action_id is not None
-    assert body.status is not None
-    assert body.dedupe_token is not None
-    step = StepRequest(body.action_id, body.status, body.dedupe_token, body.output, body.error, body.checkpoint)
-    return [step], [""]
-
-
 def _report(call: Call, worker: WorkerKey, body: ReportRequest, step: StepRequest, prefix: str) -> ReportStep:
     wrong = step.output if step.status == "failed" else step.error
     if bytes(wrong):
@@ -149,21 +134,6 @@ def _report(call: Call, worker: WorkerKey, body: ReportRequest, step: StepReques
         body=payload(call, value, prefix + field),
         checkpoint=payload(call, checkpoint, f"{prefix}checkpoint.values"),
     )
-
-
-def _acks(body: AckRequest) -> tuple[list[AckOne], list[str]]:
-    if body.acks is not None:
-        if body.attempt_id is not None or body.lease_id is not None or body.terminal_status is not None:
-            raise invalid("acks", "give one ack or a list, not both")
-        return body.acks, [f"acks[{place}]." for place in range(len(body.acks))]
-    for field in ("attempt_id", "lease_id", "terminal_status"):
-        if getattr(body, field) is None:
-            raise invalid(field, f"missing required field `{field}`")
-    assert body.attempt_id is not None
-    assert body.lease_id is not None
-    assert body.terminal_status is not None
-    one = AckOne(body.attempt_id, body.lease_id, body.terminal_status, body.result, body.error, body.retry_policy)
-    return [one], [""]
 
 
 def _ack(call: Call, worker: WorkerKey, one: AckOne, prefix: str) -> Ack:

@@ -1,0 +1,340 @@
+"""An engine over the real SQLite store in memory, on virtual time; commits can be held, counted and made to fail."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, Generic, TypeVar
+
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from oris import ids
+from oris.clock import EngineClock
+from oris.core import commands as c
+from oris.core.changes import Changes, Handed
+from oris.core.commands import Want
+from oris.core.facts import Loaded, Needs
+from oris.core.invariants import Snapshot, check_all
+from oris.core.model import Job
+from oris.core.replies import Refusal, Reply, Submitted
+from oris.engine.batch import Batch, Outcome
+from oris.engine.engine import Engine, EngineSettings, Polled
+from oris.engine.observer import Sample
+from oris.engine.unit import Answered, Unit
+from oris.ids import LeaseId, RunId, TenantId, ThreadId, WorkerId
+from oris.storage.sqlite.database import MemoryDatabase
+from oris.storage.sqlite.snapshot import read_snapshot
+from oris.storage.sqlite.store import SqliteStore
+from oris.storage.store import Reads, Store, Work
+
+START_MS = 1_700_000_000_000
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+PATIENCE_S = 600.0
+"""Virtual seconds that a whole test may take."""
+R = TypeVar("R")
+
+
+class VirtualClock:
+    """Trio's mock clock as the machine's clocks, so that engine time and virtual time agree."""
+
+    def wall_ms(self) -> int:
+        return START_MS + round(trio.current_time() * 1000)
+
+    def monotonic_s(self) -> float:
+        return trio.current_time()
+
+
+class ScriptedStore:
+    """A real store whose commits are counted, and held, slowed or failed as the test says."""
+
+    def __init__(self, inner: Store) -> None:
+        self.inner = inner
+        self.commits: list[Needs] = []
+        """What each transaction needed, in order."""
+        self.made: list[list[RunId]] = []
+        """The new runs of each transaction's work, also of those that failed."""
+        self.gate: trio.Event | None = None
+        self.entered = trio.Event()
+        self.takes_s = 0.0
+        self.before: Callable[[Needs], BaseException | None] = lambda needs: None
+        self.after: Callable[[Needs], BaseException | None] = lambda needs: None
+
+    @property
+    def reads(self) -> Reads:
+        return self.inner.reads
+
+    async def transact(self, needs: Needs, work: Work, batch_id: str) -> Mapping[RunId, Handed]:
+        self.commits.append(needs)
+        runs: list[RunId] = []
+        self.made.append(runs)
+        self.entered.set()
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.takes_s:
+            await trio.sleep(self.takes_s)
+
+        def seen(loaded: Loaded, now_ms: int) -> Changes:
+            changes = work(loaded, now_ms)
+            runs[:] = [job.run_id for job in changes.jobs.values()]
+            error = self.before(needs)
+            if error is not None:
+                raise error
+            return changes
+
+        handed = await self.inner.transact(needs, seen, batch_id)
+        error = self.after(needs)
+        if error is not None:
+            raise error
+        return handed
+
+    async def high_water_ms(self) -> int:
+        return await self.inner.high_water_ms()
+
+    async def aclose(self) -> None:
+        await self.inner.aclose()
+
+    def hold(self) -> trio.Event:
+        """The next commits wait until the event is set."""
+        self.gate, self.entered = trio.Event(), trio.Event()
+        return self.gate
+
+
+@dataclass
+class Recorder:
+    """An observer that remembers."""
+
+    batches: list[tuple[Outcome, Batch]] = field(default_factory=list)
+    failed: list[Exception] = field(default_factory=list)
+    bugs: list[Exception] = field(default_factory=list)
+    levels: list[int] = field(default_factory=list)
+
+    def committed(self, outcome: Outcome, batch: Batch, took_ms: float) -> None:
+        self.batches.append((outcome, batch))
+
+    def commit_failed(self, error: Exception) -> None:
+        self.failed.append(error)
+
+    def command_failed(self, error: Exception) -> None:
+        self.bugs.append(error)
+
+    def sampled(self, sample: Sample, level: int) -> None:
+        self.levels.append(level)
+
+
+def no_beat() -> None:
+    """Nobody watches."""
+
+
+@dataclass
+class World:
+    """An engine that runs, with a line for each thing a caller can do."""
+
+    engine: Engine
+    store: ScriptedStore
+    database: MemoryDatabase
+    observer: Recorder
+    nursery: trio.Nursery
+
+    async def submit(self, thread: str, **said: Any) -> Reply:
+        return (await self.engine.ask(Unit("submit", [submit(thread, **said)]))).replies[0]
+
+    async def submitted(self, thread: str, **said: Any) -> Submitted:
+        return the(Submitted, await self.submit(thread, **said))
+
+    async def ask(self, *commands: c.Command, want: Want | None = None) -> Answered:
+        return await self.engine.ask(Unit("write", commands, want=want))
+
+    async def poll(self, worker: str, limit: int = 1, wait_s: float = 0.0, **said: Any) -> Polled:
+        return await self.engine.poll(want(worker, limit, **said), wait_s)
+
+    async def grant(self, worker: str, **said: Any) -> Job:
+        """Exactly one job, which has to be there."""
+        (job,) = granted(await self.poll(worker, **said))
+        return job
+
+    async def start(self, thread: str, worker: str, **said: Any) -> Job:
+        """A running job."""
+        await self.submitted(thread)
+        return await self.grant(worker, **said)
+
+    async def job(self, thread: str, tenant: str = "") -> Job:
+        found = await self.store.reads.job(ids.job_key(TenantId(tenant), ThreadId(thread)))
+        assert found is not None
+        return found
+
+    def soon(self, work: Callable[[], Awaitable[R]]) -> Later[R]:
+        """Have it done by a task of its own."""
+        later: Later[R] = Later()
+        self.nursery.start_soon(later.run, work)
+        return later
+
+    def rows(self) -> Snapshot:
+        """All that is committed."""
+        with closing(sqlite3.connect(":memory:")) as connection:
+            connection.deserialize(self.database.image())
+            return read_snapshot(connection)
+
+    def check(self) -> None:
+        """Nothing is parked, queued or waited for, and the store is as it must be."""
+        assert len(self.engine.demand) == 0
+        assert len(self.engine.waiters) == 0
+        assert self.engine._inbox.depth() == 0
+        rows = self.rows()
+        assert check_all(rows) == []
+        waiting = sum(job.status in ("scheduled", "queued", "retry_backoff") for job in rows.jobs.values())
+        assert self.engine.committer.depth == waiting
+
+
+class Later(Generic[R]):
+    """A call under way in another task."""
+
+    def __init__(self) -> None:
+        self.scope = trio.CancelScope()
+        self.done = trio.Event()
+        self.error: Exception | None = None
+        self._value: list[R] = []
+
+    async def run(self, work: Callable[[], Awaitable[R]]) -> None:
+        with self.scope:
+            try:
+                self._value.append(await work())
+            except Exception as error:
+                self.error = error
+        self.done.set()
+
+    async def get(self) -> R:
+        """What came of it."""
+        await self.done.wait()
+        if self.error is not None:
+            raise self.error
+        return self._value[0]
+
+    @property
+    def value(self) -> R:
+        assert self.done.is_set(), "still under way"
+        return self._value[0]
+
+
+@asynccontextmanager
+async def running(
+    settings: EngineSettings | None = None,
+    *,
+    database: MemoryDatabase | None = None,
+    committer: bool = True,
+    sweeper: bool = False,
+    monitor: bool = False,
+    check: bool = True,
+) -> AsyncIterator[World]:
+    """An engine with its committer, and the other tasks on request; stopped in order at the end."""
+    database = database or MemoryDatabase()
+    clock = EngineClock(VirtualClock())
+    async with await SqliteStore.open(database, clock.now_ms, node_id="node", inline=True) as inner:
+        store, observer = ScriptedStore(inner), Recorder()
+        engine = Engine(store, clock, random.Random(7), observer, settings or EngineSettings())
+        with trio.fail_after(PATIENCE_S):
+            async with trio.open_nursery() as nursery:
+                world = World(engine, store, database, observer, nursery)
+                if committer:
+                    await nursery.start(engine.committer.run, no_beat)
+                if sweeper:
+                    await nursery.start(engine.sweeper.run, no_beat)
+                if monitor:
+                    await nursery.start(engine.monitor.run, no_beat)
+                yield world
+                await wait_all_tasks_blocked()
+                if check:
+                    world.check()
+                nursery.cancel_scope.cancel(reason="the test is over")
+
+
+def submit(
+    thread: str, *, tenant: str = "", workflow: str = "default", key: str | None = None, **said: Any
+) -> c.Submit:
+    """The wish for a run."""
+    body = said.pop("input", b'{"n":1}')
+    return c.Submit(
+        job_key=ids.job_key(TenantId(tenant), ThreadId(thread)),
+        tenant_id=TenantId(tenant),
+        thread_id=ThreadId(thread),
+        workflow=workflow,
+        priority=said.pop("priority", 0),
+        input=body,
+        idempotency_key=key,
+        request_hash=sha256(body or b"").digest(),
+        traceparent=TRACE,
+        **said,
+    )
+
+
+def submits(*threads: str, **said: Any) -> Unit:
+    """The wish for several runs, in one unit."""
+    return Unit("submit", [submit(thread, **said) for thread in threads])
+
+
+def want(
+    worker: str,
+    limit: int = 1,
+    *,
+    ttl_ms: int = 30_000,
+    tenant: str | None = None,
+    workflows: Sequence[str] | None = None,
+    worker_limit: int = 100,
+    tenant_limit: int = 1000,
+    poll_id: str | None = None,
+) -> Want:
+    """A poll."""
+    return Want(
+        ids.worker_key(TenantId(tenant or ""), WorkerId(worker)),
+        None if tenant is None else TenantId(tenant),
+        limit,
+        ttl_ms,
+        worker_limit,
+        tenant_limit,
+        None if workflows is None else frozenset(workflows),
+        poll_id,
+    )
+
+
+def ack(job: Job, status: Any = "completed", **said: Any) -> c.Ack:
+    """The end of an attempt, as its worker says it."""
+    assert job.worker_key is not None
+    return c.Ack(job.worker_key, ids.attempt_of(job.run_id), lease_of(job), status, said.pop("body", None), **said)
+
+
+def heartbeat(job: Job, ttl_ms: int = 30_000) -> c.Heartbeat:
+    """The renewal of a lease."""
+    assert job.worker_key is not None
+    return c.Heartbeat(job.worker_key, lease_of(job), ttl_ms, single=True)
+
+
+def cancel(thread: str) -> c.Cancel:
+    """The end of a run."""
+    return c.Cancel(ids.job_key(TenantId(""), ThreadId(thread)), "not wanted")
+
+
+def lease_of(job: Job) -> LeaseId:
+    assert job.lease_id is not None
+    return job.lease_id
+
+
+def granted(polled: Polled) -> tuple[Job, ...]:
+    """The jobs a poll got."""
+    return () if polled.granted is None else polled.granted.jobs
+
+
+def the(kind: type[R], reply: object) -> R:
+    """The reply, which has to be of this kind."""
+    assert isinstance(reply, kind), reply
+    return reply
+
+
+def reason(reply: object) -> str:
+    """The reason word of a refusal."""
+    details = the(Refusal, reply).details
+    assert details is not None
+    return str(details["reason"])

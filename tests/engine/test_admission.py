@@ -1,0 +1,89 @@
+"""Admission: the gate closes on lasting trouble, opens after lasting calm, and stops new runs alone."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from oris.core.commands import Release
+from oris.core.replies import Released, Submitted
+from oris.engine.admission import Admission, Thresholds
+from oris.engine.observer import Sample
+
+from .harness import lease_of, reason, running, the
+
+CALM = Sample(0, 0, 0)
+BAD = (Sample(500, 0, 0), Sample(0, 1000, 0), Sample(0, 0, 0.8))
+BETWEEN = Sample(300, 0, 0)
+
+
+def noted(admission: Admission, *samples: Sample) -> int:
+    for sample in samples:
+        admission.note(sample)
+    return admission.level
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_the_gate_closes_after_three_bad_samples_in_a_row(bad: Sample) -> None:
+    admission = Admission(Thresholds())
+    assert noted(admission, bad, bad, CALM, bad, bad) == 0
+    assert admission.refusal() is None
+    assert noted(admission, bad) == 1
+    assert reason(admission.refusal()) == "rate_limited"
+
+
+def test_the_gate_opens_after_ten_calm_samples_in_a_row() -> None:
+    admission = Admission(Thresholds())
+    noted(admission, *BAD)
+    assert noted(admission, *[CALM] * 9, BETWEEN, *[CALM] * 9) == 1
+    assert noted(admission, CALM) == 0
+
+
+def test_what_is_neither_bad_nor_calm_leaves_the_gate_as_it_is() -> None:
+    admission = Admission(Thresholds())
+    assert noted(admission, *[BETWEEN] * 50) == 0
+    noted(admission, *BAD)
+    assert noted(admission, *[BETWEEN] * 50) == 1
+
+
+def test_draining_goes_before_overload() -> None:
+    admission = Admission(Thresholds())
+    noted(admission, *BAD)
+    admission.draining = True
+    assert admission.level == 2
+    assert reason(admission.refusal()) == "draining"
+
+
+async def test_slow_commits_close_the_gate_for_new_runs_alone(autojump_clock: MockClock) -> None:
+    async with running(monitor=True) as world:
+        job = await world.start("a", "w")
+        world.store.takes_s = 2.0
+        await world.submitted("slow", key="k")
+        world.store.takes_s = 0.0
+        assert world.engine.admission.overloaded
+        assert reason(await world.submit("more")) == "rate_limited"
+        assert (await world.submitted("slow", key="k")).replay
+        the(Released, (await world.ask(Release(job.worker_key, lease_of(job)))).replies[0])
+        await trio.sleep(2)
+        assert isinstance(await world.submit("more"), Submitted)
+        assert set(world.observer.levels) == {0, 1}
+
+
+async def test_one_slow_commit_and_then_quiet_is_no_overload(autojump_clock: MockClock) -> None:
+    async with running(monitor=True) as world:
+        await trio.sleep(0.05)
+        world.store.takes_s = 1.1
+        await world.submitted("slow")
+        world.store.takes_s = 0.0
+        await trio.sleep(5)
+        assert not world.engine.admission.overloaded
+
+
+async def test_a_lagging_loop_is_seen(autojump_clock: MockClock) -> None:
+    async with running(monitor=True) as world:
+        await trio.sleep(0.15)
+        for _ in range(3):
+            autojump_clock.jump(0.7)
+            await trio.sleep(0.1)
+        assert world.engine.admission.overloaded

@@ -1,0 +1,239 @@
+"""Demand: work finds its poll, no wake-up is lost, and waiting costs no transactions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from oris.core.model import Lane
+from oris.core.replies import Granted
+from oris.engine.demand import MAX_LANES, MAX_WANTS, Bell, Demand
+from oris.engine.engine import EngineSettings
+from oris.engine.parked import Parked
+from oris.ids import TenantId
+
+from .harness import ack, granted, running, submits, want
+
+NOTHING = Granted((), (), None, 0, 100)
+
+
+def lane(tenant: str = "", workflow: str = "default") -> Lane:
+    return Lane(TenantId(tenant), workflow)
+
+
+def parked(demand: Demand, worker: str, limit: int = 1, **said: object) -> Parked:
+    poll = Parked(want(worker, limit, **said), 0)  # type: ignore[arg-type]
+    demand.park(poll)
+    return poll
+
+
+def look(demand: Demand, coming: Sequence[Lane] = (), granted: Granted = NOTHING) -> list[Parked]:
+    """One dispatch that gives nobody anything."""
+    taken, _ = demand.take(coming, [])
+    for poll in taken:
+        poll.serve(granted, {})
+        demand.put_back(poll)
+    return taken
+
+
+async def test_a_thousand_idle_polls_cost_no_transactions(autojump_clock: MockClock) -> None:
+    async with running() as world:
+        polls = [world.soon(lambda n=n: world.poll(f"w{n}", wait_s=60)) for n in range(1000)]  # type: ignore[misc]
+        await wait_all_tasks_blocked()
+        assert len(world.store.commits) == -(-1000 // MAX_WANTS), "each is looked at once"
+        world.store.commits.clear()
+        await trio.sleep(50)
+        assert world.store.commits == []
+        await world.submitted("a")
+        await wait_all_tasks_blocked()
+        assert len(world.store.commits) == 1
+        assert sum(bool(granted(poll.value)) for poll in polls if poll.done.is_set()) == 1
+        for poll in polls:
+            await poll.get()
+
+
+async def test_a_worker_at_its_limit_costs_nothing_until_a_lease_of_it_ends(autojump_clock: MockClock) -> None:
+    async with running() as world:
+        job = await world.start("a", "w", worker_limit=1)
+        other = await world.start("x", "other")
+        await world.submitted("b")
+        poll = world.soon(lambda: world.poll("w", wait_s=50, worker_limit=1))
+        await wait_all_tasks_blocked()
+        world.store.commits.clear()
+        await trio.sleep(10)
+        assert world.store.commits == []
+        await world.ask(ack(other))
+        await wait_all_tasks_blocked()
+        assert not poll.done.is_set()
+        await world.ask(ack(job))
+        assert [job.thread_id for job in granted(await poll.get())] == ["b"]
+        assert trio.current_time() == 10
+
+
+@pytest.mark.parametrize(("server", "own"), [(1, 1000), (1000, 1)])
+async def test_a_tenant_at_its_limit_costs_nothing_and_delays_no_other(
+    autojump_clock: MockClock, server: int, own: int
+) -> None:
+    async with running(EngineSettings(tenant_limit=server)) as world:
+        limit = min(server, own)
+        await world.submitted("a", tenant="full")
+        job = await world.grant("w", tenant_limit=limit)
+        await world.submitted("b", tenant="full")
+        first = world.soon(lambda: world.poll("w1", wait_s=50, tenant_limit=limit))
+        await wait_all_tasks_blocked()
+        world.store.commits.clear()
+        await trio.sleep(10)
+        assert world.store.commits == []
+        await world.submitted("c", tenant="other")
+        assert [job.thread_id for job in granted(await first.get())] == ["c"]
+        second = world.soon(lambda: world.poll("w2", wait_s=50, tenant_limit=limit, workflows=["default"]))
+        await wait_all_tasks_blocked()
+        assert not second.done.is_set()
+        await world.ask(ack(job))
+        assert [job.thread_id for job in granted(await second.get())] == ["b"]
+        assert trio.current_time() == 10
+
+
+async def test_work_of_more_lanes_than_one_dispatch_reads_is_all_found(autojump_clock: MockClock) -> None:
+    async with running() as world:
+        workflows = [f"flow{number}" for number in range(3 * MAX_LANES)]
+        for workflow in workflows:
+            await world.engine.ask(submits(workflow, workflow=workflow))
+        got = Counter[str]()
+        while sum(got.values()) < len(workflows):
+            jobs = granted(await world.poll("w", 7, wait_s=1, worker_limit=1000))
+            got.update(job.thread_id for job in jobs)
+            assert jobs
+        assert set(got.values()) == {1}
+        assert trio.current_time() == 0
+
+
+async def test_one_servable_lane_behind_a_thousand_others_is_found_at_once(autojump_clock: MockClock) -> None:
+    async with running() as world:
+        for number in range(0, 1000, 250):
+            units = [submits(f"t{n}", workflow=f"flow{n}") for n in range(number, number + 250)]
+            for unit in units:
+                world.engine.committer.post(unit)
+            await wait_all_tasks_blocked()
+        world.store.commits.clear()
+        assert [job.thread_id for job in granted(await world.poll("w", workflows=["flow999"]))] == ["t999"]
+        assert len(world.store.commits) == 1
+
+
+async def test_tenants_are_served_in_turn(autojump_clock: MockClock) -> None:
+    async with running() as world:
+        await world.engine.ask(submits(*(f"big{n}" for n in range(50)), tenant="big"))
+        await world.engine.ask(submits("small0", "small1", tenant="small"))
+        got = [job.thread_id for job in granted(await world.poll("w", 4))]
+        assert got == ["big0", "small0", "big1", "small1"]
+
+
+async def test_jobs_that_were_there_before_the_start_are_found(autojump_clock: MockClock) -> None:
+    async with running() as world:
+        await world.submitted("old")
+        database = world.database
+    async with running(database=database) as again:
+        assert (await again.grant("w")).thread_id == "old"
+        assert again.engine.committer.depth == 0
+
+
+def test_polls_for_other_lanes_are_not_looked_at() -> None:
+    demand = Demand(Bell(), 1000)
+    polls = [parked(demand, f"w{n}", workflows=[f"flow{n % 100}"]) for n in range(10_000)]
+    while demand.has_work():
+        look(demand)
+    assert all(poll.looked for poll in polls)
+    demand.raise_level(lane("", "flow7"))
+    assert demand.has_work()
+    taken, heads = demand.take([], [])
+    assert heads == {lane("", "flow7"): len(taken)}
+    assert [poll.want.worker_key for poll in taken] == [f"/w{7 + 100 * n}" for n in range(MAX_WANTS)]
+    for poll in polls:
+        demand.leave(poll)
+    assert len(demand) == 0
+    assert not demand.has_work()
+
+
+def test_an_endless_stream_of_new_polls_keeps_no_older_one_from_its_turn() -> None:
+    demand = Demand(Bell(), 1000)
+    old = parked(demand, "old")
+    look(demand)
+    demand.raise_level(lane())
+    for number in range(10 * MAX_WANTS):
+        parked(demand, f"new{number}")
+    assert old in look(demand)
+
+
+def test_waiting_polls_keep_no_new_one_from_its_first_look() -> None:
+    demand = Demand(Bell(), 1000)
+    for number in range(10 * MAX_WANTS):
+        parked(demand, f"old{number}")
+    while demand.has_work():
+        look(demand)
+    demand.raise_level(lane())
+    new = parked(demand, "new")
+    assert new in look(demand)
+
+
+def test_polls_that_were_looked_at_in_vain_go_behind_those_that_were_not() -> None:
+    demand = Demand(Bell(), 1000)
+    polls = [parked(demand, f"w{n}") for n in range(2 * MAX_WANTS)]
+    while demand.has_work():
+        look(demand)
+    demand.raise_level(lane())
+    assert {*look(demand), *look(demand)} == {*polls}
+
+
+def test_a_poll_that_has_ended_is_not_looked_at_again() -> None:
+    demand = Demand(Bell(), 1000)
+    seen, fresh = parked(demand, "seen"), parked(demand, "fresh")
+    look(demand)
+    fresh = parked(demand, "fresh2")
+    demand.raise_level(lane())
+    demand.end_all("draining")
+    assert look(demand) == []
+    assert (seen.ending, fresh.ending) == ("draining", "draining")
+    assert not demand.has_work()
+
+
+def test_a_poll_that_left_during_its_commit_is_not_put_back() -> None:
+    demand = Demand(Bell(), 1000)
+    poll = parked(demand, "w")
+    (taken,), _ = demand.take([], [])
+    demand.leave(poll)
+    taken.serve(NOTHING, {})
+    demand.put_back(taken)
+    demand.raise_level(lane())
+    assert not demand.has_work()
+
+
+def test_a_poll_for_several_workflows_is_taken_once() -> None:
+    demand = Demand(Bell(), 1000)
+    poll = parked(demand, "w", workflows=["a", "b"])
+    look(demand)
+    demand.raise_level(lane("", "a"))
+    demand.raise_level(lane("", "b"))
+    taken, heads = demand.take([], [])
+    assert taken == [poll]
+    assert heads == {lane("", "a"): 1, lane("", "b"): 1}
+
+
+def test_lanes_without_a_poll_are_not_read() -> None:
+    demand = Demand(Bell(), 1000)
+    for number in range(200):
+        demand.raise_level(lane(f"t{number}"))
+    parked(demand, "w", 5, tenant="t150")
+    _, heads = demand.take([], [])
+    assert heads == {lane("t150"): 5}
+
+
+def test_a_control_poll_is_never_looked_at() -> None:
+    demand = Demand(Bell(), 1000)
+    parked(demand, "w", 0)
+    demand.raise_level(lane())
+    assert not demand.has_work()
+    assert demand.take([], [])[0] == []

@@ -1,0 +1,210 @@
+"""Polls: the first work or control message ends them, and what nobody received goes back."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from oris.core.replies import CancelledRun
+from oris.engine.control import MAX_MESSAGES, MAX_WORKERS, Control, Mailboxes
+from oris.engine.engine import EngineSettings
+from oris.errors import Unavailable
+from oris.ids import AttemptId, LeaseId, WorkerKey
+
+from .harness import ack, cancel, granted, lease_of, running, submits, the
+
+
+@pytest.mark.parametrize("limit", [0, 3])
+async def test_the_parked_poll_of_a_cancelled_jobs_worker_returns_at_once(
+    autojump_clock: MockClock, limit: int
+) -> None:
+    async with running() as world:
+        job = await world.start("a", "w")
+        poll = world.soon(lambda: world.poll("w", limit, wait_s=50))
+        await wait_all_tasks_blocked()
+        the(CancelledRun, (await world.ask(cancel("a"))).replies[0])
+        polled = await poll.get()
+        assert trio.current_time() == 0
+        assert polled.decision == "noop"
+        assert [(message.type, message.lease_id, message.reason) for message in polled.control] == [
+            ("cancel", lease_of(job), "not wanted")
+        ]
+
+
+async def test_a_control_message_is_given_once_and_again_to_the_same_poll_id(autojump_clock: MockClock) -> None:
+    async with running() as world:
+        await world.start("a", "w")
+        await world.ask(cancel("a"))
+        assert len((await world.poll("w", 0, poll_id="p")).control) == 1
+        assert (await world.poll("w", 0)).control == ()
+        assert (await world.poll("w", 0, poll_id="q")).control == ()
+        assert len((await world.poll("w", 0, poll_id="p")).control) == 1
+
+
+async def test_a_message_that_did_not_arrive_goes_to_another_parked_poll(autojump_clock: MockClock) -> None:
+    async with running() as world:
+        await world.start("a", "w")
+        await world.ask(cancel("a"))
+        lost = await world.poll("w", 0)
+        other = world.soon(lambda: world.poll("w", 0, wait_s=50))
+        await wait_all_tasks_blocked()
+        world.engine.undelivered(lost)
+        assert (await other.get()).control == lost.control
+        assert trio.current_time() == 0
+
+
+async def test_the_retry_of_a_lost_answer_gets_its_leases_beside_a_newer_message(autojump_clock: MockClock) -> None:
+    async with running() as world:
+        await world.engine.ask(submits("a", "b"))
+        first = await world.poll("w", 1, poll_id="p0")
+        assert [job.thread_id for job in granted(first)] == ["a"]
+        assert [job.thread_id for job in granted(await world.poll("w", 1, poll_id="p"))] == ["b"]
+        await world.ask(cancel("a"))
+        retry = await world.poll("w", 1, wait_s=50, poll_id="p")
+        assert [message.type for message in retry.control] == ["cancel"]
+        assert retry.granted is not None
+        assert [job.thread_id for job in retry.granted.redelivered] == ["b"]
+        assert trio.current_time() == 0
+
+
+async def test_a_newer_poll_ends_an_older_one_of_its_id(autojump_clock: MockClock) -> None:
+    async with running() as world:
+        older = world.soon(lambda: world.poll("w", wait_s=50, poll_id="p"))
+        await wait_all_tasks_blocked()
+        newer = world.soon(lambda: world.poll("w", wait_s=50, poll_id="p"))
+        assert (await older.get()).decision == "noop"
+        assert trio.current_time() == 0
+        await world.submitted("a")
+        assert [job.thread_id for job in granted(await newer.get())] == ["a"]
+
+
+async def test_two_polls_of_one_id_in_one_breath_get_one_grant(autojump_clock: MockClock) -> None:
+    async with running() as world:
+        await world.engine.ask(submits("a", "b"))
+        older = world.soon(lambda: world.poll("w", poll_id="p"))
+        newer = world.soon(lambda: world.poll("w", poll_id="p"))
+        await older.get()
+        await newer.get()
+        assert sum(job.status == "running" for job in world.rows().jobs.values()) == 1
+
+
+async def test_a_poll_that_is_superseded_during_its_commit_leaves_its_grant_to_the_newer(
+    autojump_clock: MockClock,
+) -> None:
+    async with running() as world:
+        await world.engine.ask(submits("a", "b"))
+        gate = world.store.hold()
+        older = world.soon(lambda: world.poll("w", poll_id="p"))
+        await world.store.entered.wait()
+        newer = world.soon(lambda: world.poll("w", poll_id="p"))
+        await wait_all_tasks_blocked()
+        gate.set()
+        assert (await older.get()).decision == "noop"
+        polled = await newer.get()
+        assert polled.granted is not None
+        assert [job.thread_id for job in polled.granted.redelivered] == ["a"]
+        assert sum(job.status == "running" for job in world.rows().jobs.values()) == 1
+
+
+async def test_a_poll_that_ends_during_its_commit_waits_for_it_without_running(autojump_clock: MockClock) -> None:
+    async with running() as world:
+        gate = world.store.hold()
+        poll = world.soon(lambda: world.poll("w", wait_s=50))
+        await world.store.entered.wait()
+        world.engine.drain()
+        # This returns only when no task is runnable: a poll that spins would keep it waiting for ever.
+        await wait_all_tasks_blocked()
+        assert not poll.done.is_set()
+        gate.set()
+        assert (await poll.get()).decision == "draining"
+
+
+async def test_a_poll_without_patience_still_gets_one_dispatch(autojump_clock: MockClock) -> None:
+    async with running() as world:
+        await world.submitted("a")
+        world.store.takes_s = 0.5
+        assert (await world.grant("w")).thread_id == "a"
+        world.store.takes_s = 0.0
+
+
+async def test_a_poll_that_waits_in_vain_ends_with_noop_in_time(autojump_clock: MockClock) -> None:
+    async with running() as world:
+        assert (await world.poll("w", wait_s=3)).decision == "noop"
+        assert trio.current_time() == 3
+
+
+async def test_an_answer_that_never_arrived_gives_its_jobs_back(autojump_clock: MockClock) -> None:
+    async with running() as world:
+        await world.submitted("a")
+        polled = await world.poll("w")
+        world.engine.undelivered(polled)
+        await wait_all_tasks_blocked()
+        assert (await world.job("a")).status == "queued"
+
+
+async def test_an_answer_with_a_poll_id_that_never_arrived_is_redelivered(autojump_clock: MockClock) -> None:
+    async with running() as world:
+        await world.submitted("a")
+        polled = await world.poll("w", poll_id="p")
+        world.engine.undelivered(polled)
+        again = await world.poll("w", poll_id="p")
+        assert again.decision == "dispatched"
+        assert again.granted is not None
+        assert [job.lease_id for job in again.granted.redelivered] == [job.lease_id for job in granted(polled)]
+        assert again.handed[granted(polled)[0].run_id].input == b'{"n":1}'
+
+
+async def test_every_poll_on_a_tenant_at_its_limit_is_told_of_it(autojump_clock: MockClock) -> None:
+    async with running(EngineSettings(tenant_limit=1)) as world:
+        await world.start("a", "w", tenant_limit=1)
+        await world.submitted("b")
+        for worker in ("w1", "w2", "w3"):
+            polled = await world.poll(worker, wait_s=1, tenant_limit=1)
+            assert polled.decision == "backpressure"
+            assert polled.granted is not None
+            assert polled.granted.blocked == "tenant_limit"
+
+
+async def test_a_poll_before_the_start_and_after_the_end_is_refused(autojump_clock: MockClock) -> None:
+    async with running(committer=False) as world:
+        with pytest.raises(Unavailable):
+            await world.poll("w", wait_s=50)
+        assert trio.current_time() == 0
+
+
+def message(number: int) -> Control:
+    return Control("cancel", AttemptId(f"att_{number}"), LeaseId(f"lse_{number}"), "why")
+
+
+def test_a_worker_that_never_polls_keeps_its_newest_messages_only() -> None:
+    boxes = Mailboxes()
+    for number in range(MAX_MESSAGES + 5):
+        boxes.post(WorkerKey("/w"), message(number))
+    kept = boxes.collect(WorkerKey("/w"), None)
+    assert [m.lease_id for m in kept] == [f"lse_{n}" for n in range(5, MAX_MESSAGES + 5)]
+    assert boxes.collect(WorkerKey("/w"), None) == ()
+
+
+def test_a_poll_id_that_is_used_for_ever_gathers_no_more_than_that() -> None:
+    boxes = Mailboxes()
+    for number in range(3 * MAX_MESSAGES):
+        boxes.post(WorkerKey("/w"), message(number))
+        kept = boxes.collect(WorkerKey("/w"), "always")
+    assert len(kept) == MAX_MESSAGES
+    assert kept[-1].lease_id == f"lse_{3 * MAX_MESSAGES - 1}"
+
+
+def test_mailboxes_are_bounded_in_workers_and_the_longest_silent_goes_first() -> None:
+    boxes = Mailboxes()
+    for number in range(MAX_WORKERS + 1):
+        boxes.post(WorkerKey(f"/w{number}"), message(number))
+    assert boxes.collect(WorkerKey("/w0"), None) == ()
+    assert len(boxes.collect(WorkerKey("/w1"), None)) == 1
+
+
+async def test_a_finished_jobs_worker_is_told_nothing(autojump_clock: MockClock) -> None:
+    async with running() as world:
+        job = await world.start("a", "w")
+        await world.ask(ack(job))
+        assert (await world.poll("w", 0)).control == ()

@@ -1,0 +1,111 @@
+"""The sweeper: at the deadline, in bounded passes, and quiet when there is nothing it can do."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from oris.core import commands as c
+from oris.core.decide import decide
+from oris.engine import batch as batch_module
+from oris.engine.engine import EngineSettings
+from oris.engine.sweeper import BATCH, LOOK_AGAIN_S
+from oris.engine.unit import Unit
+from oris.errors import Unavailable
+
+from .harness import ack, granted, heartbeat, running, submits
+
+
+async def test_a_lease_that_is_not_renewed_goes_to_another_workers_parked_poll_at_expiry(
+    autojump_clock: MockClock,
+) -> None:
+    async with running(sweeper=True) as world:
+        await world.start("a", "silent", ttl_ms=1000)
+        expires_s = trio.current_time() + 1.0
+        poll = world.soon(lambda: world.poll("next", wait_s=50))
+        (job,) = granted(await poll.get())
+        assert (job.thread_id, job.attempt_no) == ("a", 2)
+        assert 0 <= trio.current_time() - expires_s <= 0.001
+        assert [m.type for m in (await world.poll("silent", 0)).control] == ["lost"]
+
+
+async def test_a_renewed_lease_stays(autojump_clock: MockClock) -> None:
+    async with running(sweeper=True) as world:
+        job = await world.start("a", "w", ttl_ms=1000)
+        for _ in range(10):
+            await trio.sleep(0.9)
+            await world.engine.ask(Unit("renew", [heartbeat(job, 1000)]))
+        assert (await world.job("a")).lease_id == job.lease_id
+        await world.ask(ack(job))
+
+
+async def test_a_delayed_job_is_dispatched_when_it_is_due(autojump_clock: MockClock) -> None:
+    async with running(sweeper=True) as world:
+        poll = world.soon(lambda: world.poll("w", wait_s=50))
+        await world.submitted("late", delay_ms=10_000)
+        await world.submitted("later", delay_ms=20_000)
+        assert granted(await poll.get())[0].thread_id == "late"
+        assert trio.current_time() == pytest.approx(10, abs=0.001)
+
+
+async def test_an_earlier_deadline_wakes_a_sweeper_that_sleeps_until_a_later_one(autojump_clock: MockClock) -> None:
+    async with running(sweeper=True) as world:
+        await world.submitted("late", delay_ms=LOOK_AGAIN_S * 900)
+        await trio.sleep(0.001)
+        poll = world.soon(lambda: world.poll("w", wait_s=50))
+        await world.submitted("soon", delay_ms=20)
+        assert granted(await poll.get())[0].thread_id == "soon"
+        assert trio.current_time() == pytest.approx(0.021, abs=0.001)
+
+
+async def test_a_pass_takes_five_hundred_at_most_and_the_next_follows_at_once(autojump_clock: MockClock) -> None:
+    async with running(EngineSettings(tenant_limit=5000), sweeper=True) as world:
+        await world.engine.ask(submits(*(f"t{n}" for n in range(1200)), delay_ms=1000))
+        await trio.sleep(1.01)
+        assert {job.status for job in world.rows().jobs.values()} == {"queued"}
+        passes = [
+            len(unit)
+            for _, batch in world.observer.batches
+            for unit in batch.units
+            if isinstance(unit.commands[0], c.Sweep)
+        ]
+        assert passes == [BATCH, BATCH, 200]
+
+
+async def test_an_idle_sweeper_makes_no_transactions(autojump_clock: MockClock) -> None:
+    async with running(sweeper=True) as world:
+        await world.start("a", "w", ttl_ms=60_000)
+        world.store.commits.clear()
+        await trio.sleep(50)
+        assert world.store.commits == []
+
+
+async def test_a_store_that_is_away_is_asked_again_now_and_then(autojump_clock: MockClock) -> None:
+    async with running(sweeper=True) as world:
+        await world.start("a", "w", ttl_ms=1000)
+        world.store.before = lambda needs: Unavailable("away")
+        world.store.commits.clear()
+        await trio.sleep(11)
+        assert 1 <= len(world.store.commits) <= 10 / LOOK_AGAIN_S
+        world.store.before = lambda needs: None
+        await trio.sleep(2 * LOOK_AGAIN_S)
+        assert (await world.job("a")).status == "queued"
+
+
+async def test_a_deadline_that_cannot_be_applied_is_tried_again_now_and_then(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def planted(facts: object, command: object, stamp: object) -> object:
+        if isinstance(command, c.Sweep) and command.job_key == "/bad":
+            raise ZeroDivisionError("planted")
+        return decide(facts, command, stamp)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(batch_module, "decide", planted)
+    async with running(sweeper=True) as world:
+        await world.engine.ask(submits("bad", "good", delay_ms=1000))
+        world.store.commits.clear()
+        await trio.sleep(6)
+        assert 5 <= len(world.store.commits) <= 2 + 5 / LOOK_AGAIN_S
+        assert (await world.job("good")).status == "queued"
+        assert (await world.job("bad")).status == "scheduled"
