@@ -191,6 +191,8 @@ CREATE TABLE runtime_workers (
     last_seen_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX runtime_workers_first_seen ON runtime_workers (first_seen_ms, worker_key);
+
 CREATE TABLE runtime_tenants (
     tenant_id TEXT PRIMARY KEY,
     waiting INTEGER NOT NULL,

@@ -21,7 +21,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         running.check_rows()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def http(server: ServerProcess) -> Iterator[httpx.Client]:
     """A client of that server."""
     with server.client() as client:

@@ -41,12 +41,12 @@ class Plant:
     async def __call__(self, *arguments: Any, task_status: trio.TaskStatus[object]) -> None:
         """The child's own work, and the fault when its time has come."""
         if KIND == "start":
-            TRIGGER.touch()
+            await trio.Path(TRIGGER).touch()
             await trio.sleep_forever()
         async with trio.open_nursery() as nursery:
 
             async def fail_later() -> None:
-                while not TRIGGER.exists():
+                while not await trio.Path(TRIGGER).exists():
                     await trio.sleep(0.01)
                 if self._left <= 0:
                     return

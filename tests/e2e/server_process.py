@@ -103,12 +103,12 @@ class ServerProcess:
 
     def client(self, **more: Any) -> httpx.Client:
         """An HTTP client of this server."""
-        return httpx.Client(base_url=self.url, timeout=PATIENCE_S, **more)
+        return httpx.Client(base_url=self.url, timeout=PATIENCE_S, verify=False, **more)
 
     def async_client(self, **more: Any) -> httpx.AsyncClient:
         """The same for async tests."""
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-        return httpx.AsyncClient(base_url=self.url, timeout=PATIENCE_S, limits=limits, **more)
+        return httpx.AsyncClient(base_url=self.url, timeout=PATIENCE_S, limits=limits, verify=False, **more)
 
     async def async_until(self, http: httpx.AsyncClient, condition: Callable[[Line], bool], what: str) -> Line:
         """The first status page of the server that fulfils a condition."""
@@ -150,7 +150,9 @@ class ServerProcess:
 
 
 @contextmanager
-def serving(folder: Path, *arguments: str, program: Sequence[str] = PROGRAM, **settings: str) -> Iterator[ServerProcess]:
+def serving(
+    folder: Path, *arguments: str, program: Sequence[str] = PROGRAM, **settings: str
+) -> Iterator[ServerProcess]:
     """A server that is ready; it is ended and reaped afterwards, whatever happens."""
     server = ServerProcess(folder, *arguments, program=program, **settings)
     try:

@@ -30,7 +30,9 @@ STATE_MORE = {"lease", "reason", "metadata", "idempotency_key", "due_at", "trace
 @pytest.mark.parametrize("path", ["/v1/jobs", "/v1/jobs/run"])
 def test_a_submit_answers_with_its_run_and_its_trace(caller: Caller, path: str) -> None:
     parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    response = caller.http.post(path, json=caller.job(input=[1]), headers={"traceparent": parent, "x-request-id": "r-1"})
+    response = caller.http.post(
+        path, json=caller.job(input=[1]), headers={"traceparent": parent, "x-request-id": "r-1"}
+    )
     run = data_of(response)
     has_fields(run, SUBMITTED)
     has_fields(run["trace"], TRACE)
@@ -72,7 +74,11 @@ def test_a_repeat_with_the_same_key_is_the_same_run_whatever_wait_ms_it_has(call
     again = caller.submit(idempotency_key=caller.name, input={"a": 1}, priority=3, wait_ms=1)
     assert again["idempotent_replay"] is True
     assert (again["run_id"], again["attempt_id"]) == (first["run_id"], first["attempt_id"])
-    for other in ({"input": {"a": 2}, "priority": 3}, {"input": {"a": 1}}, {"input": {"a": 1}, "priority": 3, "delay_ms": 5}):
+    for other in (
+        {"input": {"a": 2}, "priority": 3},
+        {"input": {"a": 1}},
+        {"input": {"a": 1}, "priority": 3, "delay_ms": 5},
+    ):
         refused = caller.post("/v1/jobs", **caller.job(idempotency_key=caller.name, **other))
         assert error_of(refused) == (
             409,

@@ -111,7 +111,11 @@ def test_a_poll_names_the_field_at_fault(caller: Caller, change: Data, field: st
         ("ack", {"attempt_id": "a", "lease_id": "l", "terminal_status": "failed", "error": 1}, "error"),
         ("ack", {"acks": []}, "acks"),
         ("ack", {"acks": [{"attempt_id": "a"}]}, "acks[0].lease_id"),
-        ("ack", {"attempt_id": "a", "lease_id": "l", "terminal_status": "completed", "poll": {"wait_ms": 1}}, "poll.wait_ms"),
+        (
+            "ack",
+            {"attempt_id": "a", "lease_id": "l", "terminal_status": "completed", "poll": {"wait_ms": 1}},
+            "poll.wait_ms",
+        ),
         ("report-step", {"attempt_id": "a"}, "lease_id"),
         ("report-step", {"attempt_id": "a", "lease_id": "l"}, "action_id"),
         ("release", {}, "lease_ids"),

@@ -108,13 +108,12 @@ def test_an_unknown_variable_is_one_warning(tmp_path: Path) -> None:
 
 def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / "oris.toml"
-    file.write_text(
-        "max_lease_losses = 7\nmax_queue_depth = 8\nmax_tenant_queue_depth = 9\ndrain_limit_ms = 5000\n"
-    )
+    file.write_text("max_lease_losses = 7\nmax_queue_depth = 8\nmax_tenant_queue_depth = 9\ndrain_limit_ms = 5000\n")
     arguments = ("--config", str(file), "--max-lease-losses", "1")
-    with serving(
-        tmp_path, *arguments, ORIS_MAX_LEASE_LOSSES="5", ORIS_MAX_QUEUE_DEPTH="3"
-    ) as server, server.client() as http:
+    with (
+        serving(tmp_path, *arguments, ORIS_MAX_LEASE_LOSSES="5", ORIS_MAX_QUEUE_DEPTH="3") as server,
+        server.client() as http,
+    ):
         limits = data_of(http.get("/v1/admin/status"))["limits"]
         assert (limits["max_lease_losses"], limits["max_queue_depth"], limits["max_tenant_queue_depth"]) == (1, 3, 9)
         for number in range(3):

@@ -140,7 +140,8 @@ def test_a_heartbeat_says_whose_fault_it_is(caller: Caller) -> None:
         },
     )
     assert error_of(caller.of_worker("heartbeat", lease_id="lease_unknown"))[:2] == (404, "not_found")
-    for body in ({}, {"lease_id": "a", "lease_ids": ["b"]}, {"lease_ids": []}):
+    wrong: list[Data] = [{}, {"lease_id": "a", "lease_ids": ["b"]}, {"lease_ids": []}]
+    for body in wrong:
         assert error_of(caller.of_worker("heartbeat", **body))[0] == 400
     listed = caller.of_worker("heartbeat", lease_ids=["lease_unknown", attempt["lease_id"]])
     assert [lease["state"] for lease in data_of(listed)["leases"]] == ["lost", "held"]
@@ -197,7 +198,7 @@ def test_a_step_is_recorded_once_and_handed_to_the_next_attempt(caller: Caller) 
 def test_a_list_of_steps_is_answered_one_by_one(caller: Caller) -> None:
     caller.submit()
     attempt = caller.take()
-    steps = [
+    steps: list[Data] = [
         {"action_id": "a", "status": "started", "dedupe_token": "1"},
         {"action_id": "a", "status": "succeeded", "dedupe_token": "1", "output": 1},
         {"action_id": "a", "status": "succeeded", "dedupe_token": "2", "output": 2},
@@ -275,9 +276,7 @@ def test_retries_are_counted_told_and_end_in_the_dead_letters(caller: Caller) ->
     assert (retries["current_attempt_no"], retries["current_status"]) == (3, "failed")
     assert [entry["retry_no"] for entry in retries["history"]] == [1, 2]
     for entry in retries["history"]:
-        has_fields(
-            entry, {"retry_no", "attempt_no", "strategy", "backoff_ms", "max_retries", "scheduled_at"}
-        )
+        has_fields(entry, {"retry_no", "attempt_no", "strategy", "backoff_ms", "max_retries", "scheduled_at"})
     entry = data_of(caller.get(f"/v1/dlq/{run['attempt_id']}"))
     has_fields(
         entry,
@@ -380,7 +379,7 @@ def test_more_steps_than_an_answer_holds_are_read_in_pages(caller: Caller) -> No
     assert 0 < len(names) < 6
     path = f"/v1/attempts/{second['attempt_id']}/steps"
     read: list[str] = []
-    after = 0
+    after: int | None = 0
     while after is not None:
         page = data_of(caller.get(path, lease_id=second["lease_id"], after=after, limit=2))
         read += [step["action_id"] for step in page["steps"]]
@@ -416,3 +415,21 @@ def test_a_payload_at_its_limit_is_kept(caller: Caller) -> None:
     assert len(body) > 4_194_304
     huge = caller.http.post("/v1/jobs", content=body, headers={"content-type": "application/json"})
     assert error_of(huge) == (413, "payload_too_large", {"limit_bytes": 4_194_304})
+
+
+def test_operators_see_the_workers_newest_first(caller: Caller) -> None:
+    names = [f"{caller.worker}-{number}" for number in range(3)]
+    for number, name in enumerate(names):
+        caller.submit(thread_id=f"{caller.thread}-{number}")
+        caller.take(worker_id=name)
+    page = data_of(caller.get("/v1/workers", limit=2))
+    assert [worker["worker_id"] for worker in page["workers"]] == [names[2], names[1]]
+    following = data_of(caller.get("/v1/workers", limit=1, cursor=page["next_cursor"]))
+    assert [worker["worker_id"] for worker in following["workers"]] == [names[0]]
+    shown = data_of(caller.get(f"/v1/workers/{names[0]}"))
+    assert shown == following["workers"][0]
+    has_fields(shown, {"worker_id", "tenant_id", "first_seen_at", "last_seen_at", "active_leases"})
+    assert (shown["tenant_id"], shown["active_leases"]) == ("", 1)
+    assert data_of(caller.get("/v1/workers", tenant_id="nobody"))["workers"] == []
+    assert error_of(caller.get("/v1/workers", cursor="x")) == (400, "invalid_argument", {"field": "cursor"})
+    assert error_of(caller.get(f"/v1/workers/{caller.name}"))[:2] == (404, "not_found")

@@ -24,7 +24,7 @@ from oris.core.model import Job
 from oris.core.replies import Refusal, Reply, Submitted
 from oris.engine.batch import Batch, Outcome
 from oris.engine.engine import Engine, EngineSettings, Polled
-from oris.engine.observer import Sample
+from oris.engine.observer import Observer, Sample
 from oris.engine.unit import Answered, Unit
 from oris.ids import LeaseId, RunId, TenantId, ThreadId, WorkerId
 from oris.storage.sqlite.database import MemoryDatabase
@@ -97,6 +97,12 @@ class ScriptedStore:
 
     async def aclose(self) -> None:
         await self.inner.aclose()
+
+    def let_go(self) -> None:
+        """No commit waits any longer."""
+        if self.gate is not None:
+            self.gate.set()
+        self.gate = None
 
     def hold(self) -> trio.Event:
         """The next commits wait until the event is set."""
@@ -229,13 +235,15 @@ async def running(
     sweeper: bool = False,
     monitor: bool = False,
     check: bool = True,
+    watched_by: Callable[[EngineClock], Observer] | None = None,
 ) -> AsyncIterator[World]:
     """An engine with its committer, and the other tasks on request; stopped in order at the end."""
     database = database or MemoryDatabase()
     clock = EngineClock(VirtualClock())
     async with await SqliteStore.open(database, clock.now_ms, node_id="node", inline=True) as inner:
         store, observer = ScriptedStore(inner), Recorder()
-        engine = Engine(store, clock, random.Random(7), observer, settings or EngineSettings())
+        told = observer if watched_by is None else watched_by(clock)
+        engine = Engine(store, clock, random.Random(7), told, settings or EngineSettings())
         with trio.fail_after(PATIENCE_S):
             async with trio.open_nursery() as nursery:
                 world = World(engine, store, database, observer, nursery)
@@ -245,11 +253,14 @@ async def running(
                     await nursery.start(engine.sweeper.run, no_beat)
                 if monitor:
                     await nursery.start(engine.monitor.run, no_beat)
-                yield world
-                await wait_all_tasks_blocked()
-                if check:
-                    world.check()
-                nursery.cancel_scope.cancel(reason="the test is over")
+                try:
+                    yield world
+                    await wait_all_tasks_blocked()
+                    if check:
+                        world.check()
+                finally:
+                    store.let_go()
+                    nursery.cancel_scope.cancel(reason="the test is over")
 
 
 def submit(

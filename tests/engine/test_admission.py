@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from oris.core.commands import Release
 from oris.core.replies import Released, Submitted
@@ -82,8 +82,8 @@ async def test_one_slow_commit_and_then_quiet_is_no_overload(autojump_clock: Moc
 
 async def test_a_lagging_loop_is_seen(autojump_clock: MockClock) -> None:
     async with running(monitor=True) as world:
-        await trio.sleep(0.15)
         for _ in range(3):
+            await trio.sleep(0.05)
             autojump_clock.jump(0.7)
-            await trio.sleep(0.1)
+            await wait_all_tasks_blocked()
         assert world.engine.admission.overloaded

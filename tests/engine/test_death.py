@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from oris.core.replies import Submitted
-from oris.engine.unit import Unit
+from oris.engine.unit import Answered, Unit
 from oris.errors import OutcomeUnknown, StoreError, Unavailable
 
 from .harness import Later, World, no_beat, running, submit
@@ -58,9 +58,7 @@ async def test_a_store_that_breaks_the_committer_leaves_nobody_waiting(autojump_
         assert trio.current_time() == 0
 
 
-async def test_a_bug_while_publishing_takes_no_answer_back(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_bug_while_publishing_takes_no_answer_back(autojump_clock: MockClock) -> None:
     async with running(committer=False, check=False) as world:
         death = world.soon(lambda: doomed(world))
         await wait_all_tasks_blocked()
@@ -68,15 +66,16 @@ async def test_a_bug_while_publishing_takes_no_answer_back(
         world.engine.committer.post(Unit("write", []))
         await world.store.entered.wait()
         first = world.soon(lambda: world.submitted("first"))
+        await wait_all_tasks_blocked()
         unlucky = Unit("submit", [submit("second")])
         second = world.soon(lambda: world.engine.ask(unlucky))
         await wait_all_tasks_blocked()
 
-        def planted(error: object) -> None:
-            raise ZeroDivisionError("planted")
-
         class Unlucky(Unit):
-            finish = planted  # type: ignore[assignment]
+            __slots__ = ()
+
+            def finish(self, answer: Answered) -> None:
+                raise ZeroDivisionError("planted")
 
         unlucky.__class__ = Unlucky
         world.store.gate = None

@@ -24,7 +24,7 @@ def test_each_lane_has_a_part_in_every_batch() -> None:
     taken = inbox.take(40, 1000)
     assert len(taken) == 40
     assert {lane: sum(u.lane == lane for u in taken) >= 4 for lane in lanes} == dict.fromkeys(lanes, True)
-    assert [u.lane for u in taken][0] == "renew"
+    assert taken[0].lane == "renew"
 
 
 def test_a_lane_alone_fills_the_whole_batch() -> None:

@@ -51,7 +51,7 @@ async def test_a_delayed_job_is_dispatched_when_it_is_due(autojump_clock: MockCl
 
 async def test_an_earlier_deadline_wakes_a_sweeper_that_sleeps_until_a_later_one(autojump_clock: MockClock) -> None:
     async with running(sweeper=True) as world:
-        await world.submitted("late", delay_ms=LOOK_AGAIN_S * 900)
+        await world.submitted("late", delay_ms=round(LOOK_AGAIN_S * 900))
         await trio.sleep(0.001)
         poll = world.soon(lambda: world.poll("w", wait_s=50))
         await world.submitted("soon", delay_ms=20)

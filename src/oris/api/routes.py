@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from oris.api.handlers import attempts, leases, operators, poll, server, submit, threads
+from oris.api.handlers import attempts, leases, operators, poll, server, submit, threads, workers
 from oris.api.http import Role, Route, RouteTable
 from oris.wire import jobs as j
 from oris.wire import operators as o
@@ -69,6 +69,8 @@ def route_table(body_max_bytes: int) -> RouteTable:
             post(f"{worker}/report-step", leases.report_step, WORKERS, body=w.ReportRequest, body_max_bytes=large),
             post(f"{worker}/ack", leases.ack, WORKERS, body=w.AckRequest, body_max_bytes=large),
             post(f"{worker}/release", leases.release, WORKERS, body=w.ReleaseRequest, body_max_bytes=small),
+            get("/v1/workers", workers.list_workers, OPERATORS, query=o.WorkersQuery),
+            get(worker, workers.show, OPERATORS, query=o.WorkerQuery),
             get(attempt, attempts.show, OPERATORS),
             get(f"{attempt}/steps", attempts.steps, READERS, query=o.StepsQuery),
             get(f"{attempt}/retries", attempts.retries, OPERATORS),

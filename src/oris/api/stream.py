@@ -7,12 +7,14 @@ sending, so this remembers it.
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
 
 import trio
 
 _PIECE_BYTES = 64 * 1024
+_HUNG_UP = getattr(select, "POLLRDHUP", select.POLLHUP)  # errors and POLLHUP are always told too
 _LINGER_NONE = struct.pack("ii", 1, 0)
 
 
@@ -43,7 +45,7 @@ class ClientStream:
         """Sends piece by piece. A piece that does not get out within the stall time breaks the connection."""
         if not data:
             return
-        if self.gone:
+        if self.gone or self._has_hung_up():
             self.lost = True
         try:
             for start in range(0, len(data), _PIECE_BYTES):
@@ -51,6 +53,12 @@ class ClientStream:
         except BaseException:
             self.lost = True
             raise
+
+    def _has_hung_up(self) -> bool:
+        """Whether the client's end has arrived and nobody has read it yet: what is sent now, nobody gets."""
+        poll = select.poll()
+        poll.register(self.socket.fileno(), _HUNG_UP)
+        return bool(poll.poll(0))
 
     async def _send_piece(self, piece: bytes) -> None:
         with trio.move_on_after(self._send_stall_s) as scope:

@@ -11,8 +11,8 @@ from oris.core.audit import AuditHead, AuditRecord
 from oris.core.changes import Changes, Handed, HandedStep
 from oris.core.events import Entry
 from oris.core.facts import Loaded, Needs
-from oris.core.model import DeadLetter, Job, Lane
-from oris.ids import JobKey, RunId, TenantId, ThreadId
+from oris.core.model import DeadLetter, Job, Lane, Worker
+from oris.ids import JobKey, RunId, TenantId, ThreadId, WorkerKey
 
 T = TypeVar("T")
 
@@ -103,6 +103,12 @@ class Reads(Protocol):
 
     async def dead_letter(self, run_id: RunId) -> DeadLetter | None:
         """The dead letter of a run."""
+
+    async def workers(self, tenant_id: TenantId | None, cursor: str | None, limit: int) -> Page[Worker]:
+        """Workers that were ever granted something, by when that was first; None: of all tenants."""
+
+    async def worker(self, worker_key: WorkerKey) -> Worker | None:
+        """One of them."""
 
     async def audit(self, where: AuditFilter, cursor: str | None, limit: int) -> Page[AuditRecord]:
         """Audit records."""

@@ -74,6 +74,16 @@ class DeadLetterView(Struct, frozen=True):
     last_replayed_at: str | None
 
 
+class WorkerView(Struct, frozen=True):
+    """A worker that was ever granted something."""
+
+    worker_id: str
+    tenant_id: str
+    first_seen_at: str
+    last_seen_at: str
+    active_leases: int
+
+
 class AuditView(Struct, frozen=True):
     """One line of the audit trail."""
 
@@ -110,6 +120,19 @@ class DeadLettersQuery(Struct, frozen=True, forbid_unknown_fields=True):
     workflow: Name | None = None
     tenant_id: TenantName | None = None
     cursor: Token | None = None
+    limit: PageLimit = 50
+
+
+class WorkerQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose worker."""
+
+    tenant_id: TenantName | None = None
+
+
+class WorkersQuery(WorkerQuery, frozen=True, forbid_unknown_fields=True):
+    """Which workers to list."""
+
+    cursor: Annotated[str, Meta(min_length=1, max_length=512)] | None = None
     limit: PageLimit = 50
 
 

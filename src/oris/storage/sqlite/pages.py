@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from oris.core.audit import AuditRecord
-from oris.core.model import DeadLetter, Job
+from oris.core.model import DeadLetter, Job, Worker
 from oris.errors import invalid
-from oris.ids import JobKey
+from oris.ids import JobKey, TenantId
 from oris.storage.sqlite import read_statements as sql
 from oris.storage.sqlite.load import split
 from oris.storage.sqlite.statements import JOB_BY_KEY
@@ -64,6 +64,20 @@ def dead_letters_page(
             page, walk_end = sql.DEAD_LETTERS_OF_TENANT_PAGE, sql.DEAD_LETTERS_OF_TENANT_WALK_END
     rows, following = _walk(connection, page, walk_end, values, cursor, limit)
     return Page(tuple(DeadLetter(*row[:-1]) for row in rows), following)
+
+
+def workers_page(
+    connection: sqlite3.Connection, tenant_id: TenantId | None, cursor: str | None, limit: int
+) -> Page[Worker]:
+    """Workers by when they were first seen."""
+    before_ms, before = _END, ""
+    if cursor is not None:
+        first, _, before = cursor.partition(".")
+        before_ms = _number(first)
+    values = {"tenant_id": tenant_id, "before_ms": before_ms, "before": before, "limit": limit + 1}
+    found = [Worker(*row) for row in connection.execute(sql.WORKERS_PAGE, values)]
+    last = found[limit - 1] if len(found) > limit else None
+    return Page(tuple(found[:limit]), None if last is None else f"{last.first_seen_ms}.{last.worker_key}")
 
 
 def audit_page(connection: sqlite3.Connection, where: AuditFilter, cursor: str | None, limit: int) -> Page[AuditRecord]:

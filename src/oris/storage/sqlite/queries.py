@@ -9,11 +9,11 @@ from typing import Any
 from oris.core.audit import AuditHead
 from oris.core.changes import HandedStep
 from oris.core.events import Entry
-from oris.core.model import DeadLetter, Job, Lane
-from oris.ids import JobKey, RunId, TenantId, ThreadId
+from oris.core.model import DeadLetter, Job, Lane, Worker
+from oris.ids import JobKey, RunId, TenantId, ThreadId, WorkerKey
 from oris.storage.sqlite import read_statements as sql
 from oris.storage.sqlite.load import split
-from oris.storage.sqlite.statements import HIGH_WATER, JOB_BY_KEY, JOB_BY_RUN, JOB_ID, LATEST_STEPS, PAYLOAD
+from oris.storage.sqlite.statements import HIGH_WATER, JOB_BY_KEY, JOB_BY_RUN, JOB_ID, LATEST_STEPS, PAYLOAD, WORKER
 
 LANES_FOR_AGE = 200
 """Lanes that are asked for their oldest job; with more, the gauge looks at these."""
@@ -70,6 +70,12 @@ def dead_letter(connection: sqlite3.Connection, run_id: RunId) -> DeadLetter | N
     """The dead letter of a run."""
     row = connection.execute(sql.DEAD_LETTER, (run_id,)).fetchone()
     return None if row is None else DeadLetter(*row)
+
+
+def worker(connection: sqlite3.Connection, worker_key: WorkerKey) -> Worker | None:
+    """A worker that was ever granted something."""
+    row = connection.execute(WORKER, (worker_key,)).fetchone()
+    return None if row is None else Worker(*row)
 
 
 def audit_heads(connection: sqlite3.Connection) -> Sequence[AuditHead]:

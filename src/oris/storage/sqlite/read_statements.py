@@ -86,6 +86,12 @@ FROM runtime_dead_letters INDEXED BY runtime_dead_letters_workflow
 WHERE workflow = :workflow AND id < :before AND id >= :walk_end ORDER BY id DESC LIMIT :limit
 """
 # The trail is ordered by time, which rises with the id: the index holds both.
+WORKERS_PAGE = """
+SELECT worker_key, leased, first_seen_ms, last_seen_ms FROM runtime_workers
+WHERE (first_seen_ms, worker_key) < (:before_ms, :before)
+  AND (:tenant_id IS NULL OR (worker_key >= :tenant_id || '/' AND worker_key < :tenant_id || '0'))
+ORDER BY first_seen_ms DESC, worker_key DESC LIMIT :limit
+"""
 AUDIT_PAGE = """
 SELECT audit_id, chain_id, seq, actor_type, actor_id, actor_role, tenant_id, source, action, resource_type,
        resource_id, result, request_id, details, created_ms, hash, id

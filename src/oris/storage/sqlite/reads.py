@@ -9,8 +9,8 @@ from typing import Protocol, TypeVar
 from oris.core.audit import AuditHead, AuditRecord
 from oris.core.changes import HandedStep
 from oris.core.events import Entry
-from oris.core.model import DeadLetter, Job, Lane
-from oris.ids import JobKey, RunId, TenantId, ThreadId
+from oris.core.model import DeadLetter, Job, Lane, Worker
+from oris.ids import JobKey, RunId, TenantId, ThreadId, WorkerKey
 from oris.storage.sqlite import pages, queries
 from oris.storage.store import AuditFilter, DeadLetterFilter, JobFilter, Page, Statistics
 
@@ -74,6 +74,14 @@ class SqliteReads:
     async def dead_letter(self, run_id: RunId) -> DeadLetter | None:
         """The dead letter of a run."""
         return await self._run(lambda c: queries.dead_letter(c, run_id))
+
+    async def workers(self, tenant_id: TenantId | None, cursor: str | None, limit: int) -> Page[Worker]:
+        """Workers that were ever granted something."""
+        return await self._run(lambda c: pages.workers_page(c, tenant_id, cursor, limit))
+
+    async def worker(self, worker_key: WorkerKey) -> Worker | None:
+        """One of them."""
+        return await self._run(lambda c: queries.worker(c, worker_key))
 
     async def audit(self, where: AuditFilter, cursor: str | None, limit: int) -> Page[AuditRecord]:
         """Audit records; at most 10,000 are looked at."""

@@ -1,0 +1,157 @@
+"""Every mutating route, cut at every point of its way through the dispatcher: repeated, it is answered as the first
+time, and nothing is left behind."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from oris.api.auth import Authenticator
+from oris.api.dispatch import Dispatcher, RawRequest
+from oris.api.http import Answer
+from oris.api.routes import route_table
+from oris.api.services import ApiBounds, Health, Services
+from oris.core.model import Job
+from oris.ids import attempt_of
+
+from ..cancel_sweep import Cut, cancel_sweep
+from .harness import World, lease_of, running, submits
+
+HEALTH = Health(True, True, "serving", "ok", "applied", {})
+Body = dict[str, Any]
+Make = Callable[[Job], tuple[str, Body]]
+
+
+class Api:
+    """The whole API over a world, without sockets."""
+
+    def __init__(self, world: World) -> None:
+        self.faults: list[BaseException] = []
+        services = Services(
+            world.engine, random.Random(3), ApiBounds(), lambda: HEALTH, lambda: b"", lambda: {"status": "ok"}
+        )
+        self._dispatcher = Dispatcher(
+            route_table(1024 * 1024),
+            services,
+            Authenticator(()),
+            clock=trio.current_time,
+            rng=random.Random(4),
+            fault_log=lambda request_id, method, path, error: self.faults.append(error),
+            observe=lambda seen: None,
+        )
+
+    async def post(self, path: str, body: Body) -> Answer:
+        content = json.dumps(body).encode()
+        headers = ((b"content-type", b"application/json"), (b"content-length", str(len(content)).encode()))
+        return await self._dispatcher.dispatch(RawRequest("POST", path, b"", headers, content))
+
+
+def data(answer: Answer) -> Any:
+    assert answer.status == 200, answer.body
+    return json.loads(answer.body)["data"]
+
+
+def named(job: Job) -> Body:
+    return {"attempt_id": attempt_of(job.run_id), "lease_id": lease_of(job)}
+
+
+NEW = {"thread_id": "new", "idempotency_key": "k"}
+STEP = {"action_id": "s", "status": "succeeded", "dedupe_token": "t", "output": 1, "checkpoint": {"values": 2}}
+DONE = {"terminal_status": "completed", "result": 1}
+
+ROUTES: dict[str, Make] = {
+    "submit": lambda job: ("/v1/jobs", NEW),
+    "run and wait": lambda job: ("/v1/jobs/run", {**NEW, "wait_ms": 200}),
+    "batch": lambda job: ("/v1/jobs/batch", {"jobs": [NEW, {"thread_id": "new2", "idempotency_key": "k2"}]}),
+    "cancel": lambda job: ("/v1/jobs/held/cancel", {"reason": "enough"}),
+    "heartbeat": lambda job: ("/v1/workers/w/heartbeat", {"lease_id": job.lease_id}),
+    "heartbeats": lambda job: ("/v1/workers/w/heartbeat", {"lease_ids": [job.lease_id, "lse_none"]}),
+    "extend-lease": lambda job: ("/v1/workers/w/extend-lease", {"lease_id": job.lease_id}),
+    "report-step": lambda job: ("/v1/workers/w/report-step", {**named(job), **STEP}),
+    "report-steps": lambda job: ("/v1/workers/w/report-step", {**named(job), "steps": [STEP]}),
+    "ack": lambda job: ("/v1/workers/w/ack", {**named(job), **DONE}),
+    "acks": lambda job: ("/v1/workers/w/ack", {"acks": [{**named(job), **DONE}]}),
+    "ack and poll": lambda job: ("/v1/workers/w/ack", {**named(job), **DONE, "poll": {"limit": 2}}),
+    "release": lambda job: ("/v1/workers/w/release", {"lease_ids": [job.lease_id]}),
+    "poll with an id": lambda job: ("/v1/workers/poll", {"worker_id": "w", "poll_id": "p", "wait_ms": 200}),
+}
+VARIES = frozenset({"trace", "idempotent_replay", "lease_expires_at", "lease_remaining_ms", "worker_active_leases"})
+"""What a repeat may tell otherwise: spans, times, and that it is one."""
+STATUS = {"reported_idempotent": "reported"}
+
+
+def said(value: Any) -> Any:
+    """An answer without what a repeat may tell otherwise."""
+    if isinstance(value, dict):
+        return {key: said(item) for key, item in value.items() if key not in VARIES}
+    if isinstance(value, list):
+        return [said(item) for item in value]
+    return STATUS.get(value, value) if isinstance(value, str) else value
+
+
+async def with_api(trial: Callable[[World, Api, Job], Awaitable[None]]) -> None:
+    """A held job, two queued ones, and a store that takes a little time."""
+    async with running() as world:
+        job = await world.start("held", "w")
+        await world.engine.ask(submits("queued1", "queued2"))
+        world.store.takes_s = 0.01
+        api = Api(world)
+        await trial(world, api, job)
+        await trio.sleep(0.1)
+        assert api.faults == []
+
+
+@pytest.mark.parametrize("name", ROUTES)
+async def test_a_route_that_was_cut_answers_its_repeat_as_the_first_time(autojump_clock: MockClock, name: str) -> None:
+    async def trial(cut: Cut[Answer]) -> None:
+        async def steps(world: World, api: Api, job: Job) -> None:
+            path, body = ROUTES[name](job)
+            await cut.run(lambda: api.post(path, body))
+            await trio.sleep(0.1)
+            again = data(await api.post(path, body))
+            if cut.finished:
+                assert said(again) == said(data(cut.value))
+            runs = [job.thread_id for job in world.rows().jobs.values()]
+            assert len(runs) == len({*runs})
+
+        await with_api(steps)
+
+    assert await cancel_sweep(trial, f"POST {name}") >= 4
+
+
+@pytest.mark.parametrize("wait_ms", [0, 200])
+async def test_a_poll_that_was_cut_or_not_delivered_leaves_its_work_to_others(
+    autojump_clock: MockClock, wait_ms: int
+) -> None:
+    async def trial(cut: Cut[Answer]) -> None:
+        async def steps(world: World, api: Api, job: Job) -> None:
+            body = {"worker_id": "w2", "limit": 2, "wait_ms": wait_ms}
+            await cut.run(lambda: api.post("/v1/workers/poll", body))
+            if cut.finished and cut.reached:
+                # Its client is gone, and the adapter learns of it when it sends.
+                assert cut.value.on_undelivered is not None
+                cut.value.on_undelivered()
+            await trio.sleep(0.1)
+            if cut.finished and not cut.reached:
+                assert [a["thread_id"] for a in data(cut.value)["attempts"]] == ["queued1", "queued2"]
+            else:
+                other = data(await api.post("/v1/workers/poll", {"worker_id": "w3", "limit": 2}))
+                assert [a["thread_id"] for a in other["attempts"]] == ["queued1", "queued2"]
+                assert [a["attempt_no"] for a in other["attempts"]] == [1, 1]
+
+        await with_api(steps)
+
+    assert await cancel_sweep(trial, f"POST poll, wait {wait_ms} ms") >= 4
+
+
+async def test_every_mutating_route_is_swept() -> None:
+    async with running() as world:
+        job = await world.start("held", "w")
+        paths = {ROUTES[name](job)[0].replace("/w/", "/{worker_id}/").replace("held", "{thread_id}") for name in ROUTES}
+    assert paths == {route.path for route in route_table(1024).routes if route.method == "POST"}
