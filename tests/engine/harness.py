@@ -36,7 +36,13 @@ START_MS = 1_700_000_000_000
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 PATIENCE_S = 600.0
 """Virtual seconds that a whole test may take."""
+MOST_AT_ONCE = 3000
+"""Transactions that a test may make in one moment."""
 R = TypeVar("R")
+
+
+class Spinning(BaseException):
+    """Transactions without end, and no time passes."""
 
 
 class VirtualClock:
@@ -61,6 +67,8 @@ class ScriptedStore:
         self.gate: trio.Event | None = None
         self.entered = trio.Event()
         self.takes_s = 0.0
+        self._since_s = -1.0
+        self._at_once = 0
         self.before: Callable[[Needs], BaseException | None] = lambda needs: None
         self.after: Callable[[Needs], BaseException | None] = lambda needs: None
 
@@ -70,6 +78,7 @@ class ScriptedStore:
 
     async def transact(self, needs: Needs, work: Work, batch_id: str) -> Mapping[RunId, Handed]:
         self.commits.append(needs)
+        self._guard()
         runs: list[RunId] = []
         self.made.append(runs)
         self.entered.set()
@@ -91,6 +100,14 @@ class ScriptedStore:
         if error is not None:
             raise error
         return handed
+
+    def _guard(self) -> None:
+        """A committer that spins keeps the clock from jumping: fail instead of hanging."""
+        if trio.current_time() != self._since_s:
+            self._since_s, self._at_once = trio.current_time(), 0
+        self._at_once += 1
+        if self._at_once > MOST_AT_ONCE:
+            raise Spinning
 
     async def high_water_ms(self) -> int:
         return await self.inner.high_water_ms()

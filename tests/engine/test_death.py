@@ -128,6 +128,24 @@ async def test_a_committer_under_load_can_be_cancelled(autojump_clock: MockClock
         assert scope.cancelled_caught
 
 
+async def test_a_commit_under_way_is_finished_and_answered_when_its_committer_is_cancelled(
+    autojump_clock: MockClock,
+) -> None:
+    async with running(committer=False, check=False) as world:
+        committing = world.soon(lambda: world.engine.committer.run(no_beat))
+        await wait_all_tasks_blocked()
+        gate = world.store.hold()
+        call = world.soon(lambda: world.submitted("a"))
+        await world.store.entered.wait()
+        committing.scope.cancel()
+        await wait_all_tasks_blocked()
+        gate.set()
+        assert isinstance(await call.get(), Submitted)
+        await committing.done.wait()
+        with pytest.raises(Unavailable):
+            await world.submit("late")
+
+
 async def test_withdrawn_units_of_a_failing_store_come_to_an_end(autojump_clock: MockClock) -> None:
     async with running() as world:
         world.store.before = lambda needs: ValueError("planted")

@@ -124,6 +124,25 @@ async def test_one_servable_lane_behind_a_thousand_others_is_found_at_once(autoj
         assert len(world.store.commits) == 1
 
 
+async def test_a_lane_behind_many_of_tenants_at_a_polls_own_limit_is_found_at_once(autojump_clock: MockClock) -> None:
+    async with running() as world:
+        tenants = [f"t{number}" for number in range(2 * MAX_LANES)]
+        for tenant in tenants:
+            await world.engine.ask(submits(f"{tenant}-held", f"{tenant}-more", tenant=tenant))
+            await world.grant("w", tenant=tenant)
+        await world.engine.ask(submits("free", tenant="free"))
+        poll = world.soon(lambda: world.poll("w2", wait_s=50, tenant_limit=1))
+        assert [job.thread_id for job in granted(await poll.get())] == ["free"]
+        other = world.soon(lambda: world.poll("w3", wait_s=50, tenant_limit=1))
+        await wait_all_tasks_blocked()
+        world.store.commits.clear()
+        await trio.sleep(10)
+        assert world.store.commits == []
+        await world.engine.ask(submits("free2", tenant="free2"))
+        assert [job.thread_id for job in granted(await other.get())] == ["free2"]
+        assert trio.current_time() == 10
+
+
 async def test_tenants_are_served_in_turn(autojump_clock: MockClock) -> None:
     async with running() as world:
         await world.engine.ask(submits(*(f"big{n}" for n in range(50)), tenant="big"))

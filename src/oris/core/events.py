@@ -7,7 +7,7 @@ so a payload can be erased and the chain still verifies.
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -171,8 +171,12 @@ _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Body] = msgspec.json.Decoder(Body)
 
 
-TYPE_OF: dict[type, str] = {body: str(body.__struct_config__.tag) for body in Body.__args__}
-"""The event type of each body."""
+_TYPES: dict[type, str] = {body: str(body.__struct_config__.tag) for body in get_args(Body)}
+
+
+def type_of(body: Body) -> str:
+    """The event type of a body."""
+    return _TYPES[type(body)]
 
 
 def encode(body: Body) -> bytes:

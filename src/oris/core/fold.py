@@ -29,108 +29,93 @@ def evolve(job: Job | None, job_key: JobKey, run_id: RunId, seq: int, at_ms: int
         return _created(job, job_key, run_id, seq, at_ms, body, digest)
     if job is None or job.run_id != run_id:
         raise BrokenTimeline(f"{job_key} event {seq}: {type(body).__name__} of a run that was not created")
-    match body:
-        case ev.AttemptQueued():
-            return replace(
-                job,
-                status="queued",
-                due_ms=None,
-                queued_ms=at_ms,
-                seq=seq,
-                updated_ms=at_ms,
-                head_hash=digest,
-            )
-        case ev.LeaseGranted():
-            return replace(
-                job,
-                status="running",
-                lease_id=body.lease_id,
-                worker_key=body.worker_key,
-                poll_id=body.poll_id,
-                fence=body.fence,
-                lease_granted_ms=at_ms,
-                lease_expires_ms=body.expires_ms,
-                lost_ms=0,
-                seq=seq,
-                updated_ms=at_ms,
-                head_hash=digest,
-            )
-        case ev.StepRecorded():
-            handout = job.handout_bytes + body.payload_bytes
-            # Only success is progress: a job that reports a start and dies would otherwise go on for ever.
-            losses = 0 if body.status == "succeeded" else job.losses
-            return replace(job, losses=losses, handout_bytes=handout, seq=seq, updated_ms=at_ms, head_hash=digest)
-        case ev.CheckpointSaved():
-            return replace(
-                job,
-                checkpoint_seq=seq,
-                checkpoint_bytes=body.payload_bytes,
-                handout_bytes=job.handout_bytes - job.checkpoint_bytes + body.payload_bytes,
-                seq=seq,
-                updated_ms=at_ms,
-                head_hash=digest,
-            )
-        case ev.CancelRequested() | ev.DeadLettered():
-            return replace(job, seq=seq, updated_ms=at_ms, head_hash=digest)
-        case _:
-            return _ended(job, seq, at_ms, body, digest)
+    return replace(job, **_changed(job, seq, at_ms, body), seq=seq, updated_ms=at_ms, head_hash=digest)
 
 
+RunEvent = (
+    ev.AttemptQueued | ev.LeaseGranted | ev.StepRecorded | ev.CheckpointSaved | ev.CancelRequested | ev.DeadLettered
+)
 LeaseEnd = (
     ev.RetryScheduled | ev.LeaseExpired | ev.LeaseReleased | ev.TimedOut | ev.Cancelled | ev.Completed | ev.Failed
 )
+Changed = dict[str, object]
+"""New values by field: what an event changes, besides the marks that every event leaves."""
 
 
-def _ended(job: Job, seq: int, at_ms: int, body: LeaseEnd, digest: bytes) -> Job:
+def _changed(job: Job, seq: int, at_ms: int, body: RunEvent | LeaseEnd) -> Changed:
+    match body:
+        case ev.AttemptQueued():
+            return {"status": "queued", "due_ms": None, "queued_ms": at_ms}
+        case ev.LeaseGranted():
+            return {
+                "status": "running",
+                "lease_id": body.lease_id,
+                "worker_key": body.worker_key,
+                "poll_id": body.poll_id,
+                "fence": body.fence,
+                "lease_granted_ms": at_ms,
+                "lease_expires_ms": body.expires_ms,
+                "lost_ms": 0,
+            }
+        case ev.StepRecorded():
+            # Only success is progress: a job that reports a start and dies would otherwise go on for ever.
+            losses = 0 if body.status == "succeeded" else job.losses
+            return {"losses": losses, "handout_bytes": job.handout_bytes + body.payload_bytes}
+        case ev.CheckpointSaved():
+            return {
+                "checkpoint_seq": seq,
+                "checkpoint_bytes": body.payload_bytes,
+                "handout_bytes": job.handout_bytes - job.checkpoint_bytes + body.payload_bytes,
+            }
+        case ev.CancelRequested() | ev.DeadLettered():
+            return {}
+        case _:
+            return _ended(job, seq, at_ms, body)
+
+
+def _ended(job: Job, seq: int, at_ms: int, body: LeaseEnd) -> Changed:
     """The events that end a lease, if there is one, and perhaps the run."""
     match body:
-        case ev.LeaseExpired():
-            free = _without_lease(job, body.expired_ms)
-            free = replace(free, attempt_no=job.attempt_no + 1, losses=job.losses + 1, lost_ms=body.expired_ms)
-        case ev.TimedOut():
-            free = _without_lease(job, body.at_ms)
-        case ev.RetryScheduled():
-            free = _without_lease(job, at_ms)
-            free = replace(
-                free,
-                status="retry_backoff",
-                due_ms=body.due_ms,
-                attempt_no=job.attempt_no + 1,
-                retries=job.retries + 1,
-                losses=0,
-                error_seq=seq,
-            )
-        case ev.LeaseReleased():
-            free = _without_lease(job, at_ms)
-            if body.due_ms is not None:
-                free = replace(free, status="scheduled", due_ms=body.due_ms)
         case ev.Completed():
             # The error of a try before is history: a run that finished has none.
-            free = replace(_without_lease(job, at_ms), status="completed", losses=0, result_seq=seq, error_seq=0)
-        case ev.Cancelled():
-            free = replace(_without_lease(job, at_ms), status="cancelled", reason=body.reason, due_ms=None)
-            if body.by_worker:
-                free = replace(free, result_seq=seq)
+            ended: Changed = {"status": "completed", "losses": 0, "result_seq": seq, "error_seq": 0}
         case ev.Failed():
-            free = replace(_without_lease(job, at_ms), status="failed", reason=body.reason, error_seq=seq, due_ms=None)
+            ended = {"status": "failed", "reason": body.reason, "error_seq": seq, "due_ms": None}
+        case ev.Cancelled():
+            result_seq = seq if body.by_worker else job.result_seq
+            ended = {"status": "cancelled", "reason": body.reason, "result_seq": result_seq, "due_ms": None}
+        case ev.RetryScheduled():
+            ended = {
+                "status": "retry_backoff",
+                "due_ms": body.due_ms,
+                "attempt_no": job.attempt_no + 1,
+                "retries": job.retries + 1,
+                "losses": 0,
+                "error_seq": seq,
+            }
+        case ev.LeaseReleased():
+            ended = {} if body.due_ms is None else {"status": "scheduled", "due_ms": body.due_ms}
+        case ev.LeaseExpired():
+            lost = {"losses": job.losses + 1, "lost_ms": body.expired_ms}
+            return {"attempt_no": job.attempt_no + 1, **lost, **_without_lease(job, body.expired_ms)}
+        case ev.TimedOut():
+            return _without_lease(job, body.at_ms)
         case _:
             assert_never(body)
-    return replace(free, seq=seq, updated_ms=at_ms, head_hash=digest)
+    return {**ended, **_without_lease(job, at_ms)}
 
 
-def _without_lease(job: Job, until_ms: int) -> Job:
+def _without_lease(job: Job, until_ms: int) -> Changed:
     if job.lease_id is None:
-        return job
-    used = job.used_ms + max(0, until_ms - job.lease_granted_ms)
-    return replace(
-        job,
-        lease_id=None,
-        worker_key=None,
-        poll_id=None,
-        lease_granted_ms=0,
-        lease_expires_ms=0,
-        used_ms=used,
-    )
+        return {}
+    return {
+        "lease_id": None,
+        "worker_key": None,
+        "poll_id": None,
+        "lease_granted_ms": 0,
+        "lease_expires_ms": 0,
+        "used_ms": job.used_ms + max(0, until_ms - job.lease_granted_ms),
+    }
 
 
 def _created(

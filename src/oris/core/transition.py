@@ -140,21 +140,7 @@ class Transition:
         if payload is not None:
             digest = sha256(payload).digest()
             self._payloads.append(Payload(job_key, seq, payload))
-        name = ev.worker_in(worker)
-        event_type = str(body.__struct_config__.tag)
-        chained = ev.link(previous, job_key, seq, event_type, self.now_ms, run_id, attempt_no, name, data, digest)
-        self.current = evolve(job, job_key, run_id, seq, self.now_ms, body, chained)
-        self._entries.append(
-            Entry(
-                job_key,
-                seq,
-                event_type,
-                run_id,
-                attempt_no,
-                name,
-                self.now_ms,
-                data,
-                digest,
-                chained,
-            )
-        )
+        name, event_type, now_ms = ev.worker_in(worker), ev.type_of(body), self.stamp.now_ms
+        chained = ev.link(previous, job_key, seq, event_type, now_ms, run_id, attempt_no, name, data, digest)
+        self.current = evolve(job, job_key, run_id, seq, now_ms, body, chained)
+        self._entries.append(Entry(job_key, seq, event_type, run_id, attempt_no, name, now_ms, data, digest, chained))

@@ -102,7 +102,7 @@ class Demand:
         blocked = None if parked.granted is None else parked.granted.blocked
         if blocked == "worker_limit":
             self._held_by_worker.setdefault(parked.want.worker_key, {})[parked] = None
-        elif blocked == "tenant_limit" and parked.want.tenant_limit < self._tenant_limit:
+        elif blocked == "tenant_limit" and parked.want.tenant_limit < self._tenant_limit and self._has_seen_all(parked):
             self._held_by_tenant.add(parked)
         else:
             self._lines.add(parked)
@@ -165,6 +165,14 @@ class Demand:
 
     def __len__(self) -> int:
         return sum(map(len, self._of_worker.values()))
+
+    def _has_seen_all(self, parked: Parked) -> bool:
+        """True when it was shown every lane with work, after so many dispatches as that takes."""
+        parked.passes += 1
+        if parked.passes * MAX_LANES < len(self._ready):
+            return False
+        parked.passes = 0
+        return True
 
     def _unseen(self, limit: int) -> list[Parked]:
         """Polls that no dispatch has looked at; those that need none any more are dropped."""

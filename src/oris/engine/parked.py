@@ -29,6 +29,7 @@ class Parked:
         "granted",
         "handed",
         "looked",
+        "passes",
         "since_ms",
         "taken",
         "ticket",
@@ -43,6 +44,8 @@ class Parked:
         """Its place among the polls that wait: rises with every time it is queued."""
         self.looked = want.limit == 0
         """A dispatch has seen it; a poll without work to take needs none."""
+        self.passes = 0
+        """Dispatches in a row that showed it only tenants at its own limit."""
         self.taken = False
         """In the batch that is being committed."""
         self.gone = False

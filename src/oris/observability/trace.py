@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from oris.errors import invalid
@@ -44,6 +45,7 @@ class Trace:
         return Trace(_fresh(random, 128), _fresh(random, 64))
 
 
+@lru_cache(maxsize=4096)
 def parse_traceparent(header: str) -> Trace:
     """The caller's own span, out of its `traceparent` header; go on with `child`.
 

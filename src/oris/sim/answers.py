@@ -1,4 +1,4 @@
-"""What is checked of each command's answer: it is what the witness' account allows. I3, I8, I9, I12, I13, and grants."""
+"""What is checked of each command's answer: it is what the witness' account allows (I1, I3, I8, I9, I12, I13)."""
 
 from __future__ import annotations
 

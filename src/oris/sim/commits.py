@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from hashlib import sha256
+from typing import TypeVar
 
 from msgspec.structs import asdict, replace
 
@@ -19,6 +20,8 @@ from oris.sim.judge import Judge
 from oris.sim.lives import RunLife
 from oris.sim.trace import Trace
 from oris.sim.witness import Witness
+
+Key = TypeVar("Key", JobKey, RunId)
 
 
 class CommitCheck:
@@ -67,10 +70,8 @@ class CommitCheck:
         """Everything, against all that was ever committed: after a crash and at the end. I7, I12, I15 and the rest."""
         rows = self._disk.snapshot()
         self._judge.all(check_all(rows))
-        for kind, expected, found in (("I12", self._rows, rows.jobs), ("I5", self._past, rows.past_runs)):
-            for key in expected.keys() | found.keys():
-                same = expected.get(key) == found.get(key)  # type: ignore[call-overload]
-                self._judge.require(same, kind, str(key), "the row is not the one that was committed last")
+        self._same("I12", self._rows, rows.jobs)
+        self._same("I5", self._past, rows.past_runs)
         for run in self._witness.runs.values():
             row = rows.past_runs.get(run.run_id) or rows.jobs.get(run.job_key)
             there = row is not None and row.run_id == run.run_id
@@ -78,6 +79,12 @@ class CommitCheck:
         self._judge.require(rows.closed == self._witness.closed, "I13", "closed leases", "are not those committed")
         keys = {row.key: row for row, _ in self._witness.keys.values()}
         self._judge.require({r.key: r for r in rows.idempotent} == keys, "I9", "keys", "are not those committed")
+
+    def _same(self, rule: str, committed: Mapping[Key, Job], found: Mapping[Key, Job]) -> None:
+        """The rows on the disk are those that were committed last, each of them."""
+        for key in committed.keys() | found.keys():
+            same = committed.get(key) == found.get(key)
+            self._judge.require(same, rule, key, "the row is not the one that was committed last")
 
     def _row(self, key: JobKey, entries: list[Entry], now_ms: int) -> None:
         """I11: the row on the disk is its events folded; a heartbeat moves the lease's end alone."""

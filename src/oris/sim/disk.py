@@ -9,9 +9,10 @@ from typing import Any
 from oris.core.audit import AuditRecord
 from oris.core.events import Entry
 from oris.core.invariants import Snapshot
-from oris.core.model import ClosedLease, DeadLetter, IdempotentSubmit, Job, Step, Tenant, Worker
+from oris.core.model import ClosedLease, DeadLetter, IdempotentSubmit, Job, Tenant, Worker
 from oris.ids import JobKey
 from oris.storage.sqlite.database import Database, MemoryDatabase
+from oris.storage.sqlite.load import step_of
 
 
 class Disk(MemoryDatabase):
@@ -62,11 +63,12 @@ class Disk(MemoryDatabase):
             past = Job(*row)
             found.past_runs[past.run_id] = past
         for number, *row in self._select("SELECT * FROM runtime_events ORDER BY job_id, seq"):
-            found.entries.setdefault(keys[number], []).append(Entry(keys[number], *row))
+            key = keys.get(number, JobKey(f"?/{number}"))
+            found.entries.setdefault(key, []).append(Entry(key, *row))
         for number, seq, body in self._select("SELECT * FROM runtime_payloads"):
-            found.payloads[keys[number], seq] = body
-        for *row, latest in self._select("SELECT * FROM runtime_steps"):
-            step = Step(*row, latest == 1)
+            found.payloads[keys.get(number, JobKey(f"?/{number}")), seq] = body
+        for found_step in self._select("SELECT * FROM runtime_steps"):
+            step = step_of(found_step)
             found.steps.setdefault(step.run_id, []).append(step)
         found.closed = {row[0]: ClosedLease(*row) for row in self._select("SELECT * FROM runtime_closed_leases")}
         found.idempotent = [IdempotentSubmit(*row) for row in self._select("SELECT * FROM runtime_idempotency")]

@@ -22,8 +22,8 @@ RATES: dict[str, float] = {
     "reply_delayed": 0.05,
     "client_gone": 0.04,
     "worker_crash": 0.02,
-    "worker_pause": 0.03,
-    "heartbeat_forgotten": 0.1,
+    "worker_pause": 0.06,
+    "heartbeat_forgotten": 0.15,
     "server_crash": 0.5,
     "clock_set": 0.5,
 }

@@ -89,7 +89,7 @@ class Ledger:
             run = runs.get(RunId(told.run_id))
             there = run is not None and (run.tenant_id, run.thread_id) == (told.tenant, told.thread)
             self._judge.require(there, "I7", told.run_id, "an acknowledged submit is gone")
-        for (run_id, action), _ in self.steps.items():
+        for run_id, action in self.steps:
             latest = [s for s in rows.steps.get(RunId(run_id), []) if s.action_id == action and s.latest]
             there = bool(latest) and latest[0].status == "succeeded"
             self._judge.require(there, "I12", f"{run_id} {action}", "an acknowledged step is gone")

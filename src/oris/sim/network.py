@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 import msgspec
@@ -10,9 +11,10 @@ from msgspec import Struct
 
 from oris.api.dispatch import RawRequest
 from oris.api.http import Answer
+from oris.ids import NO_TENANT, WorkerId, worker_key
 from oris.sim.clock import pause
 from oris.sim.faults import Faults
-from oris.sim.server import Server
+from oris.sim.server import Life, Server
 from oris.sim.streams import Streams
 from oris.sim.trace import Trace
 
@@ -50,6 +52,7 @@ class Network:
         self._trace = trace
         self._nursery = nursery
         self._calls = 0
+        self._delivered = 0
 
     async def call(
         self,
@@ -122,7 +125,7 @@ class Network:
             scope.deadline = trio.current_time() + hang_up_s
         life.connections[scope] = None
         try:
-            with scope:
+            with scope, self._registered(request, life):
                 answer = await life.dispatcher.dispatch(request)
         finally:
             life.connections.pop(scope, None)
@@ -130,6 +133,17 @@ class Network:
             return None
         self._trace.note("answer", f"{number} {answer.status}")
         return answer
+
+    def _registered(self, request: RawRequest, life: Life) -> AbstractContextManager[None]:
+        """While a poll for work is at the server, L2 watches over it."""
+        if request.path != "/v1/workers/poll" or life.engine is None:
+            return nullcontext()
+        body = msgspec.json.decode(request.body)
+        if not body["limit"] or not body["wait_ms"]:
+            return nullcontext()
+        self._delivered += 1
+        key = worker_key(NO_TENANT, WorkerId(body["worker_id"]))
+        return self._server.prompt.waits(self._delivered, key, life.engine.clock.now_ms())
 
     def _lose(self, answer: Answer, kind: str) -> None:
         """The answer does not arrive; only sometimes does the server notice."""

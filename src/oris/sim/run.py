@@ -18,6 +18,7 @@ from oris.sim.judge import Judge
 from oris.sim.ledger import Ledger
 from oris.sim.network import Network
 from oris.sim.outcome import Outcome
+from oris.sim.prompt import Promptness
 from oris.sim.server import Server
 from oris.sim.sizes import Sizes
 from oris.sim.streams import Streams
@@ -57,6 +58,13 @@ class Simulation:
         losses = self.settings.limits.max_lease_losses
         self.witness = Witness(self.judge, self.trace, losses, lambda: self.server.quiet_since_ms)
         self.commits = CommitCheck(self.disk, self.witness, self.judge, self.trace, self.filters)
+        prompt = Promptness(
+            self.witness,
+            self.judge,
+            self.filters,
+            lambda: self.server.quiet_since_ms,
+            limited=self.settings.worker_limit < 100 or self.settings.tenant_limit < 1000,
+        )
         self.ledger = Ledger(self.witness, self.judge)
         self.server = Server(
             self.disk,
@@ -64,6 +72,7 @@ class Simulation:
             self.faults,
             self.witness,
             self.commits,
+            prompt,
             self.judge,
             self.trace,
             self.settings,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import Random
 
 import trio
@@ -13,13 +13,16 @@ from oris.api.http import Role
 from oris.api.routes import route_table
 from oris.api.services import ApiBounds, Health, Services
 from oris.clock import EngineClock
+from oris.core.changes import Changes, Handed
 from oris.engine.engine import Engine, EngineSettings
+from oris.ids import RunId
 from oris.sim.answers import AnswerCheck
 from oris.sim.clock import WallClock
 from oris.sim.commits import CommitCheck
 from oris.sim.disk import Disk
 from oris.sim.faults import Faults
 from oris.sim.judge import Judge
+from oris.sim.prompt import Promptness
 from oris.sim.store import Died, FaultyStore
 from oris.sim.trace import Trace
 from oris.sim.witness import Witness
@@ -66,6 +69,7 @@ class Server:
         faults: Faults,
         witness: Witness,
         commits: CommitCheck,
+        prompt: Promptness,
         judge: Judge,
         trace: Trace,
         settings: EngineSettings,
@@ -76,6 +80,7 @@ class Server:
         self._faults = faults
         self._witness = witness
         self._commits = commits
+        self.prompt = prompt
         self._judge = judge
         self._trace = trace
         self._settings = settings
@@ -124,7 +129,7 @@ class Server:
         clock.start_after(await inner.high_water_ms())
         if self.starts > 1:
             self._commits.whole()
-        store = FaultyStore(inner, self._faults, crash=life.crash, trouble=self.trouble, seen=self._commits)
+        store = FaultyStore(inner, self._faults, crash=life.crash, trouble=self.trouble, seen=self._committed)
         observer = AnswerCheck(self._witness, self._judge, self._trace, lambda: engine.committer.depth)
         engine = Engine(store, clock, self._random(f"engine.{self.starts}"), observer, self._settings)
         life.engine = engine
@@ -163,6 +168,11 @@ class Server:
             fault_log=self._fault,
             observe=self._seen,
         )
+
+    def _committed(self, changes: Changes, handed: Mapping[RunId, Handed], now_ms: int) -> None:
+        """A batch is durable, and nobody has heard of it yet."""
+        self._commits(changes, handed, now_ms)
+        self.prompt.check(now_ms)
 
     def _fault(self, request_id: str, method: str, path: str, error: BaseException) -> None:
         self._judge.require(False, "bug", f"{method} {path}", f"the handler raised {error!r}")

@@ -13,6 +13,9 @@ from oris.sim.clock import pause
 from oris.sim.faults import Faults
 from oris.storage.store import Reads, Store, Work
 
+FSYNC_MOST_S = 0.004
+"""The time that every commit takes, so that others gather meanwhile."""
+
 
 class Died(BaseException):
     """The server's process has died in the middle of a commit. No handler of errors may see it as one."""
@@ -76,6 +79,7 @@ class FaultyStore:
 
     async def _before(self) -> None:
         faults = self._faults
+        await pause(faults.how("fsync").uniform(0.0005, FSYNC_MOST_S))
         if faults.strikes("slow_commit"):
             self._trouble()
             await pause(faults.long_tail_s("slow_commit"))

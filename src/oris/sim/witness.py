@@ -144,6 +144,8 @@ class Witness:
             self._bad("I2", entry, "queued while leased")
         if entry.at_ms < run.not_before_ms:
             self._bad("I14", entry, f"queued {run.not_before_ms - entry.at_ms} ms before its time")
+        if run.losses_in_row >= self._max_losses:
+            self._bad("I6", entry, f"queued again after {run.losses_in_row} losses in a row")
         self._in_time(entry, run.not_before_ms, "queued")
         run.status, run.queued_in, run.queued_ms = "queued", self.commit, entry.at_ms
 
@@ -284,5 +286,3 @@ def _band(policy: dict[str, Any], retry_no: int) -> tuple[int, int]:
     for _ in range(retry_no - 1):
         most *= policy.get("multiplier", 2.0)
     return 0, int(most if cap is None else min(most, cap))
-
-

@@ -129,7 +129,7 @@ class Worker:
     async def _work(self, attempt: dict[str, Any], nursery: trio.Nursery) -> None:
         script = attempt["input"] or {"steps": 1, "fail": 0, "end": "completed"}
         done = self._ledger.handed(attempt["run_id"], attempt["steps"])
-        if self._random.random() < 0.04:
+        if self._random.random() < 0.06:
             await self._release(attempt)
             return
         for number in range(script["steps"]):
@@ -154,6 +154,8 @@ class Worker:
             more["checkpoint"] = {"values": {"after": action, "by": lease_id}}
         if not await self._report(attempt, action, "succeeded", more):
             return False
+        if self._random.random() < 0.03:
+            await self._report(attempt, action, "succeeded", {"output": "something else"})
         self._ledger.recorded(run_id, action, output)
         return True
 
@@ -191,18 +193,21 @@ class Worker:
         if reply.data.get("next"):
             self._obey(reply.data["next"]["control"])
             self._start(reply.data["next"]["attempts"], nursery)
-        if self._random.random() < 0.15:
+        if self._random.random() < 0.2:
             nursery.start_soon(self._afterwards, body, attempt)
 
     async def _afterwards(self, ack: dict[str, Any], attempt: dict[str, Any]) -> None:
-        """Late repeats: the ack again, or a step under the closed lease."""
-        await pause(self._random.expovariate(0.5))
-        if self._random.random() < 0.5:
-            reply = await self._write("ack", ack)
-            if reply is not None and reply.ok:
-                self._ledger.acked(ack["lease_id"], reply.data)
-        else:
-            await self._report(attempt, "late", "succeeded", {})
+        """Late writes: the ack again, or a step or a release under the closed lease."""
+        await pause(self._random.expovariate(2.0))
+        match self._random.randrange(4):
+            case 0 | 1:
+                reply = await self._write("ack", ack)
+                if reply is not None and reply.ok:
+                    self._ledger.acked(ack["lease_id"], reply.data)
+            case 2:
+                await self._report(attempt, "late", "succeeded", {})
+            case _:
+                await self._release(attempt)
 
     async def _release(self, attempt: dict[str, Any]) -> None:
         delay_ms = self._random.choice((0, 0, 400))
@@ -215,6 +220,8 @@ class Worker:
             if not leases or self._faults.strikes("heartbeat_forgotten"):
                 continue
             single = len(leases) == 1 and self._random.random() < 0.5
+            if self._random.random() < 0.1:
+                await self._stray()
             named = {"lease_id": leases[0]} if single else {"lease_ids": leases}
             reply = await self._call(f"/v1/workers/{self.name}/heartbeat", {**named, "lease_ttl_seconds": self._ttl_s})
             if reply is None:
@@ -224,6 +231,13 @@ class Worker:
                 scope = self._running.get(beat["lease_id"])
                 if scope is not None and beat["state"] in ("lost", "cancelled", "timed_out", "lease_lost"):
                     scope.cancel(reason="the lease is lost")
+
+    async def _stray(self) -> None:
+        """A heartbeat for a lease of somebody else, or of nobody."""
+        others = [lease.lease_id for lease in self._witness.leases.values() if lease.closed_in is None]
+        named = self._random.choice([*others, "lse_of_nobody"])
+        if named not in self._running:
+            await self._call(f"/v1/workers/{self.name}/heartbeat", {"lease_id": named})
 
     async def _write(self, what: str, body: dict[str, Any]) -> Reply | None:
         """A write under a lease, sent again until it is answered. Identical each time."""

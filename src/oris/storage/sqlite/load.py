@@ -32,7 +32,7 @@ def load(connection: sqlite3.Connection, needs: Needs) -> Found:
     _load_heads(connection, needs, found)
     _load_polls(connection, needs, found)
     _load_counters(connection, needs, found)
-    _load_details(connection, needs, found.loaded)
+    _load_details(connection, needs, found)
     return found
 
 
@@ -106,8 +106,11 @@ def _load_counters(connection: sqlite3.Connection, needs: Needs, found: Found) -
             found.loaded.tenants[tenant_id] = Tenant(*row)
 
 
-def _load_details(connection: sqlite3.Connection, needs: Needs, loaded: Loaded) -> None:
-    for lease in sorted(needs.closed):
+def _load_details(connection: sqlite3.Connection, needs: Needs, found: Found) -> None:
+    loaded = found.loaded
+    # A lease that still stands in its job's row has not ended: no look-up for what cannot be there.
+    standing = {job.lease_id for _, job in found.rows.values()}
+    for lease in sorted(needs.closed - standing):
         row = connection.execute(sql.CLOSED_LEASE, (lease,)).fetchone()
         if row is not None:
             loaded.closed[lease] = ClosedLease(*row)

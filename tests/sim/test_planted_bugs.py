@@ -1,0 +1,262 @@
+"""A checker that finds nothing proves nothing: each bug planted here is found within a few seeds."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from oris.core import events as ev
+from oris.core.facts import Facts
+from oris.core.model import TERMINAL
+from oris.core.transition import Transition
+from oris.engine.demand import Demand
+from oris.sim import Outcome, simulate
+from oris.sim.disk import Disk
+from oris.storage.sqlite.database import MemoryDatabase
+
+Patch = pytest.MonkeyPatch
+SEEDS = 15
+"""Within so many seeds a planted bug has to be found."""
+
+
+def module(name: str) -> ModuleType:
+    """A module by its name: a package may have a function of the same name."""
+    return sys.modules[f"oris.{name}"]
+
+
+def bug(plant: Callable[[Patch], None], *rules: str) -> Any:
+    """A bug, and the invariants that may be the first to tell of it."""
+    return pytest.param(plant, frozenset(rules), id=plant.__name__)
+
+
+def ack_without_the_lease_check(patch: Patch) -> None:
+    patch.setattr(module("core.decide.ack"), "holds", _any_lease)
+
+
+def report_without_the_lease_check(patch: Patch) -> None:
+    patch.setattr(module("core.decide.report"), "holds", _any_lease)
+
+
+def release_without_the_lease_check(patch: Patch) -> None:
+    patch.setattr(module("core.decide.release"), "holds", _any_lease)
+
+
+def _any_lease(t: Transition, lease_id: str, worker: str | None) -> bool:
+    return t.current is not None and t.current.lease_id is not None
+
+
+def heartbeat_revives_an_expired_lease(patch: Patch) -> None:
+    patch.setattr(module("core.decide.heartbeat"), "settle", lambda t, limits: None)
+
+
+def expiry_does_not_count(patch: Patch) -> None:
+    def uncounted(before: Any, after: Any, body: Any) -> Any:
+        lost = isinstance(body, ev.LeaseExpired)
+        return replace(after, attempt_no=before.attempt_no, losses=before.losses) if lost else after
+
+    _evolve_otherwise(patch, uncounted)
+
+
+def _evolve_otherwise(patch: Patch, change: Callable[[Any, Any, Any], Any]) -> None:
+    """What an event does to a run is changed, wherever it is asked for."""
+    real = module("core.fold").evolve
+
+    def evolve(job: Any, key: Any, run: Any, seq: int, at_ms: int, body: Any, digest: bytes) -> Any:
+        return change(job, real(job, key, run, seq, at_ms, body, digest), body)
+
+    patch.setattr(module("core.fold"), "evolve", evolve)
+    patch.setattr(module("core.transition"), "evolve", evolve)
+
+
+def a_poison_job_goes_on_for_ever(patch: Patch) -> None:
+    due = module("core.decide.due")
+    real = due._lose
+    patch.setattr(due, "_lose", lambda t, limits: real(t, replace(limits, max_lease_losses=10**6)))
+
+
+def the_youngest_job_goes_first(patch: Patch) -> None:
+    dispatch = module("core.dispatch")
+    real = dispatch._merged
+    patch.setattr(dispatch, "_merged", lambda *args: real(*args)[::-1])
+
+
+def a_stale_head_is_granted_again(patch: Patch) -> None:
+    dispatch = module("core.dispatch")
+    real = dispatch._grant
+
+    def grant(facts: Facts, job: Any, *more: Any) -> Any:
+        real(facts, job, *more)
+        return real(facts, job, *more)
+
+    patch.setattr(dispatch, "_grant", grant)
+
+
+def idempotency_is_looked_up_after_run_active(patch: Patch) -> None:
+    submit = module("core.decide.submit")
+    real = submit._earlier
+
+    def earlier(facts: Facts, command: Any) -> Any:
+        job = facts.jobs.get(command.job_key)
+        return None if job is not None and job.status not in TERMINAL else real(facts, command)
+
+    patch.setattr(submit, "_earlier", earlier)
+
+
+def a_key_is_not_bound(patch: Patch) -> None:
+    patch.setattr(Transition, "bind", lambda self, submit: None)
+
+
+def a_wake_up_is_lost(patch: Patch) -> None:
+    patch.setattr(Demand, "raise_level", lambda self, lane: None)
+
+
+def a_poll_that_got_nothing_is_forgotten(patch: Patch) -> None:
+    patch.setattr(Demand, "put_back", lambda self, parked: None)
+
+
+def the_bell_is_silent(patch: Patch) -> None:
+    patch.setattr(module("engine.demand").Bell, "ring", lambda self: None)
+
+
+def the_sweeper_oversleeps(patch: Patch) -> None:
+    patch.setattr(module("engine.sweeper").Sweeper, "set_alarm", lambda self, at_ms: None)
+
+
+def a_repeated_poll_gets_new_leases(patch: Patch) -> None:
+    patch.setattr(module("core.dispatch"), "_redelivered", lambda *args: ())
+
+
+def a_timeline_has_a_gap(patch: Patch) -> None:
+    def skipped(before: Any, after: Any, body: Any) -> Any:
+        return replace(after, seq=after.seq + 1) if isinstance(body, ev.CheckpointSaved) else after
+
+    _evolve_otherwise(patch, skipped)
+
+
+def leases_are_not_counted(patch: Patch) -> None:
+    patch.setattr(Facts, "_lease", lambda self, key, delta, now_ms: None)
+
+
+def a_retry_goes_out_at_once(patch: Patch) -> None:
+    ack = module("core.decide.ack")
+    real = ack._schedule
+
+    def schedule(t: Transition, command: Any, policy: Any, due_ms: int) -> None:
+        real(t, command, policy, due_ms)
+        if t.job.status != "queued":
+            t.emit(ev.AttemptQueued())
+
+    patch.setattr(ack, "_schedule", schedule)
+
+
+def a_backoff_outside_its_band(patch: Patch) -> None:
+    retry = module("core.retry")
+    real = retry.backoff_ms
+    patch.setattr(retry, "backoff_ms", lambda *args: real(*args) * 3 + 1)
+
+
+def a_crash_takes_the_newest_run(patch: Patch) -> None:
+    real = MemoryDatabase.crash
+
+    def crash(self: Disk) -> None:
+        real(self)
+        self._connection.execute("DELETE FROM runtime_jobs WHERE id = (SELECT max(id) FROM runtime_jobs)")
+
+    patch.setattr(MemoryDatabase, "crash", crash)
+
+
+def a_crash_takes_the_newest_step(patch: Patch) -> None:
+    real = MemoryDatabase.crash
+
+    def crash(self: Disk) -> None:
+        real(self)
+        self._connection.execute("DELETE FROM runtime_steps WHERE seq = (SELECT max(seq) FROM runtime_steps)")
+
+    patch.setattr(MemoryDatabase, "crash", crash)
+
+
+def a_finished_run_can_be_cancelled(patch: Patch) -> None:
+    cancel = module("core.decide.cancel")
+    real = cancel._refuse
+
+    def refuse(t: Transition, command: Any) -> Any:
+        refusal = real(t, command)
+        return None if refusal is not None and t.current is not None and t.current.status in TERMINAL else refusal
+
+    patch.setattr(cancel, "_refuse", refuse)
+
+
+def a_repeated_ack_is_refused(patch: Patch) -> None:
+    ack = module("core.decide.ack")
+    patch.setattr(ack, "_closed_before", lambda facts, t, command: ack.lost(None))
+
+
+def a_step_succeeds_twice(patch: Patch) -> None:
+    patch.setattr(Facts, "steps", lambda self, run, action: [])
+
+
+def recorded_steps_are_not_handed_on(patch: Patch) -> None:
+    writer = module("storage.sqlite.writer")
+    real = writer.read_handout
+    patch.setattr(writer, "read_handout", lambda *args: replace(real(*args), steps=()))
+
+
+def the_fence_falls(patch: Patch) -> None:
+    def granted(lease: Any, worker: Any, fence: int, expires_ms: int, poll_id: Any) -> ev.LeaseGranted:
+        return ev.LeaseGranted(lease, worker, fence % 7 + 1, expires_ms, poll_id)
+
+    patch.setattr(module("core.dispatch"), "ev", SimpleNamespace(LeaseGranted=granted))
+
+
+def a_restart_forgets_the_time(patch: Patch) -> None:
+    patch.setattr(module("clock").EngineClock, "start_after", lambda self, high_water_ms: None)
+
+
+BUGS = [
+    bug(ack_without_the_lease_check, "I3", "I13"),
+    bug(report_without_the_lease_check, "I3"),
+    bug(release_without_the_lease_check, "I3"),
+    bug(heartbeat_revives_an_expired_lease, "I3"),
+    bug(expiry_does_not_count, "I6"),
+    bug(a_poison_job_goes_on_for_ever, "I6"),
+    bug(the_youngest_job_goes_first, "I22"),
+    bug(a_stale_head_is_granted_again, "I1", "I2", "I11"),
+    bug(idempotency_is_looked_up_after_run_active, "I9"),
+    bug(a_key_is_not_bound, "I9"),
+    bug(a_wake_up_is_lost, "L1", "L2", "I22"),
+    bug(a_poll_that_got_nothing_is_forgotten, "L2"),
+    bug(the_bell_is_silent, "L2"),
+    bug(the_sweeper_oversleeps, "L2"),
+    bug(a_repeated_poll_gets_new_leases, "I1"),
+    bug(a_timeline_has_a_gap, "I11"),
+    bug(leases_are_not_counted, "I20"),
+    bug(a_retry_goes_out_at_once, "I14"),
+    bug(a_backoff_outside_its_band, "I14"),
+    bug(a_crash_takes_the_newest_run, "I7", "I11", "I12"),
+    bug(a_crash_takes_the_newest_step, "I10", "I12"),
+    bug(a_finished_run_can_be_cancelled, "I5"),
+    bug(a_repeated_ack_is_refused, "I13"),
+    bug(a_step_succeeds_twice, "I10"),
+    bug(recorded_steps_are_not_handed_on, "I10"),
+    bug(the_fence_falls, "I4"),
+    bug(a_restart_forgets_the_time, "I21"),
+]
+
+
+@pytest.mark.parametrize(("plant", "rules"), BUGS)
+def test_a_planted_bug_is_found(
+    plant: Callable[[Patch], None], rules: frozenset[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch)
+    found = _first_violation()
+    assert found is not None, f"not found within {SEEDS} seeds"
+    assert found.violations[0].rule in rules, found
+
+
+def _first_violation() -> Outcome | None:
+    return next((outcome for outcome in map(simulate, range(SEEDS)) if outcome.violations), None)

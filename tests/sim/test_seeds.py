@@ -1,0 +1,49 @@
+"""A hundred seeds: nothing is violated, and everything that can happen does happen somewhere."""
+
+from __future__ import annotations
+
+from oris.core.events import Body
+from oris.sim import Outcome
+from oris.sim.faults import RATES
+from oris.sim.outcome import summary
+
+STATUSES = ("scheduled", "queued", "running", "retry_backoff", "completed", "failed", "cancelled")
+REFUSALS = (
+    *("Submit run_active", "Submit idempotency_mismatch", "Submit queue_full", "Submit tenant_queue_full"),
+    *("Submit rate_limited", "Cancel run_mismatch", "Cancel run_terminal"),
+    *("Ack lease_lost", "ReportStep lease_lost", "ReportStep dedupe_mismatch", "Release lease_lost"),
+    *("Heartbeat lease_lost", "Heartbeat lease_owner_mismatch"),
+)
+ELSE = (
+    *("failed failed", "failed retries_exhausted", "failed lease_losses", "failed timed_out"),
+    *("control cancel", "control lost", "control timed_out", "redelivered", "idempotent replay"),
+    *("repeated Acked", "repeated Released", "step reported_idempotent", "died in a commit"),
+    *("heartbeat held", "heartbeat lost", "heartbeat cancelled", "heartbeat timed_out"),
+    *("poll noop", "poll backpressure worker_limit", "poll backpressure tenant_limit"),
+    *("admission level 1", "client got 409 ambiguous_thread", "client got 404 not_found"),
+    *("worker got 503 inbox_full", "worker got 503 outcome_unknown", "worker got 503 store_unavailable"),
+)
+
+
+def test_no_invariant_is_violated(outcomes: list[Outcome]) -> None:
+    assert [(outcome.command, outcome.violations) for outcome in outcomes if outcome.violations] == []
+
+
+def test_every_kind_of_fault_strikes(outcomes: list[Outcome]) -> None:
+    assert RATES.keys() - summary(outcomes).faults.keys() == set()
+
+
+def test_every_status_and_every_event_is_seen(outcomes: list[Outcome]) -> None:
+    seen = summary(outcomes).sometimes
+    assert {f"status {status}" for status in STATUSES} - seen.keys() == set()
+    assert {f"event {body.__struct_config__.tag}" for body in Body.__args__} - seen.keys() == set()
+
+
+def test_every_common_refusal_and_turn_is_seen(outcomes: list[Outcome]) -> None:
+    seen = summary(outcomes).sometimes
+    assert {*(f"refused {refusal}" for refusal in REFUSALS), *ELSE} - seen.keys() == set()
+
+
+def test_every_run_is_long_enough_to_tell_something(outcomes: list[Outcome]) -> None:
+    assert min(outcome.runs for outcome in outcomes) >= 5
+    assert summary(outcomes).restarts >= 100
