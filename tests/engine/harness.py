@@ -135,6 +135,7 @@ class Recorder:
     failed: list[Exception] = field(default_factory=list)
     bugs: list[Exception] = field(default_factory=list)
     levels: list[int] = field(default_factory=list)
+    turned_away: int = 0
 
     def committed(self, outcome: Outcome, batch: Batch, took_ms: float) -> None:
         self.batches.append((outcome, batch))
@@ -144,6 +145,9 @@ class Recorder:
 
     def command_failed(self, error: Exception) -> None:
         self.bugs.append(error)
+
+    def refused(self, refusal: Refusal, count: int) -> None:
+        self.turned_away += count
 
     def sampled(self, sample: Sample, level: int) -> None:
         self.levels.append(level)

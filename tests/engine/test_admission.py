@@ -87,3 +87,38 @@ async def test_a_lagging_loop_is_seen(autojump_clock: MockClock) -> None:
             autojump_clock.jump(0.7)
             await wait_all_tasks_blocked()
         assert world.engine.admission.overloaded
+
+
+async def test_what_was_let_in_before_the_gate_closed_is_accepted(autojump_clock: MockClock) -> None:
+    async with running() as world, trio.open_nursery() as nursery:
+        gate = world.store.hold()
+        nursery.start_soon(world.submitted, "first")
+        await world.store.entered.wait()
+        nursery.start_soon(world.submitted, "second")
+        await wait_all_tasks_blocked()
+        world.engine.admission.overloaded = True
+        assert reason(await world.submit("third")) == "rate_limited"
+        gate.set()
+    assert world.observer.turned_away == 1
+
+
+async def test_repeats_that_wait_while_the_gate_is_closed_do_not_keep_it_closed(autojump_clock: MockClock) -> None:
+    async with running() as world, trio.open_nursery() as nursery:
+        await world.submitted("known", key="k")
+        world.engine.admission.overloaded = True
+        gate = world.store.hold()
+        answers: list[object] = []
+
+        async def submit(thread: str, key: str) -> None:
+            answers.append(await world.submit(thread, key=key))
+
+        nursery.start_soon(submit, "held", "held")
+        await world.store.entered.wait()
+        nursery.start_soon(submit, "known", "k")
+        nursery.start_soon(submit, "other", "o")
+        await wait_all_tasks_blocked()
+        assert world.engine._inbox.fullness() == 0
+        gate.set()
+    replays = [answer for answer in answers if isinstance(answer, Submitted)]
+    assert [answer.replay for answer in replays] == [True]
+    assert [reason(answer) for answer in answers if answer not in replays] == ["rate_limited"] * 2

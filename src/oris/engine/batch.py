@@ -79,7 +79,6 @@ class Context(Struct, frozen=True):
     limits: Limits
     tenant_limit: int
     depth: int
-    admission: Refusal | None
     audit_head: AuditHead | None
     chain_id: str
     other_chains: tuple[AuditHead, ...]
@@ -109,11 +108,11 @@ def decide_batch(batch: Batch, loaded: Loaded, now_ms: int, context: Context) ->
         loaded,
         context.limits,
         depth=context.depth,
-        admission=context.admission,
         audit_head=context.audit_head,
     )
     outcome = Outcome(now_ms, facts)
     for unit in batch.units:
+        facts.admission = unit.refusal
         outcome.replies.append(_decide_unit(unit, facts, now_ms, outcome, context))
     _dispatch(batch, facts, outcome, context)
     return outcome

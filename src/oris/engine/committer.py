@@ -15,7 +15,7 @@ from trio import TASK_STATUS_IGNORED, TaskStatus
 from oris.clock import EngineClock
 from oris.core.audit import AuditHead
 from oris.core.changes import Changes, Handed
-from oris.core.commands import Release
+from oris.core.commands import Release, Submit
 from oris.core.facts import Limits, Loaded
 from oris.core.replies import Granted
 from oris.engine.admission import Admission
@@ -105,8 +105,25 @@ class Committer:
     def post(self, unit: Unit) -> None:
         """Queue a unit without waiting for it. Raises Unavailable."""
         self.check()
+        if unit.lane == "submit" and not self._admit(unit):
+            return
         self._inbox.put_nowait(unit)
         self._bell.ring()
+
+    def _admit(self, unit: Unit) -> bool:
+        """Judge new runs by the gate as it is now; False: answered, there is nothing to look up.
+
+        Once let in a unit stays let in: refusing what waits already would make an overloaded server accept nothing.
+        """
+        unit.refusal = self._admission.refusal()
+        if unit.refusal is None:
+            return True
+        if any(isinstance(c, Submit) and c.idempotency_key is not None for c in unit.commands):
+            unit.lane = "lookup"
+            return True
+        self._observer.refused(unit.refusal, len(unit))
+        unit.finish(Answered((unit.refusal,) * len(unit.commands)))
+        return False
 
     def check(self) -> None:
         """Raises Unavailable when nothing can be committed: before the start, and after the end."""
@@ -228,7 +245,6 @@ class Committer:
             limits=self._limits,
             tenant_limit=self._tenant_limit,
             depth=self.depth,
-            admission=self._admission.refusal(),
             audit_head=self._audit_head,
             chain_id=self._chain_id,
             other_chains=self._other_chains,

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from oris.core.replies import Refusal
 from oris.engine.batch import Batch, Outcome
 
 
@@ -29,6 +30,9 @@ class Observer(Protocol):
 
     def command_failed(self, error: Exception) -> None:
         """Deciding one command raised: a bug."""
+
+    def refused(self, refusal: Refusal, count: int) -> None:
+        """New runs were turned away at the gate."""
 
     def sampled(self, sample: Sample, level: int) -> None:
         """The monitor has looked; `level` is the admission level."""

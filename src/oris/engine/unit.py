@@ -15,8 +15,9 @@ from oris.core.replies import Granted, Refusal, Reply
 from oris.errors import ErrorCode, StoreError
 from oris.ids import RunId
 
-Lane = Literal["renew", "write", "sweep", "submit"]
-"""The inbox lane of a unit. Only submits meet admission; the others have reserved room."""
+Lane = Literal["renew", "write", "sweep", "submit", "lookup"]
+"""The inbox lane of a unit, each with room of its own. Only submits meet admission: one that is refused but names an
+idempotency key is moved to `lookup`, where nothing but a repeat of an accepted one is answered with success."""
 
 
 class State(Enum):
@@ -44,7 +45,19 @@ class Unit:
     whole. `size_bytes` counts the payloads. `seed` is fixed when the unit is first taken.
     """
 
-    __slots__ = ("_done", "answer", "audit", "commands", "error", "lane", "seed", "size_bytes", "state", "want")
+    __slots__ = (
+        "_done",
+        "answer",
+        "audit",
+        "commands",
+        "error",
+        "lane",
+        "refusal",
+        "seed",
+        "size_bytes",
+        "state",
+        "want",
+    )
 
     def __init__(
         self,
@@ -60,6 +73,8 @@ class Unit:
         self.want = want
         self.audit = audit
         self.size_bytes = size_bytes
+        self.refusal: Refusal | None = None
+        """What new runs of this unit are answered: admission was closed when it came."""
         self.seed = 0
         self.state = State.QUEUED
         self.answer: Answered | None = None

@@ -55,6 +55,11 @@ class Meter:
         """A bug: deciding one command raised."""
         self._log.error("command_failed", error=str(error), exc_info=error)
 
+    def refused(self, refusal: Refusal, count: int) -> None:
+        """New runs were turned away at the gate."""
+        self._metrics.submits("false").inc(count)
+        self._metrics.backpressure(str((refusal.details or {}).get("reason"))).inc(count)
+
     def sampled(self, sample: Sample, level: int) -> None:
         """The monitor has looked."""
         self._metrics.loop_lag_ms.observe(sample.loop_lag_ms)

@@ -67,6 +67,10 @@ class AnswerCheck:
         """See `Observer`."""
         self._judge.require(False, "bug", "decide", f"raised {error!r}")
 
+    def refused(self, refusal: Refusal, count: int) -> None:
+        """See `Observer`."""
+        self._trace.saw(f"refused at the gate {(refusal.details or {}).get('reason')}")
+
     def sampled(self, sample: Sample, level: int) -> None:
         """See `Observer`."""
         self._trace.saw(f"admission level {level}")
