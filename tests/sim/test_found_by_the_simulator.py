@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
-from oris.core.commands import Want
+from random import Random
+
+import pytest
+import trio
+import trio.testing
+
+from oris.clock import EngineClock, SystemClock
+from oris.core.commands import Submit, Want
 from oris.core.model import Lane
+from oris.core.replies import Refusal
+from oris.engine.batch import Batch, Outcome
 from oris.engine.demand import Bell, Demand
+from oris.engine.engine import Engine, EngineSettings
+from oris.engine.observer import Sample
 from oris.engine.parked import Parked
-from oris.ids import NO_TENANT, TenantId, WorkerId, worker_key
+from oris.engine.unit import Unit
+from oris.errors import OutcomeUnknown
+from oris.ids import NO_TENANT, TenantId, ThreadId, WorkerId, job_key, worker_key
+from oris.sim.disk import Disk
+from oris.sim.faults import Faults
+from oris.sim.store import FaultyStore
+from oris.sim.streams import Streams
+from oris.storage.sqlite.store import SqliteStore
 
 ACME = TenantId("acme")
 MAIL, PAY = Lane(ACME, "mail"), Lane(ACME, "pay")
@@ -29,9 +47,9 @@ def test_a_lane_raised_while_its_tenant_is_at_the_limit_waits_with_the_others() 
     demand.lower([], [MAIL])
     demand.raise_level(PAY)
     assert demand.may_hold_work(PAY)
-    assert demand.take([], []) == ([], {})
+    assert demand.take({}, []) == ([], {})
     demand.lease_ended(worker_key(NO_TENANT, WorkerId("w")), ACME)
-    assert set(demand.take([], [a_want("w")])[1]) == {MAIL, PAY}
+    assert set(demand.take({}, [a_want("w")])[1]) == {MAIL, PAY}
 
 
 def test_a_lane_not_looked_at_waits_too_once_its_tenant_is_found_at_the_limit() -> None:
@@ -39,7 +57,7 @@ def test_a_lane_not_looked_at_waits_too_once_its_tenant_is_found_at_the_limit() 
     demand.raise_level(MAIL)
     demand.raise_level(PAY)
     demand.lower([], [MAIL])
-    assert demand.take([PAY], []) == ([], {})
+    assert demand.take({PAY: 1}, []) == ([], {})
 
 
 def test_a_job_queued_now_is_not_granted_before_the_lanes_of_its_tenant_are_read() -> None:
@@ -59,6 +77,57 @@ def test_an_older_poll_that_goes_along_sees_all_lanes_of_the_tenant() -> None:
     demand.raise_level(MAIL)
     demand.raise_level(PAY)
     demand.lower([], [MAIL, PAY])
-    taken, heads = demand.take([], [a_want("new", frozenset({"pay"}))])
+    taken, heads = demand.take({}, [a_want("new", frozenset({"pay"}))])
     assert taken == [older]
     assert set(heads) == {MAIL, PAY}
+
+
+class OneUnknownOutcome(Faults):
+    """The first commit happens, and nobody knows; after that all is well."""
+
+    def __init__(self) -> None:
+        super().__init__(Streams(0))
+        self._left = 1
+
+    def strikes(self, kind: str) -> bool:
+        struck = kind == "unknown_written" and self._left > 0
+        self._left -= struck
+        return struck
+
+
+class Silent:
+    """An observer that is not interested."""
+
+    def committed(self, outcome: Outcome, batch: Batch, took_ms: float) -> None: ...
+
+    def commit_failed(self, error: Exception) -> None: ...
+
+    def command_failed(self, error: Exception) -> None: ...
+
+    def refused(self, refusal: Refusal, count: int) -> None: ...
+
+    def sampled(self, sample: Sample, level: int) -> None: ...
+
+
+def a_submit(thread: str, workflow: str) -> Unit:
+    """A job of the tenant."""
+    name = ThreadId(thread)
+    return Unit("submit", [Submit(job_key(ACME, name), ACME, name, workflow, 0, None, None, b"", "")])
+
+
+async def test_after_an_unknown_outcome_the_older_job_still_goes_first(autojump_clock: trio.testing.MockClock) -> None:
+    clock = EngineClock(SystemClock())
+    inner = await SqliteStore.open(Disk(), clock.now_ms, node_id="n", inline=True)
+    store = FaultyStore(
+        inner, OneUnknownOutcome(), crash=lambda: None, trouble=lambda: None, seen=lambda changes, handed, now_ms: None
+    )
+    engine = Engine(store, clock, Random(1), Silent(), EngineSettings())
+    async with trio.open_nursery() as nursery:
+        await nursery.start(engine.committer.run, lambda: None)
+        with pytest.raises(OutcomeUnknown):
+            await engine.ask(a_submit("older", "pay"))
+        nursery.start_soon(engine.ask, a_submit("younger", "mail"))
+        polled = await engine.poll(a_want("w"), 5.0)
+        nursery.cancel_scope.cancel()
+    assert polled.granted is not None
+    assert [job.thread_id for job in polled.granted.jobs] == ["older"]

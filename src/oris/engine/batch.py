@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -63,14 +64,14 @@ class Batch(Struct):
         return first, second
 
 
-def coming_lanes(units: Sequence[Unit]) -> set[Lane]:
-    """Lanes that these units may queue jobs in, as far as can be told before they are decided."""
-    return {
+def coming_lanes(units: Sequence[Unit]) -> Counter[Lane]:
+    """Lanes that these units may queue jobs in, and how many; as far as can be told before they are decided."""
+    return Counter(
         Lane(command.tenant_id, command.workflow)
         for unit in units
         for command in unit.commands
         if isinstance(command, Submit)
-    }
+    )
 
 
 class Context(Struct, frozen=True):

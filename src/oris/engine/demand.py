@@ -7,7 +7,7 @@ it can serve, so ten thousand idle polls cost nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count, islice
 
 import trio
@@ -69,16 +69,18 @@ class Demand:
         _discard(self._held_by_worker, parked)
         _discard(self._of_worker, parked)
 
-    def take(self, coming: Iterable[Lane], fetching: Sequence[Want]) -> tuple[list[Parked], dict[Lane, int]]:
+    def take(self, coming: Mapping[Lane, int], fetching: Sequence[Want]) -> tuple[list[Parked], dict[Lane, int]]:
         """The polls to serve with the next batch, by ticket, and how many heads of which lanes to read for them.
 
-        `coming` are lanes that the batch itself may queue jobs in, `fetching` the polls that its units bring.
+        `coming` are lanes that the batch itself may queue jobs in, and how many; no more polls are taken for them.
+        `fetching` are the polls that its units bring.
         Polls taken stand outside until put back.
         """
         unseen = self._unseen(MAX_WANTS)
         asking = [*fetching, *(parked.want for parked in unseen)]
         lanes = self._some_lanes(asking)
-        waited = list(islice(self._lines.waiting({*lanes, *coming}), MAX_WANTS))
+        most = MAX_WANTS if lanes else min(MAX_WANTS, sum(coming.values()))
+        waited = list(islice(self._lines.waiting({*lanes, *coming}), most))
         room = max(MAX_WANTS // 2, MAX_WANTS - len(waited))
         taken = sorted([*unseen[:room], *waited[: MAX_WANTS - min(room, len(unseen))]], key=lambda p: p.ticket)
         for parked in taken:
