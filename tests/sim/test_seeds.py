@@ -10,7 +10,7 @@ from oris.sim.outcome import summary
 STATUSES = ("scheduled", "queued", "running", "retry_backoff", "completed", "failed", "cancelled")
 REFUSALS = (
     *("Submit run_active", "Submit idempotency_mismatch", "Submit queue_full", "Submit tenant_queue_full"),
-    *("Submit rate_limited", "Cancel run_mismatch", "Cancel run_terminal"),
+    *("Cancel run_mismatch", "Cancel run_terminal"),
     *("Ack lease_lost", "ReportStep lease_lost", "ReportStep dedupe_mismatch", "Release lease_lost"),
     *("Heartbeat lease_lost", "Heartbeat lease_owner_mismatch"),
 )
@@ -20,7 +20,8 @@ ELSE = (
     *("repeated Acked", "repeated Released", "step reported_idempotent", "died in a commit"),
     *("heartbeat held", "heartbeat lost", "heartbeat cancelled", "heartbeat timed_out"),
     *("poll noop", "poll backpressure worker_limit", "poll backpressure tenant_limit"),
-    *("admission level 1", "client got 409 ambiguous_thread", "client got 404 not_found"),
+    *("admission level 1", "client got 429 rate_limited"),
+    *("client got 409 ambiguous_thread", "client got 404 not_found"),
     *("worker got 503 inbox_full", "worker got 503 outcome_unknown", "worker got 503 store_unavailable"),
 )
 
