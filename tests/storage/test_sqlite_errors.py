@@ -12,13 +12,13 @@ import pytest
 import trio
 import trio.testing
 
-from oris.core.facts import Needs
 from oris.errors import OutcomeUnknown, Unavailable
 from oris.storage.sqlite.connect import Tuning
 from oris.storage.sqlite.faults import Fault, fault_of
+from oris.storage.sqlite.writer import Writer
 from oris.storage.store import JobFilter
 
-from .driver import Driver, key, nothing, submit, want
+from .driver import Driver, key, submit, want
 from .sqlite_harness import SqliteHarness
 
 
@@ -190,23 +190,27 @@ async def test_a_closed_store_is_unavailable_and_may_be_closed_again(harness: Sq
         await harness.store.reads.statistics()
 
 
-async def test_closing_waits_for_the_batch_that_runs(tmp_path: Path) -> None:
+async def test_closing_waits_for_the_batch_that_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     harness = SqliteHarness(tmp_path, inline=False)
     await harness.open()
     token = trio.lowlevel.current_trio_token()
     begun = trio.Event()
+    commit = Writer.commit
 
-    def work(*_: object) -> Any:
+    def slow_commit(self: Writer, batch_id: str) -> None:
         trio.from_thread.run_sync(begun.set, trio_token=token)
         # Give the closing task its turn: it must not close what is in use here.
         trio.from_thread.run(trio.testing.wait_all_tasks_blocked, trio_token=token)
-        return nothing()
+        commit(self, batch_id)
 
+    monkeypatch.setattr(Writer, "commit", slow_commit)
+    driver = Driver(harness)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(harness.store.transact, Needs(), work, "b1")
+        nursery.start_soon(driver.commit, submit("t1"))
         await begun.wait()
         await harness.store.aclose()
     await harness.open()
+    await driver.verify()
     await harness.aclose()
 
 

@@ -12,6 +12,8 @@ import threading
 from collections.abc import Callable
 
 _BATCH_BYTES = 65_536
+_GATHER_S = 0.05
+"""How long a line may wait for others: woken for each, the thread would take turns with the event loop all the time."""
 
 
 class LogWriter:
@@ -42,7 +44,8 @@ class LogWriter:
                 return
             self._lines.append(data)
             self._held_bytes += len(data)
-            self._changed.notify()
+            if len(self._lines) == 1 or self._held_bytes >= _BATCH_BYTES:
+                self._changed.notify()
 
     def close(self, timeout_s: float) -> int:
         """Take no more lines, and wait at most this long for the thread to write those it has.
@@ -76,9 +79,13 @@ class LogWriter:
         with self._changed:
             while not self._lines and not self._closed:
                 self._changed.wait()
+            self._changed.wait_for(self._has_gathered, _GATHER_S)
             batch = self._next_batch()
             self._being_written = len(batch)
             return batch
+
+    def _has_gathered(self) -> bool:
+        return self._closed or self._held_bytes >= _BATCH_BYTES
 
     def _report_drops(self) -> None:
         """Once the queue is empty again, tell how many lines are missing before what comes next."""

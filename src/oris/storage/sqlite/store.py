@@ -1,8 +1,8 @@
 """`Store` for SQLite: the embedded database of one node.
 
-Threaded (the default), every transaction is one hop into a thread and every read another; inline, for the simulator
-and for tests, they run in the calling task after one checkpoint. Either way nothing can cut a transaction between
-BEGIN and COMMIT.
+Threaded (the default), every COMMIT is a hop into a thread and every read another; inline, for the simulator and for
+tests, they run in the calling task after one checkpoint. Either way nothing can cut a transaction between BEGIN and
+COMMIT.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class SqliteStore:
         self._inline = inline
         self._closed = False
         self._write_limiter = trio.CapacityLimiter(1)
+        self._commit_limiter = trio.CapacityLimiter(1)
         # Without readers of their own, reads and commits share the writer's connection, one at a time.
         self._free = list(database.readers) or [database.writer]
         self._read_limiter = trio.CapacityLimiter(len(self._free)) if database.readers else self._write_limiter
@@ -105,8 +106,19 @@ class SqliteStore:
         return self._writer.failure
 
     async def transact(self, needs: Needs, work: Work, batch_id: str) -> Mapping[RunId, Handed]:
-        """See `Store.transact`. A checkpoint before the transaction; once begun it is not cancelled."""
-        return await self._run(self._write_limiter, partial(self._writer.transact, needs, work, batch_id))
+        """See `Store.transact`. A checkpoint before the transaction; once begun it is not cancelled.
+
+        COMMIT, which waits for the disk, runs in a thread; what comes before it does not. In a thread it would hand the
+        interpreter's lock back and forth with the event loop at every statement, and last several times as long.
+        """
+        async with self._write_limiter:
+            try:
+                prepared = self._unless_closed(partial(self._writer.prepare, needs, work, batch_id))
+                if prepared.to_commit:
+                    await self._commit(partial(self._writer.commit, batch_id))
+            finally:
+                self._note_failure()
+        return prepared.handed
 
     async def high_water_ms(self) -> int:
         """The latest time any batch was committed at; 0 in a new store. A checkpoint."""
@@ -148,8 +160,19 @@ class SqliteStore:
                 return self._unless_closed(work)
             return await trio.to_thread.run_sync(self._unless_closed, work, limiter=limiter)
         finally:
-            if self._writer.failure is not None:
-                self.failed.set()
+            self._note_failure()
+
+    async def _commit(self, commit: Callable[[], None]) -> None:
+        if self._inline:
+            commit()
+            return
+        # The transaction is open: from here on only the disk decides. How long it takes is not in our hands.
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(commit, limiter=self._commit_limiter)
+
+    def _note_failure(self) -> None:
+        if self._writer.failure is not None:
+            self.failed.set()
 
     def _unless_closed(self, work: Callable[[], T]) -> T:
         if self._closed or self._database.cut:

@@ -1,9 +1,10 @@
-"""The one transaction that writes: synchronous from BEGIN to COMMIT, so that nothing can cut it."""
+"""The one transaction that writes, in two synchronous halves: everything up to COMMIT, and COMMIT."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from typing import NamedTuple
 
 from oris.core.changes import Handed
 from oris.core.facts import Needs
@@ -17,6 +18,14 @@ from oris.storage.sqlite.write import write
 from oris.storage.store import Work
 
 
+class Prepared(NamedTuple):
+    """A batch whose changes are in the open transaction."""
+
+    handed: dict[RunId, Handed]
+    to_commit: bool
+    """False: it changes nothing, and the transaction is over."""
+
+
 class Writer:
     """Owns the connection that writes. One thread at a time; which one does not matter."""
 
@@ -27,8 +36,8 @@ class Writer:
         self.failure: str | None = None
         """Why nothing can be written any more, once that is so."""
 
-    def transact(self, needs: Needs, work: Work, batch_id: str) -> dict[RunId, Handed]:
-        """One batch. Raises Unavailable (nothing written), OutcomeUnknown, or what `work` or a bad row raised."""
+    def prepare(self, needs: Needs, work: Work, batch_id: str) -> Prepared:
+        """One batch, up to its COMMIT. Raises Unavailable, or what `work` or a bad row raised: rolled back."""
         if self.failure is not None:
             raise Unavailable(f"the database has failed: {self.failure}")
         connection = self._connection
@@ -51,16 +60,18 @@ class Writer:
             raise
         if changes.empty:
             self._roll_back()
-        else:
-            self._commit(batch_id)
-        return handed
+        return Prepared(handed, not changes.empty)
 
     def fail(self, error: sqlite3.Error) -> None:
         """Note that the file is not to be trusted; the first reason stands."""
         if self.failure is None:
             self.failure = described(error)
 
-    def _commit(self, batch_id: str) -> None:
+    def commit(self, batch_id: str) -> None:
+        """COMMIT what `prepare` has left to commit: the part that waits for the disk.
+
+        Raises Unavailable (nothing written) and OutcomeUnknown.
+        """
         try:
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
