@@ -22,11 +22,13 @@ import trio
 
 from oris.api.handlers import poll as poll_handler
 from oris.api.listener import addresses
+from oris.clock import SystemClock
 from oris.config import Address, Settings
 from oris.core.invariants import check_all
 from oris.observability.logs import Logs, open_logs
 from oris.server.build import Server
 from oris.server.main import make_tree
+from oris.server.watchdog import Watchdog
 from oris.storage.sqlite.snapshot import read_snapshot
 
 LIMIT_S = 30.0
@@ -45,7 +47,8 @@ def logs() -> Iterator[Logs]:
 async def serving(folder: Path, logs: Logs) -> AsyncIterator[Server]:
     """The server, ready; stopped in order afterwards, and its rows checked."""
     database = folder / "oris.db"
-    server = Server(Settings(server_addr=Address("127.0.0.1", 0), sqlite_db=database), logs)
+    dog = Watchdog(60.0, SystemClock().monotonic_s, lambda: None)
+    server = Server(Settings(server_addr=Address("127.0.0.1", 0), sqlite_db=database), logs, dog)
     await server.listen()
     tree = make_tree(server)
     with trio.fail_after(LIMIT_S):

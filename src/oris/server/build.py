@@ -28,6 +28,7 @@ from oris.server.front import Front, RequestLog, dispatcher
 from oris.server.gauges import refresh_gauges
 from oris.server.meter import Meter
 from oris.server.tasks import BEAT_S, first, until_stopping, watch_listener
+from oris.server.watchdog import Watchdog
 from oris.storage.sqlite.connect import Tuning
 from oris.storage.sqlite.store import SqliteStore
 from oris.supervisor import Handle, Tree
@@ -39,8 +40,9 @@ HTTP_GRACE_PART = 0.5
 class Server:
     """Holds what the children build when they start. Each `run_*` is one child of the tree."""
 
-    def __init__(self, settings: Settings, logs: Logs) -> None:
+    def __init__(self, settings: Settings, logs: Logs, watchdog: Watchdog) -> None:
         self.settings = settings
+        self.watchdog = watchdog
         self.logs = logs
         self.random = Random(int.from_bytes(os.urandom(16), "big"))
         self.metrics = Metrics(program_version(), SystemClock().monotonic_s)
@@ -108,7 +110,15 @@ class Server:
 
     async def run_backpressure(self, handle: Handle, *, task_status: trio.TaskStatus[object]) -> None:
         """Watch the load."""
-        await until_stopping(handle, partial(self.engine.monitor.run, handle.beat, task_status))
+
+        def beat() -> None:
+            handle.beat()
+            self.watchdog.beat()
+
+        try:
+            await until_stopping(handle, partial(self.engine.monitor.run, beat, task_status))
+        finally:
+            self.watchdog.rest()
 
     async def run_metrics(self, handle: Handle, *, task_status: trio.TaskStatus[object]) -> None:
         """Refresh the gauges, and serve the metrics on their own address if there is one."""

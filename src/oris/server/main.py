@@ -17,10 +17,13 @@ from oris.observability.log_stdlib import stdlib_logging
 from oris.observability.logs import Logs, open_logs
 from oris.server.build import HTTP_GRACE_PART, Server
 from oris.server.tasks import BEAT_S
+from oris.server.watchdog import Watchdog
 from oris.supervisor import Child, EventKind, Handle, Outcome, RestartBudget, Step, StopPlan, Tree
 
 STALL_S = 30.0
 """No progress for so long is a hang."""
+LOOP_STUCK_S = 60.0
+"""An event loop that has not turned for so long never will."""
 
 
 def run(settings: Settings) -> int:
@@ -37,10 +40,12 @@ def run(settings: Settings) -> int:
 
 
 async def _serve(settings: Settings, logs: Logs) -> Outcome:
-    server = Server(settings, logs)
-    await server.listen()
-    tree = make_tree(server)
-    outcome = await tree.run()
+    hard_exit = _HardExit(logs)
+    with Watchdog(LOOP_STUCK_S, SystemClock().monotonic_s, lambda: hard_exit(1)) as watchdog:
+        server = Server(settings, logs, watchdog)
+        await server.listen()
+        tree = make_tree(server)
+        outcome = await tree.run()
     log = logs.get("oris.server")
     (log.info if outcome.exit_code == 0 else log.error)(
         "server_stopped", exit_code=outcome.exit_code, reason=outcome.reason
