@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeVar
 
 from msgspec import UNSET, Raw, Struct
-from msgspec.structs import fields
+from msgspec.structs import FieldInfo, fields
 
 from oris.core.replies import Refusal
 from oris.errors import invalid
@@ -21,16 +22,23 @@ def one_or_list(body: Struct, listed: str, one: type[T]) -> tuple[list[T], list[
     With each goes what stands before the names of its fields in errors. Raises 400 for both and for neither.
     """
     items: list[T] | None = getattr(body, listed)
-    given = {field.name: getattr(body, field.name) for field in fields(one) if hasattr(body, field.name)}
+    known = _fields(one)
+    given = {field.name: getattr(body, field.name) for field in known}
     if items is not None:
         beside = [name for name in given if _is_given(given[name])]
         if beside:
             raise invalid(beside[0], f"give {beside[0]} or {listed}, not both")
         return items, [f"{listed}[{place}]." for place in range(len(items))]
-    for field in fields(one):
+    for field in known:
         if field.required and given[field.name] is None:
             raise invalid(field.name, f"missing required field `{field.name}`")
     return [one(**given)], [""]
+
+
+@cache
+def _fields(one: type[Struct]) -> tuple[FieldInfo, ...]:
+    # msgspec evaluates the annotations anew each time it is asked.
+    return fields(one)
 
 
 def _is_given(value: object) -> bool:
