@@ -69,7 +69,7 @@ def test_a_variable_set_to_nothing_is_not_set() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "allowed"),
     [
-        ("ORIS_BATCH_MAX", "0", "a whole number from 1 to 10000 (jobs)"),
+        ("ORIS_BATCH_MAX", "0", "a whole number from 1 to 1000 (jobs)"),
         ("ORIS_BATCH_MAX", "ten", "a whole number"),
         ("ORIS_BATCH_MAX", "1e3", "a whole number"),
         ("ORIS_BATCH_MAX", "1_000", "a whole number"),

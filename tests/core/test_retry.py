@@ -147,3 +147,7 @@ def test_every_backoff_lies_in_its_policys_band(
     assert least <= backoff_ms(policy, retry_no, fraction) <= most
     if cap_ms is not None:
         assert most <= cap_ms
+
+
+def test_a_backoff_of_nothing_stays_nothing_however_often_it_is_multiplied() -> None:
+    assert band(RetryPolicy("exponential", 0, 10_000), 5_000) == (0, 0)

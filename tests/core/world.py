@@ -67,7 +67,7 @@ class World:
         self.heads_read = 1000
         self.admission: Refusal | None = None
         self.tables = Tables()
-        self.last = Dispatched([], set(), set(), [])
+        self.last = Dispatched([], set(), set(), [], {})
         self._seeds = ids.SeedSource(random.Random(1))
 
     def batch(self, commands: Sequence[c.Command], wants: Sequence[Want] = ()) -> list[Reply]:

@@ -222,3 +222,35 @@ def test_the_pages_about_the_server_have_their_documented_fields(caller: Caller)
     assert {"mode", "limits", "queue_depth", "version"} <= set(status)
     head = caller.http.head("/healthz")
     assert (head.status_code, head.content) == (200, b"")
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [("/v1/jobs/numbers/timeline", "after_seq"), ("/v1/audit/logs", "to_ms"), ("/v1/audit/logs", "from_ms")],
+)
+@pytest.mark.parametrize("number", [2**63, 10**20])
+def test_a_number_beyond_what_a_database_holds_is_bad_input(caller: Caller, path: str, field: str, number: int) -> None:
+    caller.post("/v1/jobs", thread_id="numbers")
+    status, _, details = error_of(caller.get(path, **{field: number}))
+    assert (status, details["field"]) == (400, field)
+
+
+def test_a_time_that_cannot_be_written_down_is_refused(caller: Caller) -> None:
+    status, _, details = error_of(caller.post("/v1/jobs", thread_id="late", run_at="9999-12-31T23:59:59-12:00"))
+    assert (status, details["field"]) == (400, "run_at")
+
+
+def test_the_same_moment_in_another_zone_is_the_same_request(caller: Caller) -> None:
+    body = {"thread_id": "zone", "idempotency_key": "zone"}
+    first = data_of(caller.post("/v1/jobs", run_at="2030-01-01T00:00:00Z", **body))
+    again = data_of(caller.post("/v1/jobs", run_at="2030-01-01T01:00:00+01:00", **body))
+    assert (again["run_id"], again["idempotent_replay"]) == (first["run_id"], True)
+
+
+def test_a_thread_without_a_tenant_can_be_named_beside_one_that_has_one(caller: Caller) -> None:
+    mine = data_of(caller.post("/v1/jobs", thread_id="shadow"))
+    data_of(caller.post("/v1/jobs", thread_id="shadow", tenant_id="other"))
+    shown = data_of(caller.get("/v1/jobs/shadow", tenant_id=""))
+    assert shown["run_id"] == mine["run_id"]
+    ended = data_of(caller.post("/v1/jobs/shadow/cancel", tenant_id=""))
+    assert (ended["run_id"], ended["status"]) == (mine["run_id"], "cancelled")

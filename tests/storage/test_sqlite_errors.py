@@ -12,7 +12,7 @@ import pytest
 import trio
 import trio.testing
 
-from oris.errors import OutcomeUnknown, Unavailable
+from oris.errors import ConfigError, OutcomeUnknown, Unavailable
 from oris.storage.sqlite.connect import Tuning
 from oris.storage.sqlite.faults import Fault, fault_of
 from oris.storage.sqlite.writer import Writer
@@ -247,3 +247,35 @@ async def test_a_wal_without_its_end_loses_only_the_batch_that_was_being_written
         assert await other.snapshot() == before
     finally:
         await other.aclose()
+
+
+async def test_a_commit_that_finds_no_thread_leaves_nothing_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness = SqliteHarness(tmp_path, inline=False)
+    await harness.open()
+    driver = Driver(harness)
+
+    async def no_thread(*_: object, **__: object) -> object:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trio.to_thread, "run_sync", no_thread)
+        with pytest.raises(Unavailable, match="no thread"):
+            await driver.commit(submit("t1"))
+    await driver.commit(submit("t2"))
+    await driver.verify()
+    await harness.aclose()
+
+
+async def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    harness = SqliteHarness(tmp_path, inline=False)
+    await harness.open()
+    await harness.aclose()
+    database = harness.path
+    database.unlink()
+    with sqlite3.connect(database) as theirs:
+        theirs.execute("CREATE TABLE theirs (x)")
+    theirs.close()
+    with pytest.raises(ConfigError, match="another program"):
+        await harness.open()

@@ -86,7 +86,7 @@ class Settings:
         unit="bytes",
     )
     json_max_depth: int = setting("64", whole(4, 256), "how deep JSON may be nested", unit="levels")
-    batch_max: int = setting("1000", whole(1, 10_000), "jobs in one batch submit", unit="jobs")
+    batch_max: int = setting("1000", whole(1, 1000), "jobs in one batch submit", unit="jobs")
     wait_max_ms: int = setting(
         "55000", whole(0, 600_000), "the longest wait_ms; keep it under the proxy's timeout", unit="ms"
     )

@@ -23,7 +23,7 @@ from oris.core.model import Job, Lane
 from oris.core.replies import Granted
 from oris.core.stamp import Stamp
 from oris.core.transition import Transition
-from oris.ids import TenantId, lease_id
+from oris.ids import JobKey, TenantId, lease_id
 
 Blocked = Literal["worker_limit", "tenant_limit"]
 
@@ -41,6 +41,8 @@ class Dispatched(Struct):
     blocked: set[Lane]
     """Lanes whose tenant is at the server's limit: until one of its leases ends, nobody need look again."""
     entries: list[tuple[Job, Decision]]
+    errors: dict[JobKey, Exception]
+    """Jobs that could not be granted: bugs."""
 
 
 _NO_REPLY = Granted((), (), None, 0, 0)
@@ -64,10 +66,10 @@ class Line:
 
     def update(self, facts: Facts) -> None:
         """Bring the rank up to date; needed when the head, or its tenant's row, has changed."""
-        if not self.jobs:
-            return
         tenant = facts.tenant(self.lane.tenant_id)
         self.leased = tenant.leased
+        if not self.jobs:
+            return
         order = self.jobs[0].order
         if facts.limits.fairness == "round_robin":
             self.rank = (tenant.leased, tenant.served, tenant.tenant_id, *order)
@@ -99,17 +101,21 @@ class Queue:
         """The line to serve next, and a tenant that was passed over at its limit."""
         best: Line | None = None
         at_limit: TenantId | None = None
+        unread = False
         for line in self.lines:
             lane = line.lane
-            if not line.jobs or (want.workflows is not None and lane.workflow not in want.workflows):
+            if want.workflows is not None and lane.workflow not in want.workflows:
                 continue
             if want.tenant_id is not None and lane.tenant_id != want.tenant_id:
+                continue
+            if not line.jobs:
+                unread = unread or (not line.complete and line.leased < want.tenant_limit)
                 continue
             if line.leased >= want.tenant_limit:
                 at_limit = lane.tenant_id
             elif best is None or line.rank < best.rank:
                 best = line
-        return best, at_limit
+        return best, None if unread else at_limit
 
     def tenant_changed(self, facts: Facts, tenant_id: TenantId) -> None:
         """A job of this tenant was granted."""
@@ -121,6 +127,8 @@ def _merged(facts: Facts, lane: Lane, heads: Heads, fresh: list[Job]) -> list[Jo
     """What of a lane may be granted, in order: nothing that stands behind stored jobs which were not read."""
     stored = [facts.jobs.get(job.job_key, job) for job in heads.jobs]
     seen = {job.job_key: job for job in (*stored, *fresh) if job.status == "queued" and job.lane == lane}
+    for key in facts.set_aside:
+        seen.pop(key, None)
     merged = sorted(seen.values(), key=_order)
     if heads.complete:
         return merged
@@ -130,7 +138,7 @@ def _merged(facts: Facts, lane: Lane, heads: Heads, fresh: list[Job]) -> list[Jo
 
 def dispatch(facts: Facts, wants: list[Want], stamp: Stamp, tenant_limit: int) -> Dispatched:
     """Serve the wants in their order. The facts take each grant over; `tenant_limit` is the server's own."""
-    result = Dispatched([], set(), set(), [])
+    result = Dispatched([], set(), set(), [], {})
     queue = Queue(facts)
     for want in wants:
         result.granted.append(_serve(facts, queue, want, stamp, result))
@@ -161,7 +169,12 @@ def _serve(facts: Facts, queue: Queue, want: Want, stamp: Stamp, result: Dispatc
         size += line.jobs[0].handout_bytes
         if taken and size > facts.limits.answer_max_bytes:
             break
-        taken.append(_grant(facts, line.jobs.popleft(), want, stamp, result))
+        job = line.jobs.popleft()
+        try:
+            taken.append(_grant(facts, job, want, stamp, result))
+        except Exception as error:
+            # Nothing of it was applied. It stays queued and is passed over, so that those behind it are not held up.
+            result.errors[job.job_key] = error
         queue.tenant_changed(facts, line.lane.tenant_id)
     return _granted(facts, want, tuple(taken), (), blocked, full, stamp)
 

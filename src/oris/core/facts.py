@@ -80,6 +80,7 @@ class Facts:
         depth: int = 0,
         admission: Refusal | None = None,
         audit_head: AuditHead | None = None,
+        set_aside: frozenset[JobKey] = frozenset(),
     ) -> None:
         self.limits = limits
         self.depth = depth
@@ -87,6 +88,8 @@ class Facts:
         self.admission = admission
         """Set while new runs are refused; repeats of a bound idempotency key are answered all the same."""
         self.audit_head = audit_head
+        self.set_aside = set_aside
+        """Queued jobs that are not to be granted: granting them has raised."""
         self.jobs = dict(loaded.jobs)
         self.heads = loaded.heads
         self.polls = loaded.polls

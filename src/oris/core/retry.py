@@ -17,7 +17,7 @@ def band(policy: RetryPolicy, retry_no: int) -> tuple[int, int]:
     try:
         most = int(min(float(cap), policy.backoff_ms * policy.multiplier ** (retry_no - 1)))
     except OverflowError:
-        most = cap
+        most = cap if policy.backoff_ms else 0
     return 0, most
 
 

@@ -21,6 +21,7 @@ from oris.core.stamp import Stamp
 from oris.engine.parked import Parked
 from oris.engine.unit import INTERNAL, Unit
 from oris.errors import ErrorCode
+from oris.ids import JobKey
 
 UNAUDITED = frozenset({ErrorCode.BACKPRESSURE, ErrorCode.UNAVAILABLE, ErrorCode.INVALID_ARGUMENT, ErrorCode.INTERNAL})
 """Refusals that are no decision about the thing itself: logged, not audited."""
@@ -81,6 +82,7 @@ class Context(Struct, frozen=True):
     tenant_limit: int
     depth: int
     audit_head: AuditHead | None
+    set_aside: frozenset[JobKey]
     chain_id: str
     other_chains: tuple[AuditHead, ...]
     may_hold_work: Callable[[Lane], bool]
@@ -101,6 +103,8 @@ class Outcome(Struct):
     decisions: list[Decision] = field(default_factory=list)
     drained: set[Lane] = field(default_factory=set)
     blocked: set[Lane] = field(default_factory=set)
+    set_aside: set[JobKey] = field(default_factory=set)
+    """Jobs that could not be granted."""
 
 
 def decide_batch(batch: Batch, loaded: Loaded, now_ms: int, context: Context) -> Outcome:
@@ -110,6 +114,7 @@ def decide_batch(batch: Batch, loaded: Loaded, now_ms: int, context: Context) ->
         context.limits,
         depth=context.depth,
         audit_head=context.audit_head,
+        set_aside=context.set_aside,
     )
     outcome = Outcome(now_ms, facts)
     for unit in batch.units:
@@ -156,6 +161,9 @@ def _dispatch(batch: Batch, facts: Facts, outcome: Outcome, context: Context) ->
     outcome.fetched = dict(zip(fetching, result.granted[len(batch.parked) :], strict=True))
     outcome.decisions.extend(decision for _, decision in result.entries)
     outcome.drained, outcome.blocked = result.drained, result.blocked
+    outcome.set_aside = set(result.errors)
+    for error in result.errors.values():
+        context.on_error(error)
 
 
 def _refused_alone(unit: Unit, replies: tuple[Reply, ...]) -> bool:
@@ -176,7 +184,7 @@ def _audit(audit: Audit, replies: list[Reply], facts: Facts, stamp: Stamp, conte
     elif refusals and len(refusals) == len(replies):
         details = refusals[0].details or {}
         result = str(details.get("reason") or refusals[0].code)
-    details_json = msgspec.json.encode(counts if len(replies) > 1 else {})
+    details_json = msgspec.json.encode(counts if audit.resource_type == "batch" else {})
     facts.audit(trail.record(facts.audit_head, audit, result, details_json, stamp))
 
 

@@ -27,9 +27,10 @@ from oris.engine.parked import Parked
 from oris.engine.publish import Publisher
 from oris.engine.unit import INTERNAL, Answered, State, Unit
 from oris.errors import OutcomeUnknown, StoreError, Unavailable
-from oris.ids import LeaseId, RunId, SeedSource
+from oris.ids import JobKey, LeaseId, RunId, SeedSource
 from oris.storage.store import Store
 
+MAX_SET_ASIDE = 100
 IDLE_S = 1.0
 """How long an idle committer sleeps before it shows that it is alive."""
 
@@ -76,12 +77,16 @@ class Committer:
         self._dead: StoreError | None = Unavailable("the committer has not started yet", "draining")
         self._current: Batch | None = None
         self._audit_head: AuditHead | None = None
+        self._set_aside: frozenset[JobKey] = frozenset()
+        """Jobs whose grant has raised. They stay queued, and are tried again after the next start."""
         self._other_chains: tuple[AuditHead, ...] = ()
         self._chain_id = ""
         self._unsure = False
         """A commit may or may not have happened: what is known of the store has to be learnt again."""
         self._commit_started: float | None = None
         self._slowest_ms = 0.0
+        self.failed_at_s: float | None = None
+        """When the store refused a commit last, on Trio's clock; None since one has succeeded."""
         self.depth = 0
         """Runs that wait in the whole store."""
 
@@ -204,6 +209,7 @@ class Committer:
             # All of them have gone; whoever ended them is let run.
             await trio.lowlevel.checkpoint()
             return
+        heads = {lane: number + len(self._set_aside) for lane, number in heads.items()}
         seed = self._seeds.next(now_ms)
         self._current = Batch(f"{seed:032x}", seed, units, parked, heads)
         with trio.CancelScope(shield=True):
@@ -216,6 +222,7 @@ class Committer:
             outcome, handed = await self._once(batch)
         except (Unavailable, OutcomeUnknown) as error:
             self._unsure = self._unsure or isinstance(error, OutcomeUnknown)
+            self.failed_at_s = trio.current_time()
             self._observer.commit_failed(error)
             self._fail(batch, error)
             # A store that refuses at once must not be asked without a pause.
@@ -229,6 +236,7 @@ class Committer:
                 await self._commit(half)
         else:
             took_ms = self._under_way_ms()
+            self.failed_at_s = None
             self._publish(batch, outcome, handed)
             self._observer.committed(outcome, batch, took_ms)
         finally:
@@ -246,6 +254,7 @@ class Committer:
             tenant_limit=self._tenant_limit,
             depth=self.depth,
             audit_head=self._audit_head,
+            set_aside=self._set_aside,
             chain_id=self._chain_id,
             other_chains=self._other_chains,
             may_hold_work=self._demand.may_hold_work,
@@ -264,6 +273,8 @@ class Committer:
         """One synchronous stretch: levels, alarms and waiters first, then the answers."""
         self.depth = outcome.facts.depth
         self._audit_head = outcome.facts.audit_head
+        if outcome.set_aside and len(self._set_aside) < MAX_SET_ASIDE:
+            self._set_aside |= outcome.set_aside
         self._publisher.publish(outcome)
         for place, (unit, replies) in enumerate(zip(batch.units, outcome.replies, strict=True)):
             orphan = unit.state is State.ORPHAN

@@ -66,14 +66,13 @@ class Mailboxes:
         messages = tuple(self._waiting.pop(worker, ()))
         if poll_id is None:
             return messages
-        again = self._given.get((worker, poll_id), ())
-        messages = (*again, *messages)[-MAX_MESSAGES:]
+        # Once more, for an answer that was lost; a worker that always uses one id would else be told for ever.
+        again = self._given.pop((worker, poll_id), ())
         if messages:
             self._given[worker, poll_id] = messages
-            self._given.move_to_end((worker, poll_id))
             if len(self._given) > MAX_WORKERS:
                 self._given.popitem(last=False)
-        return messages
+        return (*again, *messages)[-MAX_MESSAGES:]
 
     def give_back(self, worker: WorkerKey, messages: tuple[Control, ...]) -> None:
         """An answer that never arrived: its messages wait again."""

@@ -46,6 +46,7 @@ class Demand:
         self._of_worker: dict[WorkerKey, dict[Parked, None]] = {}
         self._ready: dict[Lane, None] = {}
         self._blocked: dict[TenantId, dict[Lane, None]] = {}
+        self._ready_before = 0
 
     def park(self, parked: Parked) -> None:
         """A poll comes. An older one with its poll id is over: its caller has tried again."""
@@ -76,6 +77,7 @@ class Demand:
         `fetching` are the polls that its units bring.
         Polls taken stand outside until put back.
         """
+        self._ready_before = len(self._ready)
         unseen = self._unseen(MAX_WANTS)
         asking = [*fetching, *(parked.want for parked in unseen)]
         lanes = self._some_lanes(asking)
@@ -171,7 +173,7 @@ class Demand:
     def _has_seen_all(self, parked: Parked) -> bool:
         """True when it was shown every lane with work, after so many dispatches as that takes."""
         parked.passes += 1
-        if parked.passes * MAX_LANES < len(self._ready):
+        if parked.passes * MAX_LANES < self._ready_before:
             return False
         parked.passes = 0
         return True

@@ -37,6 +37,10 @@ HTTP_GRACE_PART = 0.5
 """The part of the drain limit that requests under way get."""
 
 
+STORE_TROUBLE_S = 5.0
+"""For so long after a refused commit the server is not ready; then it is worth another try."""
+
+
 class Server:
     """Holds what the children build when they start. Each `run_*` is one child of the tree."""
 
@@ -50,6 +54,8 @@ class Server:
         self.node_id = f"{socket.gethostname()}:{settings.server_addr.port}"
         self.listeners: list[trio.SocketListener] = []
         self.metrics_listeners: list[trio.SocketListener] = []
+        self.metrics_address: tuple[str, int] | None = None
+        """Where metrics are served alone, once they are."""
         self.connections: Connections | None = None
         self.store: SqliteStore | None = None
         self.tree: Tree | None = None
@@ -125,15 +131,21 @@ class Server:
 
         async def both() -> None:
             async with trio.open_nursery() as nursery:
-                if self.metrics_listeners:
+                if self.settings.metrics_addr is not None:
                     front = self._front(metrics_routes())
-                    stop = trio.Event()
-                    await nursery.start(front.serve, self.metrics_listeners, stop, 0.0)
+                    await nursery.start(front.serve, await self._metrics_sockets(), trio.Event(), 0.0)
                 task_status.started()
                 reads = self.engine.reads
                 await refresh_gauges(self.metrics, self.logs, reads, self.clock, handle.beat)
 
         await until_stopping(handle, both)
+
+    async def _metrics_sockets(self) -> list[trio.SocketListener]:
+        """Those taken before the start; serving closes them, so a restarted task takes the same address again."""
+        if self.metrics_address is None:
+            self.metrics_address = addresses(self.metrics_listeners)[0]
+            return self.metrics_listeners
+        return await open_listeners(*self.metrics_address)
 
     async def run_http(self, handle: Handle, *, task_status: trio.TaskStatus[Connections]) -> None:
         """Serve the API until asked to stop, then for the grace."""
@@ -156,17 +168,25 @@ class Server:
         status = self.tree.status()
         tasks = {child.name: child.state for child in status.children}
         critical = ("store", "committer", "http")
-        store_ok = self.store is not None and self.store.failure is None
+        store = self._store_word()
         draining = self._engine is not None and self._engine.admission.draining
         mode = "draining" if draining else {"ready": "serving"}.get(status.state, status.state)
         return Health(
             alive=all(tasks[name] in ("running", "stopping") for name in critical),
-            ready=status.state == "ready" and store_ok and not draining,
+            ready=status.state == "ready" and store == "ok" and not draining,
             mode=mode,
-            store="ok" if store_ok else "failed",
+            store=store,
             migrations="applied",
             tasks=dict(tasks),
         )
+
+    def _store_word(self) -> str:
+        """ok, failed for good, or unavailable: it has refused a commit lately, and taken none since."""
+        if self.store is None or self.store.failure is not None:
+            return "failed"
+        failed_at_s = self.engine.committer.failed_at_s
+        lately = failed_at_s is not None and trio.current_time() - failed_at_s < STORE_TROUBLE_S
+        return "unavailable" if lately else "ok"
 
     def status(self) -> dict[str, object]:
         """The status page."""

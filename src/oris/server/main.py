@@ -47,6 +47,8 @@ async def _serve(settings: Settings, logs: Logs) -> Outcome:
         tree = make_tree(server)
         outcome = await tree.run()
     log = logs.get("oris.server")
+    if outcome.exit_code == 2:
+        return outcome
     (log.info if outcome.exit_code == 0 else log.error)(
         "server_stopped", exit_code=outcome.exit_code, reason=outcome.reason
     )
@@ -129,6 +131,8 @@ class _Events:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._log = server.logs.get("oris.supervisor")
+        self._operators_fault = False
+        """The failure that is being told is a mistake of the operator's, no story for the log."""
 
     def told(self, name: str, kind: EventKind, detail: str) -> None:
         """Something happened to a child, a step or the tree."""
@@ -137,12 +141,15 @@ class _Events:
         if name == "server" and kind == "ready":
             self._ready()
             return
+        if kind == "failed" and self._operators_fault:
+            return  # said in one line at the end
         level = {"failed": self._log.error, "stalled": self._log.error, "restarting": self._log.warning}
         level.get(kind, self._log.debug)(f"task_{kind}", task=name, detail=detail)
 
     def failed(self, name: str, error: BaseException) -> None:
         """A child failed: the whole story, once."""
-        if not isinstance(error, ConfigError):
+        self._operators_fault = isinstance(error, ConfigError)
+        if not self._operators_fault:
             self._log.error("task_error", task=name, exc_info=error)
 
     def _ready(self) -> None:

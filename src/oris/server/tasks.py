@@ -22,6 +22,8 @@ async def until_stopping(handle: Handle, run: Callable[[], Awaitable[object]]) -
 
         nursery.start_soon(watch)
         await run()
+        # It was not asked to: the supervisor is to see that.
+        nursery.cancel_scope.cancel(reason="the loop has returned")
 
 
 async def first(*events: trio.Event) -> None:

@@ -13,6 +13,7 @@ from oris.wire.names import (
     PageLimit,
     PositiveMs,
     Priority,
+    Seq,
     TenantName,
     Token,
     WaitMs,
@@ -225,5 +226,5 @@ class ResultQuery(ThreadQuery, frozen=True, forbid_unknown_fields=True):
 class TimelineQuery(ThreadQuery, frozen=True, forbid_unknown_fields=True):
     """A page of a timeline."""
 
-    after_seq: Annotated[int, Meta(ge=0)] = 0
+    after_seq: Seq = 0
     limit: PageLimit = 50

@@ -7,7 +7,8 @@ from typing import Annotated, TypeAlias
 from msgspec import Meta
 
 NAME = r"^(?!\.{1,2}\Z)[A-Za-z0-9._:@=+~-]{1,256}\Z"
-TENANT = r"^[A-Za-z0-9._:-]{1,128}\Z"
+TENANT = r"^[A-Za-z0-9._:-]{0,128}\Z"
+"""The empty name is that of things without a tenant."""
 
 Name: TypeAlias = Annotated[str, Meta(pattern=NAME)]
 TenantName: TypeAlias = Annotated[str, Meta(pattern=TENANT)]
@@ -21,4 +22,6 @@ PositiveMs: TypeAlias = Annotated[int, Meta(ge=1, le=365 * 24 * 3600 * 1000)]
 WaitMs: TypeAlias = Annotated[int, Meta(ge=0, le=3_600_000)]
 """The server's own bound is lower; see `ORIS_WAIT_MAX_MS`."""
 TtlSeconds: TypeAlias = Annotated[int, Meta(ge=1, le=3600)]
+Seq: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+"""A number that a database can compare with its own."""
 PageLimit: TypeAlias = Annotated[int, Meta(ge=1, le=200)]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from oris.wire.names import Name, PageLimit, TenantName, Token
+from oris.wire.names import Name, PageLimit, Seq, TenantName, Token
 from oris.wire.workers import StepView
 
 
@@ -109,7 +109,7 @@ class StepsQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """A page of steps. A worker names its live lease."""
 
     lease_id: Token | None = None
-    after: Annotated[int, Meta(ge=0)] = 0
+    after: Seq = 0
     limit: PageLimit = 50
 
 
@@ -143,7 +143,7 @@ class AuditQuery(Struct, frozen=True, forbid_unknown_fields=True):
     action: Token | None = None
     category: Literal["control", "all"] = "control"
     actor_id: Token | None = None
-    from_ms: Annotated[int, Meta(ge=0)] | None = None
-    to_ms: Annotated[int, Meta(ge=0)] | None = None
+    from_ms: Seq | None = None
+    to_ms: Seq | None = None
     cursor: Token | None = None
     limit: PageLimit = 50

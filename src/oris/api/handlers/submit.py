@@ -37,6 +37,8 @@ from oris.wire.workers import ResultsView
 R = TypeVar("R", bound=Reply)
 
 METADATA_MAX_BYTES = 4096
+RUN_AT_MAX_MS = 253_402_300_799_999
+"""The last moment that can be written as a time."""
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -98,6 +100,9 @@ def to_command(call: Call, job: BatchedJob, path: str) -> Submit:
     thread_id = ThreadId(job.thread_id)
     if job.delay_ms is not None and job.run_at is not None:
         raise invalid(f"{path}run_at", "give delay_ms or run_at, not both")
+    run_at_ms = None if job.run_at is None else to_ms(job.run_at)
+    if run_at_ms is not None and run_at_ms > RUN_AT_MAX_MS:
+        raise invalid(f"{path}run_at", "at most the end of the year 9999")
     metadata = None if job.metadata is None else _encode(job.metadata)
     if metadata is not None and len(metadata) > METADATA_MAX_BYTES:
         raise ApiError(
@@ -121,7 +126,7 @@ def to_command(call: Call, job: BatchedJob, path: str) -> Submit:
         on_timeout="failed" if limit is None else limit.on_timeout_status,
         retry_policy=to_policy(job.retry_policy),
         delay_ms=job.delay_ms,
-        run_at_ms=None if job.run_at is None else to_ms(job.run_at),
+        run_at_ms=run_at_ms,
         metadata=metadata,
     )
 
@@ -144,7 +149,7 @@ def _request_hash(tenant_id: TenantId, job: BatchedJob, given: bytes | None, met
         job.timeout_policy,
         job.retry_policy,
         job.delay_ms,
-        job.run_at,
+        None if job.run_at is None else to_ms(job.run_at),
         None if metadata is None else Raw(metadata),
     )
     return sha256(_encode(said)).digest()

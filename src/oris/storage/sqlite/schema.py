@@ -5,9 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 
+from oris.errors import ConfigError
 from oris.storage.migrate import Applied, Migration
 
 _HAS_RECORDS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'runtime_schema_migrations'"
+_HAS_TABLES = "SELECT 1 FROM sqlite_master WHERE type = 'table' LIMIT 1"
 _RECORDS = """
 SELECT version, name, applied_at_ms, checksum, min_program_version FROM runtime_schema_migrations ORDER BY version
 """
@@ -27,6 +29,8 @@ class SqliteSchema:
     def applied(self) -> Sequence[Applied]:
         """What was applied so far."""
         if self._connection.execute(_HAS_RECORDS).fetchone() is None:
+            if self._connection.execute(_HAS_TABLES).fetchone() is not None:
+                raise ConfigError("the database belongs to another program: it has tables, but none of Oris")
             return ()
         return tuple(Applied(*row) for row in self._connection.execute(_RECORDS))
 

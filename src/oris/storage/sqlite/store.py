@@ -168,7 +168,12 @@ class SqliteStore:
             return
         # The transaction is open: from here on only the disk decides. How long it takes is not in our hands.
         with trio.CancelScope(shield=True):
-            await trio.to_thread.run_sync(commit, limiter=self._commit_limiter)
+            try:
+                await trio.to_thread.run_sync(commit, limiter=self._commit_limiter)
+            except RuntimeError as error:
+                # No thread could be started: nothing was committed, and nothing may be left open.
+                self._writer.abandon()
+                raise Unavailable(f"no thread for the commit: {error}") from error
 
     def _note_failure(self) -> None:
         if self._writer.failure is not None:

@@ -62,6 +62,10 @@ class Writer:
             self._roll_back()
         return Prepared(handed, not changes.empty)
 
+    def abandon(self) -> None:
+        """Roll back what `prepare` has left to commit."""
+        self._roll_back()
+
     def fail(self, error: sqlite3.Error) -> None:
         """Note that the file is not to be trusted; the first reason stands."""
         if self.failure is None:
