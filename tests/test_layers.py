@@ -22,7 +22,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "oris.config": ("oris.errors",),
     "oris.core": ("oris.errors", "oris.ids"),
     "oris.supervisor": ("oris.errors",),
-    "oris.observability": ("oris.errors", "oris.ids", "oris.clock", "oris.config"),
+    "oris.observability": ("oris.errors", "oris.ids", "oris.clock", "oris.config", "oris.wire"),
     "oris.storage": (),
     "oris.storage.store": CORE,
     "oris.storage.migrate": ("oris.errors", "oris.config"),

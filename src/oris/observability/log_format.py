@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Final
 
 from oris.config.one_line import escape_controls
@@ -41,9 +40,3 @@ def _indented(exception: object) -> str:
     if exception is None:
         return ""
     return "".join(f"\n    {escape_controls(line)}" for line in str(exception).rstrip().split("\n"))
-
-
-def rfc3339(wall_ms: int) -> str:
-    """Milliseconds since 1970 as `2026-01-31T23:59:59.123Z`."""
-    seconds, ms = divmod(wall_ms, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ms:03d}Z"

@@ -19,10 +19,11 @@ from typing import Any, TypeAlias
 import structlog
 
 from oris.config.levels import DEBUG, ERROR, INFO, WARNING, LogLevels
-from oris.observability.log_format import Render, render_console, render_json, rfc3339
+from oris.observability.log_format import Render, render_console, render_json
 from oris.observability.log_sink import Sink
 from oris.observability.log_writer import LogWriter
 from oris.observability.redact import REDACTED, is_private, redact
+from oris.wire.times import rfc3339
 
 ExcInfo: TypeAlias = "BaseException | None"
 _MAX_TRACEBACK_CHARACTERS = 32_768

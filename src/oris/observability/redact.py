@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Final
 
 REDACTED: Final = "[redacted]"
@@ -19,6 +20,7 @@ _MAX_ITEMS: Final = 64
 _MAX_CHARACTERS: Final = 4096
 
 
+@lru_cache(maxsize=1024)
 def is_private(key: str) -> bool:
     """Whether values of this name are kept out of the logs; `X-Api-Key` is the same name as `x_api_key`."""
     name = key.lower().replace("-", "_")
