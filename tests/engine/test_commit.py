@@ -77,8 +77,8 @@ async def test_two_hundred_submits_with_one_key_make_one_run(autojump_clock: Moc
         assert len(world.rows().jobs) == 1
 
 
-async def test_fifty_pollers_get_each_of_two_thousand_jobs_once(autojump_clock: MockClock) -> None:
-    threads = {f"t{number}" for number in range(2000)}
+async def test_fifty_pollers_get_each_of_ten_thousand_jobs_once(autojump_clock: MockClock) -> None:
+    threads = {f"t{number}" for number in range(10_000)}
     async with running(EngineSettings(tenant_limit=10_000)) as world:
         got: list[str] = []
 
@@ -92,7 +92,7 @@ async def test_fifty_pollers_get_each_of_two_thousand_jobs_once(autojump_clock: 
         async with trio.open_nursery() as nursery:
             for number in range(50):
                 nursery.start_soon(work, f"w{number}")
-            for number in range(0, 2000, 100):
+            for number in range(0, 10_000, 100):
                 commands = [submit(f"t{n}", tenant=f"tenant{n % 7}") for n in range(number, number + 100)]
                 await world.engine.ask(Unit("submit", commands))
         assert sorted(got) == sorted(threads)
