@@ -17,6 +17,7 @@ CRITICAL = ("store", "committer", "http", "signals")
 RESTARTED = ("sweeper", "backpressure", "metrics")
 KINDS = ("raise", "return", "hang")
 ALWAYS = 1000
+ADDRESSES = {"ORIS_METRICS_ADDR": "127.0.0.1:0"}
 REASONS = {"raise": "planted", "return": "returned without being asked to stop", "hang": "no progress for"}
 
 
@@ -28,8 +29,9 @@ def planted(folder: Path, children: Sequence[str], kind: str, times: int) -> Ite
         for child in children:
             place = folder / child
             place.mkdir()
+            # With an address of its own for metrics: a restarted task has to get it back.
             fault = {"ORIS_TEST_FAULT": f"{child}:{kind}:{times}", "ORIS_TEST_TRIGGER": str(place / "trigger")}
-            servers[child] = ServerProcess(place, program=(SCRIPT,), ORIS_DRAIN_LIMIT_MS="2000", **fault)
+            servers[child] = ServerProcess(place, program=(SCRIPT,), ORIS_DRAIN_LIMIT_MS="2000", **ADDRESSES, **fault)
             stack.callback(servers[child].kill)
         for server in servers.values():
             server.wait_ready()
@@ -71,6 +73,9 @@ def test_a_background_child_that_fails_is_restarted_and_seen(tmp_path: Path, kin
                 assert seen["restarts"] == 1
                 assert REASONS[kind] in str(seen["last_error"])
                 assert data_of(http.get("/readyz"))["status"] == "ready"
+                ready = server.line("server_ready")
+                assert ready is not None
+                assert "oris_build_info" in httpx.get(f"http://{ready['metrics_address']}/metrics").text
                 assert data_of(http.post("/v1/jobs", json={"thread_id": "t"}))["status"] == "queued"
             assert server.stop() == 0
 

@@ -20,7 +20,9 @@ def refused(folder: Path, *arguments: str, **settings: str) -> str:
         assert server.wait_end() == 2
     finally:
         server.kill()
-    said = [line for line in server.stderr.read_text().splitlines() if not line.startswith("{")]
+    told = server.stderr.read_text().splitlines()
+    # The warning about this machine's SQLite is none of the matter.
+    said = [line for line in told if '"store_warning"' not in line]
     assert len(said) == 1, said
     assert said[0].startswith("oris: ")
     assert "Traceback" not in server.stderr.read_text()

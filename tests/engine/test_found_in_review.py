@@ -11,6 +11,7 @@ from oris.core.commands import Ack
 from oris.core.replies import Acked
 from oris.engine.control import Control, Mailboxes
 from oris.engine.engine import EngineSettings
+from oris.errors import Unavailable
 from oris.ids import AttemptId, LeaseId, WorkerKey, attempt_of, lease_id
 from oris.storage.sqlite.database import MemoryDatabase
 
@@ -81,3 +82,19 @@ async def test_a_job_that_cannot_be_granted_holds_up_nobody_behind_it(
         assert answered.granted.jobs == ()
         assert [str(error) for error in world.observer.bugs] == ["poison"]
         assert (await world.job("poison")).status == "queued"
+
+
+async def test_a_store_that_refuses_a_commit_is_remembered_until_it_takes_one(autojump_clock: MockClock) -> None:
+    async with running() as world:
+
+        def trouble() -> bool:
+            return world.engine.committer.failed_at_s is not None
+
+        assert not trouble()
+        world.store.before = lambda _: Unavailable("full")
+        with pytest.raises(Unavailable):
+            await world.submit("a")
+        assert trouble()
+        world.store.before = lambda _: None
+        await world.submitted("b")
+        assert not trouble()

@@ -155,9 +155,11 @@ class _Events:
     def _ready(self) -> None:
         server = self._server
         host, port = server.listeners[0].socket.getsockname()[:2]
+        metrics = server.metrics_address
         server.logs.get("oris.server").info(
             "server_ready",
             address=f"{host}:{port}",
+            metrics_address=None if metrics is None else f"{metrics[0]}:{metrics[1]}",
             version=program_version(),
             backend=server.settings.runtime_backend,
             database=str(server.settings.sqlite_db),
