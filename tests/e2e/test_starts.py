@@ -169,10 +169,10 @@ def test_a_credential_opens_the_server_to_other_machines(tmp_path: Path) -> None
 
 
 def test_metrics_have_an_address_of_their_own(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with serving(tmp_path, ORIS_METRICS_ADDR=f"127.0.0.1:{port}") as server:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as http:
+    with serving(tmp_path, ORIS_METRICS_ADDR="127.0.0.1:0") as server:
+        ready = server.line("server_ready")
+        assert ready is not None
+        with httpx.Client(base_url=f"http://{ready['metrics_address']}") as http:
             assert metric(http.get("/metrics").text, 'oris_build_info{version="0.1.0"}') == 1
             assert data_of(http.get("/healthz")) == {"status": "ok"}
             assert error_of(http.get("/v1/jobs"))[:2] == (404, "not_found")
