@@ -68,7 +68,7 @@ class SqliteStore:
         tuning: Tuning = _DEFAULT_TUNING,
         connection_class: type[sqlite3.Connection] = sqlite3.Connection,
     ) -> SqliteStore:
-        """Lock, open and migrate. `now_ms` is the engine's clock: called inside each transaction, from its thread.
+        """Lock, open and migrate. `now_ms` is the engine's clock: called inside each transaction.
 
         `connection_class` is the writer's (tests make it fail). A checkpoint; cancelled, everything is closed again.
         Raises ConfigError: locked by another server, unwritable, no database of ours, migrations.
