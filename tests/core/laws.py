@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 
 import msgspec
 from msgspec.structs import asdict, replace
@@ -33,7 +33,9 @@ def picture(facts: Facts) -> tuple[object, ...]:
         elif isinstance(value, list):
             parts.append(tuple(value))
         elif isinstance(value, Changes):
-            parts.append(tuple(len(part) for part in asdict(value).values()))
+            parts.append(tuple(len(part) if isinstance(part, Sized) else part for part in asdict(value).values()))
+        elif isinstance(value, set):
+            parts.append(frozenset(value))
         else:
             parts.append(value)
     return tuple(parts)

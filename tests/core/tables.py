@@ -33,6 +33,7 @@ class Tables:
         self.dead_letters: dict[RunId, DeadLetter] = {}
         self.workers: dict[WorkerKey, Worker] = {}
         self.tenants: dict[TenantId, Tenant] = {}
+        self.ended_sessions: set[tuple[WorkerKey, str]] = set()
 
     def lanes(self) -> dict[Lane, list[Job]]:
         """All queued jobs, lane by lane, in order."""
@@ -49,7 +50,7 @@ class Tables:
         """What a store loads for these needs."""
         loaded = Loaded()
         for job in self.jobs.values():
-            if job.job_key in needs.jobs or job.run_id in needs.runs:
+            if job.job_key in needs.jobs or job.run_id in needs.runs or job.thread_id in needs.threads:
                 loaded.jobs[job.job_key] = job
         loaded.closed = {k: v for k, v in self.closed.items() if k in needs.closed}
         loaded.idempotent = {k: v for k, v in self.idempotent.items() if k in needs.idempotent}
@@ -60,6 +61,7 @@ class Tables:
             loaded.heads[lane] = Heads(tuple(jobs[:count]), len(jobs) <= count)
         for wanted in needs.polls:
             loaded.polls[wanted] = tuple(j for j in self.jobs.values() if (j.worker_key, j.poll_id) == wanted)
+        loaded.ended_sessions = self.ended_sessions & needs.ended_sessions
         self._load_counters(needs, loaded)
         return loaded
 
@@ -86,4 +88,5 @@ class Tables:
         self.past_runs.update({job.run_id: job for job in changes.past_runs})
         self.dead_letters.update({dead.run_id: dead for dead in changes.dead_letters})
         self.workers.update(changes.workers)
+        self.ended_sessions |= {(ended.worker_key, ended.session) for ended in changes.ended_sessions}
         self.tenants.update({tenant.tenant_id: tenant for tenant in changes.tenants.values()})

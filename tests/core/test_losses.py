@@ -8,9 +8,9 @@ from oris.core.model import Job, RetryPolicy
 from .world import World
 
 
-def lose(world: World, work: Callable[[Job], object] | None = None) -> None:
+def lose(world: World, work: Callable[[Job], object] | None = None, worker: str = "w1") -> None:
     """Have the only job granted, perhaps worked on, and its lease lost."""
-    (job,) = world.poll("w1", ttl_ms=1_000).jobs
+    (job,) = world.poll(worker, ttl_ms=1_000).jobs
     if work is not None:
         work(job)
     world.later(1_000)
@@ -50,7 +50,7 @@ def test_a_newly_succeeded_step_resets_the_losses() -> None:
     world = World()
     world.submit("t")
     for n in range(12):
-        lose(world, lambda job, n=n: world.reported(job, f"step{n}"))  # type: ignore[misc]
+        lose(world, lambda job, n=n: world.reported(job, f"step{n}"), worker=f"w{n}")  # type: ignore[misc]
     assert (world.job("t").status, world.job("t").losses) == ("queued", 1)
 
 

@@ -27,8 +27,20 @@ from oris.core.model import (
     RetryPolicy,
     StepStatus,
     TimeoutStatus,
+    Worker,
 )
-from oris.core.replies import Acked, CancelledRun, Granted, Refusal, Released, Reply, Reported, Submitted
+from oris.core.outage import Outage
+from oris.core.replies import (
+    Acked,
+    CancelledRun,
+    Granted,
+    Refusal,
+    Released,
+    Reply,
+    Reported,
+    SessionDropped,
+    Submitted,
+)
 from oris.core.stamp import Stamp
 from oris.ids import JobKey, LeaseId, RunId, TenantId, ThreadId, WorkerKey
 
@@ -66,6 +78,7 @@ class World:
         self.tenant_limit = 1000
         self.heads_read = 1000
         self.admission: Refusal | None = None
+        self.outages: tuple[Outage, ...] = ()
         self.tables = Tables()
         self.last = Dispatched([], set(), set(), [], {})
         self._seeds = ids.SeedSource(random.Random(1))
@@ -77,6 +90,7 @@ class World:
             self.limits,
             depth=self.tables.depth(),
             admission=self.admission,
+            outages=self.outages,
         )
         replies = []
         for command in commands:
@@ -175,6 +189,18 @@ class World:
         """Apply a thread's deadlines."""
         return self.ask(c.Sweep(key(thread, tenant)))
 
+    def open_session(self, worker: str, session: str) -> Reply:
+        """A worker's process names itself."""
+        return self.ask(c.OpenSession(worker_key(worker), session))
+
+    def drop_session(self, worker: str, session: str) -> bool:
+        """Nothing is heard of a worker's process any more; whether that cost it leases."""
+        return the(SessionDropped, self.ask(c.DropSession(worker_key(worker), session))).cut
+
+    def worker(self, name: str) -> Worker:
+        """A worker's row."""
+        return self.tables.workers[worker_key(name)]
+
     def _needs(self, commands: Sequence[c.Command], wants: Sequence[Want]) -> Needs:
         needs = Needs()
         for command in commands:
@@ -183,6 +209,7 @@ class World:
             needs.workers.add(wanted.worker_key)
             if wanted.poll_id is not None:
                 needs.polls.add((wanted.worker_key, wanted.poll_id))
+            needs.threads |= wanted.threads or frozenset()
         if wants:
             fresh = (Lane(cmd.tenant_id, cmd.workflow) for cmd in commands if isinstance(cmd, c.Submit))
             again = (job.lane for job in self.tables.jobs.values())
@@ -254,6 +281,8 @@ def want(
     worker_limit: int = 100,
     tenant_limit: int = 1000,
     poll_id: str | None = None,
+    session: str | None = None,
+    threads: set[str] | None = None,
 ) -> Want:
     """A poll."""
     return Want(
@@ -265,6 +294,8 @@ def want(
         tenant_limit,
         None if workflows is None else frozenset(workflows),
         poll_id,
+        session,
+        None if threads is None else frozenset(map(ThreadId, threads)),
     )
 
 

@@ -21,6 +21,7 @@ from oris.core.commands import Want
 from oris.core.facts import Loaded, Needs
 from oris.core.invariants import Snapshot, check_all
 from oris.core.model import Job
+from oris.core.outage import Outage
 from oris.core.replies import Refusal, Reply, Submitted
 from oris.engine.batch import Batch, Outcome
 from oris.engine.engine import Engine, EngineSettings, Polled
@@ -112,6 +113,9 @@ class ScriptedStore:
     async def high_water_ms(self) -> int:
         return await self.inner.high_water_ms()
 
+    async def calm_ms(self) -> int:
+        return await self.inner.calm_ms()
+
     async def aclose(self) -> None:
         await self.inner.aclose()
 
@@ -136,6 +140,7 @@ class Recorder:
     bugs: list[Exception] = field(default_factory=list)
     levels: list[int] = field(default_factory=list)
     turned_away: int = 0
+    outages: list[Outage] = field(default_factory=list)
 
     def committed(self, outcome: Outcome, batch: Batch, took_ms: float) -> None:
         self.batches.append((outcome, batch))
@@ -148,6 +153,9 @@ class Recorder:
 
     def refused(self, refusal: Refusal, count: int) -> None:
         self.turned_away += count
+
+    def outage(self, outage: Outage) -> None:
+        self.outages.append(outage)
 
     def sampled(self, sample: Sample, level: int) -> None:
         self.levels.append(level)
@@ -318,6 +326,8 @@ def want(
     worker_limit: int = 100,
     tenant_limit: int = 1000,
     poll_id: str | None = None,
+    session: str | None = None,
+    threads: Sequence[str] | None = None,
 ) -> Want:
     """A poll."""
     return Want(
@@ -329,6 +339,8 @@ def want(
         tenant_limit,
         None if workflows is None else frozenset(workflows),
         poll_id,
+        session,
+        None if threads is None else frozenset(map(ThreadId, threads)),
     )
 
 

@@ -79,9 +79,17 @@ ROUTES: dict[str, Make] = {
     "acks": lambda job: ("/v1/workers/w/ack", {"acks": [{**named(job), **DONE}]}),
     "ack and poll": lambda job: ("/v1/workers/w/ack", {**named(job), **DONE, "poll": {"limit": 2}}),
     "release": lambda job: ("/v1/workers/w/release", {"lease_ids": [job.lease_id]}),
+    "clear-quarantine": lambda job: ("/v1/workers/w/clear-quarantine", {}),
+    "heartbeat of a session": lambda job: ("/v1/workers/w/heartbeat", {"lease_ids": [], "session": "s1"}),
+    "poll of a session": lambda job: (
+        "/v1/workers/poll",
+        {"worker_id": "w", "session": "s1", "watch": True, "poll_id": "p", "wait_ms": 200},
+    ),
     "poll with an id": lambda job: ("/v1/workers/poll", {"worker_id": "w", "poll_id": "p", "wait_ms": 200}),
 }
-VARIES = frozenset({"trace", "idempotent_replay", "lease_expires_at", "lease_remaining_ms", "worker_active_leases"})
+VARIES = frozenset(
+    {"trace", "idempotent_replay", "lease_expires_at", "lease_remaining_ms", "worker_active_leases", "last_seen_at"}
+)
 """What a repeat may tell otherwise: spans, times, and that it is one."""
 STATUS = {"reported_idempotent": "reported"}
 

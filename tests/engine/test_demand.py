@@ -250,9 +250,12 @@ def test_lanes_without_a_poll_are_not_read() -> None:
     assert heads == {lane("t150"): 5}
 
 
-def test_a_control_poll_is_never_looked_at() -> None:
+def test_a_control_poll_is_looked_at_once_and_then_costs_nothing() -> None:
     demand = Demand(Bell(), 1000)
-    parked(demand, "w", 0)
+    poll = parked(demand, "w", 0)
     demand.raise_level(lane())
+    assert demand.take({}, []) == ([poll], {})
+    poll.serve(Granted((), (), None, 0, 100), {})
+    demand.put_back(poll)
     assert not demand.has_work()
     assert demand.take({}, [])[0] == []

@@ -11,6 +11,7 @@ import trio.testing
 from oris.clock import EngineClock, SystemClock
 from oris.core.commands import Submit, Want
 from oris.core.model import Lane
+from oris.core.outage import Outage
 from oris.core.replies import Refusal
 from oris.engine.batch import Batch, Outcome
 from oris.engine.demand import Bell, Demand
@@ -105,6 +106,8 @@ class Silent:
     def command_failed(self, error: Exception) -> None: ...
 
     def refused(self, refusal: Refusal, count: int) -> None: ...
+
+    def outage(self, outage: Outage) -> None: ...
 
     def sampled(self, sample: Sample, level: int) -> None: ...
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from oris.api.handlers import attempts, leases, operators, poll, server, submit, threads, workers
+from oris.api.handlers import attempts, explain, leases, operators, poll, server, submit, threads, workers
 from oris.api.http import Role, Route, RouteTable
 from oris.wire import jobs as j
 from oris.wire import operators as o
@@ -53,6 +53,7 @@ def route_table(body_max_bytes: int) -> RouteTable:
             get(thread, threads.show, CLIENTS, query=j.ThreadQuery),
             get(f"{thread}/runs", threads.list_runs, CLIENTS, query=j.RunsQuery),
             get(f"{thread}/result", threads.result, CLIENTS, query=j.ResultQuery, long_poll=True),
+            get(f"{thread}/explain", explain.show, CLIENTS, query=j.ThreadQuery),
             get(f"{thread}/timeline", threads.timeline, CLIENTS, query=j.TimelineQuery),
             post(
                 f"{thread}/cancel",
@@ -71,6 +72,14 @@ def route_table(body_max_bytes: int) -> RouteTable:
             post(f"{worker}/release", leases.release, WORKERS, body=w.ReleaseRequest, body_max_bytes=small),
             get("/v1/workers", workers.list_workers, OPERATORS, query=o.WorkersQuery),
             get(worker, workers.show, OPERATORS, query=o.WorkerQuery),
+            post(
+                f"{worker}/clear-quarantine",
+                workers.clear_quarantine,
+                OPERATORS,
+                body=o.ClearQuarantineRequest,
+                body_max_bytes=small,
+                audit_action="worker.clear_quarantine",
+            ),
             get(attempt, attempts.show, OPERATORS),
             get(f"{attempt}/steps", attempts.steps, READERS, query=o.StepsQuery),
             get(f"{attempt}/retries", attempts.retries, OPERATORS),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from oris.core.model import (
         ClosedLease,
         DeadLetter,
+        EndedSession,
         IdempotentSubmit,
         Job,
         Payload,
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     )
     from oris.core.replies import Reply
     from oris.ids import JobKey, RunId, WorkerKey
+
+
+LeaseEnd = Literal["lost", "normal", "taken"]
+"""Lost by its worker, closed by it, or taken from it."""
 
 
 class Decision(Struct, frozen=True):
@@ -36,6 +41,11 @@ class Decision(Struct, frozen=True):
     idempotent: IdempotentSubmit | None = None
     past_run: Job | None = None
     dead_letter: DeadLetter | None = None
+    lease_end: LeaseEnd | None = None
+    """How the lease that `before` holds ended: what it says of its worker."""
+    worker: Worker | None = None
+    """The worker's row, for commands about a worker alone; the very same object when it does not change."""
+    ended_session: EndedSession | None = None
 
 
 class Handout(Struct, frozen=True):
@@ -80,6 +90,9 @@ class Changes(Struct):
     tenants: dict[str, Tenant]
     audit: list[AuditRecord]
     handouts: list[Handout]
+    ended_sessions: list[EndedSession]
+    calm: bool = True
+    """All that was due by now is applied: until here no time has been lost to a lease."""
 
     @property
     def empty(self) -> bool:
@@ -89,4 +102,4 @@ class Changes(Struct):
 
 def no_changes() -> Changes:
     """A batch that has not done anything yet."""
-    return Changes({}, [], [], [], [], [], [], [], {}, {}, [], [])
+    return Changes({}, [], [], [], [], [], [], [], {}, {}, [], [], [])

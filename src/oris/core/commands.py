@@ -1,4 +1,4 @@
-"""Every wish to change state. A command changes one thread, plus its worker's and tenant's rows."""
+"""Every wish to change state. A command changes one thread with its worker's and tenant's rows, or a worker alone."""
 
 from __future__ import annotations
 
@@ -86,6 +86,26 @@ class Sweep(Struct, frozen=True):
     job_key: JobKey
 
 
+class OpenSession(Struct, frozen=True):
+    """A worker's process names itself. A new one replaces the one before, whose leases are over at once."""
+
+    worker_key: WorkerKey
+    session: str
+
+
+class DropSession(Struct, frozen=True):
+    """Nothing is heard of a worker's process any more: its leases are over, if it still is the one at work."""
+
+    worker_key: WorkerKey
+    session: str
+
+
+class ClearQuarantine(Struct, frozen=True):
+    """An operator trusts a worker again."""
+
+    worker_key: WorkerKey
+
+
 class Audit(Struct, frozen=True):
     """Who did what, written in the commit of the change. `details` is JSON without secrets or payloads."""
 
@@ -102,7 +122,9 @@ class Audit(Struct, frozen=True):
     """Set when the API refused before any command could be made (403)."""
 
 
-Command: TypeAlias = Submit | Cancel | Heartbeat | ReportStep | Ack | Release | Sweep
+Command: TypeAlias = (
+    Submit | Cancel | Heartbeat | ReportStep | Ack | Release | Sweep | OpenSession | DropSession | ClearQuarantine
+)
 
 
 class Want(Struct, frozen=True):
@@ -117,3 +139,7 @@ class Want(Struct, frozen=True):
     tenant_limit: int
     workflows: frozenset[str] | None = None
     poll_id: str | None = None
+    session: str | None = None
+    """The process that asks; it is granted nothing unless it is its worker's newest."""
+    threads: frozenset[ThreadId] | None = None
+    """Only jobs of these threads, wherever they stand in the queue."""

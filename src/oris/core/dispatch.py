@@ -10,22 +10,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from typing import Literal
 
 from msgspec import Struct
 
 from oris.core import events as ev
 from oris.core.changes import Decision
 from oris.core.commands import Want
-from oris.core.deadlines import next_deadline
+from oris.core.deadlines import timeout_at
 from oris.core.facts import Facts, Heads
+from oris.core.lease import expiry_of
 from oris.core.model import Job, Lane
-from oris.core.replies import Granted
+from oris.core.quarantine import is_quarantined, room_for
+from oris.core.replies import Blocked, Granted
 from oris.core.stamp import Stamp
 from oris.core.transition import Transition
-from oris.ids import JobKey, TenantId, lease_id
-
-Blocked = Literal["worker_limit", "tenant_limit"]
+from oris.ids import JobKey, TenantId, ThreadId, lease_id
 
 
 def _order(job: Job) -> tuple[int, int, str]:
@@ -117,9 +116,21 @@ class Queue:
                 best = line
         return best, None if unread else at_limit
 
+    def chosen(self, facts: Facts, threads: frozenset[ThreadId], want: Want) -> list[Job]:
+        """Queued jobs of these threads, in the order of the queue, wherever in it they stand."""
+        found = (job for job in facts.jobs.values() if job.thread_id in threads and job.status == "queued")
+        mine = [job for job in found if want.tenant_id in (None, job.tenant_id) and job.job_key not in facts.set_aside]
+        return sorted(mine, key=_order)
+
+    def take(self, job: Job) -> None:
+        """A job of the middle is granted."""
+        for line in self.lines:
+            if line.lane == job.lane and job in line.jobs:
+                line.jobs.remove(job)
+
     def tenant_changed(self, facts: Facts, tenant_id: TenantId) -> None:
         """A job of this tenant was granted."""
-        for line in self._of_tenant[tenant_id]:
+        for line in self._of_tenant.get(tenant_id, ()):
             line.update(facts)
 
 
@@ -148,18 +159,23 @@ def dispatch(facts: Facts, wants: list[Want], stamp: Stamp, tenant_limit: int) -
 
 
 def _serve(facts: Facts, queue: Queue, want: Want, stamp: Stamp, result: Dispatched) -> Granted:
+    worker = facts.worker(want.worker_key, stamp.now_ms)
+    if want.session is not None and want.session != worker.session:
+        return _granted(facts, want, (), (), "session_superseded", None, stamp)
     again = _redelivered(facts, want, stamp.now_ms)
     if again:
         for job in again:
             facts.hand_out(job)
         return _granted(facts, want, (), again, None, None, stamp)
+    if want.threads is not None:
+        return _serve_chosen(facts, queue, want, want.threads, stamp, result)
     taken: list[Job] = []
     blocked: Blocked | None = None
     full: TenantId | None = None
     size = 0
     while len(taken) < want.limit:
-        if facts.worker(want.worker_key, stamp.now_ms).leased >= want.worker_limit:
-            blocked = "worker_limit"
+        blocked = _blocked(facts, want, stamp.now_ms)
+        if blocked is not None:
             break
         line, at_limit = queue.choose(want)
         full = at_limit if full is None else full
@@ -179,17 +195,53 @@ def _serve(facts: Facts, queue: Queue, want: Want, stamp: Stamp, result: Dispatc
     return _granted(facts, want, tuple(taken), (), blocked, full, stamp)
 
 
+def _serve_chosen(
+    facts: Facts, queue: Queue, want: Want, threads: frozenset[ThreadId], stamp: Stamp, result: Dispatched
+) -> Granted:
+    """A poll for threads that it names: an operator's, who wants just these out of the queue."""
+    taken: list[Job] = []
+    blocked: Blocked | None = None
+    full: TenantId | None = None
+    for job in queue.chosen(facts, threads, want)[: want.limit]:
+        blocked = _blocked(facts, want, stamp.now_ms)
+        if blocked is not None:
+            break
+        if facts.tenant(job.tenant_id).leased >= want.tenant_limit:
+            full = job.tenant_id
+            continue
+        queue.take(job)
+        taken.append(_grant(facts, job, want, stamp, result))
+        queue.tenant_changed(facts, job.tenant_id)
+    if full is not None and not taken:
+        blocked = "tenant_limit"
+    return _granted(facts, want, tuple(taken), (), blocked, full, stamp)
+
+
+def _blocked(facts: Facts, want: Want, now_ms: int) -> Blocked | None:
+    """What keeps the worker itself from a further lease."""
+    worker = facts.worker(want.worker_key, now_ms)
+    if worker.leased < room_for(worker, want.worker_limit, now_ms):
+        return None
+    return "quarantined" if is_quarantined(worker) else "worker_limit"
+
+
 def _redelivered(facts: Facts, want: Want, now_ms: int) -> tuple[Job, ...]:
     """The live leases that an earlier poll with this id was granted."""
-    if want.poll_id is None:
+    if want.poll_id is None or not want.limit:
         return ()
     found = (facts.jobs.get(j.job_key, j) for j in facts.polls.get((want.worker_key, want.poll_id), ()))
-    return tuple(j for j in found if (j.worker_key, j.poll_id) == (want.worker_key, want.poll_id) and _live(j, now_ms))
+    return tuple(j for j in found if _is_hers(j, want) and _is_live(j, facts, now_ms))
 
 
-def _live(job: Job, now_ms: int) -> bool:
-    deadline_ms = next_deadline(job)
-    return job.lease_id is not None and deadline_ms is not None and now_ms < deadline_ms
+def _is_hers(job: Job, want: Want) -> bool:
+    return (job.worker_key, job.lease_session, job.poll_id) == (want.worker_key, want.session, want.poll_id)
+
+
+def _is_live(job: Job, facts: Facts, now_ms: int) -> bool:
+    if job.lease_id is None:
+        return False
+    timeout_ms = timeout_at(job)
+    return now_ms < expiry_of(job, facts, now_ms).at_ms and (timeout_ms is None or now_ms < timeout_ms)
 
 
 def _grant(facts: Facts, job: Job, want: Want, stamp: Stamp, result: Dispatched) -> Job:
@@ -197,7 +249,7 @@ def _grant(facts: Facts, job: Job, want: Want, stamp: Stamp, result: Dispatched)
     # Past every earlier fence, and past any that a restored backup has forgotten.
     fence = max(job.fence + 1, stamp.now_ms)
     lease = lease_id(job.run_id, fence, stamp.bits())
-    t.emit(ev.LeaseGranted(lease, want.worker_key, fence, stamp.now_ms + want.ttl_ms, want.poll_id))
+    t.emit(ev.LeaseGranted(lease, want.worker_key, fence, stamp.now_ms + want.ttl_ms, want.poll_id, want.session))
     decision = t.decision(_NO_REPLY)
     assert decision.job is not None
     facts.apply(decision, stamp.now_ms)
@@ -216,14 +268,17 @@ def _granted(
     full: TenantId | None,
     stamp: Stamp,
 ) -> Granted:
+    worker = facts.worker(want.worker_key, stamp.now_ms)
+    waits = blocked == "quarantined" and stamp.now_ms < worker.quarantined_until_ms
     shown = full if full is not None else (jobs or redelivered)[0].tenant_id if jobs or redelivered else None
     return Granted(
         jobs,
         redelivered,
         blocked,
-        facts.worker(want.worker_key, stamp.now_ms).leased,
+        worker.leased,
         want.worker_limit,
         shown,
         None if shown is None else facts.tenant(shown).leased,
         None if shown is None else want.tenant_limit,
+        worker.quarantined_until_ms if waits else None,
     )

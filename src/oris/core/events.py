@@ -15,6 +15,9 @@ from msgspec import UNSET, Struct, UnsetType
 from oris.core.model import StepStatus, TimeoutStatus
 from oris.ids import JobKey, LeaseId, RunId, WorkerId, WorkerKey, worker_of
 
+LossCause = Literal["ttl", "superseded", "disconnected"]
+"""Nobody renewed it; a newer session has replaced its own; its session was cut off."""
+
 
 class RunCreated(Struct, frozen=True, tag="run_created", omit_defaults=True):
     """A submit was accepted. Payload: the input."""
@@ -44,6 +47,7 @@ class LeaseGranted(Struct, frozen=True, tag="lease_granted", omit_defaults=True)
     fence: int
     expires_ms: int
     poll_id: str | None = None
+    session: str | None = None
 
 
 class StepRecorded(Struct, frozen=True, tag="step_recorded", omit_defaults=True):
@@ -72,12 +76,13 @@ class RetryScheduled(Struct, frozen=True, tag="retry_scheduled"):
     max_retries: int
 
 
-class LeaseExpired(Struct, frozen=True, tag="lease_expired"):
-    """Nobody renewed in time; the next grant is a new attempt number."""
+class LeaseExpired(Struct, frozen=True, tag="lease_expired", omit_defaults=True):
+    """Nobody renewed in time, or its session is over; the next grant is a new attempt number."""
 
     lease_id: LeaseId
     worker_key: WorkerKey
     expired_ms: int
+    cause: LossCause = "ttl"
 
 
 class LeaseReleased(Struct, frozen=True, tag="lease_released", omit_defaults=True):

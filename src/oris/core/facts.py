@@ -8,7 +8,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from oris.core.audit import AuditHead, AuditRecord
-from oris.core.changes import Changes, Decision, Handout, no_changes
+from oris.core.changes import Changes, Decision, Handout, LeaseEnd, no_changes
 from oris.core.model import (
     WAITING,
     ClosedLease,
@@ -19,8 +19,10 @@ from oris.core.model import (
     Tenant,
     Worker,
 )
+from oris.core.outage import Outage
+from oris.core.quarantine import cleared, with_incident
 from oris.core.replies import Refusal
-from oris.ids import IdempotencyKey, JobKey, LeaseId, RunId, TenantId, WorkerKey
+from oris.ids import IdempotencyKey, JobKey, LeaseId, RunId, TenantId, ThreadId, WorkerKey
 
 
 class Needs(Struct):
@@ -37,6 +39,9 @@ class Needs(Struct):
     """Lanes to read, with how many heads of each."""
     polls: set[tuple[WorkerKey, str]] = field(default_factory=set)
     """(worker, poll id) whose live leases are wanted again."""
+    ended_sessions: set[tuple[WorkerKey, str]] = field(default_factory=set)
+    threads: set[ThreadId] = field(default_factory=set)
+    """Threads of any tenant that a poll names."""
 
 
 class Heads(Struct, frozen=True):
@@ -57,6 +62,7 @@ class Loaded(Struct):
     tenants: dict[TenantId, Tenant] = field(default_factory=dict)
     heads: dict[Lane, Heads] = field(default_factory=dict)
     polls: dict[tuple[WorkerKey, str], tuple[Job, ...]] = field(default_factory=dict)
+    ended_sessions: set[tuple[WorkerKey, str]] = field(default_factory=set)
 
 
 class Limits(Struct, frozen=True):
@@ -81,6 +87,7 @@ class Facts:
         admission: Refusal | None = None,
         audit_head: AuditHead | None = None,
         set_aside: frozenset[JobKey] = frozenset(),
+        outages: tuple[Outage, ...] = (),
     ) -> None:
         self.limits = limits
         self.depth = depth
@@ -90,6 +97,8 @@ class Facts:
         self.audit_head = audit_head
         self.set_aside = set_aside
         """Queued jobs that are not to be granted: granting them has raised."""
+        self.outages = outages
+        """Those that may still matter to a lease, in time order."""
         self.jobs = dict(loaded.jobs)
         self.heads = loaded.heads
         self.polls = loaded.polls
@@ -102,6 +111,7 @@ class Facts:
         self._steps = {key: list(rows) for key, rows in loaded.steps.items()}
         self._workers = dict(loaded.workers)
         self._tenants = dict(loaded.tenants)
+        self._ended_sessions = set(loaded.ended_sessions)
 
     def job_of(self, run: RunId | None) -> Job | None:
         """The job whose current run this is."""
@@ -124,6 +134,14 @@ class Facts:
         """The worker's row, a fresh one if it was never granted anything."""
         return self._workers.get(key) or Worker(key, 0, now_ms, now_ms)
 
+    def knows_worker(self, key: WorkerKey) -> bool:
+        """True when the worker has a row."""
+        return key in self._workers
+
+    def is_session_ended(self, key: WorkerKey, session: str) -> bool:
+        """True when a newer session of this worker has replaced it."""
+        return (key, session) in self._ended_sessions
+
     def tenant(self, tenant_id: TenantId) -> Tenant:
         """The tenant's row, a fresh one if it has no jobs yet."""
         return self._tenants.get(tenant_id) or Tenant(tenant_id, 0, 0, 0)
@@ -131,6 +149,13 @@ class Facts:
     def apply(self, decision: Decision, now_ms: int) -> None:
         """Take a decision over, whole."""
         job, changes = decision.job, self.changes
+        worker = decision.worker
+        if worker is not None and worker is not self._workers.get(worker.worker_key):
+            self._put_worker(worker)
+        if decision.ended_session is not None:
+            ended = decision.ended_session
+            self._ended_sessions.add((ended.worker_key, ended.session))
+            changes.ended_sessions.append(ended)
         if job is None:
             return
         changes.jobs[job.job_key] = self.jobs[job.job_key] = job
@@ -149,7 +174,7 @@ class Facts:
             changes.past_runs.append(decision.past_run)
         if decision.dead_letter is not None:
             changes.dead_letters.append(decision.dead_letter)
-        self._count(decision.before, job, now_ms)
+        self._count(decision, job, now_ms)
 
     def audit(self, record: AuditRecord) -> None:
         """Put a record at the end of the chain."""
@@ -171,30 +196,37 @@ class Facts:
         rows.append(step)
         self.changes.steps.append(step)
 
-    def _count(self, before: Job | None, job: Job, now_ms: int) -> None:
+    def _count(self, decision: Decision, job: Job, now_ms: int) -> None:
         """Keep the counters of worker and tenant equal to what the rows say."""
+        before = decision.before
         was_waiting = before is not None and before.status in WAITING
         waiting = (job.status in WAITING) - was_waiting
         held_before = None if before is None else before.worker_key
         if job.status == "queued" and (before is None or before.status != "queued"):
             self.queued.append(job.job_key)
         if held_before != job.worker_key:
-            if held_before is not None:
-                self._lease(held_before, -1, now_ms)
+            if before is not None and held_before is not None:
+                self._lease_ended(held_before, before.lease_granted_ms, decision.lease_end, now_ms)
             if job.worker_key is not None:
-                self._lease(job.worker_key, 1, now_ms)
+                worker = self.worker(job.worker_key, now_ms)
+                self._put_worker(replace(worker, leased=worker.leased + 1, last_seen_ms=now_ms))
         leased = (job.worker_key is not None) - (held_before is not None)
         if waiting or leased:
             self.depth += waiting
             tenant = self.tenant(job.tenant_id)
             self._put_tenant(Tenant(tenant.tenant_id, tenant.waiting + waiting, tenant.leased + leased, tenant.served))
 
-    def _lease(self, key: WorkerKey, delta: int, now_ms: int) -> None:
+    def _lease_ended(self, key: WorkerKey, granted_ms: int, end: LeaseEnd | None, now_ms: int) -> None:
         worker = self.worker(key, now_ms)
-        # What a worker lost to expiry says nothing about when it was seen.
-        seen = now_ms if delta > 0 else worker.last_seen_ms
-        row = Worker(key, worker.leased + delta, worker.first_seen_ms, seen)
-        self._workers[key] = self.changes.workers[key] = row
+        row = replace(worker, leased=worker.leased - 1)
+        if end == "lost":
+            row = with_incident(row, granted_ms, now_ms)
+        elif end == "normal":
+            row = replace(cleared(row), last_seen_ms=now_ms)
+        self._put_worker(row)
+
+    def _put_worker(self, worker: Worker) -> None:
+        self._workers[worker.worker_key] = self.changes.workers[worker.worker_key] = worker
 
     def _put_tenant(self, tenant: Tenant) -> None:
         self._tenants[tenant.tenant_id] = self.changes.tenants[tenant.tenant_id] = tenant

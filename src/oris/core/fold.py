@@ -55,6 +55,8 @@ def _changed(job: Job, seq: int, at_ms: int, body: RunEvent | LeaseEnd) -> Chang
                 "fence": body.fence,
                 "lease_granted_ms": at_ms,
                 "lease_expires_ms": body.expires_ms,
+                "lease_session": body.session,
+                "lease_ttl_ms": body.expires_ms - at_ms,
                 "lost_ms": 0,
             }
         case ev.StepRecorded():
@@ -114,6 +116,8 @@ def _without_lease(job: Job, until_ms: int) -> Changed:
         "poll_id": None,
         "lease_granted_ms": 0,
         "lease_expires_ms": 0,
+        "lease_session": None,
+        "lease_ttl_ms": 0,
         "used_ms": job.used_ms + max(0, until_ms - job.lease_granted_ms),
     }
 

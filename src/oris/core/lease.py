@@ -1,12 +1,41 @@
-"""Whose lease it is: the precondition of everything a worker writes."""
+"""When a lease is over, and whose it is: the precondition of everything a worker writes."""
 
 from __future__ import annotations
 
+from msgspec import Struct
+
+from oris.core.events import LossCause
 from oris.core.facts import Facts
-from oris.core.model import ClosedLease
+from oris.core.model import ClosedLease, Job, Worker
+from oris.core.outage import expiry
 from oris.core.replies import Refusal, conflict
 from oris.core.transition import Transition
 from oris.ids import LeaseId, WorkerKey
+
+
+class Expiry(Struct, frozen=True):
+    """When a lease ends unless something else ends it first, and why then."""
+
+    at_ms: int
+    cause: LossCause
+
+
+def expiry_of(job: Job, facts: Facts, now_ms: int) -> Expiry:
+    """The end of the lease that the job holds: by its time, outages made up for, or with its session."""
+    assert job.worker_key is not None
+    end = Expiry(expiry(job, facts.outages), "ttl")
+    session_end = _session_end(job, facts.worker(job.worker_key, now_ms))
+    return end if session_end is None or end.at_ms < session_end.at_ms else session_end
+
+
+def _session_end(job: Job, worker: Worker) -> Expiry | None:
+    if job.lease_session is None:
+        return None
+    if job.lease_session != worker.session:
+        return Expiry(worker.session_ms, "superseded")
+    if job.lease_granted_ms < worker.cut_ms:
+        return Expiry(worker.cut_ms, "disconnected")
+    return None
 
 
 def holds(t: Transition, lease_id: LeaseId, worker: WorkerKey | None) -> bool:

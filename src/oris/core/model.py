@@ -24,7 +24,7 @@ WAITING: frozenset[str] = frozenset({"scheduled", "queued", "retry_backoff"})
 
 TimeoutStatus = Literal["failed", "cancelled"]
 StepStatus = Literal["started", "succeeded", "failed"]
-ClosedState = Literal["expired", "cancelled", "timed_out", "released", "closed"]
+ClosedState = Literal["expired", "cancelled", "timed_out", "released", "closed", "superseded"]
 
 
 class RetryPolicy(Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,6 +90,10 @@ class Job(Struct, frozen=True):
     head_hash: bytes
     wake_ms: int | None
     """No later than the earliest deadline: when the sweeper has to look. A heartbeat does not move it."""
+    lease_session: str | None = None
+    """The session of the worker that the lease was granted to, if it named one."""
+    lease_ttl_ms: int = 0
+    """For how long the lease was granted."""
 
     @property
     def order(self) -> tuple[int, int, str]:
@@ -110,12 +114,32 @@ class Lane(Struct, frozen=True, order=True):
 
 
 class Worker(Struct, frozen=True):
-    """What the limits need to know of a worker."""
+    """What limits, sessions and quarantine need to know of a worker."""
 
     worker_key: WorkerKey
     leased: int
     first_seen_ms: int
     last_seen_ms: int
+    session: str | None = None
+    """The process that works under this name now; None: none has named one."""
+    session_ms: int = 0
+    """Since when it does. A lease of another session is over since then."""
+    cut_ms: int = 0
+    """When its session was cut off last: its leases granted before are over."""
+    incidents: int = 0
+    """Losses in a row, with nothing closed normally between them; see `core.quarantine`."""
+    incident_ms: int = 0
+    """When the last one was."""
+    quarantined_until_ms: int = 0
+    """Until when it is granted nothing."""
+
+
+class EndedSession(Struct, frozen=True):
+    """A session that a newer one of its worker has replaced; it is dead for good."""
+
+    worker_key: WorkerKey
+    session: str
+    ended_ms: int
 
 
 class Tenant(Struct, frozen=True):

@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from oris.core.model import Job, Status
+from oris.core.model import Job, Status, Worker
 from oris.errors import Details, ErrorCode
 from oris.ids import AttemptId, CheckpointId, LeaseId, RunId, ThreadId
 
@@ -83,10 +83,33 @@ class Swept(Struct, frozen=True):
     wake_ms: int | None
 
 
+class SessionOpened(Struct, frozen=True):
+    """The session is its worker's newest; `replaced` the one before, when there was another."""
+
+    session: str
+    replaced: str | None
+
+
+class SessionDropped(Struct, frozen=True):
+    """`cut`: the worker's leases are over; else it held none, or a newer session is at work."""
+
+    cut: bool
+
+
+class QuarantineCleared(Struct, frozen=True):
+    """The worker as it stands now."""
+
+    worker: Worker
+
+
 class Audited(Struct, frozen=True):
     """An audit record was written."""
 
     audit_id: str
+
+
+Blocked = Literal["worker_limit", "tenant_limit", "quarantined", "session_superseded"]
+"""What keeps a poll from work. The last is for good."""
 
 
 class Granted(Struct, frozen=True):
@@ -94,20 +117,41 @@ class Granted(Struct, frozen=True):
 
     jobs: tuple[Job, ...]
     redelivered: tuple[Job, ...]
-    blocked: Literal["worker_limit", "tenant_limit"] | None
+    blocked: Blocked | None
     worker_leased: int
     worker_limit: int
     tenant_id: str | None = None
     tenant_leased: int | None = None
     tenant_limit: int | None = None
+    quarantined_until_ms: int | None = None
+    """When a quarantined worker may ask for a probe; None when it has one, or is not quarantined."""
 
 
-Reply = Refusal | Submitted | Beaten | Reported | Acked | Released | CancelledRun | Swept | Audited | Granted
+Reply = (
+    Refusal
+    | Submitted
+    | Beaten
+    | Reported
+    | Acked
+    | Released
+    | CancelledRun
+    | Swept
+    | SessionOpened
+    | SessionDropped
+    | QuarantineCleared
+    | Audited
+    | Granted
+)
 
 
 def conflict(reason: str, message: str, **details: str | int | None) -> Refusal:
     """A 409 with its reason word."""
     return Refusal(ErrorCode.CONFLICT, message, {"reason": reason, **details})
+
+
+def session_superseded() -> Refusal:
+    """The 409 for a process whose name another one has taken."""
+    return conflict("session_superseded", "a newer session of this worker has taken over; this one is over for good")
 
 
 def not_found(what: str) -> Refusal:

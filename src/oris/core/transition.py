@@ -7,7 +7,7 @@ from hashlib import sha256
 from msgspec.structs import replace
 
 from oris.core import events as ev
-from oris.core.changes import Decision
+from oris.core.changes import Decision, LeaseEnd
 from oris.core.deadlines import next_deadline
 from oris.core.events import Body, Entry
 from oris.core.fold import evolve
@@ -39,6 +39,7 @@ class Transition:
         self._idempotent: IdempotentSubmit | None = None
         self._past_run: Job | None = None
         self._dead_letter: DeadLetter | None = None
+        self._lease_end: LeaseEnd | None = None
 
     @property
     def now_ms(self) -> int:
@@ -64,11 +65,14 @@ class Transition:
         self._append(job.job_key, job.run_id, job.attempt_no, body, payload)
         return self.job.seq
 
-    def close_lease(self, state: ClosedState, request: bytes | None = None, answer: bytes | None = None) -> None:
-        """Keep how the live lease ends. To be called before the event that ends it."""
+    def close_lease(
+        self, state: ClosedState, request: bytes | None = None, answer: bytes | None = None, end: LeaseEnd = "taken"
+    ) -> None:
+        """Keep how the live lease ends, and what that says of its worker. Comes before the event that ends it."""
         job = self.job
         assert job.lease_id is not None
         assert job.worker_key is not None
+        self._lease_end = end
         self._closed.append(ClosedLease(job.lease_id, job.job_key, job.worker_key, state, request, answer, self.now_ms))
 
     def closed(self, lease_id: LeaseId) -> ClosedLease | None:
@@ -129,6 +133,7 @@ class Transition:
             self._idempotent,
             self._past_run,
             self._dead_letter,
+            self._lease_end,
         )
 
     def _append(self, job_key: JobKey, run_id: RunId, attempt_no: int, body: Body, payload: bytes | None) -> None:

@@ -70,7 +70,10 @@ class Admission:
 
 
 class Monitor:
-    """The task that samples. `commit_ms` tells how long the commit under way, or the last one, has taken."""
+    """The task that samples. `commit_ms` tells how long the commit under way, or the last one, has taken.
+
+    `on_look` is called at every look with the loop's lag in ms, first of all.
+    """
 
     def __init__(
         self,
@@ -78,11 +81,13 @@ class Monitor:
         *,
         commit_ms: Callable[[], float],
         inbox: Callable[[], float],
+        on_look: Callable[[float], None],
         on_sample: Callable[[Sample, int], None],
     ) -> None:
         self._admission = admission
         self._commit_ms = commit_ms
         self._inbox = inbox
+        self._on_look = on_look
         self._on_sample = on_sample
 
     async def run(self, beat: Beat, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
@@ -92,6 +97,7 @@ class Monitor:
             due = trio.current_time() + SAMPLE_S
             await trio.sleep_until(due)
             lag_ms = max(0.0, trio.current_time() - due) * 1000.0
+            self._on_look(lag_ms)
             sample = Sample(lag_ms, self._commit_ms(), self._inbox())
             self._admission.note(sample)
             self._on_sample(sample, self._admission.level)

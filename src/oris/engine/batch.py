@@ -15,7 +15,8 @@ from oris.core.commands import Audit, Submit, Want
 from oris.core.decide import add_needs, decide
 from oris.core.dispatch import dispatch
 from oris.core.facts import Facts, Heads, Limits, Loaded, Needs
-from oris.core.model import Lane
+from oris.core.model import Lane, Worker
+from oris.core.outage import Outage
 from oris.core.replies import Granted, Refusal, Reply
 from oris.core.stamp import Stamp
 from oris.engine.parked import Parked
@@ -49,6 +50,8 @@ class Batch(Struct):
             needs.workers.add(want.worker_key)
             if want.poll_id is not None:
                 needs.polls.add((want.worker_key, want.poll_id))
+            if want.threads is not None:
+                needs.threads |= want.threads
         return needs
 
     def wants(self) -> list[Want]:
@@ -83,6 +86,10 @@ class Context(Struct, frozen=True):
     depth: int
     audit_head: AuditHead | None
     set_aside: frozenset[JobKey]
+    outages: Callable[[int], tuple[Outage, ...]]
+    """Those that matter to a batch decided at this time."""
+    calm: bool
+    """Nothing that was due is left over from an outage."""
     chain_id: str
     other_chains: tuple[AuditHead, ...]
     may_hold_work: Callable[[Lane], bool]
@@ -101,6 +108,8 @@ class Outcome(Struct):
     fetched: dict[int, Granted] = field(default_factory=dict)
     """For units that bring a poll, by the unit's place."""
     decisions: list[Decision] = field(default_factory=list)
+    workers: list[Worker] = field(default_factory=list)
+    """Workers whose session or quarantine was decided on."""
     drained: set[Lane] = field(default_factory=set)
     blocked: set[Lane] = field(default_factory=set)
     set_aside: set[JobKey] = field(default_factory=set)
@@ -115,7 +124,9 @@ def decide_batch(batch: Batch, loaded: Loaded, now_ms: int, context: Context) ->
         depth=context.depth,
         audit_head=context.audit_head,
         set_aside=context.set_aside,
+        outages=context.outages(now_ms),
     )
+    facts.changes.calm = context.calm
     outcome = Outcome(now_ms, facts)
     for unit in batch.units:
         facts.admission = unit.refusal
@@ -137,6 +148,8 @@ def _decide_unit(unit: Unit, facts: Facts, now_ms: int, outcome: Outcome, contex
         replies.append(decision.reply)
         if decision.job is not None:
             outcome.decisions.append(decision)
+        if decision.worker is not None:
+            outcome.workers.append(decision.worker)
     if unit.audit is not None:
         _audit(unit.audit, replies, facts, Stamp(now_ms, unit.seed + (len(unit.commands) << 5)), context)
     return tuple(replies)

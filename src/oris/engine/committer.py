@@ -23,6 +23,7 @@ from oris.engine.batch import Batch, Context, Outcome, coming_lanes, decide_batc
 from oris.engine.demand import Bell, Demand
 from oris.engine.inbox import Inbox
 from oris.engine.observer import Beat, Observer
+from oris.engine.outages import Outages
 from oris.engine.parked import Parked
 from oris.engine.publish import Publisher
 from oris.engine.unit import INTERNAL, Answered, State, Unit
@@ -57,6 +58,7 @@ class Committer:
         publisher: Publisher,
         admission: Admission,
         observer: Observer,
+        outages: Outages,
         limits: Limits,
         tenant_limit: int,
         bounds: CommitBounds,
@@ -70,6 +72,7 @@ class Committer:
         self._publisher = publisher
         self._admission = admission
         self._observer = observer
+        self._outages = outages
         self._limits = limits
         self._tenant_limit = tenant_limit
         self._bounds = bounds
@@ -175,6 +178,7 @@ class Committer:
 
     async def _prepare(self) -> None:
         self._chain_id = f"chn_{self._seeds.next(self._clock.now_ms()):032x}"
+        self._outages.begin(await self._store.calm_ms(), self._clock.now_ms())
         await self._learn()
 
     async def _learn(self) -> None:
@@ -218,9 +222,11 @@ class Committer:
 
     async def _commit(self, batch: Batch) -> None:
         self._commit_started = trio.current_time()
+        self._outages.starts(self._clock.now_ms())
         try:
             outcome, handed = await self._once(batch)
         except (Unavailable, OutcomeUnknown) as error:
+            self._outages.failed()
             self._unsure = self._unsure or isinstance(error, OutcomeUnknown)
             self.failed_at_s = trio.current_time()
             self._observer.commit_failed(error)
@@ -237,6 +243,7 @@ class Committer:
         else:
             took_ms = self._under_way_ms()
             self.failed_at_s = None
+            self._outages.ended(self._clock.now_ms(), wrote=not outcome.facts.changes.empty)
             self._publish(batch, outcome, handed)
             self._observer.committed(outcome, batch, took_ms)
         finally:
@@ -255,6 +262,8 @@ class Committer:
             depth=self.depth,
             audit_head=self._audit_head,
             set_aside=self._set_aside,
+            outages=self._outages.at,
+            calm=self._outages.calm,
             chain_id=self._chain_id,
             other_chains=self._other_chains,
             may_hold_work=self._demand.may_hold_work,

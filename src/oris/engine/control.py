@@ -33,6 +33,7 @@ _TYPES: dict[str, Literal["cancel", "timed_out", "lost"]] = {
     "cancelled": "cancel",
     "timed_out": "timed_out",
     "expired": "lost",
+    "superseded": "lost",
 }
 
 

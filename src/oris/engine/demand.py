@@ -13,7 +13,7 @@ from itertools import count, islice
 import trio
 
 from oris.core.commands import Want
-from oris.core.model import Lane
+from oris.core.model import Job, Lane
 from oris.engine.lines import Lines, serves, wishes
 from oris.engine.parked import Ending, Parked
 from oris.errors import StoreError
@@ -43,6 +43,10 @@ class Demand:
         self._lines = Lines()
         self._held_by_tenant = Lines()
         self._held_by_worker: dict[WorkerKey, dict[Parked, None]] = {}
+        self._quarantined: dict[Parked, int] = {}
+        """Polls of workers that are granted nothing until then."""
+        self._choosing: dict[Parked, None] = {}
+        """Polls for threads that they name."""
         self._of_worker: dict[WorkerKey, dict[Parked, None]] = {}
         self._ready: dict[Lane, None] = {}
         self._blocked: dict[TenantId, dict[Lane, None]] = {}
@@ -57,9 +61,7 @@ class Demand:
                 other.end("superseded")
         parked.ticket = next(self._tickets)
         others[parked] = None
-        if not parked.looked:
-            self._fresh[parked] = None
-            self._bell.ring()
+        self._look(parked)
 
     def leave(self, parked: Parked) -> None:
         """A poll goes. Harmless when it has gone already."""
@@ -67,6 +69,8 @@ class Demand:
         self._fresh.pop(parked, None)
         self._lines.discard(parked)
         self._held_by_tenant.discard(parked)
+        self._quarantined.pop(parked, None)
+        self._choosing.pop(parked, None)
         _discard(self._held_by_worker, parked)
         _discard(self._of_worker, parked)
 
@@ -79,7 +83,7 @@ class Demand:
         """
         self._ready_before = len(self._ready)
         unseen = self._unseen(MAX_WANTS)
-        asking = [*fetching, *(parked.want for parked in unseen)]
+        asking = [want for want in (*fetching, *(p.want for p in unseen)) if want.limit and want.threads is None]
         lanes = self._some_lanes(asking)
         most = MAX_WANTS if lanes else min(MAX_WANTS, sum(coming.values()))
         waited = list(islice(self._lines.waiting({*lanes, *coming}), most))
@@ -96,15 +100,21 @@ class Demand:
     @staticmethod
     def heads_for(lane: Lane, wants: Iterable[Want]) -> int:
         """How many jobs of a lane these polls could take."""
-        return min(MAX_HEADS, sum(want.limit for want in wants if serves(want, lane)))
+        return min(MAX_HEADS, sum(want.limit for want in wants if want.threads is None and serves(want, lane)))
 
     def put_back(self, parked: Parked) -> None:
         """A poll that got nothing waits on, behind those that have not been looked at since."""
-        if parked.ending is not None or parked.gone:
+        if parked.ending is not None or parked.gone or not parked.want.limit:
+            return
+        if parked.want.threads is not None:
+            self._choosing[parked] = None
             return
         parked.ticket = next(self._tickets)
         blocked = None if parked.granted is None else parked.granted.blocked
-        if blocked == "worker_limit":
+        until_ms = None if parked.granted is None else parked.granted.quarantined_until_ms
+        if until_ms is not None:
+            self._quarantined[parked] = until_ms
+        elif blocked in ("worker_limit", "quarantined"):
             self._held_by_worker.setdefault(parked.want.worker_key, {})[parked] = None
         elif blocked == "tenant_limit" and parked.want.tenant_limit < self._tenant_limit and self._has_seen_all(parked):
             self._held_by_tenant.add(parked)
@@ -118,6 +128,27 @@ class Demand:
         else:
             self._ready[lane] = None
             self._free(self._held_by_tenant.pop_all(lane))
+
+    def job_queued(self, job: Job) -> None:
+        """A job has come into its lane: who has named its thread is shown it."""
+        for parked in [each for each in self._choosing if job.thread_id in (each.want.threads or ())]:
+            self._look_anew(parked)
+
+    def worker_freed(self, worker: WorkerKey) -> None:
+        """A worker may be granted something again."""
+        held = [*self._held_by_worker.pop(worker, ()), *(p for p in self._quarantined if p.want.worker_key == worker)]
+        for parked in held:
+            self._quarantined.pop(parked, None)
+        self._free(held)
+
+    def quarantine_over(self, now_ms: int) -> None:
+        """Polls whose worker may be given a probe by now are looked at again."""
+        over = [parked for parked, until_ms in self._quarantined.items() if until_ms <= now_ms]
+        for parked in over:
+            del self._quarantined[parked]
+        self._free(over)
+        if over:
+            self._bell.ring()
 
     def may_hold_work(self, lane: Lane) -> bool:
         """False when what is queued in it now may be granted without a look at what is stored.
@@ -142,14 +173,20 @@ class Demand:
         """A limit may have room again: that tenant's lanes and the polls held back are looked at again."""
         for lane in self._blocked.pop(tenant_id, ()):
             self._ready[lane] = None
-        self._free([*self._held_by_tenant.pop_all(), *self._held_by_worker.pop(worker, ())])
+        self._free(self._held_by_tenant.pop_all())
+        self.worker_freed(worker)
+        for parked in list(self._choosing):
+            self._look_anew(parked)
 
     def look_again(self, lanes: Iterable[Lane]) -> None:
         """Nothing that was known of the store holds any more; these are its lanes with work."""
         self._blocked.clear()
         self._ready = dict.fromkeys(lanes)
-        held = [parked for line in self._held_by_worker.values() for parked in line]
+        held = [*self._quarantined, *(parked for line in self._held_by_worker.values() for parked in line)]
         self._held_by_worker.clear()
+        self._quarantined.clear()
+        for parked in list(self._choosing):
+            self._look_anew(parked)
         self._free([*self._held_by_tenant.pop_all(), *held])
 
     def of_worker(self, worker: WorkerKey) -> Iterator[Parked]:
@@ -169,6 +206,17 @@ class Demand:
 
     def __len__(self) -> int:
         return sum(map(len, self._of_worker.values()))
+
+    def _look(self, parked: Parked) -> None:
+        """Have the next dispatch look at it."""
+        self._fresh[parked] = None
+        self._bell.ring()
+
+    def _look_anew(self, parked: Parked) -> None:
+        """Have a poll for named threads looked at again."""
+        del self._choosing[parked]
+        parked.looked = False
+        self._look(parked)
 
     def _has_seen_all(self, parked: Parked) -> bool:
         """True when it was shown every lane with work, after so many dispatches as that takes."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import Literal
 
 import trio
@@ -10,22 +11,26 @@ from msgspec import Struct
 
 from oris.clock import EngineClock
 from oris.core.changes import Handed
-from oris.core.commands import Want
+from oris.core.commands import OpenSession, Want
 from oris.core.facts import Limits
-from oris.core.replies import Granted
+from oris.core.outage import Outage
+from oris.core.replies import Granted, Refusal, session_superseded
 from oris.engine.admission import Admission, Monitor, Thresholds
 from oris.engine.committer import CommitBounds, Committer
 from oris.engine.control import Control, Mailboxes
 from oris.engine.demand import Bell, Demand
 from oris.engine.inbox import Inbox
 from oris.engine.observer import Observer
+from oris.engine.outages import Outages
 from oris.engine.parked import Parked
 from oris.engine.publish import Publisher
+from oris.engine.roster import Roster
 from oris.engine.sweeper import Sweeper
 from oris.engine.unit import Answered, Unit
 from oris.engine.waiters import Waiters
+from oris.engine.watch import Session, Watch
 from oris.errors import Unavailable
-from oris.ids import RandomBits, RunId, SeedSource
+from oris.ids import RandomBits, RunId, SeedSource, WorkerKey
 from oris.storage.store import Reads, Store
 
 
@@ -37,6 +42,8 @@ class EngineSettings(Struct, frozen=True):
     """Live leases of one worker."""
     tenant_limit: int = 1000
     """Live leases of one tenant."""
+    disconnect_grace_ms: int = 1000
+    """How long a watched worker may be silent after its connection broke; 0: watching nobody."""
     inbox_max_commands: int = 20_000
     """Commands waiting in one lane."""
     inbox_max_bytes: int = 64 * 1024 * 1024
@@ -44,14 +51,23 @@ class EngineSettings(Struct, frozen=True):
     thresholds: Thresholds = Thresholds()
 
 
+Decision = Literal["dispatched", "noop", "backpressure", "draining"]
+LAG_MS = 250.0
+"""A loop that wakes so late has missed what workers had to say meanwhile."""
+
+
 class Polled(Struct, frozen=True):
     """What a poll came to."""
 
-    decision: Literal["dispatched", "noop", "backpressure", "draining"]
+    decision: Decision
     want: Want
     granted: Granted | None = None
     handed: Mapping[RunId, Handed] = {}
     control: tuple[Control, ...] = ()
+    watched: Session | None = None
+    """Whose connection is watched."""
+    refusal: Refusal | None = None
+    """Its session is over."""
 
 
 class Engine:
@@ -68,8 +84,15 @@ class Engine:
         self._bell = Bell()
         self._inbox = Inbox(settings.inbox_max_commands, settings.inbox_max_bytes)
         self._mailboxes = Mailboxes()
+        self._observer = observer
         self.demand = Demand(self._bell, settings.tenant_limit)
-        self._publisher = Publisher(self.demand, self.waiters, self._mailboxes, self._set_alarm)
+        self.roster = Roster(clock.now_ms)
+        self._watch = Watch(settings.disconnect_grace_ms)
+        self._watch.begin(clock.now_ms())
+        self._outages = Outages(self._outage_over)
+        self._publisher = Publisher(
+            self.demand, self.waiters, self._mailboxes, self.roster, self._set_alarm, self._bereave
+        )
         self.committer = Committer(
             store,
             clock,
@@ -80,15 +103,17 @@ class Engine:
             publisher=self._publisher,
             admission=self.admission,
             observer=observer,
+            outages=self._outages,
             limits=settings.limits,
             tenant_limit=settings.tenant_limit,
             bounds=settings.bounds,
         )
-        self.sweeper = Sweeper(self.committer, self.reads, clock)
+        self.sweeper = Sweeper(self.committer, self.reads, clock, self.demand, self._outages, self._watch)
         self.monitor = Monitor(
             self.admission,
             commit_ms=self.committer.commit_ms,
             inbox=self._inbox.fullness,
+            on_look=self._looked,
             on_sample=observer.sampled,
         )
 
@@ -96,8 +121,26 @@ class Engine:
         """Have a unit committed; see `Committer.ask`. Raises StoreError."""
         return await self.committer.ask(unit)
 
-    async def poll(self, want: Want, wait_s: float) -> Polled:
+    def heard(self, worker_key: WorkerKey, session: str | None) -> None:
+        """A worker has called, as this session if it said so. Synchronous."""
+        self.roster.heard(worker_key)
+        self._watch.heard(worker_key, session)
+
+    async def open_session(self, worker_key: WorkerKey, session: str) -> Refusal | None:
+        """Make it known that this process works under the worker's name; the answer: a newer one has taken its place.
+
+        Costs a commit only when this node does not know it yet. Raises StoreError.
+        """
+        if self.roster.is_open(worker_key, session):
+            return None
+        answer = await self.ask(Unit("write", [OpenSession(worker_key, session)]))
+        reply = answer.replies[0]
+        return reply if isinstance(reply, Refusal) else None
+
+    async def poll(self, want: Want, wait_s: float, *, watch: bool = False) -> Polled:
         """Wait for the first work or control message, for `wait_s` at most, and for one dispatch at least.
+
+        `watch`: should its connection break, its session is dropped after a grace, unless it is heard of again.
 
         Cancelled, it takes nothing: what it was granted meanwhile is released, unless its poll id will ask again.
         Raises StoreError when the dispatch it was in could not be committed, or none will come any more.
@@ -105,18 +148,24 @@ class Engine:
         if self.admission.draining:
             return Polled("draining", want)
         self.committer.check()
-        parked = Parked(want, self.clock.now_ms())
+        if want.session is not None:
+            refusal = await self.open_session(want.worker_key, want.session)
+            if refusal is not None:
+                return Polled("noop", want, refusal=refusal)
+        watched = Session(want.worker_key, want.session) if watch and want.session is not None else None
+        parked = Parked(want, self.clock.now_ms(), watched)
         parked.control = self._mailboxes.collect(want.worker_key, want.poll_id)
         if parked.control:
             parked.end("control")
         self.demand.park(parked)
         try:
-            with trio.move_on_after(wait_s):
-                while parked.ending is None:
+            with self._attended(parked):
+                with trio.move_on_after(wait_s):
+                    while parked.ending is None:
+                        await parked.wait()
+                # One that is in the batch being committed learns first what that batch has given it.
+                while parked.taken or parked.unseen:
                     await parked.wait()
-            # One that is in the batch being committed learns first what that batch has given it.
-            while parked.taken or parked.unseen:
-                await parked.wait()
         except BaseException:
             self.demand.leave(parked)
             self.undelivered(self._polled(parked))
@@ -129,13 +178,16 @@ class Engine:
 
     def fetched(self, want: Want, answer: Answered) -> Polled:
         """What the poll that came with an ack has got."""
+        control = self._mailboxes.collect(want.worker_key, want.poll_id)
         granted = answer.granted
         if granted is None:
-            return Polled("noop", want)
-        return Polled(_decision(granted), want, granted, answer.handed)
+            return Polled("noop", want, control=control)
+        return Polled(_decision(granted), want, granted, answer.handed, control)
 
     def undelivered(self, polled: Polled) -> None:
         """The answer never reached its worker: what it held goes back, unless its poll id will ask for it again."""
+        if polled.watched is not None:
+            self._watch.broke(polled.watched, self.clock.now_ms())
         if polled.want.poll_id is not None:
             return
         if polled.control:
@@ -151,18 +203,48 @@ class Engine:
         self.waiters.end_all()
 
     def _polled(self, parked: Parked) -> Polled:
-        granted = parked.granted
+        granted, want, watched = parked.granted, parked.want, parked.watched
+        if parked.ending == "session_superseded":
+            return Polled("noop", want, watched=watched, refusal=session_superseded())
         if parked.ending == "superseded" or granted is None:
-            return Polled("draining" if parked.ending == "draining" else "noop", parked.want, control=parked.control)
+            decision: Decision = "draining" if parked.ending == "draining" else "noop"
+            return Polled(decision, want, control=parked.control, watched=watched)
         if parked.ending == "draining" and not (granted.jobs or granted.redelivered):
-            return Polled("draining", parked.want, granted)
-        return Polled(_decision(granted), parked.want, granted, parked.handed, parked.control)
+            return Polled("draining", want, granted, watched=watched)
+        return Polled(_decision(granted), want, granted, parked.handed, parked.control, watched)
+
+    @contextmanager
+    def _attended(self, parked: Parked) -> Iterator[None]:
+        """While the poll is here, its worker is known to wait, and its connection is watched if it wants that."""
+        asks_for_work = self.roster.polls(parked.want) if parked.want.limit else nullcontext()
+        with asks_for_work:
+            if parked.watched is not None:
+                self._watch.stands(parked.watched)
+            try:
+                yield
+            finally:
+                if parked.watched is not None:
+                    self._watch.ends(parked.watched)
+
+    def _looked(self, lag_ms: float) -> None:
+        """The monitor has found the loop turning, so late."""
+        now_ms = self.clock.now_ms()
+        if lag_ms >= LAG_MS:
+            self._watch.held_up(now_ms)
+        self._outages.alive(now_ms)
+
+    def _outage_over(self, outage: Outage) -> None:
+        self._watch.held_up(outage.to_ms)
+        self._observer.outage(outage)
 
     def _set_alarm(self, at_ms: int) -> None:
         self.sweeper.set_alarm(at_ms)
 
+    def _bereave(self, worker: WorkerKey) -> None:
+        self.sweeper.bereave(worker)
 
-def _decision(granted: Granted) -> Literal["dispatched", "noop", "backpressure"]:
+
+def _decision(granted: Granted) -> Decision:
     if granted.jobs or granted.redelivered:
         return "dispatched"
-    return "noop" if granted.blocked is None else "backpressure"
+    return "noop" if granted.blocked in (None, "session_superseded") else "backpressure"

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from oris.core.outage import Outage
 from oris.core.replies import Refusal
 from oris.engine.batch import Batch, Outcome
 
@@ -33,6 +34,9 @@ class Observer(Protocol):
 
     def refused(self, refusal: Refusal, count: int) -> None:
         """New runs were turned away at the gate."""
+
+    def outage(self, outage: Outage) -> None:
+        """The node could not commit for a while, and can again: leases live on for it."""
 
     def sampled(self, sample: Sample, level: int) -> None:
         """The monitor has looked; `level` is the admission level."""

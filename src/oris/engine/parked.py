@@ -11,10 +11,11 @@ from oris.core.changes import Handed
 from oris.core.commands import Want
 from oris.core.replies import Granted
 from oris.engine.control import Control
+from oris.engine.watch import Session
 from oris.errors import StoreError
 from oris.ids import RunId
 
-Ending = Literal["granted", "control", "superseded", "draining", "failed"]
+Ending = Literal["granted", "control", "superseded", "session_superseded", "draining", "failed"]
 
 
 class Parked:
@@ -34,16 +35,19 @@ class Parked:
         "taken",
         "ticket",
         "want",
+        "watched",
     )
 
-    def __init__(self, want: Want, since_ms: int) -> None:
+    def __init__(self, want: Want, since_ms: int, watched: Session | None = None) -> None:
         self.want = want
+        self.watched = watched
+        """Whose connection is watched, if anybody's."""
         self.since_ms = since_ms
         """When it came."""
         self.ticket = 0
         """Its place among the polls that wait: rises with every time it is queued."""
-        self.looked = want.limit == 0
-        """A dispatch has seen it; a poll without work to take needs none."""
+        self.looked = False
+        """A dispatch has seen it."""
         self.passes = 0
         """Dispatches in a row that showed it only tenants at its own limit."""
         self.taken = False
@@ -70,6 +74,8 @@ class Parked:
         self.granted, self.handed, self.looked, self.taken = granted, handed, True, False
         if granted.jobs or granted.redelivered:
             self.end("granted")
+        elif granted.blocked == "session_superseded":
+            self.end("session_superseded")
         else:
             self._event.set()
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from oris.core.changes import Decision
+from oris.core.model import Worker
 from oris.engine.batch import Outcome
 from oris.engine.control import Mailboxes, control_of
 from oris.engine.demand import Demand
+from oris.engine.roster import Roster
 from oris.engine.waiters import Waiters
 from oris.ids import WorkerKey
 
@@ -16,12 +18,21 @@ class Publisher:
     """Hands the values of a commit to those who wait for them in memory."""
 
     def __init__(
-        self, demand: Demand, waiters: Waiters, mailboxes: Mailboxes, set_alarm: Callable[[int], None]
+        self,
+        demand: Demand,
+        waiters: Waiters,
+        mailboxes: Mailboxes,
+        roster: Roster,
+        set_alarm: Callable[[int], None],
+        bereave: Callable[[WorkerKey], None],
     ) -> None:
+        """`bereave` is told of workers that may hold leases of a session that is over."""
         self._demand = demand
         self._waiters = waiters
         self._mailboxes = mailboxes
+        self._roster = roster
         self._set_alarm = set_alarm
+        self._bereave = bereave
 
     def publish(self, outcome: Outcome) -> None:
         """Tell everybody whom the outcome concerns."""
@@ -32,6 +43,7 @@ class Publisher:
             assert job is not None
             if job.status == "queued" and (before is None or before.status != "queued"):
                 self._demand.raise_level(job.lane)
+                self._demand.job_queued(job)
             held = None if before is None else before.worker_key
             if held is not None and job.worker_key is None:
                 self._demand.lease_ended(held, job.tenant_id)
@@ -43,6 +55,8 @@ class Publisher:
                 # A deadline may have ended it in this very decision.
                 self._waiters.publish(decision.past_run)
             self._waiters.publish(job)
+        for changed in outcome.workers:
+            self._worker(changed)
         self._demand.lower(outcome.drained, outcome.blocked)
         for worker in told:
             self.hand_over(worker)
@@ -55,6 +69,16 @@ class Publisher:
         if parked is not None:
             parked.control = self._mailboxes.collect(worker, parked.want.poll_id)
             parked.end("control")
+
+    def _worker(self, worker: Worker) -> None:
+        """Its session was opened or cut off, or its name cleared."""
+        self._roster.opened(worker)
+        for parked in self._demand.of_worker(worker.worker_key):
+            if parked.want.session not in (None, worker.session):
+                parked.give_up("session_superseded")
+        if worker.leased:
+            self._bereave(worker.worker_key)
+        self._demand.worker_freed(worker.worker_key)
 
     def _post(self, decision: Decision) -> dict[WorkerKey, None]:
         told: dict[WorkerKey, None] = {}

@@ -1,21 +1,28 @@
 """The sweeper: makes deadlines happen. It does not tick; it sleeps until the earliest deadline it knows of.
 
 A commit that brings an earlier one wakes it, and it looks at the store again at least every `LOOK_AGAIN_S`, for what
-other nodes have written.
+other nodes have written. Beside the threads' deadlines it sees to the sessions of workers that have gone: their grace,
+and the leases that are over with them.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import trio
 from trio import TASK_STATUS_IGNORED, TaskStatus
 
 from oris.clock import EngineClock
-from oris.core.commands import Sweep
+from oris.core.commands import Command, DropSession, Sweep
 from oris.core.replies import Refusal
 from oris.engine.committer import Committer
+from oris.engine.demand import Demand
 from oris.engine.observer import Beat
+from oris.engine.outages import Outages
 from oris.engine.unit import Unit
+from oris.engine.watch import Watch
 from oris.errors import StoreError, Unavailable
+from oris.ids import JobKey, WorkerKey
 from oris.storage.store import Reads
 
 LOOK_AGAIN_S = 0.25
@@ -26,18 +33,30 @@ BATCH = 500
 class Sweeper:
     """Finds what is due and asks the committer to apply it."""
 
-    def __init__(self, committer: Committer, reads: Reads, clock: EngineClock) -> None:
+    def __init__(
+        self, committer: Committer, reads: Reads, clock: EngineClock, demand: Demand, outages: Outages, watch: Watch
+    ) -> None:
         self._committer = committer
         self._reads = reads
         self._clock = clock
+        self._demand = demand
+        self._outages = outages
+        self._watch = watch
         self._alarm_ms: int | None = None
         self._earlier = trio.Event()
+        self._bereft: dict[WorkerKey | None, None] = {None: None}
+        """Workers who may hold leases of a session that is over; None: all of them, as after a start."""
 
     def set_alarm(self, at_ms: int) -> None:
-        """A deadline was committed. Synchronous."""
+        """A deadline was committed, or has come up in memory. Synchronous."""
         if self._alarm_ms is None or at_ms < self._alarm_ms:
             self._alarm_ms = at_ms
             self._earlier.set()
+
+    def bereave(self, worker: WorkerKey) -> None:
+        """A worker's session is over; what it held is to be taken back. Synchronous."""
+        self._bereft[worker] = None
+        self.set_alarm(self._clock.now_ms())
 
     async def run(self, beat: Beat, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Sweep until cancelled. Cancelled, it leaves nothing half done: a pass is one unit."""
@@ -53,19 +72,50 @@ class Sweeper:
             await self._rest_until(next_ms)
 
     async def _sweep(self) -> None:
-        """One pass over the threads that are due."""
-        due = await self._reads.due(self._clock.now_ms(), BATCH)
+        """One pass: sessions that have gone, leases that are over with them, threads that are due."""
+        now_ms = self._clock.now_ms()
+        self._outages.alive(now_ms)
+        self._demand.quarantine_over(now_ms)
+        gone = self._watch.due(now_ms)
+        if gone:
+            await self._ask([DropSession(session.worker_key, session.name) for session in gone])
+        for worker in list(self._bereft):
+            await self._take_back(worker)
+        due = await self._reads.due(now_ms, BATCH)
         if due:
-            answer = await self._committer.ask(Unit("sweep", [Sweep(key) for key in due]))
-            if all(isinstance(reply, Refusal) for reply in answer.replies):
-                # They stay due; without a pause they would be asked for without end.
-                raise Unavailable("no deadline could be applied")
+            await self._apply(due)
+        if len(due) < BATCH:
+            self._outages.settled(self._clock.now_ms())
+
+    async def _take_back(self, worker: WorkerKey | None) -> None:
+        """Some of the leases of ended sessions; the worker stays on the list while there may be more."""
+        del self._bereft[worker]
+        try:
+            dead = await self._reads.dead_leases(worker, BATCH)
+            if dead:
+                await self._apply(dead)
+        except BaseException:
+            self._bereft[worker] = None
+            raise
+        if len(dead) == BATCH:
+            self._bereft[worker] = None
+            self.set_alarm(self._clock.now_ms())
+
+    async def _apply(self, threads: Sequence[JobKey]) -> None:
+        replies = await self._ask([Sweep(key) for key in threads])
+        if all(isinstance(reply, Refusal) for reply in replies):
+            # They stay due; without a pause they would be asked for without end.
+            raise Unavailable("no deadline could be applied")
+
+    async def _ask(self, commands: Sequence[Command]) -> tuple[object, ...]:
+        answer = await self._committer.ask(Unit("sweep", commands))
+        return answer.replies
 
     async def _rest_until(self, next_ms: int | None) -> None:
-        """Until that deadline, an earlier one that is committed meanwhile, or the next look at the store."""
+        """Until that deadline, an earlier one that comes up meanwhile, or the next look at the store."""
         look_again = trio.current_time() + LOOK_AGAIN_S
         while True:
-            known = [at_ms for at_ms in (next_ms, self._alarm_ms) if at_ms is not None]
+            known = [at_ms for at_ms in (next_ms, self._alarm_ms, self._watch.next_due_ms()) if at_ms is not None]
             left_s = look_again - trio.current_time()
             if known:
                 left_s = min(left_s, (min(known) - self._clock.now_ms()) / 1000.0)

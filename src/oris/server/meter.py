@@ -8,6 +8,7 @@ from oris.core import commands as c
 from oris.core.changes import Decision
 from oris.core.commands import Command
 from oris.core.model import TERMINAL
+from oris.core.outage import Outage
 from oris.core.replies import Beaten, Granted, Refusal, Reply, Submitted
 from oris.engine.batch import Batch, Outcome
 from oris.engine.observer import Sample
@@ -60,6 +61,11 @@ class Meter:
         self._metrics.submits("false").inc(count)
         self._metrics.backpressure(str((refusal.details or {}).get("reason"))).inc(count)
 
+    def outage(self, outage: Outage) -> None:
+        """The node can commit again."""
+        took_ms = outage.to_ms - outage.from_ms
+        self._log.warning("outage_over", took_ms=took_ms, detail="leases that were live before it live on for it")
+
     def sampled(self, sample: Sample, level: int) -> None:
         """The monitor has looked."""
         self._metrics.loop_lag_ms.observe(sample.loop_lag_ms)
@@ -91,10 +97,11 @@ class Meter:
         job, before = decision.job, decision.before
         assert job is not None
         for closed in decision.closed:
-            if closed.state == "expired":
+            if closed.state in ("expired", "superseded"):
                 self._metrics.lease_expirations.inc()
                 self._log.info(
                     "lease_expired",
+                    state=closed.state,
                     thread_id=job.thread_id,
                     attempt_id=_attempt_of(closed.lease_id),
                     worker_id=worker_of(closed.worker_key),

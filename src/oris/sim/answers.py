@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from oris.core import commands as c
+from oris.core.outage import Outage
 from oris.core.replies import (
     Acked,
     Beaten,
@@ -70,6 +71,10 @@ class AnswerCheck:
     def refused(self, refusal: Refusal, count: int) -> None:
         """See `Observer`."""
         self._trace.saw(f"refused at the gate {(refusal.details or {}).get('reason')}")
+
+    def outage(self, outage: Outage) -> None:
+        """See `Observer`."""
+        self._trace.saw("outage")
 
     def sampled(self, sample: Sample, level: int) -> None:
         """See `Observer`."""

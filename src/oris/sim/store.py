@@ -73,6 +73,10 @@ class FaultyStore:
         """The real store's."""
         return await self._inner.high_water_ms()
 
+    async def calm_ms(self) -> int:
+        """The real store's."""
+        return await self._inner.calm_ms()
+
     async def aclose(self) -> None:
         """Close the real store."""
         await self._inner.aclose()

@@ -11,7 +11,7 @@ from oris.core.audit import AuditHead, AuditRecord
 from oris.core.changes import Changes, Handed, HandedStep
 from oris.core.events import Entry
 from oris.core.facts import Loaded, Needs
-from oris.core.model import DeadLetter, Job, Lane, Worker
+from oris.core.model import DeadLetter, Job, Lane, Tenant, Worker
 from oris.ids import JobKey, RunId, TenantId, ThreadId, WorkerKey
 
 T = TypeVar("T")
@@ -105,16 +105,22 @@ class Reads(Protocol):
         """The dead letter of a run."""
 
     async def workers(self, tenant_id: TenantId | None, cursor: str | None, limit: int) -> Page[Worker]:
-        """Workers that were ever granted something, by when that was first; None: of all tenants."""
+        """Workers that have a row, by when they were seen first; None: of all tenants."""
 
     async def worker(self, worker_key: WorkerKey) -> Worker | None:
         """One of them."""
+
+    async def tenant(self, tenant_id: TenantId) -> Tenant | None:
+        """A tenant that ever had a job."""
 
     async def audit(self, where: AuditFilter, cursor: str | None, limit: int) -> Page[AuditRecord]:
         """Audit records."""
 
     async def audit_heads(self) -> Sequence[AuditHead]:
         """The ends of all audit chains, the newest 100."""
+
+    async def dead_leases(self, worker_key: WorkerKey | None, limit: int) -> Sequence[JobKey]:
+        """Threads whose lease is of a session that is over, of one worker or (None) of all; in no order."""
 
     async def due(self, now_ms: int, limit: int) -> Sequence[JobKey]:
         """Threads whose wake-up time has come, the earliest first."""
@@ -145,6 +151,9 @@ class Store(Protocol):
 
     async def high_water_ms(self) -> int:
         """The latest time any batch was committed at; 0 in a new store."""
+
+    async def calm_ms(self) -> int:
+        """Until when some node has applied all that was due; 0 in a new store. See `Changes.calm`."""
 
     async def aclose(self) -> None:
         """Close every connection. Bounded."""

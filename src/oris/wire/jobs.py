@@ -193,6 +193,18 @@ class CancelledView(Struct, frozen=True):
     reason: str
 
 
+class ExplainView(Struct, frozen=True):
+    """Why a run stands where it stands."""
+
+    thread_id: str
+    run_id: str
+    status: str
+    reason: str
+    since: str
+    detail: str
+    suggestion: str
+
+
 class JobsQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """Which threads to list."""
 

@@ -75,13 +75,19 @@ class DeadLetterView(Struct, frozen=True):
 
 
 class WorkerView(Struct, frozen=True):
-    """A worker that was ever granted something."""
+    """A worker that was ever granted something, or has named its session."""
 
     worker_id: str
     tenant_id: str
+    session: str | None
     first_seen_at: str
     last_seen_at: str
+    last_poll_at: str | None
     active_leases: int
+    incidents: int
+    quarantined: bool
+    quarantined_until: str | None
+    deaf: bool
 
 
 class AuditView(Struct, frozen=True):
@@ -125,6 +131,12 @@ class DeadLettersQuery(Struct, frozen=True, forbid_unknown_fields=True):
 
 class WorkerQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """Whose worker."""
+
+    tenant_id: TenantName | None = None
+
+
+class ClearQuarantineRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose worker is trusted again."""
 
     tenant_id: TenantName | None = None
 

@@ -17,6 +17,7 @@ StepWord = Literal["started", "succeeded", "failed"]
 class Fetch(Struct, frozen=True, forbid_unknown_fields=True):
     """A poll that comes with an ack: what the worker would take next."""
 
+    session: Name | None = None
     poll_id: Name | None = None
     limit: Annotated[int, Meta(ge=0, le=100)] = 1
     workflows: Annotated[list[Name], Meta(min_length=1, max_length=100)] | None = None
@@ -30,13 +31,16 @@ class PollRequest(Fetch, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     worker_id: Name
     wait_ms: WaitMs = 0
+    watch: bool = False
+    only_threads: Annotated[list[Name], Meta(min_length=1, max_length=100)] | None = None
 
 
 class HeartbeatRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Leases to renew: one, or a list."""
+    """Leases to renew: one, or a list; with a session an empty list just says that it lives."""
 
     lease_id: Token | None = None
-    lease_ids: Annotated[list[Token], Meta(min_length=1, max_length=1000)] | None = None
+    lease_ids: Annotated[list[Token], Meta(max_length=1000)] | None = None
+    session: Name | None = None
     lease_ttl_seconds: TtlSeconds | None = None
 
 

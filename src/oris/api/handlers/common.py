@@ -10,7 +10,7 @@ from msgspec import Raw
 from oris.api.services import Call
 from oris.core.commands import Audit
 from oris.core.model import Job
-from oris.core.replies import Refusal
+from oris.core.replies import Refusal, SessionOpened
 from oris.errors import ApiError, ErrorCode, invalid
 from oris.ids import NO_TENANT, JobKey, RunId, TenantId, ThreadId, WorkerId, WorkerKey, job_key, worker_key
 from oris.observability.trace import Trace, parse_traceparent
@@ -106,6 +106,21 @@ def name_in_path(call: Call, parameter: str, what: str) -> str:
 def worker_in_path(call: Call) -> WorkerKey:
     """The worker that the path names, in the credential's tenant."""
     return worker_of_caller(call, name_in_path(call, "worker_id", "worker"))
+
+
+def calling_worker(call: Call, session: str | None = None) -> WorkerKey:
+    """The worker that the path names and that is calling: it is heard of."""
+    worker = worker_in_path(call)
+    call.services.engine.heard(worker, session)
+    return worker
+
+
+async def check_session(call: Call, worker: WorkerKey, session: str | None) -> None:
+    """Make the caller's session known, if it has one. Raises 409 `session_superseded`."""
+    if session is not None:
+        refusal = await call.services.engine.open_session(worker, session)
+        if refusal is not None:
+            accepted(refusal, SessionOpened)
 
 
 def worker_of_caller(call: Call, worker_id: str) -> WorkerKey:

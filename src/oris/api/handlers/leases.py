@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from oris.api.envelope import ok
-from oris.api.handlers.common import accepted, payload, trace_of_run, worker_in_path
+from oris.api.handlers.common import accepted, calling_worker, check_session, payload, trace_of_run, trace_view
 from oris.api.handlers.items import item, one_or_list
 from oris.api.handlers.poll import poll_view, want_of
 from oris.api.handlers.submit import to_policy
@@ -15,7 +15,6 @@ from oris.api.services import Call
 from oris.api.strict_json import of_validation
 from oris.core.commands import Ack, Heartbeat, Release, ReportStep
 from oris.core.replies import Acked, Beaten, Refusal, Released, Reported
-from oris.engine.engine import Polled
 from oris.engine.unit import Unit
 from oris.errors import invalid
 from oris.ids import AttemptId, LeaseId, WorkerKey, worker_of
@@ -42,15 +41,20 @@ _error_decoder = msgspec.json.Decoder(AckError)
 
 async def heartbeat(call: Call, body: HeartbeatRequest) -> Answer:
     """`POST /v1/workers/{worker_id}/heartbeat`, `…/extend-lease`."""
-    worker = worker_in_path(call)
+    worker = calling_worker(call, body.session)
     if (body.lease_id is None) == (body.lease_ids is None):
         raise invalid("lease_id", "give lease_id or lease_ids")
+    if body.lease_ids == [] and body.session is None:
+        raise invalid("lease_ids", "an empty list is for a session that has nothing but to say that it lives")
+    await check_session(call, worker, body.session)
     single = body.lease_id is not None
     named = [body.lease_id] if body.lease_id is not None else list(dict.fromkeys(body.lease_ids or ()))
     ttl_ms = 1000 * (body.lease_ttl_seconds or call.services.bounds.lease_ttl_default_s)
     commands = [Heartbeat(worker, LeaseId(lease), ttl_ms, single) for lease in named]
-    answer = await call.services.engine.ask(Unit("renew", commands))
-    replies = [accepted(reply, Beaten) for reply in answer.replies]
+    replies: list[Beaten] = []
+    if commands:
+        answer = await call.services.engine.ask(Unit("renew", commands))
+        replies = [accepted(reply, Beaten) for reply in answer.replies]
     now_ms = call.services.engine.clock.now_ms()
     leases = tuple(
         LeaseBeat(
@@ -61,20 +65,19 @@ async def heartbeat(call: Call, body: HeartbeatRequest) -> Answer:
         )
         for reply in replies
     )
-    first = replies[0]
     view = HeartbeatView(
         worker_id=worker_of(worker),
         leases=leases,
-        trace=trace_of_run(call, first.traceparent),
-        lease_id=first.lease_id if single else UNSET,
-        lease_expires_at=rfc3339(first.expires_ms) if single else UNSET,
+        trace=trace_of_run(call, replies[0].traceparent) if replies else trace_view(call.trace),
+        lease_id=replies[0].lease_id if single else UNSET,
+        lease_expires_at=rfc3339(replies[0].expires_ms) if single else UNSET,
     )
     return ok(call, view)
 
 
 async def report_step(call: Call, body: ReportRequest) -> Answer:
     """`POST /v1/workers/{worker_id}/report-step`, one step or a list."""
-    worker = worker_in_path(call)
+    worker = calling_worker(call)
     steps, prefixes = one_or_list(body, "steps", StepRequest)
     commands = [_report(call, worker, body, step, prefix) for step, prefix in zip(steps, prefixes, strict=True)]
     size = sum(len(command.body or b"") + len(command.checkpoint or b"") for command in commands)
@@ -87,27 +90,27 @@ async def report_step(call: Call, body: ReportRequest) -> Answer:
 
 async def ack(call: Call, body: AckRequest) -> Answer:
     """`POST /v1/workers/{worker_id}/ack`, one or a list; with `poll`, finish and fetch in one commit."""
-    worker = worker_in_path(call)
+    worker = calling_worker(call)
     acks, prefixes = one_or_list(body, "acks", AckOne)
     commands = [_ack(call, worker, one, prefix) for one, prefix in zip(acks, prefixes, strict=True)]
     want = None
     if body.poll is not None:
+        await check_session(call, worker, body.poll.session)
         want = want_of(call, worker, body.poll, body.poll.poll_id or acks[0].lease_id)
     size = sum(len(command.body or b"") for command in commands)
     engine = call.services.engine
     answer = await engine.ask(Unit("write", commands, want=want, size_bytes=size))
-    following: Polled | None = None if want is None else engine.fetched(want, answer)
-    fetched = UNSET if following is None else poll_view(call, following)
-    if body.acks is None:
-        reply = accepted(answer.replies[0], Acked)
-        return ok(call, msgspec.structs.replace(_acked(call, reply), next=fetched))
+    single = None if body.acks is not None else accepted(answer.replies[0], Acked)
+    fetched = UNSET if want is None else poll_view(call, engine.fetched(want, answer))
+    if single is not None:
+        return ok(call, msgspec.structs.replace(_acked(call, single), next=fetched))
     results = tuple(item(reply, lambda done: _acked(call, done)) for reply in answer.replies)
     return ok(call, ResultsView(results, next=fetched))
 
 
 async def release(call: Call, body: ReleaseRequest) -> Answer:
     """`POST /v1/workers/{worker_id}/release`. When none of the leases is the caller's, it is told why."""
-    worker = worker_in_path(call)
+    worker = calling_worker(call)
     leases = dict.fromkeys(body.lease_ids)
     commands = [Release(worker, LeaseId(lease), body.delay_ms) for lease in leases]
     answer = await call.services.engine.ask(Unit("write", commands))

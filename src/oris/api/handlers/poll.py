@@ -7,18 +7,21 @@ from msgspec import UNSET, Raw, UnsetType
 from oris.api.envelope import ok
 from oris.api.handlers.common import (
     NULL,
+    accepted,
     trace_of_run,
     wait_seconds,
     worker_of_caller,
 )
-from oris.api.http import Answer
+from oris.api.http import Answer, Role
 from oris.api.services import Call
 from oris.core.changes import Handed, HandedStep
 from oris.core.commands import Want
 from oris.core.deadlines import timeout_at
 from oris.core.model import Job
+from oris.core.replies import Granted
 from oris.engine.engine import Polled
-from oris.ids import RunId, TenantId, WorkerKey, attempt_of, checkpoint_id
+from oris.errors import ApiError, ErrorCode, invalid
+from oris.ids import RunId, TenantId, ThreadId, WorkerKey, attempt_of, checkpoint_id
 from oris.wire.times import rfc3339
 from oris.wire.workers import (
     AttemptView,
@@ -38,13 +41,24 @@ _NOTHING = Handed(None, None, (), steps_truncated=False)
 async def poll(call: Call, body: PollRequest) -> Answer:
     """`POST /v1/workers/poll`. A caller that goes away while parked takes nothing."""
     wait_s = wait_seconds(call, body.wait_ms)
-    want = want_of(call, worker_of_caller(call, body.worker_id), body, body.poll_id)
-    polled = await call.services.engine.poll(want, wait_s)
+    if body.watch and body.session is None:
+        raise invalid("watch", "only a session can be watched: give session too")
+    if body.only_threads is not None and call.caller.role is not Role.ADMIN:
+        raise ApiError(ErrorCode.FORBIDDEN, "only an admin may choose threads", {"field": "only_threads"})
+    worker, engine = worker_of_caller(call, body.worker_id), call.services.engine
+    engine.heard(worker, body.session)
+    threads = None if body.only_threads is None else frozenset(map(ThreadId, body.only_threads))
+    want = want_of(call, worker, body, body.poll_id, threads)
+    polled = await engine.poll(want, wait_s, watch=body.watch)
+    if polled.refusal is not None:
+        accepted(polled.refusal, Granted)
     view = poll_view(call, polled)
-    return ok(call, view, on_undelivered=lambda: call.services.engine.undelivered(polled))
+    return ok(call, view, on_undelivered=lambda: engine.undelivered(polled))
 
 
-def want_of(call: Call, worker: WorkerKey, fetch: Fetch, poll_id: str | None) -> Want:
+def want_of(
+    call: Call, worker: WorkerKey, fetch: Fetch, poll_id: str | None, threads: frozenset[ThreadId] | None = None
+) -> Want:
     """What the worker would take; its limits may lower the server's, never raise them."""
     settings = call.services.engine.settings
     bound = call.caller.tenant_id
@@ -58,6 +72,8 @@ def want_of(call: Call, worker: WorkerKey, fetch: Fetch, poll_id: str | None) ->
         tenant_limit=min(settings.tenant_limit, fetch.tenant_max_active_leases or settings.tenant_limit),
         workflows=None if fetch.workflows is None else frozenset(fetch.workflows),
         poll_id=poll_id,
+        session=fetch.session,
+        threads=threads,
     )
 
 
@@ -78,7 +94,7 @@ def poll_view(call: Call, polled: Polled) -> PollView:
         control=control,
         worker_active_leases=granted.worker_leased,
         worker_limit=granted.worker_limit,
-        reason=granted.blocked if granted.blocked is not None and not attempts else UNSET,
+        reason=granted.blocked if polled.decision == "backpressure" and granted.blocked is not None else UNSET,
         tenant_id=UNSET if granted.tenant_id is None else granted.tenant_id,
         tenant_active_leases=UNSET if granted.tenant_leased is None else granted.tenant_leased,
         tenant_limit=UNSET if granted.tenant_limit is None else granted.tenant_limit,

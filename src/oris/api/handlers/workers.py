@@ -5,39 +5,65 @@ from __future__ import annotations
 import msgspec
 
 from oris.api.envelope import ok
-from oris.api.handlers.common import name_in_path, not_found, tenant_filter
+from oris.api.handlers.common import accepted, audit, name_in_path, not_found, tenant_filter
 from oris.api.http import Answer
 from oris.api.services import Call
+from oris.core.commands import ClearQuarantine
 from oris.core.model import Worker
-from oris.ids import NO_TENANT, WorkerId, worker_key, worker_of
-from oris.wire.operators import WorkerQuery, WorkersQuery, WorkerView
-from oris.wire.times import rfc3339
+from oris.core.quarantine import is_quarantined
+from oris.core.replies import QuarantineCleared
+from oris.engine.unit import Unit
+from oris.ids import NO_TENANT, WorkerId, WorkerKey, worker_key, worker_of
+from oris.wire.operators import ClearQuarantineRequest, WorkerQuery, WorkersQuery, WorkerView
+from oris.wire.times import rfc3339, rfc3339_or_none
 
 
 async def list_workers(call: Call, _: None) -> Answer:
     """`GET /v1/workers`."""
     query: WorkersQuery = call.options
     page = await call.services.engine.reads.workers(tenant_filter(call, query.tenant_id), query.cursor, query.limit)
-    workers = [_view(worker) for worker in page.items]
+    workers = [_view(call, worker) for worker in page.items]
     return ok(call, msgspec.json.encode({"workers": workers, "next_cursor": page.next_cursor}))
 
 
 async def show(call: Call, _: None) -> Answer:
     """`GET /v1/workers/{worker_id}`."""
     query: WorkerQuery = call.options
-    name = WorkerId(name_in_path(call, "worker_id", "worker"))
-    tenant = tenant_filter(call, query.tenant_id) or NO_TENANT
-    worker = await call.services.engine.reads.worker(worker_key(tenant, name))
+    worker = await call.services.engine.reads.worker(_named(call, query.tenant_id))
     if worker is None:
         raise not_found("worker")
-    return ok(call, _view(worker))
+    return ok(call, _view(call, worker))
 
 
-def _view(worker: Worker) -> WorkerView:
+async def clear_quarantine(call: Call, body: ClearQuarantineRequest) -> Answer:
+    """`POST /v1/workers/{worker_id}/clear-quarantine`: harmless for one that is not quarantined."""
+    key = _named(call, body.tenant_id)
+    tenant = key.partition("/")[0]
+    told = audit(call, "worker.clear_quarantine", "worker", worker_of(key), tenant)
+    answer = await call.services.engine.ask(Unit("write", [ClearQuarantine(key)], audit=told))
+    return ok(call, _view(call, accepted(answer.replies[0], QuarantineCleared).worker))
+
+
+def _named(call: Call, tenant: str | None) -> WorkerKey:
+    """The worker in the path, of the tenant that is named or that the credential is bound to."""
+    name = WorkerId(name_in_path(call, "worker_id", "worker"))
+    return worker_key(tenant_filter(call, tenant) or NO_TENANT, name)
+
+
+def _view(call: Call, worker: Worker) -> WorkerView:
+    engine = call.services.engine
+    roster, key = engine.roster, worker.worker_key
+    until_ms = worker.quarantined_until_ms if is_quarantined(worker) else None
     return WorkerView(
-        worker_id=worker_of(worker.worker_key),
-        tenant_id=worker.worker_key.partition("/")[0],
+        worker_id=worker_of(key),
+        tenant_id=key.partition("/")[0],
+        session=worker.session,
         first_seen_at=rfc3339(worker.first_seen_ms),
-        last_seen_at=rfc3339(worker.last_seen_ms),
+        last_seen_at=rfc3339(max(worker.last_seen_ms, roster.called_ms(key) or 0)),
+        last_poll_at=rfc3339_or_none(roster.polled_ms(key)),
         active_leases=worker.leased,
+        incidents=worker.incidents,
+        quarantined=is_quarantined(worker),
+        quarantined_until=rfc3339_or_none(until_ms),
+        deaf=roster.is_deaf(key, worker.leased, engine.settings.worker_limit),
     )

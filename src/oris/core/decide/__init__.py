@@ -8,9 +8,11 @@ from oris.core import commands as c
 from oris.core.changes import Decision
 from oris.core.decide.ack import ack
 from oris.core.decide.cancel import cancel
+from oris.core.decide.clear_quarantine import clear_quarantine
 from oris.core.decide.heartbeat import heartbeat
 from oris.core.decide.release import release
 from oris.core.decide.report import report
+from oris.core.decide.session import drop_session, open_session
 from oris.core.decide.submit import submit
 from oris.core.decide.sweep import sweep
 from oris.core.facts import Facts, Needs
@@ -35,6 +37,12 @@ def decide(facts: Facts, command: c.Command, stamp: Stamp) -> Decision:
             return cancel(facts, command, stamp)
         case c.Sweep():
             return sweep(facts, command, stamp)
+        case c.OpenSession():
+            return open_session(facts, command, stamp)
+        case c.DropSession():
+            return drop_session(facts, command, stamp)
+        case c.ClearQuarantine():
+            return clear_quarantine(facts, command, stamp)
         case _:
             assert_never(command)
 
@@ -56,6 +64,11 @@ def add_needs(needs: Needs, command: c.Command) -> None:
                 needs.steps.add((run, command.action_id))
         case c.Heartbeat() | c.Ack() | c.Release():
             _add_lease(needs, command.lease_id)
+        case c.OpenSession():
+            needs.workers.add(command.worker_key)
+            needs.ended_sessions.add((command.worker_key, command.session))
+        case c.DropSession() | c.ClearQuarantine():
+            needs.workers.add(command.worker_key)
         case _:
             assert_never(command)
 

@@ -27,7 +27,7 @@ _answers = msgspec.json.Decoder(Acked)
 def ack(facts: Facts, command: Ack, stamp: Stamp) -> Decision:
     """A repeat of the request that closed the lease gets that request's answer, whatever has happened since."""
     t = Transition(facts.job_of(run_of_lease(command.lease_id)), stamp)
-    settle(t, facts.limits)
+    settle(t, facts)
     if not holds(t, command.lease_id, command.worker_key):
         return t.decision(_closed_before(facts, t, command))
     job = t.job
@@ -37,7 +37,7 @@ def ack(facts: Facts, command: Ack, stamp: Stamp) -> Decision:
         )
     policy = _retry(t, command)
     answer = _answer(t, command, policy)
-    t.close_lease("closed", _digest(command), _encoder.encode(answer))
+    t.close_lease("closed", _digest(command), _encoder.encode(answer), end="normal")
     if answer.next_retry_ms is not None:
         assert policy is not None
         _schedule(t, command, policy, answer.next_retry_ms)

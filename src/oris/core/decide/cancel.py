@@ -16,7 +16,7 @@ from oris.core.transition import Transition
 def cancel(facts: Facts, command: Cancel, stamp: Stamp) -> Decision:
     """Repeating it is harmless: a run that a cancel ended answers as it did then."""
     t = Transition(facts.jobs.get(command.job_key), stamp)
-    settle(t, facts.limits)
+    settle(t, facts)
     refusal = _refuse(t, command)
     if refusal is not None:
         return t.decision(refusal)

@@ -6,27 +6,31 @@ import msgspec
 
 from oris.core import events as ev
 from oris.core.deadlines import timeout_at
-from oris.core.facts import Limits
+from oris.core.facts import Facts, Limits
+from oris.core.lease import Expiry, expiry_of
 from oris.core.transition import Transition
 
 
-def settle(t: Transition, limits: Limits) -> None:
+def settle(t: Transition, facts: Facts) -> None:
     """Apply what is due. Each deadline leaves fewer behind it, so two rounds are the most there can be."""
-    while t.current is not None and _settle_one(t, limits):
+    while t.current is not None and _settle_one(t, facts):
         pass
 
 
-def _settle_one(t: Transition, limits: Limits) -> bool:
+def _settle_one(t: Transition, facts: Facts) -> bool:
     job = t.job
     if job.lease_id is not None:
+        end = expiry_of(job, facts, t.now_ms)
         timeout_ms = timeout_at(job)
         # At a tie the run's own limit goes first.
-        if timeout_ms is not None and timeout_ms <= min(t.now_ms, job.lease_expires_ms):
+        if timeout_ms is not None and timeout_ms <= min(t.now_ms, end.at_ms):
             _time_out(t, timeout_ms)
             return True
-        if job.lease_expires_ms <= t.now_ms:
-            _lose(t, limits)
+        if end.at_ms <= t.now_ms:
+            _lose(t, end, facts.limits)
             return True
+        if end.at_ms > job.lease_expires_ms:
+            t.extend_lease(end.at_ms)
     elif job.due_ms is not None and job.due_ms <= t.now_ms:
         t.emit(ev.AttemptQueued())
         return True
@@ -46,12 +50,12 @@ def _time_out(t: Transition, at_ms: int) -> None:
         t.bury("timed_out")
 
 
-def _lose(t: Transition, limits: Limits) -> None:
+def _lose(t: Transition, end: Expiry, limits: Limits) -> None:
     job = t.job
     assert job.lease_id is not None
     assert job.worker_key is not None
-    t.close_lease("expired")
-    t.emit(ev.LeaseExpired(job.lease_id, job.worker_key, job.lease_expires_ms))
+    t.close_lease("superseded" if end.cause == "superseded" else "expired", end="lost")
+    t.emit(ev.LeaseExpired(job.lease_id, job.worker_key, end.at_ms, end.cause))
     if t.job.losses >= limits.max_lease_losses:
         told = f"{t.job.losses} leases in a row were lost to workers that went silent"
         t.emit(ev.Failed("lease_losses"), _error("lease_losses", told))

@@ -17,7 +17,7 @@ from oris.ids import run_of_lease, worker_of
 def heartbeat(facts: Facts, command: Heartbeat, stamp: Stamp) -> Decision:
     """Writes no event; the row's wake-up time stays, so that no index changes either."""
     t = Transition(facts.job_of(run_of_lease(command.lease_id)), stamp)
-    settle(t, facts.limits)
+    settle(t, facts)
     if not holds(t, command.lease_id, command.worker_key):
         closed = ended(facts, t, command.lease_id)
         return t.decision(_refuse(t, command, closed) if command.single else _state(command, closed))

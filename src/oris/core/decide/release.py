@@ -19,10 +19,11 @@ from oris.ids import run_of_lease
 def release(facts: Facts, command: Release, stamp: Stamp) -> Decision:
     """Not a failure: nothing is counted, and the job keeps its place in the order."""
     t = Transition(facts.job_of(run_of_lease(command.lease_id)), stamp)
-    settle(t, facts.limits)
+    settle(t, facts)
     if not holds(t, command.lease_id, command.worker_key):
         return t.decision(_closed_before(facts, t, command))
-    t.close_lease("released", _digest(command))
+    # What the server takes back says nothing of the worker, who never got it.
+    t.close_lease("released", _digest(command), end="taken" if command.worker_key is None else "normal")
     if command.delay_ms:
         t.emit(ev.LeaseReleased(command.lease_id, t.now_ms + command.delay_ms))
     else:

@@ -24,7 +24,7 @@ from oris.ids import attempt_of, checkpoint_id, run_of_lease
 def report(facts: Facts, command: ReportStep, stamp: Stamp) -> Decision:
     """The same token with the same payload changes nothing and is answered the same."""
     t = Transition(facts.job_of(run_of_lease(command.lease_id)), stamp)
-    settle(t, facts.limits)
+    settle(t, facts)
     if not holds(t, command.lease_id, command.worker_key):
         closed = ended(facts, t, command.lease_id)
         foreign = closed is not None and closed.worker_key != command.worker_key

@@ -20,7 +20,7 @@ from oris.ids import idempotency_key
 def submit(facts: Facts, command: Submit, stamp: Stamp) -> Decision:
     """Idempotency is looked up before everything that could refuse; only an accepted submit binds a key."""
     t = Transition(facts.jobs.get(command.job_key), stamp)
-    settle(t, facts.limits)
+    settle(t, facts)
     earlier = _earlier(facts, command)
     if earlier is not None:
         return t.decision(_again(t, command, earlier))

@@ -14,7 +14,7 @@ from oris.core.transition import Transition
 def sweep(facts: Facts, command: Sweep, stamp: Stamp) -> Decision:
     """Apply the thread's due deadlines; where heartbeats have moved them on, move the wake-up time on."""
     t = Transition(facts.jobs.get(command.job_key), stamp)
-    settle(t, facts.limits)
+    settle(t, facts)
     if t.current is not None:
         t.refresh_wake()
     return t.decision(Swept(None if t.current is None else t.current.wake_ms))

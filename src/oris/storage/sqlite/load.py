@@ -69,6 +69,10 @@ def _load_jobs(connection: sqlite3.Connection, needs: Needs, found: Found) -> No
         if row is not None:
             job = _job(found, row)
             jobs[job.job_key] = job
+    for thread in sorted(needs.threads):
+        for row in execute(sql.JOBS_OF_THREAD, (thread,)).fetchall():
+            job = _job(found, row)
+            jobs[job.job_key] = job
 
 
 def _load_heads(connection: sqlite3.Connection, needs: Needs, found: Found) -> None:
@@ -114,6 +118,9 @@ def _load_details(connection: sqlite3.Connection, needs: Needs, found: Found) ->
         row = connection.execute(sql.CLOSED_LEASE, (lease,)).fetchone()
         if row is not None:
             loaded.closed[lease] = ClosedLease(*row)
+    for session in sorted(needs.ended_sessions):
+        if connection.execute(sql.ENDED_SESSION, session).fetchone() is not None:
+            loaded.ended_sessions.add(session)
     for key in sorted(needs.idempotent):
         row = connection.execute(sql.IDEMPOTENT, (key,)).fetchone()
         if row is not None:

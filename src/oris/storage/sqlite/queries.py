@@ -9,11 +9,21 @@ from typing import Any
 from oris.core.audit import AuditHead
 from oris.core.changes import HandedStep
 from oris.core.events import Entry
-from oris.core.model import DeadLetter, Job, Lane, Worker
+from oris.core.model import DeadLetter, Job, Lane, Tenant, Worker
 from oris.ids import JobKey, RunId, TenantId, ThreadId, WorkerKey
 from oris.storage.sqlite import read_statements as sql
 from oris.storage.sqlite.load import split
-from oris.storage.sqlite.statements import HIGH_WATER, JOB_BY_KEY, JOB_BY_RUN, JOB_ID, LATEST_STEPS, PAYLOAD, WORKER
+from oris.storage.sqlite.statements import (
+    CALM,
+    HIGH_WATER,
+    JOB_BY_KEY,
+    JOB_BY_RUN,
+    JOB_ID,
+    LATEST_STEPS,
+    PAYLOAD,
+    TENANT,
+    WORKER,
+)
 
 LANES_FOR_AGE = 200
 """Lanes that are asked for their oldest job; with more, the gauge looks at these."""
@@ -78,6 +88,12 @@ def worker(connection: sqlite3.Connection, worker_key: WorkerKey) -> Worker | No
     return None if row is None else Worker(*row)
 
 
+def tenant(connection: sqlite3.Connection, tenant_id: TenantId) -> Tenant | None:
+    """A tenant that ever had a job."""
+    row = connection.execute(TENANT, (tenant_id,)).fetchone()
+    return None if row is None else Tenant(*row)
+
+
 def audit_heads(connection: sqlite3.Connection) -> Sequence[AuditHead]:
     """The ends of the newest chains."""
     chains = connection.execute(sql.NEWEST_CHAINS).fetchall()
@@ -87,6 +103,13 @@ def audit_heads(connection: sqlite3.Connection) -> Sequence[AuditHead]:
 def due(connection: sqlite3.Connection, now_ms: int, limit: int) -> Sequence[JobKey]:
     """Threads whose wake-up time has come."""
     return [row[0] for row in connection.execute(sql.DUE, (now_ms, limit))]
+
+
+def dead_leases(connection: sqlite3.Connection, worker_key: WorkerKey | None, limit: int) -> Sequence[JobKey]:
+    """Threads whose lease is of a session that is over."""
+    if worker_key is None:
+        return [row[0] for row in connection.execute(sql.DEAD_LEASES, (limit,))]
+    return [row[0] for row in connection.execute(sql.DEAD_LEASES_OF_WORKER, (worker_key, limit))]
 
 
 def earliest_wake(connection: sqlite3.Connection) -> int | None:
@@ -131,6 +154,12 @@ def high_water_ms(connection: sqlite3.Connection) -> int:
     """The latest time of any batch of any node."""
     (now_ms,) = connection.execute(HIGH_WATER).fetchone()
     return int(now_ms)
+
+
+def calm_ms(connection: sqlite3.Connection) -> int:
+    """Until when some node has applied all that was due."""
+    (calm_ms,) = connection.execute(CALM).fetchone()
+    return int(calm_ms)
 
 
 def _id(connection: sqlite3.Connection, job_key: JobKey) -> int | None:

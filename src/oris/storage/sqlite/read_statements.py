@@ -11,7 +11,7 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, id
+       wake_ms, lease_session, lease_ttl_ms, id
 FROM runtime_runs WHERE run_id = ?
 """
 PAST_RUNS = """
@@ -19,7 +19,7 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, id
+       wake_ms, lease_session, lease_ttl_ms, id
 FROM runtime_runs WHERE job_key = ? AND id < ? ORDER BY id DESC LIMIT ?
 """
 JOBS_PAGE = """
@@ -27,7 +27,7 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, id
+       wake_ms, lease_session, lease_ttl_ms, id
 FROM runtime_jobs
 WHERE id < :before AND id >= :walk_end
   AND (:status IS NULL OR status = :status) AND (:workflow IS NULL OR workflow = :workflow)
@@ -39,7 +39,7 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, id
+       wake_ms, lease_session, lease_ttl_ms, id
 FROM runtime_jobs INDEXED BY runtime_jobs_tenant
 WHERE tenant_id = :tenant_id AND id < :before AND id >= :walk_end
   AND (:status IS NULL OR status = :status) AND (:workflow IS NULL OR workflow = :workflow)
@@ -87,7 +87,9 @@ WHERE workflow = :workflow AND id < :before AND id >= :walk_end ORDER BY id DESC
 """
 # The trail is ordered by time, which rises with the id: the index holds both.
 WORKERS_PAGE = """
-SELECT worker_key, leased, first_seen_ms, last_seen_ms FROM runtime_workers
+SELECT worker_key, leased, first_seen_ms, last_seen_ms, session, session_ms, cut_ms, incidents, incident_ms,
+       quarantined_until_ms
+FROM runtime_workers
 WHERE (first_seen_ms, worker_key) < (:before_ms, :before)
   AND (:tenant_id IS NULL OR (worker_key >= :tenant_id || '/' AND worker_key < :tenant_id || '0'))
 ORDER BY first_seen_ms DESC, worker_key DESC LIMIT :limit
@@ -120,6 +122,19 @@ NEWEST_CHAINS = "SELECT chain_id FROM runtime_audit_log WHERE seq = 1 ORDER BY c
 CHAIN_END = "SELECT chain_id, seq, hash FROM runtime_audit_log WHERE chain_id = ? ORDER BY seq DESC LIMIT 1"
 DUE = """
 SELECT job_key FROM runtime_jobs WHERE wake_ms IS NOT NULL AND wake_ms <= ? ORDER BY wake_ms, id LIMIT ?
+"""
+# A lease is over when its session has been replaced, or cut off, since; see `core.lease`.
+DEAD_LEASES_OF_WORKER = """
+SELECT j.job_key FROM runtime_workers AS w JOIN runtime_jobs AS j ON j.worker_key = w.worker_key
+WHERE w.worker_key = ? AND j.lease_session IS NOT NULL
+  AND (j.lease_session IS NOT w.session OR j.lease_granted_ms < w.cut_ms)
+LIMIT ?
+"""
+DEAD_LEASES = """
+SELECT j.job_key FROM runtime_jobs AS j JOIN runtime_workers AS w ON w.worker_key = j.worker_key
+WHERE j.worker_key IS NOT NULL AND j.lease_session IS NOT NULL
+  AND (j.lease_session IS NOT w.session OR j.lease_granted_ms < w.cut_ms)
+LIMIT ?
 """
 EARLIEST_WAKE = "SELECT wake_ms FROM runtime_jobs WHERE wake_ms IS NOT NULL ORDER BY wake_ms LIMIT 1"
 NEXT_LANE = """

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 from oris.core.audit import AuditHead, AuditRecord
 from oris.core.changes import HandedStep
 from oris.core.events import Entry
-from oris.core.model import DeadLetter, Job, Lane, Worker
+from oris.core.model import DeadLetter, Job, Lane, Tenant, Worker
 from oris.ids import JobKey, RunId, TenantId, ThreadId, WorkerKey
 from oris.storage.sqlite import pages, queries
 from oris.storage.store import AuditFilter, DeadLetterFilter, JobFilter, Page, Statistics
@@ -83,6 +83,10 @@ class SqliteReads:
         """One of them."""
         return await self._run(lambda c: queries.worker(c, worker_key))
 
+    async def tenant(self, tenant_id: TenantId) -> Tenant | None:
+        """A tenant that ever had a job."""
+        return await self._run(lambda c: queries.tenant(c, tenant_id))
+
     async def audit(self, where: AuditFilter, cursor: str | None, limit: int) -> Page[AuditRecord]:
         """Audit records; at most 10,000 are looked at."""
         return await self._run(lambda c: pages.audit_page(c, where, cursor, limit))
@@ -94,6 +98,10 @@ class SqliteReads:
     async def due(self, now_ms: int, limit: int) -> Sequence[JobKey]:
         """Threads whose wake-up time has come, the earliest first."""
         return await self._run(lambda c: queries.due(c, now_ms, limit))
+
+    async def dead_leases(self, worker_key: WorkerKey | None, limit: int) -> Sequence[JobKey]:
+        """Threads whose lease is of a session that is over."""
+        return await self._run(lambda c: queries.dead_leases(c, worker_key, limit))
 
     async def earliest_wake(self) -> int | None:
         """When the sweeper has to look next."""

@@ -9,11 +9,13 @@ from __future__ import annotations
 # --- the node's own row: the batch id tells whether a commit happened ---
 
 WRITE_NODE = """
-INSERT INTO runtime_nodes (node_id, batch_id, now_ms) VALUES (?, ?, ?)
-ON CONFLICT (node_id) DO UPDATE SET batch_id = excluded.batch_id, now_ms = max(now_ms, excluded.now_ms)
+INSERT INTO runtime_nodes (node_id, batch_id, now_ms, calm_ms) VALUES (?, ?, ?, ?)
+ON CONFLICT (node_id) DO UPDATE SET
+    batch_id = excluded.batch_id, now_ms = max(now_ms, excluded.now_ms), calm_ms = max(calm_ms, excluded.calm_ms)
 """
 READ_BATCH = "SELECT batch_id FROM runtime_nodes WHERE node_id = ?"
 HIGH_WATER = "SELECT coalesce(max(now_ms), 0) FROM runtime_nodes"
+CALM = "SELECT coalesce(max(calm_ms), 0) FROM runtime_nodes"
 
 JOB_ID = "SELECT id FROM runtime_jobs WHERE thread_id = ? AND tenant_id = ?"
 
@@ -24,7 +26,7 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, id
+       wake_ms, lease_session, lease_ttl_ms, id
 FROM runtime_jobs WHERE thread_id = ? AND tenant_id = ?
 """
 JOB_BY_RUN = """
@@ -32,7 +34,7 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, id
+       wake_ms, lease_session, lease_ttl_ms, id
 FROM runtime_jobs WHERE run_id = ?
 """
 JOBS_BY_POLL = """
@@ -40,15 +42,23 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, id
+       wake_ms, lease_session, lease_ttl_ms, id
 FROM runtime_jobs WHERE worker_key = ? AND poll_id = ? ORDER BY id
+"""
+JOBS_OF_THREAD = """
+SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason, attempt_no, retries, losses,
+       available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
+       lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
+       checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
+       wake_ms, lease_session, lease_ttl_ms, id
+FROM runtime_jobs WHERE thread_id = ? ORDER BY tenant_id LIMIT 100
 """
 LANE_HEADS = """
 SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason, attempt_no, retries, losses,
        available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, id
+       wake_ms, lease_session, lease_ttl_ms, id
 FROM runtime_jobs WHERE status = 'queued' AND tenant_id = ? AND workflow = ?
 ORDER BY priority DESC, available_ms, run_id LIMIT ?
 """
@@ -61,7 +71,12 @@ STEPS_OF_ACTION = """
 SELECT run_id, action_id, status, dedupe_token, digest, seq, checkpoint_seq, latest
 FROM runtime_steps WHERE run_id = ? AND action_id = ?
 """
-WORKER = "SELECT worker_key, leased, first_seen_ms, last_seen_ms FROM runtime_workers WHERE worker_key = ?"
+WORKER = """
+SELECT worker_key, leased, first_seen_ms, last_seen_ms, session, session_ms, cut_ms, incidents, incident_ms,
+       quarantined_until_ms
+FROM runtime_workers WHERE worker_key = ?
+"""
+ENDED_SESSION = "SELECT ended_ms FROM runtime_ended_sessions WHERE worker_key = ? AND session = ?"
 TENANT = "SELECT tenant_id, waiting, leased, served FROM runtime_tenants WHERE tenant_id = ?"
 
 # --- writing ---
@@ -73,9 +88,9 @@ INSERT INTO runtime_jobs (
     available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
     lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
     checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-    wake_ms
+    wake_ms, lease_session, lease_ttl_ms
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-          ?, ?, ?)
+          ?, ?, ?, ?, ?)
 """
 # A run keeps what its submit said: only what its events change is written, and no index over the rest is touched.
 UPDATE_RUN = """
@@ -83,14 +98,14 @@ UPDATE runtime_jobs SET
     status = ?, reason = ?, attempt_no = ?, retries = ?, losses = ?, due_ms = ?, queued_ms = ?, fence = ?, lease_id = ?,
     worker_key = ?, poll_id = ?, lease_granted_ms = ?, lease_expires_ms = ?, lost_ms = ?, used_ms = ?,
     checkpoint_seq = ?, result_seq = ?, error_seq = ?, handout_bytes = ?, checkpoint_bytes = ?, updated_ms = ?, seq = ?,
-    head_hash = ?, wake_ms = ?
+    head_hash = ?, wake_ms = ?, lease_session = ?, lease_ttl_ms = ?
 WHERE id = ?
 """
 RUN_FIELDS = (
     *("status", "reason", "attempt_no", "retries", "losses", "due_ms", "queued_ms", "fence", "lease_id"),
     *("worker_key", "poll_id", "lease_granted_ms", "lease_expires_ms", "lost_ms", "used_ms"),
     *("checkpoint_seq", "result_seq", "error_seq", "handout_bytes", "checkpoint_bytes", "updated_ms", "seq"),
-    *("head_hash", "wake_ms"),
+    *("head_hash", "wake_ms", "lease_session", "lease_ttl_ms"),
 )
 UPDATE_LEASE_END = "UPDATE runtime_jobs SET lease_expires_ms = ? WHERE id = ?"
 UPDATE_JOB = """
@@ -100,7 +115,7 @@ UPDATE runtime_jobs SET
     worker_key = ?, poll_id = ?, lease_granted_ms = ?, lease_expires_ms = ?, lost_ms = ?, timeout_ms = ?,
     on_timeout = ?, used_ms = ?, retry_policy = ?, idempotency_key = ?, metadata = ?, traceparent = ?, input_seq = ?,
     checkpoint_seq = ?, result_seq = ?, error_seq = ?, handout_bytes = ?, checkpoint_bytes = ?, created_ms = ?,
-    updated_ms = ?, seq = ?, head_hash = ?, wake_ms = ?
+    updated_ms = ?, seq = ?, head_hash = ?, wake_ms = ?, lease_session = ?, lease_ttl_ms = ?
 WHERE id = ?
 """
 INSERT_PAST_RUN = """
@@ -109,9 +124,9 @@ INSERT INTO runtime_runs (
     available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
     lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
     checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-    wake_ms
+    wake_ms, lease_session, lease_ttl_ms
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-          ?, ?)
+          ?, ?, ?, ?)
 """
 INSERT_EVENT = """
 INSERT INTO runtime_events (
@@ -140,9 +155,16 @@ INSERT INTO runtime_dead_letters (
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 WRITE_WORKER = """
-INSERT INTO runtime_workers (worker_key, leased, first_seen_ms, last_seen_ms) VALUES (?, ?, ?, ?)
-ON CONFLICT (worker_key) DO UPDATE SET leased = excluded.leased, last_seen_ms = excluded.last_seen_ms
+INSERT INTO runtime_workers (
+    worker_key, leased, first_seen_ms, last_seen_ms, session, session_ms, cut_ms, incidents, incident_ms,
+    quarantined_until_ms
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (worker_key) DO UPDATE SET
+    leased = excluded.leased, last_seen_ms = excluded.last_seen_ms, session = excluded.session,
+    session_ms = excluded.session_ms, cut_ms = excluded.cut_ms, incidents = excluded.incidents,
+    incident_ms = excluded.incident_ms, quarantined_until_ms = excluded.quarantined_until_ms
 """
+INSERT_ENDED_SESSION = "INSERT INTO runtime_ended_sessions (worker_key, session, ended_ms) VALUES (?, ?, ?)"
 WRITE_TENANT = """
 INSERT INTO runtime_tenants (tenant_id, waiting, leased, served) VALUES (?, ?, ?, ?)
 ON CONFLICT (tenant_id) DO UPDATE SET waiting = excluded.waiting, leased = excluded.leased, served = excluded.served

@@ -124,6 +124,10 @@ class SqliteStore:
         """The latest time any batch was committed at; 0 in a new store. A checkpoint."""
         return await self._read(queries.high_water_ms)
 
+    async def calm_ms(self) -> int:
+        """Until when all that was due was applied; 0 in a new store. A checkpoint."""
+        return await self._read(queries.calm_ms)
+
     async def aclose(self) -> None:
         """Close every connection and let the lock go. Shielded, and bounded: what is stuck is left behind."""
         if not self._closed:

@@ -44,6 +44,8 @@ def write(connection: sqlite3.Connection, changes: Changes, rows: Mapping[JobKey
         many(sql.INSERT_DEAD_LETTER, map(astuple, changes.dead_letters))
     if changes.workers:
         many(sql.WRITE_WORKER, map(astuple, changes.workers.values()))
+    if changes.ended_sessions:
+        many(sql.INSERT_ENDED_SESSION, map(astuple, changes.ended_sessions))
     if changes.tenants:
         many(sql.WRITE_TENANT, map(astuple, changes.tenants.values()))
     if changes.audit:

@@ -49,7 +49,7 @@ class Writer:
             changes = work(found.loaded, now_ms)
             ids = write(connection, changes, found.rows)
             if not changes.empty:
-                connection.execute(sql.WRITE_NODE, (self._node_id, batch_id, now_ms))
+                connection.execute(sql.WRITE_NODE, (self._node_id, batch_id, now_ms, now_ms if changes.calm else 0))
             handed = {h.run_id: read_handout(connection, h, ids[h.job_key]) for h in changes.handouts}
         except sqlite3.Error as error:
             self._roll_back()

@@ -1,0 +1,106 @@
+"""Explain: why a run stands where it stands, what that means, and what to do about it."""
+
+from __future__ import annotations
+
+from typing import Literal, assert_never
+
+from msgspec import Struct
+
+from oris.core.model import Job
+from oris.ids import attempt_of, worker_of
+
+ReasonWord = Literal[
+    "waiting_for_worker",
+    "no_worker_for_workflow",
+    "tenant_limit",
+    "dispatch_off",
+    "delayed",
+    "retry_backoff",
+    "held",
+    "worker_silent",
+    "done",
+]
+
+
+class Surroundings(Struct, frozen=True):
+    """What is known beside the run itself."""
+
+    now_ms: int
+    dispatching: bool
+    """Whether work is given out at all."""
+    tenant_leased: int
+    tenant_limit: int
+    is_wanted: bool
+    """Whether a worker that takes jobs of its workflow asks for work, or did lately."""
+
+
+class Explanation(Struct, frozen=True):
+    """`since_ms`: for how long it has been so, at least."""
+
+    reason: ReasonWord
+    since_ms: int
+    detail: str
+    suggestion: str
+
+
+def explain(job: Job, around: Surroundings) -> Explanation:
+    """Why this run stands where it stands now."""
+    match job.status:
+        case "scheduled":
+            left_s = _left_s(job.due_ms, around.now_ms)
+            return Explanation(
+                "delayed", job.updated_ms, f"it was asked to wait and is due in {left_s} s", "wait, or cancel it"
+            )
+        case "retry_backoff":
+            left_s = _left_s(job.due_ms, around.now_ms)
+            detail = f"attempt {job.attempt_no - 1} failed; retry {job.retries} is due in {left_s} s"
+            return Explanation("retry_backoff", job.updated_ms, detail, "read the error with GET /v1/jobs/{thread_id}")
+        case "queued":
+            return _queued(job, around)
+        case "running":
+            return _running(job, around)
+        case "completed" | "failed" | "cancelled":
+            return _done(job)
+        case _:
+            assert_never(job.status)
+
+
+def _queued(job: Job, around: Surroundings) -> Explanation:
+    since_ms = job.queued_ms
+    if not around.dispatching:
+        return Explanation(
+            "dispatch_off", since_ms, "the server gives out no work now", "wait for the restart, or switch dispatch on"
+        )
+    if around.tenant_leased >= around.tenant_limit:
+        detail = f"its tenant has {around.tenant_leased} attempts running, {around.tenant_limit} are allowed"
+        return Explanation("tenant_limit", since_ms, detail, "wait, or raise ORIS_MAX_ACTIVE_LEASES_PER_TENANT")
+    if not around.is_wanted:
+        detail = f"within the last minute no worker has asked this server for work of workflow {job.workflow!r}"
+        suggestion = "start a worker for it, or look at GET /v1/workers: one that is deaf or quarantined asks in vain"
+        return Explanation("no_worker_for_workflow", since_ms, detail, suggestion)
+    return Explanation(
+        "waiting_for_worker", since_ms, "its workers are busy, or older work goes first", "wait, or start more workers"
+    )
+
+
+def _running(job: Job, around: Surroundings) -> Explanation:
+    worker = "" if job.worker_key is None else worker_of(job.worker_key)
+    left_ms = max(0, job.lease_expires_ms - around.now_ms)
+    if 3 * left_ms < job.lease_ttl_ms:
+        detail = f"worker {worker!r} has not renewed its lease, which ends in {left_ms / 1000:.1f} s"
+        suggestion = "look after the worker; without a heartbeat the attempt goes to another one"
+        return Explanation("worker_silent", job.lease_expires_ms - job.lease_ttl_ms, detail, suggestion)
+    detail = f"worker {worker!r} is working on it; its lease ends in {left_ms / 1000:.1f} s unless it is renewed"
+    return Explanation("held", job.lease_granted_ms, detail, "wait, or look at its steps in the timeline")
+
+
+def _done(job: Job) -> Explanation:
+    why = f" ({job.reason})" if job.reason else ""
+    suggestion = "submit a new run when there is more to do"
+    if job.status == "failed":
+        suggestion = f"read its error with GET /v1/dlq/{attempt_of(job.run_id)}"
+    return Explanation("done", job.updated_ms, f"the run is over: {job.status}{why}", suggestion)
+
+
+def _left_s(due_ms: int | None, now_ms: int) -> str:
+    return f"{max(0, (due_ms or now_ms) - now_ms) / 1000:.1f}"

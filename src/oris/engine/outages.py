@@ -1,0 +1,108 @@
+"""Which outages this node has had: time in which it could not commit, for whatever reason.
+
+    start       from when the store was last looked after, as it remembers itself, until now
+    standstill  the process, or its whole machine, was stopped: nobody has looked for a while
+    trouble     from the start of the first commit that failed, or took so long, until one has succeeded
+
+Until the sweeper has applied all that was due when an outage was over, commits are not calm: were the node to die
+meanwhile, its next start would begin its account where this one did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from oris.core.outage import LONGEST_GRACE_MS, Outage
+
+LEAST_MS = 500
+"""Shorter ones are not worth the name; the monitor looks five times as often."""
+
+
+class Outages:
+    """The node's account. Every method is synchronous; times are engine ms."""
+
+    def __init__(self, on_outage: Callable[[Outage], None]) -> None:
+        """`on_outage` is told of each one when it is over."""
+        self._on_outage = on_outage
+        self._known: tuple[Outage, ...] = ()
+        self._good_ms: int | None = None
+        """When it was last seen that commits are possible; None before anybody has looked."""
+        self._trouble_ms: int | None = None
+        """Since when they are known not to be."""
+        self._started_ms: int | None = None
+        """When the commit under way began."""
+        self._settled = True
+
+    def begin(self, calm_ms: int, now_ms: int) -> None:
+        """The node starts; the store was looked after until `calm_ms` (0: it is new)."""
+        if 0 < calm_ms < now_ms:
+            self._add(Outage(calm_ms, now_ms))
+
+    def alive(self, now_ms: int) -> None:
+        """The event loop turns. Not to have been called for a while is a standstill."""
+        since_ms = self._standstill(now_ms)
+        if since_ms is not None:
+            self._add(Outage(since_ms, now_ms))
+        if self._trouble_ms is None:
+            self._good_ms = now_ms
+
+    def starts(self, now_ms: int) -> None:
+        """A commit begins."""
+        self._started_ms = now_ms
+
+    def failed(self) -> None:
+        """The commit could not be made."""
+        started_ms, self._started_ms = self._started_ms, None
+        if self._trouble_ms is None:
+            known = [at_ms for at_ms in (started_ms, self._good_ms) if at_ms is not None]
+            self._trouble_ms = min(known, default=None)
+
+    def ended(self, now_ms: int, *, wrote: bool) -> None:
+        """The commit is made. One that had nothing to write says nothing of the disk."""
+        since_ms = self._since(now_ms)
+        self._started_ms = None
+        if not wrote:
+            return
+        if since_ms is not None and now_ms - since_ms >= LEAST_MS:
+            self._add(Outage(since_ms, now_ms))
+        self._trouble_ms = None
+        if self._good_ms is not None:
+            self._good_ms = now_ms
+
+    def at(self, now_ms: int) -> tuple[Outage, ...]:
+        """What matters to a batch that is decided at this time: the one that it would end, too."""
+        since_ms = self._since(now_ms)
+        if since_ms is None or since_ms >= now_ms:
+            return self._known
+        return (*self._known, Outage(since_ms, now_ms))
+
+    def settled(self, now_ms: int) -> None:
+        """The sweeper has found nothing that is due and not applied."""
+        if self._since(now_ms) is None:
+            self._settled = True
+            self._known = tuple(outage for outage in self._known if now_ms <= outage.to_ms + LONGEST_GRACE_MS)
+
+    @property
+    def calm(self) -> bool:
+        """True when nothing is left over."""
+        return self._settled and self._trouble_ms is None
+
+    def _since(self, now_ms: int) -> int | None:
+        """Since when an outage goes on, if one does: a commit that takes so long is one too."""
+        if self._trouble_ms is not None:
+            return self._trouble_ms
+        started_ms = self._started_ms
+        if started_ms is not None and now_ms - started_ms >= LEAST_MS:
+            return started_ms if self._good_ms is None else min(started_ms, self._good_ms)
+        return self._standstill(now_ms)
+
+    def _standstill(self, now_ms: int) -> int | None:
+        good_ms = self._good_ms
+        if self._trouble_ms is not None or good_ms is None or now_ms - good_ms < LEAST_MS:
+            return None
+        return good_ms
+
+    def _add(self, outage: Outage) -> None:
+        self._known = (*self._known, outage)
+        self._settled = False
+        self._on_outage(outage)

@@ -1,0 +1,118 @@
+"""The roster: what this node has heard of its workers since it started. In memory; a look, not a rule.
+
+Which session is a worker's newest is remembered too, so that a session has to be opened once and not at every call.
+The row in the store decides; what is remembered here is what the last commit has said.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from oris.core.commands import Want
+from oris.core.model import Lane, Worker
+from oris.engine.lines import serves
+from oris.ids import WorkerKey
+
+MAX_WORKERS = 50_000
+"""Workers that are remembered; who was silent for the longest goes first."""
+RECENT_MS = 60_000
+"""A worker that has polled within this while is one that takes work."""
+
+
+class Presence:
+    """One worker."""
+
+    __slots__ = ("called_ms", "limit", "parked", "polled_ms", "since_ms", "wants")
+
+    def __init__(self, since_ms: int) -> None:
+        self.since_ms = since_ms
+        """When this node heard of it first."""
+        self.called_ms = since_ms
+        """Its last call of any kind."""
+        self.polled_ms = 0
+        """When a poll for work of its ended last."""
+        self.parked = 0
+        """Its polls for work that are parked now."""
+        self.limit = 0
+        """The leases that its last poll would hold."""
+        self.wants: Want | None = None
+        """Its last poll for work."""
+
+
+class Roster:
+    """All workers that this node knows. Every method is synchronous; times are engine ms."""
+
+    def __init__(self, now_ms: Callable[[], int]) -> None:
+        self._now_ms = now_ms
+        self._workers: OrderedDict[WorkerKey, Presence] = OrderedDict()
+        self._sessions: OrderedDict[WorkerKey, str] = OrderedDict()
+
+    def heard(self, worker_key: WorkerKey) -> None:
+        """A worker has called."""
+        self._presence(worker_key).called_ms = self._now_ms()
+
+    @contextmanager
+    def polls(self, want: Want) -> Iterator[None]:
+        """A poll for work is at this node for as long as this is open."""
+        presence = self._presence(want.worker_key)
+        presence.wants, presence.limit = want, want.worker_limit
+        presence.parked += 1
+        try:
+            yield
+        finally:
+            presence.parked -= 1
+            presence.polled_ms = self._now_ms()
+
+    def opened(self, worker: Worker) -> None:
+        """A commit has said which session is this worker's newest."""
+        if worker.session is not None:
+            self._sessions[worker.worker_key] = worker.session
+            self._sessions.move_to_end(worker.worker_key)
+            if len(self._sessions) > MAX_WORKERS:
+                self._sessions.popitem(last=False)
+
+    def is_open(self, worker_key: WorkerKey, session: str) -> bool:
+        """True when it was its worker's newest session when this node heard last."""
+        return self._sessions.get(worker_key) == session
+
+    def called_ms(self, worker_key: WorkerKey) -> int | None:
+        """When this node was called by it last."""
+        presence = self._workers.get(worker_key)
+        return None if presence is None else presence.called_ms
+
+    def polled_ms(self, worker_key: WorkerKey) -> int | None:
+        """When it asked this node for work last: now, while it waits for some."""
+        presence = self._workers.get(worker_key)
+        if presence is None or not (presence.polled_ms or presence.parked):
+            return None
+        return self._now_ms() if presence.parked else presence.polled_ms
+
+    def is_deaf(self, worker_key: WorkerKey, leased: int, limit: int) -> bool:
+        """True for one that calls, has room for work, and does not ask for any. `limit`: the server's own."""
+        presence, now_ms = self._workers.get(worker_key), self._now_ms()
+        if presence is None or presence.parked or now_ms - presence.called_ms > RECENT_MS:
+            return False
+        asked_ms = presence.polled_ms or presence.since_ms
+        return now_ms - asked_ms > RECENT_MS and leased < (presence.limit or limit)
+
+    def takes(self, lane: Lane) -> bool:
+        """True when some worker that asks for work, or has lately, would take a job of this lane."""
+        now_ms = self._now_ms()
+        return any(
+            presence.wants is not None
+            and (presence.parked or now_ms - presence.polled_ms <= RECENT_MS)
+            and serves(presence.wants, lane)
+            for presence in self._workers.values()
+        )
+
+    def _presence(self, worker_key: WorkerKey) -> Presence:
+        presence = self._workers.get(worker_key)
+        if presence is None:
+            presence = self._workers[worker_key] = Presence(self._now_ms())
+            if len(self._workers) > MAX_WORKERS:
+                self._workers.popitem(last=False)
+        else:
+            self._workers.move_to_end(worker_key)
+        return presence

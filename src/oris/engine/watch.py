@@ -1,0 +1,100 @@
+"""Watched polls: a worker whose connection breaks, and of whom nothing is heard within the grace, has lost its leases.
+
+Brakes, because a connection can break for other reasons than its worker's death: not while another poll of the session
+stands, not when the session is heard of again (any call), not when this node has just started or has itself stood
+still, and not when more than half of all watched sessions broke together, as behind a proxy that reloads. Then the
+leases' ttl decides.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from oris.ids import WorkerKey
+
+FRESH_MS = 5_000
+"""For so long after its start a node takes no broken connection for a dead worker."""
+
+
+class Session(NamedTuple):
+    """One process of a worker."""
+
+    worker_key: WorkerKey
+    name: str
+
+
+class Watch:
+    """The watched sessions of this node. Every method is synchronous; times are engine ms."""
+
+    def __init__(self, grace_ms: int) -> None:
+        """`grace_ms` 0: nobody is watched."""
+        self._grace_ms = grace_ms
+        self._started_ms = 0
+        self._standing: dict[Session, int] = {}
+        """Watched polls that are parked, by session."""
+        self._broken: dict[Session, int] = {}
+        """Sessions whose last watched poll broke, and when; in that order."""
+        self._wave: dict[Session, int] = {}
+        """All that broke within the last grace, heard of since or not."""
+        self._held_up_ms = 0
+        """When this node stood still last."""
+
+    def begin(self, now_ms: int) -> None:
+        """The node has started."""
+        self._started_ms = now_ms
+
+    def stands(self, session: Session) -> None:
+        """A watched poll is parked."""
+        self._standing[session] = self._standing.get(session, 0) + 1
+
+    def ends(self, session: Session) -> None:
+        """A watched poll is over, in whatever way."""
+        left = self._standing.get(session, 0) - 1
+        if left > 0:
+            self._standing[session] = left
+        else:
+            self._standing.pop(session, None)
+
+    def broke(self, session: Session, now_ms: int) -> None:
+        """The connection of a watched poll is gone; the poll itself has ended already."""
+        if not self._grace_ms or session in self._standing or now_ms - self._started_ms < FRESH_MS:
+            return
+        self._wave = {each: at_ms for each, at_ms in self._wave.items() if now_ms - at_ms < self._grace_ms}
+        self._wave[session] = now_ms
+        self._broken[session] = now_ms
+        if len(self._wave) > 1 and 2 * len(self._wave) > len(self._standing.keys() | self._wave.keys()):
+            for each in self._wave:
+                self._broken.pop(each, None)
+
+    def heard(self, worker_key: WorkerKey, name: str | None) -> None:
+        """The worker has called; None: it did not say as which session."""
+        if not self._broken:
+            return
+        if name is not None:
+            self._broken.pop(Session(worker_key, name), None)
+        else:
+            for session in [each for each in self._broken if each.worker_key == worker_key]:
+                del self._broken[session]
+
+    def held_up(self, now_ms: int) -> None:
+        """This node stood still until now: it may have missed what workers had to say."""
+        self._held_up_ms = now_ms
+
+    def due(self, now_ms: int) -> list[Session]:
+        """The sessions whose grace is over; each is told once."""
+        found: list[Session] = []
+        for session, at_ms in list(self._broken.items()):
+            if at_ms + self._grace_ms > now_ms:
+                break
+            del self._broken[session]
+            # A poll that breaks just afterwards breaks for the same reason.
+            if self._held_up_ms + self._grace_ms < at_ms:
+                found.append(session)
+        return found
+
+    def next_due_ms(self) -> int | None:
+        """When the first grace is over."""
+        return next((at_ms + self._grace_ms for at_ms in self._broken.values()), None)
+
+    def __len__(self) -> int:
+        return len(self._standing)
