@@ -10,6 +10,7 @@ ALTER TABLE runtime_runs ADD COLUMN lease_ttl_ms INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE runtime_workers ADD COLUMN session TEXT;
 ALTER TABLE runtime_workers ADD COLUMN session_ms INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE runtime_workers ADD COLUMN cut_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE runtime_workers ADD COLUMN granted_ms INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE runtime_workers ADD COLUMN incidents INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE runtime_workers ADD COLUMN incident_ms INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE runtime_workers ADD COLUMN quarantined_until_ms INTEGER NOT NULL DEFAULT 0;
@@ -22,7 +23,7 @@ CREATE TABLE runtime_ended_sessions (
     PRIMARY KEY (worker_key, session)
 ) STRICT, WITHOUT ROWID;
 
--- Until when a node has applied all that was due: a gap after it is time that counts against no lease.
+-- Until when a node has owed no lease anything: a gap after it is time that counts against none.
 ALTER TABLE runtime_nodes ADD COLUMN calm_ms INTEGER NOT NULL DEFAULT 0;
 
 DROP VIEW runtime_leases;

@@ -23,6 +23,7 @@ from oris.errors import OutcomeUnknown
 from oris.ids import NO_TENANT, TenantId, ThreadId, WorkerId, job_key, worker_key
 from oris.sim.disk import Disk
 from oris.sim.faults import Faults
+from oris.sim.outages import KnownOutages
 from oris.sim.store import FaultyStore
 from oris.sim.streams import Streams
 from oris.storage.sqlite.store import SqliteStore
@@ -122,7 +123,13 @@ async def test_after_an_unknown_outcome_the_older_job_still_goes_first(autojump_
     clock = EngineClock(SystemClock())
     inner = await SqliteStore.open(Disk(), clock.now_ms, node_id="n", inline=True)
     store = FaultyStore(
-        inner, OneUnknownOutcome(), crash=lambda: None, trouble=lambda: None, seen=lambda changes, handed, now_ms: None
+        inner,
+        OneUnknownOutcome(),
+        crash=lambda: None,
+        trouble=lambda: None,
+        seen=lambda changes, handed, now_ms: None,
+        outages=KnownOutages(),
+        now_ms=clock.now_ms,
     )
     engine = Engine(store, clock, Random(1), Silent(), EngineSettings())
     async with trio.open_nursery() as nursery:

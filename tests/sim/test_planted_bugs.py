@@ -76,7 +76,7 @@ def _evolve_otherwise(patch: Patch, change: Callable[[Any, Any, Any], Any]) -> N
 def a_poison_job_goes_on_for_ever(patch: Patch) -> None:
     due = module("core.decide.due")
     real = due._lose
-    patch.setattr(due, "_lose", lambda t, limits: real(t, replace(limits, max_lease_losses=10**6)))
+    patch.setattr(due, "_lose", lambda t, end, limits: real(t, end, replace(limits, max_lease_losses=10**6)))
 
 
 def the_youngest_job_goes_first(patch: Patch) -> None:
@@ -138,7 +138,7 @@ def a_timeline_has_a_gap(patch: Patch) -> None:
 
 
 def leases_are_not_counted(patch: Patch) -> None:
-    patch.setattr(Facts, "_lease", lambda self, key, delta, now_ms: None)
+    patch.setattr(Facts, "_put_worker", lambda self, worker: None)
 
 
 def a_retry_goes_out_at_once(patch: Patch) -> None:
@@ -206,8 +206,8 @@ def recorded_steps_are_not_handed_on(patch: Patch) -> None:
 
 
 def the_fence_falls(patch: Patch) -> None:
-    def granted(lease: Any, worker: Any, fence: int, expires_ms: int, poll_id: Any) -> ev.LeaseGranted:
-        return ev.LeaseGranted(lease, worker, fence % 7 + 1, expires_ms, poll_id)
+    def granted(lease: Any, worker: Any, fence: int, *more: Any) -> ev.LeaseGranted:
+        return ev.LeaseGranted(lease, worker, fence % 7 + 1, *more)
 
     patch.setattr(module("core.dispatch"), "ev", SimpleNamespace(LeaseGranted=granted))
 

@@ -92,7 +92,7 @@ class Changes(Struct):
     handouts: list[Handout]
     ended_sessions: list[EndedSession]
     calm: bool = True
-    """All that was due by now is applied: until here no time has been lost to a lease."""
+    """Nothing is owed to any lease by now: until here no time has been lost to one."""
 
     @property
     def empty(self) -> bool:

@@ -209,7 +209,7 @@ class Facts:
                 self._lease_ended(held_before, before.lease_granted_ms, decision.lease_end, now_ms)
             if job.worker_key is not None:
                 worker = self.worker(job.worker_key, now_ms)
-                self._put_worker(replace(worker, leased=worker.leased + 1, last_seen_ms=now_ms))
+                self._put_worker(replace(worker, leased=worker.leased + 1, last_seen_ms=now_ms, granted_ms=now_ms))
         leased = (job.worker_key is not None) - (held_before is not None)
         if waiting or leased:
             self.depth += waiting

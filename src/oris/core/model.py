@@ -126,6 +126,8 @@ class Worker(Struct, frozen=True):
     """Since when it does. A lease of another session is over since then."""
     cut_ms: int = 0
     """When its session was cut off last: its leases granted before are over."""
+    granted_ms: int = 0
+    """When it was granted a lease last."""
     incidents: int = 0
     """Losses in a row, with nothing closed normally between them; see `core.quarantine`."""
     incident_ms: int = 0

@@ -88,8 +88,8 @@ class Context(Struct, frozen=True):
     set_aside: frozenset[JobKey]
     outages: Callable[[int], tuple[Outage, ...]]
     """Those that matter to a batch decided at this time."""
-    calm: bool
-    """Nothing that was due is left over from an outage."""
+    calm: Callable[[int], bool]
+    """Whether a batch decided at this time leaves no outage to be made up for."""
     chain_id: str
     other_chains: tuple[AuditHead, ...]
     may_hold_work: Callable[[Lane], bool]
@@ -126,7 +126,7 @@ def decide_batch(batch: Batch, loaded: Loaded, now_ms: int, context: Context) ->
         set_aside=context.set_aside,
         outages=context.outages(now_ms),
     )
-    facts.changes.calm = context.calm
+    facts.changes.calm = context.calm(now_ms)
     outcome = Outcome(now_ms, facts)
     for unit in batch.units:
         facts.admission = unit.refusal

@@ -184,6 +184,11 @@ class Engine:
             return Polled("noop", want, control=control)
         return Polled(_decision(granted), want, granted, answer.handed, control)
 
+    @property
+    def watched_sessions(self) -> int:
+        """Sessions whose connections are watched now."""
+        return len(self._watch)
+
     def undelivered(self, polled: Polled) -> None:
         """The answer never reached its worker: what it held goes back, unless its poll id will ask for it again."""
         if polled.watched is not None:

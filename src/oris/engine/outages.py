@@ -4,8 +4,8 @@
     standstill  the process, or its whole machine, was stopped: nobody has looked for a while
     trouble     from the start of the first commit that failed, or took so long, until one has succeeded
 
-Until the sweeper has applied all that was due when an outage was over, commits are not calm: were the node to die
-meanwhile, its next start would begin its account where this one did.
+Until the sweeper has had every lease extended that an outage is to be made up for, commits are not calm: were the node
+to die meanwhile, its next start would begin its account where this one did.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ class Outages:
         """Since when they are known not to be."""
         self._started_ms: int | None = None
         """When the commit under way began."""
-        self._settled = True
+        self._count = 0
+        """How many there were."""
+        self._made_up = 0
+        """How many of them were made up for to every lease."""
 
     def begin(self, calm_ms: int, now_ms: int) -> None:
         """The node starts; the store was looked after until `calm_ms` (0: it is new)."""
@@ -76,16 +79,23 @@ class Outages:
             return self._known
         return (*self._known, Outage(since_ms, now_ms))
 
-    def settled(self, now_ms: int) -> None:
-        """The sweeper has found nothing that is due and not applied."""
-        if self._since(now_ms) is None:
-            self._settled = True
+    def calm(self, now_ms: int) -> bool:
+        """True when a batch decided at this time leaves nothing to be made up for."""
+        return self._made_up == self._count and self._since(now_ms) is None
+
+    def owing(self) -> int | None:
+        """Something is to be made up for; the number is for `made_up`."""
+        return None if self._made_up == self._count else self._count
+
+    def made_up(self, owed: int, now_ms: int) -> None:
+        """Every lease that could matter was shown what `owing` meant, in commits."""
+        self._made_up = owed
+        if self._made_up == self._count:
             self._known = tuple(outage for outage in self._known if now_ms <= outage.to_ms + LONGEST_GRACE_MS)
 
-    @property
-    def calm(self) -> bool:
-        """True when nothing is left over."""
-        return self._settled and self._trouble_ms is None
+    def latest_end_ms(self) -> int:
+        """No lease that ends later can be owed anything."""
+        return max((outage.to_ms + LONGEST_GRACE_MS for outage in self._known), default=0)
 
     def _since(self, now_ms: int) -> int | None:
         """Since when an outage goes on, if one does: a commit that takes so long is one too."""
@@ -104,5 +114,5 @@ class Outages:
 
     def _add(self, outage: Outage) -> None:
         self._known = (*self._known, outage)
-        self._settled = False
+        self._count += 1
         self._on_outage(outage)

@@ -81,11 +81,21 @@ class Sweeper:
             await self._ask([DropSession(session.worker_key, session.name) for session in gone])
         for worker in list(self._bereft):
             await self._take_back(worker)
+        await self._make_up()
         due = await self._reads.due(now_ms, BATCH)
         if due:
             await self._apply(due)
-        if len(due) < BATCH:
-            self._outages.settled(self._clock.now_ms())
+
+    async def _make_up(self) -> None:
+        """Have an outage made up for to all leases that it may matter to, should there have been one."""
+        owed = self._outages.owing()
+        if owed is None:
+            return
+        before_ms, after = self._outages.latest_end_ms(), 0
+        while found := await self._reads.leased(before_ms, after, BATCH):
+            await self._apply([key for _, key in found])
+            after = found[-1][0]
+        self._outages.made_up(owed, self._clock.now_ms())
 
     async def _take_back(self, worker: WorkerKey | None) -> None:
         """Some of the leases of ended sessions; the worker stays on the list while there may be more."""

@@ -15,6 +15,8 @@ from oris.core.replies import (
     Released,
     Reply,
     Reported,
+    SessionDropped,
+    SessionOpened,
     Submitted,
 )
 from oris.engine.batch import Batch, Outcome
@@ -99,6 +101,8 @@ class AnswerCheck:
                 self._closing(command.lease_id, command.worker_key, command.delay_ms, reply, Released)
             case c.Cancel():
                 self._cancel(command, reply)
+            case c.OpenSession() | c.DropSession():
+                self._session(command, reply)
             case _:
                 pass
 
@@ -127,8 +131,8 @@ class AnswerCheck:
 
     def _beat(self, command: c.Heartbeat, reply: Reply) -> None:
         lease = self._witness.leases.get(command.lease_id)
-        live = self._live(lease, command.worker_key)
         held = isinstance(reply, Beaten) and reply.state == "held"
+        live = self._live(lease, command.worker_key, held)
         self._trace.saw(f"heartbeat {reply.state}" if isinstance(reply, Beaten) else "heartbeat refused")
         self._judge.require(held == live, "I3", command.lease_id, f"a heartbeat got {reply}; live is {live}")
         if isinstance(reply, Beaten) and held and lease is not None:
@@ -137,13 +141,13 @@ class AnswerCheck:
             self._judge.require(kept, "I12", command.lease_id, "answered a later end than is stored")
 
     def _report(self, command: c.ReportStep, reply: Reply) -> None:
-        live = self._live(self._witness.leases.get(command.lease_id), command.worker_key)
+        lost = isinstance(reply, Refusal) and (reply.details or {}).get("reason") == "lease_lost"
+        live = self._live(self._witness.leases.get(command.lease_id), command.worker_key, not lost)
         where = f"{command.lease_id} {command.action_id} {command.status}"
         if isinstance(reply, Reported):
             self._trace.saw(f"step {reply.status}")
             self._judge.require(live, "I3", where, "recorded without a live lease of the caller's")
         elif isinstance(reply, Refusal):
-            lost = (reply.details or {}).get("reason") == "lease_lost"
             self._judge.require(lost != live, "I3", where, f"refused ({reply.details}); live is {live}")
 
     def _closing(
@@ -151,7 +155,7 @@ class AnswerCheck:
     ) -> None:
         """I3 and I13: it closes its live lease, or repeats what closed it and gets that answer."""
         lease = self._witness.leases.get(lease_id)
-        live = self._live(lease, worker)
+        live = self._live(lease, worker, isinstance(reply, kind))
         if isinstance(reply, kind) and lease is not None:
             if live:
                 self._closed_here.add(lease_id)
@@ -180,29 +184,39 @@ class AnswerCheck:
                 if lease.run is run and lease.closed_in == self._witness.commit:
                     self._closed_here.add(lease.lease_id)
 
+    def _session(self, command: c.OpenSession | c.DropSession, reply: Reply) -> None:
+        """From here on in this commit the leases of a session that has ended are dead."""
+        ended = isinstance(reply, SessionOpened) and reply.replaced is not None
+        if ended or (isinstance(reply, SessionDropped) and reply.cut):
+            for lease in self._witness.leases.values():
+                if lease.worker_key == command.worker_key and lease.dead_in == self._witness.commit:
+                    self._closed_here.add(lease.lease_id)
+
     def _grant(self, want: c.Want, granted: Granted) -> None:
         """I1 and redelivery: what a poll id was granted before, it gets again as long as it is live."""
         for job in granted.jobs:
             lease = self._witness.leases.get(LeaseId(job.lease_id or ""))
             fresh = lease is not None and lease.opened_in == self._witness.commit
             self._judge.require(fresh, "I1", str(job.lease_id), "granted, but not by an event of this commit")
-        if want.poll_id is None:
+        if want.poll_id is None or not want.limit or granted.blocked == "session_superseded":
             return
+        told = {job.lease_id for job in granted.redelivered}
         held = {
             lease.lease_id
             for lease in self._witness.leases.values()
-            if lease.poll_id == want.poll_id and self._live(lease, want.worker_key)
+            if (lease.poll_id, lease.session) == (want.poll_id, want.session)
+            and self._live(lease, want.worker_key, lease.lease_id in told)
         }
-        told = {job.lease_id for job in granted.redelivered}
         if held:
             self._trace.saw("redelivered")
         self._judge.require(told == held, "I1", want.poll_id, f"was to be given {held} again, got {told}")
         self._judge.require(not (held and granted.jobs), "I1", want.poll_id, "got new leases beside its old ones")
 
-    def _live(self, lease: LeaseLife | None, worker: WorkerKey | None) -> bool:
+    def _live(self, lease: LeaseLife | None, worker: WorkerKey | None, believed: bool) -> bool:
+        """`believed`: whether the server has treated it as live."""
         if lease is None or lease.lease_id in self._closed_here:
             return False
-        return lease.live(worker, self._witness.commit, self._now_ms)
+        return self._witness.is_live(lease, worker, self._now_ms, believed)
 
 
 _WAITING = ("scheduled", "queued", "retry_backoff")

@@ -42,14 +42,16 @@ class WallClock:
         self._clock = clock
         self.off_ms = 0
         """How far the wall clock is set off."""
+        self.stood_still_s = 0.0
+        """For how long the server's process has stood still: time that has passed for its clocks alone."""
 
     def wall_ms(self) -> int:
         """Unix time in ms."""
-        return EPOCH_MS + self.off_ms + int(self._clock.current_time() * 1000.0)
+        return EPOCH_MS + self.off_ms + int(self.monotonic_s() * 1000.0)
 
     def monotonic_s(self) -> float:
-        """Virtual seconds."""
-        return self._clock.current_time()
+        """Virtual seconds, standstills included."""
+        return self._clock.current_time() + self.stood_still_s
 
 
 async def pause(seconds: float) -> None:

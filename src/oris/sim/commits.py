@@ -13,11 +13,12 @@ from oris.core.changes import Changes, Handed
 from oris.core.events import Entry
 from oris.core.fold import BrokenTimeline, fold
 from oris.core.invariants import Violation, check_all, check_counters, check_lease
-from oris.core.model import Job
+from oris.core.model import Job, Worker
 from oris.ids import JobKey, RunId, WorkerKey
 from oris.sim.disk import Disk
 from oris.sim.judge import Judge
 from oris.sim.lives import RunLife
+from oris.sim.sessions import WorkerCheck
 from oris.sim.trace import Trace
 from oris.sim.witness import Witness
 
@@ -36,6 +37,8 @@ class CommitCheck:
         self._judge = judge
         self._trace = trace
         self._filters = filters
+        self.workers = WorkerCheck(witness, judge, trace)
+        self._worker_rows: dict[WorkerKey, Worker] = {}
         self._rows: dict[JobKey, Job] = {}
         self._past: dict[RunId, Job] = {}
         self.last_now_ms = 0
@@ -48,13 +51,17 @@ class CommitCheck:
             # A batch that wrote nothing leaves no mark, so a restart may fall behind its time.
             self._judge.require(now_ms >= self.last_now_ms, "I21", "clock", f"{self.last_now_ms} then {now_ms}")
             self.last_now_ms = now_ms
+        for key, row in changes.workers.items():
+            witness.worker(self._worker_rows.get(key), row)
+            self._worker_rows[key] = row
         by_job: dict[JobKey, list[Entry]] = {}
         for entry in changes.entries:
             by_job.setdefault(entry.job_key, []).append(entry)
             witness.read(entry)
             self._trace.note("event", f"{entry.job_key} {entry.seq} {entry.hash.hex()}")
-        for key in changes.jobs:
-            self._row(key, by_job.get(key, []), now_ms)
+        for job_key in changes.jobs:
+            self._row(job_key, by_job.get(job_key, []), now_ms)
+        self.workers(changes, now_ms)
         for past in changes.past_runs:
             self._past[past.run_id] = past
         for closed in changes.closed:

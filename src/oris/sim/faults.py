@@ -26,8 +26,13 @@ RATES: dict[str, float] = {
     "heartbeat_forgotten": 0.15,
     "server_crash": 0.5,
     "clock_set": 0.5,
+    "proxy_cut": 0.4,
+    "server_stopped": 0.25,
+    "worker_deaf": 0.02,
+    "twin_worker": 0.5,
 }
-"""How often each kind strikes: per commit, per message, per step of a worker; the last two per five seconds."""
+"""How often each kind strikes: per commit, per message, per step of a worker; those that come out of nowhere (the
+server's, the clock's, the proxy's) per five seconds; a twin once for each worker."""
 
 TROUBLE_OF_STORE = (
     *("crash_before_commit", "crash_after_commit", "store_unavailable", "unknown_written"),

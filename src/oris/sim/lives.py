@@ -25,6 +25,10 @@ class LeaseLife:
     expired_before_ms: int = 0
     """Its end as it stood before the commit `extended_in`."""
     extended_in: int = 0
+    session: str | None = None
+    ttl_ms: int = 0
+    dead_in: int | None = None
+    """The commit with which its session was over."""
     closed_in: int | None = None
     closed_by: str | None = None
     """The event that ended it."""
@@ -33,14 +37,14 @@ class LeaseLife:
     """The closing write and its first answer, when both were seen."""
 
     def ends_ms(self, commit: int) -> int:
-        """Its earliest deadline as it stood before this commit."""
-        expires_ms = self.expired_before_ms if self.extended_in == commit else self.expires_ms
-        return expires_ms if self.times_out_ms is None else min(expires_ms, self.times_out_ms)
+        """Its end as it stood before this commit."""
+        return self.expired_before_ms if self.extended_in == commit else self.expires_ms
 
-    def live(self, worker: WorkerKey | None, commit: int, now_ms: int) -> bool:
-        """Whether a command of this worker in this commit finds it live, unless the commit itself has closed it."""
+    def stands(self, worker: WorkerKey | None, commit: int) -> bool:
+        """Whether a command of this worker in this commit finds it, unless the commit itself has closed it."""
         known = self.opened_in < commit and worker in (None, self.worker_key)
-        return known and self.closed_in in (None, commit) and now_ms < self.ends_ms(commit)
+        standing = self.closed_in in (None, commit) and self.dead_in in (None, commit)
+        return known and standing
 
 
 @dataclass

@@ -21,6 +21,9 @@ from oris.sim.trace import Trace
 GIVE_UP_S = 1.0
 """How long a caller waits for an answer beyond the time it asked the server to wait."""
 
+SESSION_MS = 10
+"""Within this a new session is known, and its poll waits."""
+
 
 class Reply(Struct, frozen=True):
     """An answer that arrived."""
@@ -143,7 +146,9 @@ class Network:
             return nullcontext()
         self._delivered += 1
         key = worker_key(NO_TENANT, WorkerId(body["worker_id"]))
-        return self._server.prompt.waits(self._delivered, key, life.engine.clock.now_ms())
+        # A session is opened first, in a commit of its own.
+        opens_ms = SESSION_MS if "session" in body else 0
+        return self._server.prompt.waits(self._delivered, key, life.engine.clock.now_ms() + opens_ms)
 
     def _lose(self, answer: Answer, kind: str) -> None:
         """The answer does not arrive; only sometimes does the server notice."""

@@ -17,6 +17,7 @@ from oris.sim.faults import Faults
 from oris.sim.judge import Judge
 from oris.sim.ledger import Ledger
 from oris.sim.network import Network
+from oris.sim.outages import KnownOutages
 from oris.sim.outcome import Outcome
 from oris.sim.prompt import Promptness
 from oris.sim.server import Server
@@ -56,7 +57,8 @@ class Simulation:
         self.settings = _settings(self.streams)
         self.filters: dict[WorkerKey, frozenset[str]] = {}
         losses = self.settings.limits.max_lease_losses
-        self.witness = Witness(self.judge, self.trace, losses, lambda: self.server.quiet_since_ms)
+        outages = KnownOutages()
+        self.witness = Witness(self.judge, self.trace, losses, lambda: self.server.quiet_since_ms, outages)
         self.commits = CommitCheck(self.disk, self.witness, self.judge, self.trace, self.filters)
         prompt = Promptness(
             self.witness,
@@ -77,6 +79,7 @@ class Simulation:
             self.trace,
             self.settings,
             self.streams,
+            outages,
         )
 
     async def run(self) -> None:
@@ -86,7 +89,9 @@ class Simulation:
                 background.start_soon(self.server.run)
                 network = Network(self.server, self.faults, self.streams, self.trace, background)
                 for number in range(self.sizes.workers):
-                    background.start_soon(self._worker(f"w{number}", network).run)
+                    processes = ("", "twin") if self.faults.strikes("twin_worker") else ("",)
+                    for worker in self._workers(f"w{number}", processes, network):
+                        background.start_soon(worker.run)
                 await self._safety(network)
                 await self._liveness()
                 background.cancel_scope.cancel(reason="the simulation is over")
@@ -145,13 +150,20 @@ class Simulation:
             if self.faults.strikes("clock_set"):
                 self.wall.off_ms += self.faults.how("clock_set").randint(-3000, 3000)
                 self.trace.note("clock", f"off by {self.wall.off_ms}")
+            if self.faults.strikes("proxy_cut"):
+                self.trace.note("proxy", "cut")
+                self.server.cut_connections()
+            if self.faults.strikes("server_stopped"):
+                self.server.stand_still(self.faults.how("server_stopped").uniform(2.0, 60.0))
 
-    def _worker(self, name: str, network: Network) -> Worker:
-        random = self.streams(f"worker.{name}")
-        workflows = sorted(random.sample(WORKFLOWS, 2)) if name != "w0" and random.random() < 0.3 else None
+    def _workers(self, name: str, processes: tuple[str, ...], network: Network) -> list[Worker]:
+        """The processes that work under one name, all for the same workflows."""
+        chosen = self.streams(f"workflows.{name}")
+        workflows = sorted(chosen.sample(WORKFLOWS, 2)) if name != "w0" and chosen.random() < 0.3 else None
         if workflows is not None:
             self.filters[worker_key(NO_TENANT, WorkerId(name))] = frozenset(workflows)
-        return Worker(name, network, self.ledger, self.witness, self.faults, self.trace, random, workflows)
+        parts = (network, self.ledger, self.witness, self.faults, self.trace)
+        return [Worker(name, *parts, self.streams(f"worker.{name}{p}"), workflows, p) for p in processes]
 
     def _standstill(self) -> None:
         # At the very end Trio's own last task waits for its socket.

@@ -22,6 +22,7 @@ from oris.sim.commits import CommitCheck
 from oris.sim.disk import Disk
 from oris.sim.faults import Faults
 from oris.sim.judge import Judge
+from oris.sim.outages import KnownOutages
 from oris.sim.prompt import Promptness
 from oris.sim.store import Died, FaultyStore
 from oris.sim.trace import Trace
@@ -74,7 +75,9 @@ class Server:
         trace: Trace,
         settings: EngineSettings,
         random: Callable[[str], Random],
+        outages: KnownOutages,
     ) -> None:
+        self._outages = outages
         self._disk = disk
         self._wall = wall
         self._faults = faults
@@ -106,6 +109,26 @@ class Server:
         """Kill the process, if there is one."""
         if self._life is not None:
             self._life.crash()
+            self._died()
+
+    def stand_still(self, seconds: float) -> None:
+        """The process is stopped and goes on: what is time for everybody is a gap for it."""
+        engine = None if self.life is None else self.life.engine
+        if engine is not None:
+            from_ms = engine.clock.now_ms()
+            self._wall.stood_still_s += seconds
+            self._outages.stopped(from_ms, engine.clock.now_ms())
+            self.trouble()
+
+    def cut_connections(self) -> None:
+        """A proxy in front of the server reloads: all calls that are under way end."""
+        life = self.life
+        if life is None or life.engine is None:
+            return
+        if life.engine.watched_sessions > 1:
+            self._commits.workers.connections_cut(life.engine.clock.now_ms() + life.engine.settings.disconnect_grace_ms)
+        for scope in list(life.connections):
+            scope.cancel(reason="the proxy has cut the connection")
 
     async def run(self) -> None:
         """Until cancelled. A process that has died is followed by another one after a while."""
@@ -120,8 +143,14 @@ class Server:
                 self._trace.saw("died in a commit")
             finally:
                 self._life.crash()
+                self._died()
             self._trace.note("server", "dead")
             await trio.sleep_until(trio.current_time() + self._faults.how("restart").uniform(0.01, 1.5))
+
+    def _died(self) -> None:
+        engine = None if self._life is None else self._life.engine
+        if engine is not None:
+            self._outages.died(engine.clock.now_ms())
 
     async def _live(self, life: Life) -> None:
         clock = EngineClock(self._wall)
@@ -129,7 +158,16 @@ class Server:
         clock.start_after(await inner.high_water_ms())
         if self.starts > 1:
             self._commits.whole()
-        store = FaultyStore(inner, self._faults, crash=life.crash, trouble=self.trouble, seen=self._committed)
+        store = FaultyStore(
+            inner,
+            self._faults,
+            crash=life.crash,
+            trouble=self.trouble,
+            seen=self._committed,
+            outages=self._outages,
+            now_ms=clock.now_ms,
+        )
+        self._outages.started(clock.now_ms())
         observer = AnswerCheck(self._witness, self._judge, self._trace, lambda: engine.committer.depth)
         engine = Engine(store, clock, self._random(f"engine.{self.starts}"), observer, self._settings)
         life.engine = engine

@@ -7,10 +7,11 @@ from typing import NoReturn, Protocol
 
 from oris.core.changes import Changes, Handed
 from oris.core.facts import Loaded, Needs
-from oris.errors import OutcomeUnknown, Unavailable
+from oris.errors import OutcomeUnknown, StoreError, Unavailable
 from oris.ids import RunId
 from oris.sim.clock import pause
 from oris.sim.faults import Faults
+from oris.sim.outages import KnownOutages
 from oris.storage.store import Reads, Store, Work
 
 FSYNC_MOST_S = 0.004
@@ -35,9 +36,19 @@ class FaultyStore:
     """`Store` around a real one."""
 
     def __init__(
-        self, inner: Store, faults: Faults, *, crash: Callable[[], None], trouble: Callable[[], None], seen: OnCommit
+        self,
+        inner: Store,
+        faults: Faults,
+        *,
+        crash: Callable[[], None],
+        trouble: Callable[[], None],
+        seen: OnCommit,
+        outages: KnownOutages,
+        now_ms: Callable[[], int],
     ) -> None:
         """`crash` kills the server this belongs to; `trouble` is told of everything that costs time."""
+        self._outages = outages
+        self._now_ms = now_ms
         self._inner = inner
         self._faults = faults
         self._crash = crash
@@ -51,7 +62,13 @@ class FaultyStore:
 
     async def transact(self, needs: Needs, work: Work, batch_id: str) -> Mapping[RunId, Handed]:
         """See `Store.transact`."""
-        await self._before()
+        started_ms = self._now_ms()
+        self._outages.starts(started_ms)
+        try:
+            await self._before()
+        except StoreError:
+            self._outages.failed(started_ms)
+            raise
         made: list[tuple[Changes, int]] = []
 
         def watched(loaded: Loaded, now_ms: int) -> Changes:
@@ -61,11 +78,14 @@ class FaultyStore:
 
         handed = await self._inner.transact(needs, watched, batch_id)
         changes, now_ms = made[0]
+        if not changes.empty:
+            self._outages.committed(started_ms, now_ms)
         self._seen(changes, handed, now_ms)
         if self._faults.strikes("crash_after_commit"):
             self._die()
         if self._faults.strikes("unknown_written"):
             self._trouble()
+            self._outages.failed(now_ms)
             raise OutcomeUnknown("simulated: the commit happened, and nobody knows")
         return handed
 

@@ -12,10 +12,11 @@ import msgspec
 
 from oris.core import events as ev
 from oris.core.events import Body, Entry
-from oris.core.model import ClosedLease, IdempotentSubmit, Lane
-from oris.ids import IdempotencyKey, JobKey, LeaseId, RunId, TenantId
+from oris.core.model import ClosedLease, IdempotentSubmit, Lane, Worker
+from oris.ids import IdempotencyKey, JobKey, LeaseId, RunId, TenantId, WorkerKey
 from oris.sim.judge import Judge
 from oris.sim.lives import LeaseLife, RunLife, StepLife, ThreadLife
+from oris.sim.outages import KnownOutages
 from oris.sim.trace import Trace
 
 EXPIRY_SLACK_MS = 50
@@ -25,8 +26,11 @@ EXPIRY_SLACK_MS = 50
 class Witness:
     """What has been committed, as its events tell it."""
 
-    def __init__(self, judge: Judge, trace: Trace, max_losses: int, quiet_since_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, judge: Judge, trace: Trace, max_losses: int, quiet_since_ms: Callable[[], int], outages: KnownOutages
+    ) -> None:
         """`quiet_since_ms`: since when neither server nor store has been in trouble."""
+        self._outages = outages
         self._judge = judge
         self._trace = trace
         self._max_losses = max_losses
@@ -67,6 +71,15 @@ class Witness:
         if run.status != was:
             self._trace.saw(f"status {run.status}")
 
+    def worker(self, before: Worker | None, row: Worker) -> None:
+        """A worker's row is written; to be told before the commit's events are read."""
+        replaced = before is not None and before.session != row.session
+        for lease in self.leases.values():
+            if lease.worker_key != row.worker_key or lease.session is None or lease.closed_in is not None:
+                continue
+            if (replaced and lease.session != row.session) or lease.granted_ms < row.cut_ms:
+                lease.dead_in = lease.dead_in or self.commit
+
     def renewed(self, lease_id: LeaseId, expires_ms: int, now_ms: int) -> None:
         """A row shows this end of a lease after the commit."""
         lease = self.leases.get(lease_id)
@@ -74,9 +87,21 @@ class Witness:
             return
         where = str(lease_id)
         self._judge.require(expires_ms > lease.expires_ms, "I3", where, "its end moved back")
-        self._judge.require(now_ms < lease.expires_ms, "I3", where, "it was renewed after its end")
+        live = self._outages.lives(lease, lease.expires_ms, now_ms, believed=True)
+        self._judge.require(live, "I3", where, "it was renewed after its end")
+        if now_ms >= lease.expires_ms:
+            self._trace.saw("lease lived on for an outage")
         lease.expired_before_ms, lease.extended_in = lease.expires_ms, self.commit
         lease.expires_ms = expires_ms
+
+    def is_live(self, lease: LeaseLife, worker: WorkerKey | None, now_ms: int, believed: bool = True) -> bool:
+        """Whether a command of this worker in the newest commit finds the lease live.
+
+        `believed`: what the server thinks, which counts where only it can know.
+        """
+        if not lease.stands(worker, self.commit) or (lease.times_out_ms is not None and now_ms >= lease.times_out_ms):
+            return False
+        return self._outages.lives(lease, lease.ends_ms(self.commit), now_ms, believed)
 
     def bound(self, row: IdempotentSubmit) -> None:
         """A key was bound."""
@@ -169,13 +194,15 @@ class Witness:
             body.expires_ms,
             self.commit,
             times_out_ms,
+            session=body.session,
+            ttl_ms=body.expires_ms - entry.at_ms,
         )
         run.status = "running"
         self.granted.append(run)
 
     def _under_lease(self, run: RunLife, entry: Entry) -> None:
         lease = run.lease
-        if lease is None or not lease.live(None, self.commit, entry.at_ms):
+        if lease is None or not self.is_live(lease, None, entry.at_ms):
             self._bad("I3", entry, "written without a live lease")
 
     def _step(self, run: RunLife, entry: Entry, body: ev.StepRecorded) -> None:
@@ -206,13 +233,26 @@ class Witness:
         if lease is None or lease.lease_id != body.lease_id:
             self._bad("I3", entry, "the end of a lease that the run does not hold")
             return
-        if not body.expired_ms == lease.expires_ms <= entry.at_ms:
+        self._trace.saw(f"lease lost: {body.cause}")
+        if body.cause != "ttl":
+            if lease.dead_in is None or body.expired_ms > entry.at_ms:
+                self._bad("I3", entry, f"ended with its session at {body.expired_ms}, which goes on")
+        elif not self._ran_out(lease, body.expired_ms) or body.expired_ms > entry.at_ms:
             self._bad("I3", entry, f"expired at {body.expired_ms}; the lease ran until {lease.expires_ms}")
+        elif body.expired_ms < self._outages.owed_until_ms(lease, body.expired_ms):
+            owed_ms = self._outages.owed_until_ms(lease, body.expired_ms)
+            self._bad("I6", entry, f"expired at {body.expired_ms}, an outage had it live until {owed_ms}")
         self._in_time(entry, body.expired_ms, "taken back")
         self._close(run, lease, entry, body.expired_ms)
         run.losses += 1
         run.losses_in_row += 1
         run.not_before_ms = entry.at_ms
+
+    def _ran_out(self, lease: LeaseLife, at_ms: int) -> bool:
+        """Whether this is the end of its time, that an outage has given it included."""
+        if at_ms == lease.expires_ms:
+            return True
+        return at_ms > lease.expires_ms and self._outages.lives(lease, lease.expires_ms, at_ms - 1, believed=True)
 
     def _timed_out(self, run: RunLife, entry: Entry, body: ev.TimedOut) -> None:
         lease = run.lease
@@ -255,7 +295,7 @@ class Witness:
         if lease is None or lease.lease_id != lease_id:
             self._bad("I3", entry, f"{lease_id} closed the run; its lease is {lease and lease.lease_id}")
             return
-        if alive and not lease.live(None, self.commit, entry.at_ms):
+        if alive and not self.is_live(lease, None, entry.at_ms):
             self._bad("I3", entry, "closed by a lease that was over")
         self._close(run, lease, entry, entry.at_ms)
 

@@ -31,8 +31,14 @@ class Worker:
         trace: Trace,
         random: Random,
         workflows: list[str] | None,
+        process: str = "",
     ) -> None:
+        """`process` tells two machines from each other that share a name."""
         self.name = name
+        self._prefix = f"{name}{process}"
+        self._has_sessions = bool(process) or random.random() < 0.6
+        self._processes = 0
+        self._session: str | None = None
         self._network = network
         self._ledger = ledger
         self._witness = witness
@@ -52,6 +58,8 @@ class Worker:
         """Until cancelled: one process after the other."""
         while True:
             self._process = trio.CancelScope()
+            self._processes += 1
+            self._session = f"{self._prefix}.{self._processes}" if self._has_sessions else None
             with self._process:
                 async with trio.open_nursery() as nursery:
                     await self._take_work(nursery)
@@ -64,6 +72,7 @@ class Worker:
     async def _take_work(self, nursery: trio.Nursery) -> None:
         nursery.start_soon(self._heartbeats)
         while True:
+            await self._be_deaf()
             free = self._slots - len(self._running)
             if free == 0 and self._random.random() < 0.5:
                 self._finished = trio.Event()
@@ -90,7 +99,9 @@ class Worker:
         }
         named = self._random.random() < 0.6
         if named:
-            body["poll_id"] = f"{self.name}-{self._polls}"
+            body["poll_id"] = f"{self._prefix}-{self._polls}"
+        if self._session is not None and self._random.random() < 0.7:
+            body["watch"] = True
         for _ in range(TRIES if named else 1):
             reply = await self._call("/v1/workers/poll", body, wait_ms=body["wait_ms"])
             if reply is not None and reply.ok:
@@ -102,6 +113,8 @@ class Worker:
         asked: dict[str, Any] = {"lease_ttl_seconds": self._ttl_s}
         if self._workflows is not None:
             asked["workflows"] = self._workflows
+        if self._session is not None:
+            asked["session"] = self._session
         return asked
 
     def _start(self, attempts: list[dict[str, Any]], nursery: trio.Nursery) -> None:
@@ -223,7 +236,10 @@ class Worker:
             if self._random.random() < 0.1:
                 await self._stray()
             named = {"lease_id": leases[0]} if single else {"lease_ids": leases}
-            reply = await self._call(f"/v1/workers/{self.name}/heartbeat", {**named, "lease_ttl_seconds": self._ttl_s})
+            more: dict[str, Any] = {"lease_ttl_seconds": self._ttl_s}
+            if self._session is not None and self._random.random() < 0.8:
+                more["session"] = self._session
+            reply = await self._call(f"/v1/workers/{self.name}/heartbeat", {**named, **more})
             if reply is None:
                 continue
             beats = reply.data["leases"] if reply.ok else [{"lease_id": leases[0], "state": reply.reason}]
@@ -254,7 +270,16 @@ class Worker:
         await self._thaw()
         if reply is not None and not reply.ok:
             self._trace.saw(f"worker got {reply.status} {reply.reason}")
+            if reply.reason == "session_superseded":
+                # Somebody else works under this name now: the process ends, as it should.
+                self._process.cancel(reason="another process has taken the name")
+                await trio.lowlevel.checkpoint()
         return reply
+
+    async def _be_deaf(self) -> None:
+        """Sometimes a worker forgets to ask for work, though it lives."""
+        if self._faults.strikes("worker_deaf"):
+            await pause(self._faults.how("worker_deaf").uniform(1.0, 8.0))
 
     async def _stumble(self) -> None:
         """Sometimes the process dies, or stands still for longer than its leases live."""

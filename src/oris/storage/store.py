@@ -122,6 +122,9 @@ class Reads(Protocol):
     async def dead_leases(self, worker_key: WorkerKey | None, limit: int) -> Sequence[JobKey]:
         """Threads whose lease is of a session that is over, of one worker or (None) of all; in no order."""
 
+    async def leased(self, before_ms: int, after: int, limit: int) -> Sequence[tuple[int, JobKey]]:
+        """Threads whose lease ends before this time, each with a number; those after a number, in its order."""
+
     async def due(self, now_ms: int, limit: int) -> Sequence[JobKey]:
         """Threads whose wake-up time has come, the earliest first."""
 
@@ -153,7 +156,7 @@ class Store(Protocol):
         """The latest time any batch was committed at; 0 in a new store."""
 
     async def calm_ms(self) -> int:
-        """Until when some node has applied all that was due; 0 in a new store. See `Changes.calm`."""
+        """Until when some node has owed no lease anything; 0 in a new store. See `Changes.calm`."""
 
     async def aclose(self) -> None:
         """Close every connection. Bounded."""

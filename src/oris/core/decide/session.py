@@ -42,4 +42,4 @@ def drop_session(facts: Facts, command: DropSession, stamp: Stamp) -> Decision:
 
 def _without_leases(worker: Worker, now_ms: int) -> Worker:
     """One incident for all that it held; a process that held nothing has ended in peace."""
-    return with_incident(worker, now_ms, now_ms) if worker.leased else worker
+    return with_incident(worker, worker.granted_ms, now_ms) if worker.leased else worker

@@ -112,6 +112,11 @@ def dead_leases(connection: sqlite3.Connection, worker_key: WorkerKey | None, li
     return [row[0] for row in connection.execute(sql.DEAD_LEASES_OF_WORKER, (worker_key, limit))]
 
 
+def leased(connection: sqlite3.Connection, before_ms: int, after: int, limit: int) -> Sequence[tuple[int, JobKey]]:
+    """Threads whose lease ends before this time, by row."""
+    return connection.execute(sql.LEASED, (before_ms, after, limit)).fetchall()
+
+
 def earliest_wake(connection: sqlite3.Connection) -> int | None:
     """The first wake-up time of all."""
     row = connection.execute(sql.EARLIEST_WAKE).fetchone()
@@ -157,7 +162,7 @@ def high_water_ms(connection: sqlite3.Connection) -> int:
 
 
 def calm_ms(connection: sqlite3.Connection) -> int:
-    """Until when some node has applied all that was due."""
+    """Until when some node has owed no lease anything."""
     (calm_ms,) = connection.execute(CALM).fetchone()
     return int(calm_ms)
 

@@ -87,8 +87,8 @@ WHERE workflow = :workflow AND id < :before AND id >= :walk_end ORDER BY id DESC
 """
 # The trail is ordered by time, which rises with the id: the index holds both.
 WORKERS_PAGE = """
-SELECT worker_key, leased, first_seen_ms, last_seen_ms, session, session_ms, cut_ms, incidents, incident_ms,
-       quarantined_until_ms
+SELECT worker_key, leased, first_seen_ms, last_seen_ms, session, session_ms, cut_ms, granted_ms, incidents,
+       incident_ms, quarantined_until_ms
 FROM runtime_workers
 WHERE (first_seen_ms, worker_key) < (:before_ms, :before)
   AND (:tenant_id IS NULL OR (worker_key >= :tenant_id || '/' AND worker_key < :tenant_id || '0'))
@@ -135,6 +135,10 @@ SELECT j.job_key FROM runtime_jobs AS j JOIN runtime_workers AS w ON w.worker_ke
 WHERE j.worker_key IS NOT NULL AND j.lease_session IS NOT NULL
   AND (j.lease_session IS NOT w.session OR j.lease_granted_ms < w.cut_ms)
 LIMIT ?
+"""
+LEASED = """
+SELECT id, job_key FROM runtime_jobs
+WHERE worker_key IS NOT NULL AND lease_expires_ms < ? AND id > ? ORDER BY id LIMIT ?
 """
 EARLIEST_WAKE = "SELECT wake_ms FROM runtime_jobs WHERE wake_ms IS NOT NULL ORDER BY wake_ms LIMIT 1"
 NEXT_LANE = """

@@ -103,6 +103,10 @@ class SqliteReads:
         """Threads whose lease is of a session that is over."""
         return await self._run(lambda c: queries.dead_leases(c, worker_key, limit))
 
+    async def leased(self, before_ms: int, after: int, limit: int) -> Sequence[tuple[int, JobKey]]:
+        """Threads whose lease ends before this time, each with a number; those after a number, in its order."""
+        return await self._run(lambda c: queries.leased(c, before_ms, after, limit))
+
     async def earliest_wake(self) -> int | None:
         """When the sweeper has to look next."""
         return await self._run(queries.earliest_wake)

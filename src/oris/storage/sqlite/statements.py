@@ -72,8 +72,8 @@ SELECT run_id, action_id, status, dedupe_token, digest, seq, checkpoint_seq, lat
 FROM runtime_steps WHERE run_id = ? AND action_id = ?
 """
 WORKER = """
-SELECT worker_key, leased, first_seen_ms, last_seen_ms, session, session_ms, cut_ms, incidents, incident_ms,
-       quarantined_until_ms
+SELECT worker_key, leased, first_seen_ms, last_seen_ms, session, session_ms, cut_ms, granted_ms, incidents,
+       incident_ms, quarantined_until_ms
 FROM runtime_workers WHERE worker_key = ?
 """
 ENDED_SESSION = "SELECT ended_ms FROM runtime_ended_sessions WHERE worker_key = ? AND session = ?"
@@ -156,13 +156,13 @@ INSERT INTO runtime_dead_letters (
 """
 WRITE_WORKER = """
 INSERT INTO runtime_workers (
-    worker_key, leased, first_seen_ms, last_seen_ms, session, session_ms, cut_ms, incidents, incident_ms,
-    quarantined_until_ms
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    worker_key, leased, first_seen_ms, last_seen_ms, session, session_ms, cut_ms, granted_ms, incidents,
+    incident_ms, quarantined_until_ms
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (worker_key) DO UPDATE SET
     leased = excluded.leased, last_seen_ms = excluded.last_seen_ms, session = excluded.session,
-    session_ms = excluded.session_ms, cut_ms = excluded.cut_ms, incidents = excluded.incidents,
-    incident_ms = excluded.incident_ms, quarantined_until_ms = excluded.quarantined_until_ms
+    session_ms = excluded.session_ms, cut_ms = excluded.cut_ms, granted_ms = excluded.granted_ms,
+    incidents = excluded.incidents, incident_ms = excluded.incident_ms, quarantined_until_ms = excluded.quarantined_until_ms
 """
 INSERT_ENDED_SESSION = "INSERT INTO runtime_ended_sessions (worker_key, session, ended_ms) VALUES (?, ?, ?)"
 WRITE_TENANT = """

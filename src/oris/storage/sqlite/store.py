@@ -125,7 +125,7 @@ class SqliteStore:
         return await self._read(queries.high_water_ms)
 
     async def calm_ms(self) -> int:
-        """Until when all that was due was applied; 0 in a new store. A checkpoint."""
+        """Until when no lease was owed anything; 0 in a new store. A checkpoint."""
         return await self._read(queries.calm_ms)
 
     async def aclose(self) -> None:

@@ -1,0 +1,96 @@
+"""The simulator's own account of outages: when the server was dead, stopped, or its store could not commit.
+
+Kept apart from the engine's: the world knows what it has done to the server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from oris.core.outage import LONGEST_GRACE_MS
+from oris.sim.lives import LeaseLife
+
+LEAST_MS = 500
+"""A shorter one need not be made up for, but for a restart."""
+SLACK_MS = 600
+"""How far the server's account of an outage may be off: it looks at intervals."""
+
+
+class KnownOutages:
+    """Times in engine ms."""
+
+    def __init__(self) -> None:
+        self._over: list[tuple[int, int]] = []
+        self._short: list[tuple[int, int]] = []
+        """Those that the server may make up for, and need not."""
+        self._dead_ms: int | None = None
+        self._trouble_ms: int | None = None
+        self._commit_ms: int | None = None
+
+    def died(self, now_ms: int) -> None:
+        """The server's process is gone, perhaps in the middle of a commit."""
+        since_ms = [now_ms, *(at_ms for at_ms in (self._trouble_ms, self._commit_ms) if at_ms is not None)]
+        if self._dead_ms is None:
+            self._dead_ms = min(since_ms)
+        self._trouble_ms = self._commit_ms = None
+
+    def started(self, now_ms: int) -> None:
+        """Another process has taken its place. A clock that was set back makes an outage shorter, or none."""
+        since_ms, self._dead_ms = self._dead_ms, None
+        # What the process before has not written down of the time is not known to this one.
+        self._over = [(from_ms, min(to_ms, now_ms)) for from_ms, to_ms in self._over if from_ms < now_ms]
+        if since_ms is not None and since_ms < now_ms:
+            self._over.append((since_ms, now_ms))
+
+    def stopped(self, from_ms: int, to_ms: int) -> None:
+        """The process stood still."""
+        self._over.append((from_ms, to_ms))
+
+    def starts(self, now_ms: int) -> None:
+        """A commit begins."""
+        self._commit_ms = now_ms
+
+    def failed(self, started_ms: int) -> None:
+        """A commit that began then was refused."""
+        self._commit_ms = None
+        if self._trouble_ms is None:
+            self._trouble_ms = started_ms
+
+    def committed(self, started_ms: int, now_ms: int) -> None:
+        """A commit that began then, and was decided now, has written something."""
+        self._commit_ms = None
+        since_ms = started_ms if self._trouble_ms is None else self._trouble_ms
+        (self._over if now_ms - since_ms >= LEAST_MS else self._short).append((since_ms, now_ms))
+        self._trouble_ms = None
+
+    def lives(self, lease: LeaseLife, end_ms: int, now_ms: int, believed: bool) -> bool:
+        """Whether a lease that runs until `end_ms` is live now, outages made up for.
+
+        When exactly an outage began and ended only the server can know: where it may see it either way, it is believed.
+        """
+        if now_ms < max(end_ms, self.owed_until_ms(lease, end_ms)):
+            return True
+        return believed and now_ms < self._latest_ms(lease, end_ms, now_ms)
+
+    def owed_until_ms(self, lease: LeaseLife, end_ms: int) -> int:
+        """Before this a lease that has ended at `end_ms` should not have."""
+        owed = 0
+        for from_ms, to_ms in self._over:
+            if lease.granted_ms <= from_ms < end_ms:
+                owed = max(owed, to_ms + min(to_ms - from_ms, lease.ttl_ms, LONGEST_GRACE_MS))
+        return owed
+
+    def _latest_ms(self, lease: LeaseLife, end_ms: int, now_ms: int) -> int:
+        """Until when it may live at the most."""
+        latest_ms = end_ms
+        for from_ms, to_ms in self._all(now_ms):
+            if lease.granted_ms <= to_ms + SLACK_MS and latest_ms > from_ms - SLACK_MS:
+                latest_ms = max(latest_ms, to_ms + SLACK_MS + min(lease.ttl_ms, LONGEST_GRACE_MS))
+        return latest_ms
+
+    def _all(self, now_ms: int) -> Iterator[tuple[int, int]]:
+        yield from self._over
+        yield from self._short[-100:]
+        for since_ms in (self._dead_ms, self._trouble_ms):
+            if since_ms is not None:
+                yield since_ms, now_ms

@@ -1,0 +1,85 @@
+"""What is checked of workers' rows at every commit: sessions, incidents, quarantine, the brakes of watched polls."""
+
+from __future__ import annotations
+
+from oris.core import events as ev
+from oris.core.changes import Changes
+from oris.core.model import Worker
+from oris.core.quarantine import AFTER_INCIDENTS
+from oris.ids import WorkerKey
+from oris.sim.judge import Judge
+from oris.sim.trace import Trace
+from oris.sim.witness import Witness
+
+
+class WorkerCheck:
+    """Keeps the rows as they were before each commit. To be called after the commit's events have been read."""
+
+    def __init__(self, witness: Witness, judge: Judge, trace: Trace) -> None:
+        self._witness = witness
+        self._judge = judge
+        self._trace = trace
+        self._rows: dict[WorkerKey, Worker] = {}
+        self._no_cut_until_ms = 0
+
+    def connections_cut(self, until_ms: int) -> None:
+        """All connections broke together: until then no worker may be taken for dead because of it."""
+        self._no_cut_until_ms = until_ms
+
+    def __call__(self, changes: Changes, now_ms: int) -> None:
+        """One commit."""
+        lost, normal = self._ends(changes)
+        for key, row in changes.workers.items():
+            before = self._rows.get(key) or Worker(key, 0, now_ms, now_ms)
+            self._rows[key] = row
+            self._session(before, row, now_ms)
+            self._incidents(before, row, lost.get(key, []), key in normal, now_ms)
+        for run in self._witness.granted:
+            if run.lease is not None:
+                self._granted(run.lease.worker_key, run.lease.session, now_ms)
+
+    def _ends(self, changes: Changes) -> tuple[dict[WorkerKey, list[int]], set[WorkerKey]]:
+        """When the leases that were lost in this commit were granted, by worker; and who has closed one."""
+        lost: dict[WorkerKey, list[int]] = {}
+        for entry in changes.entries:
+            body = ev.decode(entry.data) if entry.event_type == "lease_expired" else None
+            if isinstance(body, ev.LeaseExpired):
+                lost.setdefault(body.worker_key, []).append(self._witness.leases[body.lease_id].granted_ms)
+        return lost, {closed.worker_key for closed in changes.closed if closed.state in ("closed", "released")}
+
+    def _session(self, before: Worker, row: Worker, now_ms: int) -> None:
+        if row.session != before.session:
+            self._trace.saw("session opened" if before.session is None else "session replaced")
+            self._judge.require(row.session_ms == now_ms, "I2", row.worker_key, "a session that began at another time")
+        if row.cut_ms != before.cut_ms:
+            self._trace.saw("session cut off")
+            braked = now_ms < self._no_cut_until_ms
+            self._judge.require(not braked, "I6", row.worker_key, "taken for dead, though all connections broke")
+
+    def _incidents(self, before: Worker, row: Worker, lost: list[int], closed: bool, now_ms: int) -> None:
+        """At most one a commit, not without a loss, not again for what was held before; cleared by a close alone."""
+        ended = row.session != before.session or row.cut_ms != before.cut_ms
+        if row.incidents > before.incidents:
+            self._trace.saw("incident")
+            one = row.incidents == before.incidents + 1 and row.incident_ms == now_ms
+            fresh = any(granted_ms >= before.incident_ms for granted_ms in lost) or ended
+            self._require(one and fresh, row, f"incidents from {before.incidents} to {row.incidents}: lost {lost}")
+        elif row.incidents < before.incidents:
+            self._require(row.incidents == 0 and closed, row, "its name was cleared by nothing")
+        elif any(granted_ms >= before.incident_ms for granted_ms in lost) and not closed and not ended:
+            self._require(False, row, f"a loss was not noted: granted {lost}, last {before.incident_ms}")
+        if row.incidents >= AFTER_INCIDENTS:
+            self._trace.saw("quarantined")
+
+    def _granted(self, key: WorkerKey, session: str | None, now_ms: int) -> None:
+        row = self._rows.get(key)
+        if row is None:
+            return
+        self._require(session in (None, row.session), row, f"granted to session {session}, {row.session} is at work")
+        if row.incidents >= AFTER_INCIDENTS:
+            probing = now_ms >= row.quarantined_until_ms and row.leased <= 1
+            self._trace.saw("probe")
+            self._require(probing, row, f"granted in quarantine until {row.quarantined_until_ms}: holds {row.leased}")
+
+    def _require(self, holds: bool, row: Worker, what: str) -> None:
+        self._judge.require(holds, "I20", row.worker_key, what)
