@@ -90,6 +90,8 @@ class Engine:
             commit_ms=self.committer.commit_ms,
             inbox=self._inbox.fullness,
             on_sample=observer.sampled,
+            clock_jump_ms=clock.jump_ms,
+            on_clock_jump=observer.clock_jumped,
         )
 
     async def ask(self, unit: Unit) -> Answered:

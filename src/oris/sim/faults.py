@@ -26,8 +26,9 @@ RATES: dict[str, float] = {
     "heartbeat_forgotten": 0.15,
     "server_crash": 0.5,
     "clock_set": 0.5,
+    "disk_full": 0.5,
 }
-"""How often each kind strikes: per commit, per message, per step of a worker; the last two per five seconds."""
+"""How often each kind strikes: per commit, per message, per step of a worker; the last three per five seconds."""
 
 TROUBLE_OF_STORE = (
     *("crash_before_commit", "crash_after_commit", "store_unavailable", "unknown_written"),

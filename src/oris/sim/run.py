@@ -145,6 +145,9 @@ class Simulation:
             if self.faults.strikes("clock_set"):
                 self.wall.off_ms += self.faults.how("clock_set").randint(-3000, 3000)
                 self.trace.note("clock", f"off by {self.wall.off_ms}")
+            if self.faults.strikes("disk_full"):
+                self.server.full_disk.fill()
+                self.trace.note("disk", "full")
 
     def _worker(self, name: str, network: Network) -> Worker:
         random = self.streams(f"worker.{name}")

@@ -35,14 +35,23 @@ class FaultyStore:
     """`Store` around a real one."""
 
     def __init__(
-        self, inner: Store, faults: Faults, *, crash: Callable[[], None], trouble: Callable[[], None], seen: OnCommit
+        self,
+        inner: Store,
+        faults: Faults,
+        *,
+        crash: Callable[[], None],
+        trouble: Callable[[], None],
+        seen: OnCommit,
+        take: Callable[[Changes], None] = lambda changes: None,
     ) -> None:
-        """`crash` kills the server this belongs to; `trouble` is told of everything that costs time."""
+        """`crash` kills the server this belongs to; `trouble` is told of everything that costs time; `take` raises
+        when there is no room for what is to be written."""
         self._inner = inner
         self._faults = faults
         self._crash = crash
         self._trouble = trouble
         self._seen = seen
+        self._take = take
 
     @property
     def reads(self) -> Reads:
@@ -57,6 +66,7 @@ class FaultyStore:
         def watched(loaded: Loaded, now_ms: int) -> Changes:
             changes = work(loaded, now_ms)
             made[:] = [(changes, now_ms)]
+            self._take(changes)
             return changes
 
         handed = await self._inner.transact(needs, watched, batch_id)

@@ -12,6 +12,10 @@ WRITE_NODE = """
 INSERT INTO runtime_nodes (node_id, batch_id, now_ms) VALUES (?, ?, ?)
 ON CONFLICT (node_id) DO UPDATE SET batch_id = excluded.batch_id, now_ms = max(now_ms, excluded.now_ms)
 """
+TOUCH_NODE = """
+INSERT INTO runtime_nodes (node_id, batch_id, now_ms) VALUES (?, '', ?)
+ON CONFLICT (node_id) DO UPDATE SET now_ms = max(now_ms, excluded.now_ms)
+"""
 READ_BATCH = "SELECT batch_id FROM runtime_nodes WHERE node_id = ?"
 HIGH_WATER = "SELECT coalesce(max(now_ms), 0) FROM runtime_nodes"
 
