@@ -1,4 +1,4 @@
-"""Another program fills the machine's disk for a while: what makes new runs cannot be committed, the rest finds room."""
+"""Another program fills the machine's disk for a while: new runs cannot be committed, the rest finds room."""
 
 from __future__ import annotations
 
