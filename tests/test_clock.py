@@ -127,6 +127,40 @@ def test_two_threads_that_read_it_at_once_see_it_rise() -> None:
     assert clock.now_ms() >= first >= START_MS + 900
 
 
+@pytest.mark.parametrize("jump_ms", [1001, -1001, 86_400_000, -86_400_000])
+def test_a_jump_of_more_than_a_second_is_told_once(jump_ms: int) -> None:
+    hands = Hands()
+    clock = EngineClock(hands)
+    hands.pass_ms(100)
+    assert clock.jump_ms() == 0
+    hands.pass_ms(100)
+    hands.wall += jump_ms
+    assert clock.jump_ms() == jump_ms
+    hands.pass_ms(100)
+    assert clock.jump_ms() == 0
+    hands.wall -= jump_ms
+    assert clock.jump_ms() == -jump_ms
+
+
+def test_a_clock_that_runs_wrong_or_a_process_that_stood_still_is_no_jump() -> None:
+    hands = Hands()
+    clock = EngineClock(hands)
+    for _ in range(100):
+        hands.pass_ms(100)
+        hands.wall += 900
+        assert clock.jump_ms() == 0
+    hands.pass_ms(3_600_000)
+    assert clock.jump_ms() == 0
+
+
+def test_a_machine_that_was_suspended_sees_a_jump() -> None:
+    """Its monotonic clock stood still meanwhile."""
+    hands = Hands()
+    clock = EngineClock(hands)
+    hands.wall += 60_000
+    assert clock.jump_ms() == 60_000
+
+
 def test_the_machines_clocks_tell_unix_time_and_rise() -> None:
     clock = SystemClock()
     assert clock.wall_ms() > START_MS

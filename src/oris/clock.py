@@ -11,6 +11,8 @@ from threading import Lock
 from typing import Protocol
 
 SLEW = 0.1
+JUMP_MS = 1000
+"""A difference between the clocks that is worth telling."""
 
 
 class Clock(Protocol):
@@ -43,11 +45,24 @@ class EngineClock:
         self._lock = Lock()
         self._read_at = clock.monotonic_s()
         self._now = float(clock.wall_ms())
+        self._offset_ms = self._off_ms()
 
     def start_after(self, high_water_ms: int) -> None:
         """Never tell a time before this one: the store has seen it already."""
         with self._lock:
             self._now = max(self._now, float(high_water_ms))
+
+    def jump_ms(self) -> int:
+        """How far the wall clock has jumped against the monotonic one since this was last asked; 0 up to a second.
+
+        A machine that was suspended sees one too. For one task: each jump is told once.
+        """
+        before_ms, self._offset_ms = self._offset_ms, self._off_ms()
+        by_ms = round(self._offset_ms - before_ms)
+        return by_ms if abs(by_ms) > JUMP_MS else 0
+
+    def _off_ms(self) -> float:
+        return self._clock.wall_ms() - self._clock.monotonic_s() * 1000.0
 
     def now_ms(self) -> int:
         """The engine's time. Callable from any thread: the store asks inside its transactions."""

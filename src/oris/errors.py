@@ -76,11 +76,19 @@ class StoreError(OrisError):
 
 
 class Unavailable(StoreError):
-    """Nothing was written. `reason` is a word of API 1: draining, inbox_full, store_unavailable."""
+    """Nothing was written. `reason` is a word of API 1: draining, inbox_full, store_unavailable.
 
-    def __init__(self, message: str, reason: str = "store_unavailable") -> None:
+    `cause` is what is the matter with the store, as far as it is known: disk_full, read_only, busy, read_too_long,
+    other. `again`: room has just been made, and the same may succeed at once.
+    """
+
+    def __init__(
+        self, message: str, reason: str = "store_unavailable", *, cause: str | None = None, again: bool = False
+    ) -> None:
         super().__init__(message)
         self.reason = reason
+        self.cause = cause
+        self.again = again
 
 
 class OutcomeUnknown(StoreError):

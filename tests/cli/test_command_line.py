@@ -54,10 +54,19 @@ def test_without_a_command_it_runs_the_server_and_ends_as_it_does(started: list[
     assert started == [Settings()]
 
 
+VALUES = {
+    "server_addr": "[::1]:1",
+    "metrics_addr": "localhost:2",
+    "sqlite_db": "my.db",
+    "disk_reserve_bytes": "1048576",
+}
+"""Values of settings that have no default, or one that is not for here."""
+
+
 def test_every_setting_is_a_flag(started: list[Settings]) -> None:
     arguments = []
     for field in FIELDS:
-        value = {"server_addr": "[::1]:1", "metrics_addr": "localhost:2", "sqlite_db": "my.db"}.get(field.name)
+        value = VALUES.get(field.name)
         value = value or field.default or "s3cret"
         arguments += ["--no-allow-insecure"] if field.kind.in_file is bool else [field.flag, value]
     assert main(arguments) == 7

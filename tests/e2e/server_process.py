@@ -56,7 +56,7 @@ class ServerProcess:
         **settings: str,
     ) -> None:
         self.folder = folder
-        self.database = folder / "oris.db"
+        self.database = Path(settings.get("ORIS_SQLITE_DB", folder / "oris.db"))
         self.stderr = folder / "stderr.log"
         defaults = {"ORIS_SERVER_ADDR": "127.0.0.1:0", "ORIS_SQLITE_DB": str(self.database)}
         with self.stderr.open("wb") as stderr:

@@ -141,6 +141,7 @@ class Recorder:
     levels: list[int] = field(default_factory=list)
     turned_away: int = 0
     outages: list[Outage] = field(default_factory=list)
+    jumps: list[int] = field(default_factory=list)
 
     def committed(self, outcome: Outcome, batch: Batch, took_ms: float) -> None:
         self.batches.append((outcome, batch))
@@ -159,6 +160,9 @@ class Recorder:
 
     def sampled(self, sample: Sample, level: int) -> None:
         self.levels.append(level)
+
+    def clock_jumped(self, by_ms: int) -> None:
+        self.jumps.append(by_ms)
 
 
 def no_beat() -> None:

@@ -11,7 +11,7 @@ from oris.core.replies import Released, Submitted
 from oris.engine.admission import Admission, Thresholds
 from oris.engine.observer import Sample
 
-from .harness import lease_of, reason, running, the
+from .harness import VirtualClock, lease_of, reason, running, the
 
 CALM = Sample(0, 0, 0)
 BAD = (Sample(500, 0, 0), Sample(0, 1000, 0), Sample(0, 0, 0.8))
@@ -53,6 +53,34 @@ def test_draining_goes_before_overload() -> None:
     admission.draining = True
     assert admission.level == 2
     assert reason(admission.refusal()) == "draining"
+
+
+def test_a_disk_without_room_closes_the_gate_at_once_and_a_drain_goes_before_it() -> None:
+    admission = Admission(Thresholds())
+    noted(admission, *BAD)
+    full = [True]
+    admission.no_room = lambda: full[0]
+    assert admission.level == 3
+    refused = admission.refusal()
+    assert refused is not None
+    assert refused.details == {"reason": "store_unavailable", "cause": "disk_full"}
+    assert refused.retry_after_s == 5
+    admission.draining = True
+    assert admission.level == 2
+    assert reason(admission.refusal()) == "draining"
+    admission.draining, full[0] = False, False
+    assert admission.level == 1
+
+
+async def test_the_monitor_tells_of_a_jump_of_the_wall_clock_once(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(monitor=True) as world:
+        await trio.sleep(1)
+        real = VirtualClock.wall_ms
+        monkeypatch.setattr(VirtualClock, "wall_ms", lambda self: real(self) - 5000)
+        await trio.sleep(1)
+        assert world.observer.jumps == [-5000]
 
 
 async def test_slow_commits_close_the_gate_for_new_runs_alone(autojump_clock: MockClock) -> None:

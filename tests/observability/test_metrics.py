@@ -19,6 +19,7 @@ NAMES = {
     "oris_runtime_admission_level",
     "oris_runtime_backpressure_active",
     "oris_runtime_backpressure_total",
+    "oris_runtime_clock_jumps_total",
     "oris_runtime_commit_batch_size",
     "oris_runtime_commit_latency_ms",
     "oris_runtime_dead_letters",
@@ -40,6 +41,8 @@ NAMES = {
     "oris_runtime_terminal_acks_total",
     "oris_runtime_terminal_error_rate",
     "oris_store_free_disk_bytes",
+    "oris_store_refused_commits_total",
+    "oris_store_reserve_bytes",
     "oris_store_wal_bytes",
 }
 

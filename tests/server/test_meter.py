@@ -24,9 +24,22 @@ from oris.observability.log_format import render_json
 from oris.observability.logs import Logs
 from oris.observability.metrics import Metrics
 from oris.server.gauges import REFRESH_S, refresh_gauges
-from oris.server.meter import Meter
+from oris.server.meter import TELL_MS, Meter
 
-from ..engine.harness import World, ack, cancel, granted, heartbeat, lease_of, no_beat, running, submit, submits, the
+from ..engine.harness import (
+    VirtualClock,
+    World,
+    ack,
+    cancel,
+    granted,
+    heartbeat,
+    lease_of,
+    no_beat,
+    running,
+    submit,
+    submits,
+    the,
+)
 
 
 @dataclass
@@ -233,6 +246,54 @@ async def test_gauges_show_what_the_store_counts(autojump_clock: MockClock) -> N
             assert w.value("oris_runtime_queue_depth") == 0
             assert w.value("oris_runtime_oldest_queued_age_ms") == 0
             nursery.cancel_scope.cancel()
+
+
+async def test_refused_commits_are_counted_by_cause_and_told_now_and_then(autojump_clock: MockClock) -> None:
+    async with watched(monitor=True) as w:
+        for _ in range(5):
+            w.world.store.before = lambda _: Unavailable("no room", cause="disk_full")
+            with pytest.raises(Unavailable):
+                await w.world.submit("a")
+            w.world.store.before = lambda _: Unavailable("odd")
+            with pytest.raises(Unavailable):
+                await w.world.submit("a")
+        w.world.store.before = lambda _: None
+        assert w.value("oris_store_refused_commits_total", cause="disk_full") == 5
+        assert w.value("oris_store_refused_commits_total", cause="other") == 5
+        assert [line["cause"] for line in w.lines.named("commit_refused")] == ["disk_full", "other"]
+        await trio.sleep(TELL_MS / 1000)
+        w.world.store.before = lambda _: Unavailable("no room", cause="disk_full")
+        with pytest.raises(Unavailable):
+            await w.world.submit("a")
+        w.world.store.before = lambda _: None
+        assert len(w.lines.named("commit_refused")) == 3
+
+
+async def test_a_disk_without_room_is_a_reason_of_its_own(autojump_clock: MockClock) -> None:
+    async with watched(monitor=True) as w:
+        await w.world.submitted("known", key="k")
+        w.world.engine.admission.no_room = lambda: True
+        the(Refusal, await w.world.submit("a"))
+        the(Refusal, await w.world.submit("b", key="unknown"))
+        assert (await w.world.submitted("known", key="k")).replay
+        await trio.sleep(0.2)
+        assert w.value("oris_runtime_backpressure_total", reason="disk_full") == 2
+        assert w.value("oris_runtime_backpressure_active", reason="disk_full") == 1
+        assert w.value("oris_runtime_backpressure_active", reason="rate_limited") == 0
+        w.world.engine.admission.no_room = lambda: False
+        await trio.sleep(0.2)
+        assert w.value("oris_runtime_backpressure_active", reason="disk_full") == 0
+
+
+async def test_jumps_of_the_clock_are_counted_and_told(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with watched(monitor=True) as w:
+        real = VirtualClock.wall_ms
+        monkeypatch.setattr(VirtualClock, "wall_ms", lambda self: real(self) + 90_000)
+        await trio.sleep(1)
+        assert w.value("oris_runtime_clock_jumps_total") == 1
+        assert [line["by_ms"] for line in w.lines.named("clock_jumped")] == [90_000]
 
 
 async def test_gauges_stay_as_they_were_while_the_store_is_away(

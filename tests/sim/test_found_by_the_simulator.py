@@ -112,6 +112,8 @@ class Silent:
 
     def sampled(self, sample: Sample, level: int) -> None: ...
 
+    def clock_jumped(self, by_ms: int) -> None: ...
+
 
 def a_submit(thread: str, workflow: str) -> Unit:
     """A job of the tenant."""

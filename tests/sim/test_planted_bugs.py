@@ -216,6 +216,13 @@ def a_restart_forgets_the_time(patch: Patch) -> None:
     patch.setattr(module("clock").EngineClock, "start_after", lambda self, high_water_ms: None)
 
 
+def a_full_disk_refuses_acks_with_the_new_runs(patch: Patch) -> None:
+    def everything(batch: Any, error: Any) -> Any:
+        return batch, type(batch)("", 0, [], [], {})
+
+    patch.setattr(module("engine.committer"), "parted", everything)
+
+
 BUGS = [
     bug(ack_without_the_lease_check, "I3", "I13"),
     bug(report_without_the_lease_check, "I3"),
@@ -244,6 +251,7 @@ BUGS = [
     bug(recorded_steps_are_not_handed_on, "I10"),
     bug(the_fence_falls, "I4"),
     bug(a_restart_forgets_the_time, "I21"),
+    bug(a_full_disk_refuses_acks_with_the_new_runs, "I25"),
 ]
 
 

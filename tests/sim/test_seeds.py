@@ -21,6 +21,8 @@ ELSE = (
     *("heartbeat held", "heartbeat lost", "heartbeat cancelled", "heartbeat timed_out"),
     *("poll noop", "poll backpressure worker_limit", "poll backpressure tenant_limit"),
     *("admission level 1", "client got 429 rate_limited"),
+    *("admission level 3", "client got 503 store_unavailable", "refused at the gate store_unavailable"),
+    "clock jumped",
     *("client got 409 ambiguous_thread", "client got 404 not_found"),
     *("worker got 503 inbox_full", "worker got 503 outcome_unknown", "worker got 503 store_unavailable"),
 )

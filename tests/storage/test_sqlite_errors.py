@@ -15,6 +15,7 @@ import trio.testing
 from oris.errors import ConfigError, OutcomeUnknown, Unavailable
 from oris.storage.sqlite.connect import Tuning
 from oris.storage.sqlite.faults import Fault, fault_of
+from oris.storage.sqlite.space import Disk
 from oris.storage.sqlite.writer import Writer
 from oris.storage.store import JobFilter
 
@@ -133,6 +134,53 @@ async def test_an_io_error_in_commit_is_unknown_and_the_end_of_the_store(
     assert rows.jobs.keys() == ({key("t1")} if plan == "before" else {key("t1"), key("t2")})
 
 
+@pytest.mark.parametrize("cause", ["read_only", "disk_full"])
+async def test_a_write_that_the_system_refuses_for_a_while_is_no_damage(
+    harness: SqliteHarness, driver: Driver, monkeypatch: pytest.MonkeyPatch, cause: str
+) -> None:
+    """SQLite says the same for a quota, a disk mounted read-only, and one that is broken: a write of our own tells."""
+    await driver.commit(submit("t1"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Disk, "why_unwritable", lambda self: cause)
+        breaking(harness).plan, breaking(harness).code = "before", sqlite3.SQLITE_IOERR_WRITE
+        with pytest.raises(Unavailable) as refused:
+            await driver.commit(submit("t2"))
+    assert refused.value.cause == cause
+    assert not harness.store.failed.is_set()
+    await driver.commit(submit("t2"))
+    await driver.verify()
+
+
+async def test_a_write_that_fails_on_a_disk_that_can_be_written_is_the_end_of_the_store(
+    harness: SqliteHarness, driver: Driver
+) -> None:
+    breaking(harness).plan, breaking(harness).code = "before", sqlite3.SQLITE_IOERR_WRITE
+    with pytest.raises(OutcomeUnknown):
+        await driver.commit(submit("t1"))
+    assert harness.store.failed.is_set()
+
+
+async def test_a_probe_tells_whether_anything_can_be_committed_and_leaves_nothing(
+    harness: SqliteHarness, driver: Driver
+) -> None:
+    await driver.commit(submit("t1"))
+    before = await harness.snapshot()
+    await harness.store.probe()
+    with harness.connection() as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Unavailable, match="SQLITE_BUSY") as refused:
+            await harness.store.probe()
+        assert refused.value.cause == "busy"
+        other.execute("ROLLBACK")
+    await harness.store.probe()
+    assert await harness.snapshot() == before
+    await driver.commit(submit("t2"))
+    breaking(harness).plan = "before"
+    with pytest.raises(Unavailable):
+        await harness.store.probe()
+    assert harness.store.failed.is_set()
+
+
 async def test_a_commit_that_cannot_be_looked_up_is_unknown(
     harness: SqliteHarness, driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,6 +270,7 @@ def test_errors_are_told_apart_by_their_primary_code() -> None:
 
     assert fault_of(error(sqlite3.SQLITE_BUSY_SNAPSHOT)) is Fault.PASSING
     assert fault_of(error(sqlite3.SQLITE_IOERR_WRITE)) is Fault.FATAL
+    assert fault_of(error(sqlite3.SQLITE_IOERR_SHMSIZE)) is Fault.PASSING
     assert fault_of(error(sqlite3.SQLITE_READONLY)) is Fault.PASSING
     assert fault_of(error(sqlite3.SQLITE_READONLY_DBMOVED)) is Fault.FATAL
     assert fault_of(error(sqlite3.SQLITE_CONSTRAINT_UNIQUE)) is Fault.OURS

@@ -88,7 +88,7 @@ def of_exception(error: BaseException) -> ApiError | None:
     if isinstance(error, ApiError):
         return error
     if isinstance(error, Unavailable):
-        return _unavailable(error.reason, str(error))
+        return _unavailable(error.reason, str(error), error.cause)
     if isinstance(error, OutcomeUnknown):
         return _unavailable("outcome_unknown", str(error))
     if isinstance(error, StoreError):
@@ -99,5 +99,6 @@ def of_exception(error: BaseException) -> ApiError | None:
     return None
 
 
-def _unavailable(reason: str, message: str) -> ApiError:
-    return ApiError(ErrorCode.UNAVAILABLE, message, {"reason": reason}, retry_after_s=1)
+def _unavailable(reason: str, message: str, cause: str | None = None) -> ApiError:
+    details = {"reason": reason} if cause is None else {"reason": reason, "cause": cause}
+    return ApiError(ErrorCode.UNAVAILABLE, message, details, retry_after_s=1)

@@ -33,7 +33,7 @@ class Health(Struct, frozen=True):
     mode: str
     """starting, serving, draining or stopped."""
     store: str
-    """ok or failed."""
+    """ok, low_disk, unavailable or failed."""
     migrations: str
     """The newest migration applied."""
     tasks: dict[str, str]

@@ -36,6 +36,13 @@ class Settings:
         choice("full", "normal"),
         "full survives a power cut; normal is faster, and a power cut may take acknowledged work",
     )
+    disk_reserve_bytes: int | None = setting(
+        None,
+        whole(0, 1_099_511_627_776),
+        "free disk below which new jobs get 503; as much again is kept in a file beside the database, so that running "
+        "work can end on a full disk; unset: 67108864, or a twentieth of the disk if that is less; 0: none",
+        unit="bytes",
+    )
     migrate: str = setting(
         "auto", choice("auto", "check"), "auto brings the schema up to date at the start; check refuses an old one"
     )

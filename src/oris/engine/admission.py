@@ -1,5 +1,7 @@
 """Admission: whether new runs are let in, and the monitor that decides it by what it measures.
 
+It also watches the wall clock, because it looks often.
+
 The level rises when the loop lags, commits are slow or the inbox fills, and falls again only after a calm while
 (hysteresis). It touches submits alone: who holds work goes on being served.
 """
@@ -17,6 +19,12 @@ from oris.engine.observer import Beat, Sample
 from oris.errors import ErrorCode
 
 SAMPLE_S = 0.1
+NO_ROOM = Refusal(
+    ErrorCode.UNAVAILABLE,
+    "the disk is nearly full: no new runs are taken, those there are go on",
+    {"reason": "store_unavailable", "cause": "disk_full"},
+    5,
+)
 
 
 class Thresholds(Struct, frozen=True):
@@ -41,16 +49,22 @@ class Admission:
         self.draining = False
         """Set at a stop: new runs are refused, repeats of a bound idempotency key still answered."""
         self.overloaded = False
+        self.no_room: Callable[[], bool] = lambda: False
+        """Whether the disk has too little room for new runs. The store's to tell; asked at each of them."""
 
     @property
     def level(self) -> int:
-        """0 open, 1 overloaded, 2 draining."""
-        return 2 if self.draining else int(self.overloaded)
+        """0 open, 1 overloaded, 2 draining, 3 no room on the disk."""
+        if self.draining:
+            return 2
+        return 3 if self.no_room() else int(self.overloaded)
 
     def refusal(self) -> Refusal | None:
         """What a new run is answered; None lets it in."""
         if self.draining:
             return Refusal(ErrorCode.UNAVAILABLE, "the server is draining", {"reason": "draining"}, 1)
+        if self.no_room():
+            return NO_ROOM
         if self.overloaded:
             return Refusal(ErrorCode.BACKPRESSURE, "the server is past its pace", {"reason": "rate_limited"}, 1)
         return None
@@ -83,12 +97,16 @@ class Monitor:
         inbox: Callable[[], float],
         on_look: Callable[[float], None],
         on_sample: Callable[[Sample, int], None],
+        clock_jump_ms: Callable[[], int],
+        on_clock_jump: Callable[[int], None],
     ) -> None:
         self._admission = admission
         self._commit_ms = commit_ms
         self._inbox = inbox
         self._on_look = on_look
         self._on_sample = on_sample
+        self._clock_jump_ms = clock_jump_ms
+        self._on_clock_jump = on_clock_jump
 
     async def run(self, beat: Beat, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Sample until cancelled."""
@@ -101,4 +119,7 @@ class Monitor:
             sample = Sample(lag_ms, self._commit_ms(), self._inbox())
             self._admission.note(sample)
             self._on_sample(sample, self._admission.level)
+            jump_ms = self._clock_jump_ms()
+            if jump_ms:
+                self._on_clock_jump(jump_ms)
             beat()

@@ -26,6 +26,7 @@ from oris.engine.observer import Beat, Observer
 from oris.engine.outages import Outages
 from oris.engine.parked import Parked
 from oris.engine.publish import Publisher
+from oris.engine.room import only_new_runs_lack_room, parted
 from oris.engine.unit import INTERNAL, Answered, State, Unit
 from oris.errors import OutcomeUnknown, StoreError, Unavailable
 from oris.ids import JobKey, LeaseId, RunId, SeedSource
@@ -89,7 +90,10 @@ class Committer:
         self._commit_started: float | None = None
         self._slowest_ms = 0.0
         self.failed_at_s: float | None = None
-        """When the store refused a commit last, on Trio's clock; None since one has succeeded."""
+        """When the store refused a commit last, on Trio's clock; None since one has succeeded.
+
+        A full disk that only new runs feel is none.
+        """
         self.depth = 0
         """Runs that wait in the whole store."""
 
@@ -226,11 +230,18 @@ class Committer:
         try:
             outcome, handed = await self._once(batch)
         except (Unavailable, OutcomeUnknown) as error:
-            self._outages.failed()
             self._unsure = self._unsure or isinstance(error, OutcomeUnknown)
-            self.failed_at_s = trio.current_time()
             self._observer.commit_failed(error)
-            self._fail(batch, error)
+            refused, again = parted(batch, error)
+            self._fail(refused, error)
+            works = only_new_runs_lack_room(refused, error)
+            if not works:
+                self._outages.failed()
+            if len(again):
+                await self._commit(again)
+                return
+            if not works:
+                self.failed_at_s = trio.current_time()
             # A store that refuses at once must not be asked without a pause.
             await trio.sleep(0.05)
         except Exception as error:

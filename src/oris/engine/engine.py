@@ -115,6 +115,8 @@ class Engine:
             inbox=self._inbox.fullness,
             on_look=self._looked,
             on_sample=observer.sampled,
+            clock_jump_ms=clock.jump_ms,
+            on_clock_jump=observer.clock_jumped,
         )
 
     async def ask(self, unit: Unit) -> Answered:

@@ -41,6 +41,9 @@ class Observer(Protocol):
     def sampled(self, sample: Sample, level: int) -> None:
         """The monitor has looked; `level` is the admission level."""
 
+    def clock_jumped(self, by_ms: int) -> None:
+        """The wall clock has been set forward, or back (negative). No lease moves by it."""
+
 
 class Beat(Protocol):
     """A progress stamp: called whenever a task has shown that it does not hang."""

@@ -137,6 +137,12 @@ class Metrics:
         self.commit_batch_size = make.histogram(
             "oris_runtime_commit_batch_size", "Commands in one group commit.", _BATCH
         )
+        self.refused_commits = make.counters(
+            "oris_store_refused_commits_total", "Commits that the database refused; nothing was written.", "cause"
+        )
+        self.store_reserve_bytes = make.gauge(
+            "oris_store_reserve_bytes", "Room kept in a file beside the database, given up when the disk is full."
+        )
         self.store_wal_bytes = make.gauge("oris_store_wal_bytes", "Size of the write-ahead log.")
         self.store_free_disk_bytes = make.gauge("oris_store_free_disk_bytes", "Room left where the database is.")
         self.store_free_disk_bytes.set(math.nan)  # not known yet; 0 would be an alarm
@@ -147,6 +153,9 @@ class Metrics:
         )
         self.loop_lag_ms = make.histogram(
             "oris_runtime_loop_lag_ms", "How late the event loop wakes a sleeper.", _LAG_MS
+        )
+        self.clock_jumps = make.counter(
+            "oris_runtime_clock_jumps_total", "Jumps of the wall clock by more than a second; no lease moves by them."
         )
         self.log_drops = make.counter(
             "oris_runtime_log_drops_total", "Log lines dropped because nobody read them fast enough."

@@ -8,6 +8,7 @@ from functools import partial
 from random import Random
 
 import trio
+from msgspec.structs import asdict
 
 from oris.api.http import Caller, RouteTable
 from oris.api.listener import Connections, addresses, open_listeners
@@ -24,6 +25,7 @@ from oris.engine.unit import Unit
 from oris.errors import StoreError
 from oris.observability.logs import Logs
 from oris.observability.metrics import Metrics
+from oris.server.disk import DiskWatch
 from oris.server.front import Front, RequestLog, dispatcher
 from oris.server.gauges import refresh_gauges
 from oris.server.meter import Meter
@@ -35,10 +37,6 @@ from oris.supervisor import Handle, Tree
 
 HTTP_GRACE_PART = 0.5
 """The part of the drain limit that requests under way get."""
-
-
-STORE_TROUBLE_S = 5.0
-"""For so long after a refused commit the server is not ready; then it is worth another try."""
 
 
 class Server:
@@ -60,6 +58,7 @@ class Server:
         self.store: SqliteStore | None = None
         self.tree: Tree | None = None
         self._engine: Engine | None = None
+        self._disk: DiskWatch | None = None
 
     @property
     def engine(self) -> Engine:
@@ -83,7 +82,7 @@ class Server:
             self.clock.now_ms,
             node_id=self.node_id,
             migrate="check" if settings.migrate == "check" else "auto",
-            tuning=Tuning(synchronous="normal" if settings.sqlite_synchronous == "normal" else "full"),
+            tuning=tuning(settings),
         )
         try:
             self.clock.start_after(await store.high_water_ms())
@@ -92,6 +91,8 @@ class Server:
             meter = Meter(self.metrics, self.logs, self.clock.now_ms)
             self.store = store
             self._engine = Engine(store, self.clock, self.random, meter, engine_settings(settings))
+            self._engine.admission.no_room = store.no_room
+            self._disk = DiskWatch(store, self._engine.committer, self.metrics, self.logs)
             task_status.started()
             while not handle.stopping.is_set() and not store.failed.is_set():
                 with trio.move_on_after(BEAT_S):
@@ -140,6 +141,12 @@ class Server:
 
         await until_stopping(handle, both)
 
+    async def run_disk(self, handle: Handle, *, task_status: trio.TaskStatus[object]) -> None:
+        """Watch the store's disk."""
+        assert self._disk is not None
+        task_status.started()
+        await until_stopping(handle, partial(self._disk.run, handle.beat))
+
     async def _metrics_sockets(self) -> list[trio.SocketListener]:
         """Those taken before the start; serving closes them, so a restarted task takes the same address again."""
         if self.metrics_address is None:
@@ -173,7 +180,7 @@ class Server:
         mode = "draining" if draining else {"ready": "serving"}.get(status.state, status.state)
         return Health(
             alive=all(tasks[name] in ("running", "stopping") for name in critical),
-            ready=status.state == "ready" and store == "ok" and not draining,
+            ready=status.state == "ready" and store in ("ok", "low_disk") and not draining,
             mode=mode,
             store=store,
             migrations="applied",
@@ -181,12 +188,13 @@ class Server:
         )
 
     def _store_word(self) -> str:
-        """ok, failed for good, or unavailable: it has refused a commit lately, and taken none since."""
+        """ok; low_disk: no new runs are taken, all else goes on; unavailable: it has refused a commit, and since then
+        neither another one nor a probe has succeeded; failed for good."""
         if self.store is None or self.store.failure is not None:
             return "failed"
-        failed_at_s = self.engine.committer.failed_at_s
-        lately = failed_at_s is not None and trio.current_time() - failed_at_s < STORE_TROUBLE_S
-        return "unavailable" if lately else "ok"
+        if self.engine.committer.failed_at_s is not None:
+            return "unavailable"
+        return "low_disk" if self.store.no_room() else "ok"
 
     def status(self) -> dict[str, object]:
         """The status page."""
@@ -208,6 +216,7 @@ class Server:
                 }
                 for child in tree.children
             ],
+            "store": self._store_status(),
             "admission_level": engine.admission.level,
             "queue_depth": engine.committer.depth,
             "parked_polls": len(engine.demand),
@@ -220,6 +229,17 @@ class Server:
                 "max_tenant_queue_depth": settings.max_tenant_queue_depth,
                 "max_lease_losses": settings.max_lease_losses,
             },
+        }
+
+    def _store_status(self) -> dict[str, object]:
+        """How the store is, in words and numbers."""
+        assert self._disk is not None
+        space = self._disk.space
+        return {
+            "state": self._store_word(),
+            "failure": None if self.store is None else self.store.failure,
+            "disk": self._disk.words(),
+            "space": None if space is None else asdict(space),
         }
 
     def _front(self, table: RouteTable) -> Front:
@@ -279,6 +299,15 @@ class Server:
     async def _stop_committer(self, handle: Handle) -> None:
         await handle.stopping.wait()
         self.engine.committer.stop()
+
+
+def tuning(settings: Settings) -> Tuning:
+    """The store's part of the settings."""
+    reserve = settings.disk_reserve_bytes
+    return Tuning(
+        synchronous="normal" if settings.sqlite_synchronous == "normal" else "full",
+        reserve="auto" if reserve is None else reserve,
+    )
 
 
 def engine_settings(settings: Settings) -> EngineSettings:

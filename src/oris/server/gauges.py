@@ -31,8 +31,6 @@ async def refresh_gauges(
             metrics.queue_depth.set(found.waiting)
             metrics.active_leases.set(found.leased)
             metrics.dead_letters.set(found.dead_letters)
-            metrics.store_wal_bytes.set(found.wal_bytes)
-            metrics.store_free_disk_bytes.set(found.free_disk_bytes)
             oldest = found.oldest_queued_ms
             metrics.oldest_queued_age_ms.set(0 if oldest is None else max(0, clock.now_ms() - oldest))
         await trio.sleep(REFRESH_S)

@@ -65,6 +65,7 @@ def make_tree(server: Server) -> Tree:
         Child("committer", server.run_committer, "critical", stall_after_s=STALL_S),
         Child("sweeper", server.run_sweeper, "restart", budget=RestartBudget(), stall_after_s=STALL_S * 2),
         Child("backpressure", server.run_backpressure, "restart", budget=RestartBudget(), stall_after_s=STALL_S),
+        Child("disk", server.run_disk, "restart", budget=RestartBudget(), stall_after_s=STALL_S * 2),
         Child("metrics", server.run_metrics, "restart", budget=RestartBudget(), stall_after_s=STALL_S * 2),
         Child(
             "http",
@@ -92,7 +93,7 @@ def _stop_plan(server: Server) -> StopPlan:
         steps=(
             Step("answer parked polls and waits", 1.0, action=server.drain),
             Step("let requests end", limit_s * HTTP_GRACE_PART + 1.0, children=("http",)),
-            Step("stop background tasks", 2.0, children=("sweeper", "backpressure", "metrics")),
+            Step("stop background tasks", 2.0, children=("sweeper", "backpressure", "disk", "metrics")),
             Step("commit what is queued", max(1.0, limit_s / 4), children=("committer",)),
             Step("close the store", 5.0, children=("store",)),
         ),

@@ -12,9 +12,13 @@ from oris.core.outage import Outage
 from oris.core.replies import Beaten, Granted, Refusal, Reply, Submitted
 from oris.engine.batch import Batch, Outcome
 from oris.engine.observer import Sample
+from oris.errors import Unavailable
 from oris.ids import AttemptId, LeaseId, attempt_of, run_of_lease, worker_of
 from oris.observability.logs import Logs
 from oris.observability.metrics import Metrics
+
+TELL_MS = 10_000
+"""Between two log lines of one cause."""
 
 _OPERATIONS: dict[type, str] = {
     c.Heartbeat: "renew",
@@ -31,6 +35,7 @@ class Meter:
         self._metrics = metrics
         self._log = logs.get("oris.engine")
         self._now_ms = now_ms
+        self._tell_again_ms: dict[str, int] = {}
 
     def committed(self, outcome: Outcome, batch: Batch, took_ms: float) -> None:
         """A batch is durable and published."""
@@ -49,8 +54,15 @@ class Meter:
             self._granted(granted, outcome.now_ms, done_ms)
 
     def commit_failed(self, error: Exception) -> None:
-        """A batch was rolled back, or nobody knows."""
-        self._log.error("commit_failed", error=str(error), exc_info=error)
+        """A batch was rolled back, or nobody knows. What the store refuses it may refuse often: told now and then."""
+        if not isinstance(error, Unavailable):
+            self._log.error("commit_failed", error=str(error), exc_info=error)
+            return
+        cause, now_ms = error.cause or "other", self._now_ms()
+        self._metrics.refused_commits(cause).inc()
+        if now_ms >= self._tell_again_ms.get(cause, 0):
+            self._tell_again_ms[cause] = now_ms + TELL_MS
+            self._log.error("commit_refused", cause=cause, error=str(error))
 
     def command_failed(self, error: Exception) -> None:
         """A bug: deciding one command raised."""
@@ -59,7 +71,7 @@ class Meter:
     def refused(self, refusal: Refusal, count: int) -> None:
         """New runs were turned away at the gate."""
         self._metrics.submits("false").inc(count)
-        self._metrics.backpressure(str((refusal.details or {}).get("reason"))).inc(count)
+        self._metrics.backpressure(_word(refusal)).inc(count)
 
     def outage(self, outage: Outage) -> None:
         """The node can commit again."""
@@ -72,18 +84,24 @@ class Meter:
         self._metrics.admission_level.set(level)
         self._metrics.backpressure_active("rate_limited").set(int(level == 1))
         self._metrics.backpressure_active("draining").set(int(level == 2))
+        self._metrics.backpressure_active("disk_full").set(int(level == 3))
+
+    def clock_jumped(self, by_ms: int) -> None:
+        """The wall clock has been set."""
+        self._metrics.clock_jumps.inc()
+        self._log.warning("clock_jumped", by_ms=by_ms)
 
     def _replied(self, command: Command, reply: Reply) -> None:
         metrics = self._metrics
-        reason = (reply.details or {}).get("reason") if isinstance(reply, Refusal) else None
+        reason = _word(reply) if isinstance(reply, Refusal) else None
         if isinstance(command, c.Submit):
             metrics.submits("true" if command.idempotency_key is not None else "false").inc()
             if isinstance(reply, Submitted) and reply.replay:
                 metrics.idempotent_replays.inc()
             elif reason == "idempotency_mismatch":
                 metrics.idempotency_conflicts.inc()
-            elif reason in ("queue_full", "tenant_queue_full", "rate_limited", "draining"):
-                metrics.backpressure(str(reason)).inc()
+            elif reason in ("queue_full", "tenant_queue_full", "rate_limited", "draining", "disk_full"):
+                metrics.backpressure(reason).inc()
             return
         operation = _OPERATIONS.get(type(command))
         if operation is not None:
@@ -131,6 +149,12 @@ class Meter:
             self._metrics.count_lease_operation("grant", "ok", len(granted.jobs))
         elif granted.blocked is not None:
             self._metrics.backpressure(granted.blocked).inc()
+
+
+def _word(refusal: Refusal) -> str:
+    """Why: the cause if there is one, else the reason."""
+    details = refusal.details or {}
+    return str(details.get("cause") or details.get("reason"))
 
 
 def _attempt_of(lease: LeaseId) -> AttemptId | None:

@@ -82,6 +82,10 @@ class AnswerCheck:
         """See `Observer`."""
         self._trace.saw(f"admission level {level}")
 
+    def clock_jumped(self, by_ms: int) -> None:
+        """See `Observer`."""
+        self._trace.saw("clock jumped")
+
     def _answer(self, command: c.Command, reply: Reply) -> None:
         if isinstance(reply, Refusal):
             reason = (reply.details or {}).get("reason") or reply.code

@@ -30,9 +30,10 @@ RATES: dict[str, float] = {
     "server_stopped": 0.25,
     "worker_deaf": 0.02,
     "twin_worker": 0.5,
+    "disk_full": 0.5,
 }
 """How often each kind strikes: per commit, per message, per step of a worker; those that come out of nowhere (the
-server's, the clock's, the proxy's) per five seconds; a twin once for each worker."""
+server's, the clock's, the proxy's, the disk's) per five seconds; a twin once for each worker."""
 
 TROUBLE_OF_STORE = (
     *("crash_before_commit", "crash_after_commit", "store_unavailable", "unknown_written"),

@@ -134,6 +134,7 @@ class Network:
             life.connections.pop(scope, None)
         if answer is None or life.dead:
             return None
+        self._server.answered(request.path, answer)
         self._trace.note("answer", f"{number} {answer.status}")
         return answer
 

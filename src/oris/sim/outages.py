@@ -50,6 +50,10 @@ class KnownOutages:
         """A commit begins."""
         self._commit_ms = now_ms
 
+    def refused(self) -> None:
+        """The commit was refused, which others would not have been."""
+        self._commit_ms = None
+
     def failed(self, started_ms: int) -> None:
         """A commit that began then was refused."""
         self._commit_ms = None

@@ -155,6 +155,9 @@ class Simulation:
                 self.server.cut_connections()
             if self.faults.strikes("server_stopped"):
                 self.server.stand_still(self.faults.how("server_stopped").uniform(2.0, 60.0))
+            if self.faults.strikes("disk_full"):
+                self.server.full_disk.fill()
+                self.trace.note("disk", "full")
 
     def _workers(self, name: str, processes: tuple[str, ...], network: Network) -> list[Worker]:
         """The processes that work under one name, all for the same workflows."""

@@ -9,7 +9,7 @@ import trio
 
 from oris.api.auth import Authenticator, Credential
 from oris.api.dispatch import Dispatcher, Seen
-from oris.api.http import Role
+from oris.api.http import Answer, Role
 from oris.api.routes import route_table
 from oris.api.services import ApiBounds, Health, Services
 from oris.clock import EngineClock
@@ -21,6 +21,7 @@ from oris.sim.clock import WallClock
 from oris.sim.commits import CommitCheck
 from oris.sim.disk import Disk
 from oris.sim.faults import Faults
+from oris.sim.full_disk import FullDisk
 from oris.sim.judge import Judge
 from oris.sim.outages import KnownOutages
 from oris.sim.prompt import Promptness
@@ -30,6 +31,7 @@ from oris.sim.witness import Witness
 from oris.storage.sqlite.store import SqliteStore
 
 BODY_MAX_BYTES = 64 * 1024
+SUBMITS = ("/v1/jobs", "/v1/jobs/run", "/v1/jobs/batch")
 FORGIVEN_MS = 350
 """After trouble: a pass of the sweeper that failed is made again within its look at the store."""
 CREDENTIALS = (
@@ -89,6 +91,7 @@ class Server:
         self._settings = settings
         self._random = random
         self._life: Life | None = None
+        self.full_disk = FullDisk(faults, wall.monotonic_s, self.trouble)
         self.starts = 0
         self.quiet_since_ms = 0
         """Since when neither the server nor its store has been in trouble, in engine ms."""
@@ -130,6 +133,11 @@ class Server:
         for scope in list(life.connections):
             scope.cancel(reason="the proxy has cut the connection")
 
+    def answered(self, path: str, answer: Answer) -> None:
+        """I25: a full disk is felt by new runs alone."""
+        if answer.status == 503 and b'"disk_full"' in answer.body:
+            self._judge.require(path in SUBMITS, "I25", path, "refused for want of room, which only new runs need")
+
     async def run(self) -> None:
         """Until cancelled. A process that has died is followed by another one after a while."""
         while True:
@@ -164,12 +172,14 @@ class Server:
             crash=life.crash,
             trouble=self.trouble,
             seen=self._committed,
+            take=self.full_disk.take,
             outages=self._outages,
             now_ms=clock.now_ms,
         )
         self._outages.started(clock.now_ms())
         observer = AnswerCheck(self._witness, self._judge, self._trace, lambda: engine.committer.depth)
         engine = Engine(store, clock, self._random(f"engine.{self.starts}"), observer, self._settings)
+        engine.admission.no_room = self.full_disk.no_room
         life.engine = engine
         self.trouble()
         async with trio.open_nursery() as nursery:

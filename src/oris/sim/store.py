@@ -45,8 +45,10 @@ class FaultyStore:
         seen: OnCommit,
         outages: KnownOutages,
         now_ms: Callable[[], int],
+        take: Callable[[Changes], None] = lambda changes: None,
     ) -> None:
-        """`crash` kills the server this belongs to; `trouble` is told of everything that costs time."""
+        """`crash` kills the server this belongs to; `trouble` is told of everything that costs time; `take` raises
+        when there is no room for what is to be written."""
         self._outages = outages
         self._now_ms = now_ms
         self._inner = inner
@@ -54,6 +56,7 @@ class FaultyStore:
         self._crash = crash
         self._trouble = trouble
         self._seen = seen
+        self._take = take
 
     @property
     def reads(self) -> Reads:
@@ -74,9 +77,14 @@ class FaultyStore:
         def watched(loaded: Loaded, now_ms: int) -> Changes:
             changes = work(loaded, now_ms)
             made[:] = [(changes, now_ms)]
+            self._take(changes)
             return changes
 
-        handed = await self._inner.transact(needs, watched, batch_id)
+        try:
+            handed = await self._inner.transact(needs, watched, batch_id)
+        except StoreError:
+            self._outages.refused()
+            raise
         changes, now_ms = made[0]
         if not changes.empty:
             self._outages.committed(started_ms, now_ms)

@@ -64,8 +64,6 @@ class Statistics(Struct, frozen=True):
     dead_letters: int
     oldest_queued_ms: int | None
     """Since when the longest-waiting due run has been available."""
-    wal_bytes: int
-    free_disk_bytes: int
 
 
 class Reads(Protocol):

@@ -9,6 +9,7 @@ from typing import Literal
 from msgspec import Struct
 
 from oris.errors import ConfigError
+from oris.storage.sqlite.space import ReserveSize
 
 Synchronous = Literal["full", "normal"]
 
@@ -32,6 +33,10 @@ class Tuning(Struct, frozen=True):
     """WAL pages after which the writer copies them into the database, within the commit that passes it."""
     wal_keep_bytes: int = 64 * 1024 * 1024
     """To this the WAL is cut back once it has been copied."""
+    read_limit_ms: int = 10_000
+    """A read that takes longer is stopped: as long as it runs, the WAL cannot be used again from its beginning."""
+    reserve: ReserveSize = "as_it_is"
+    """Room on the disk that is kept for commits that make no new runs."""
 
 
 def open_writer(path: Path, tuning: Tuning, factory: type[sqlite3.Connection]) -> sqlite3.Connection:

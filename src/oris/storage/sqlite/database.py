@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 from oris.errors import ConfigError
 from oris.storage.sqlite.connect import Tuning, open_memory, open_reader, open_writer
-from oris.storage.sqlite.faults import described
+from oris.storage.sqlite.faults import cause_of, described
 from oris.storage.sqlite.lock import FileLock
-
-NO_LIMIT_BYTES = 2**63 - 1
-"""The free disk of a database that uses none."""
+from oris.storage.sqlite.space import Disk
 
 
 class Database:
@@ -24,25 +21,16 @@ class Database:
         self,
         writer: sqlite3.Connection,
         readers: list[sqlite3.Connection],
-        path: Path | None,
+        disk: Disk | None,
         release: Callable[[], None],
     ) -> None:
+        """`disk` is None for a database in memory, which is not closed with its store."""
         self.writer = writer
         self.readers = readers
-        self._path = path
+        self.disk = disk
         self._release = release
         self.cut = False
         """Set when the database was taken away: nothing may be done on it any more."""
-
-    def disk(self) -> tuple[int, int]:
-        """Bytes of the WAL, and bytes free where the file lies."""
-        if self._path is None:
-            return 0, NO_LIMIT_BYTES
-        try:
-            wal_bytes = os.stat(f"{self._path}-wal").st_size
-        except FileNotFoundError:
-            wal_bytes = 0
-        return wal_bytes, shutil.disk_usage(self._path.parent).free
 
     def close(self) -> None:
         """Readers first: the last connection copies the WAL into the file, and only the writer may."""
@@ -51,9 +39,11 @@ class Database:
         try:
             for reader in self.readers:
                 reader.close()
-            if self._path is not None:
+            if self.disk is not None:
                 self.writer.close()
         finally:
+            if self.disk is not None:
+                self.disk.close()
             self._release()
 
 
@@ -95,21 +85,44 @@ class MemoryDatabase:
 def open_file(
     path: Path, tuning: Tuning, factory: type[sqlite3.Connection], prepare: Callable[[sqlite3.Connection], None]
 ) -> Database:
-    """Lock, open and `prepare` (migrate) a file; made when missing. Raises ConfigError, with nothing left open."""
+    """Lock, open and `prepare` (migrate) a file; made when missing. Raises ConfigError, with nothing left open.
+
+    On a full disk the reserve that an earlier server left is given up for it, as far as it has to be.
+    """
     path = path.resolve()
     if not path.parent.is_dir():
         raise ConfigError(f"{path}: the directory does not exist")
     lock = FileLock(path)
+    disk: Disk | None = None
+    try:
+        disk = Disk(path, tuning.reserve)
+        while True:
+            try:
+                opened = _open(path, tuning, factory, prepare)
+                break
+            except sqlite3.Error as error:
+                if cause_of(error) != "disk_full" or not disk.make_room():
+                    raise ConfigError(f"{path}: cannot open the database: {described(error)}") from error
+        disk.look()
+    except BaseException:
+        if disk is not None:
+            disk.close()
+        lock.release()
+        raise
+    return Database(opened[0], opened[1:], disk, lock.release)
+
+
+def _open(
+    path: Path, tuning: Tuning, factory: type[sqlite3.Connection], prepare: Callable[[sqlite3.Connection], None]
+) -> list[sqlite3.Connection]:
+    """The writer and the readers, or none."""
     opened: list[sqlite3.Connection] = []
     try:
         opened.append(open_writer(path, tuning, factory))
         prepare(opened[0])
         opened.extend(open_reader(path, tuning) for _ in range(tuning.readers))
-    except BaseException as error:
+    except BaseException:
         for connection in reversed(opened):
             connection.close()
-        lock.release()
-        if isinstance(error, sqlite3.Error):
-            raise ConfigError(f"{path}: cannot open the database: {described(error)}") from error
         raise
-    return Database(opened[0], opened[1:], path, lock.release)
+    return opened

@@ -26,10 +26,8 @@ class Runner(Protocol):
 class SqliteReads:
     """`Reads` for SQLite; see there."""
 
-    def __init__(self, run: Runner, disk: Callable[[], tuple[int, int]]) -> None:
-        """`disk` tells the bytes of the WAL and those free on the disk."""
+    def __init__(self, run: Runner) -> None:
         self._run = run
-        self._disk = disk
 
     async def tenants_of(self, thread_id: ThreadId) -> Sequence[TenantId]:
         """The tenants that have a thread of this name; at most two are told."""
@@ -117,8 +115,4 @@ class SqliteReads:
 
     async def statistics(self) -> Statistics:
         """Counts for the gauges."""
-
-        def count(connection: sqlite3.Connection) -> Statistics:
-            return Statistics(*queries.counters(connection), *self._disk())
-
-        return await self._run(count)
+        return Statistics(*await self._run(queries.counters))

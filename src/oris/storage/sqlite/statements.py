@@ -13,6 +13,10 @@ INSERT INTO runtime_nodes (node_id, batch_id, now_ms, calm_ms) VALUES (?, ?, ?, 
 ON CONFLICT (node_id) DO UPDATE SET
     batch_id = excluded.batch_id, now_ms = max(now_ms, excluded.now_ms), calm_ms = max(calm_ms, excluded.calm_ms)
 """
+TOUCH_NODE = """
+INSERT INTO runtime_nodes (node_id, batch_id, now_ms) VALUES (?, '', ?)
+ON CONFLICT (node_id) DO UPDATE SET now_ms = max(now_ms, excluded.now_ms)
+"""
 READ_BATCH = "SELECT batch_id FROM runtime_nodes WHERE node_id = ?"
 HIGH_WATER = "SELECT coalesce(max(now_ms), 0) FROM runtime_nodes"
 CALM = "SELECT coalesce(max(calm_ms), 0) FROM runtime_nodes"
@@ -162,7 +166,8 @@ INSERT INTO runtime_workers (
 ON CONFLICT (worker_key) DO UPDATE SET
     leased = excluded.leased, last_seen_ms = excluded.last_seen_ms, session = excluded.session,
     session_ms = excluded.session_ms, cut_ms = excluded.cut_ms, granted_ms = excluded.granted_ms,
-    incidents = excluded.incidents, incident_ms = excluded.incident_ms, quarantined_until_ms = excluded.quarantined_until_ms
+    incidents = excluded.incidents, incident_ms = excluded.incident_ms,
+    quarantined_until_ms = excluded.quarantined_until_ms
 """
 INSERT_ENDED_SESSION = "INSERT INTO runtime_ended_sessions (worker_key, session, ended_ms) VALUES (?, ?, ?)"
 WRITE_TENANT = """

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,7 @@ from typing import Literal, TypeVar
 import trio
 from msgspec.structs import replace
 
+from oris.clock import SystemClock
 from oris.core.changes import Handed
 from oris.core.facts import Needs
 from oris.errors import ConfigError, Unavailable
@@ -25,7 +27,9 @@ from oris.storage.sqlite import queries
 from oris.storage.sqlite.connect import Tuning, version_warnings
 from oris.storage.sqlite.database import Database, MemoryDatabase, open_file
 from oris.storage.sqlite.faults import Fault, fault_of, unavailable
+from oris.storage.sqlite.read_limit import ReadLimit
 from oris.storage.sqlite.reads import SqliteReads
+from oris.storage.sqlite.space import Space
 from oris.storage.sqlite.upgrade import prepare
 from oris.storage.sqlite.writer import Writer
 from oris.storage.store import Reads, Work
@@ -42,7 +46,7 @@ class SqliteStore:
 
     def __init__(self, database: Database, node_id: str, now_ms: Callable[[], int], inline: bool) -> None:
         self._database = database
-        self._writer = Writer(database.writer, node_id, now_ms)
+        self._writer = Writer(database.writer, node_id, now_ms, database.disk)
         self._inline = inline
         self._closed = False
         self._write_limiter = trio.CapacityLimiter(1)
@@ -50,7 +54,9 @@ class SqliteStore:
         # Without readers of their own, reads and commits share the writer's connection, one at a time.
         self._free = list(database.readers) or [database.writer]
         self._read_limiter = trio.CapacityLimiter(len(self._free)) if database.readers else self._write_limiter
-        self._reads = SqliteReads(self._read, database.disk)
+        self._look_limiter = trio.CapacityLimiter(1)
+        self._limits: dict[sqlite3.Connection, ReadLimit] = {}
+        self._reads = SqliteReads(self._read)
         self.failed = trio.Event()
         """Set once the file is not to be trusted any more: the server has to stop. See `failure`."""
         self.warnings: list[str] = []
@@ -93,6 +99,8 @@ class SqliteStore:
             opened = await trio.to_thread.run_sync(open_now)
         store = cls(opened, node_id, now_ms, inline)
         store.warnings = warnings
+        monotonic_s, limit_s = SystemClock().monotonic_s, tuning.read_limit_ms / 1000
+        store._limits = {reader: ReadLimit(reader, limit_s, monotonic_s) for reader in opened.readers}
         return store
 
     @property
@@ -119,6 +127,29 @@ class SqliteStore:
             finally:
                 self._note_failure()
         return prepared.handed
+
+    def no_room(self) -> bool:
+        """Whether new runs are to be refused for want of room on the disk, as far as is known now."""
+        return self._database.disk is not None and self._database.disk.low
+
+    async def look(self) -> Space | None:
+        """Look at the disk; None for a database in memory. A checkpoint; a disk that hangs is left to its thread."""
+        disk = self._database.disk
+        if disk is None:
+            await trio.lowlevel.checkpoint()
+            return None
+        return await trio.to_thread.run_sync(disk.look, limiter=self._look_limiter, abandon_on_cancel=True)
+
+    async def probe(self) -> None:
+        """Find out whether anything can be committed. A checkpoint; raises Unavailable."""
+        await self._run(self._write_limiter, self._writer.probe)
+
+    async def checkpoint(self) -> bool:
+        """Copy the WAL into the database and cut it off; False: a reader is in the way. Commits wait for it.
+
+        A checkpoint of Trio's too; raises Unavailable.
+        """
+        return await self._run(self._write_limiter, self._writer.checkpoint)
 
     async def high_water_ms(self) -> int:
         """The latest time any batch was committed at; 0 in a new store. A checkpoint."""
@@ -197,7 +228,8 @@ class SqliteStore:
         try:
             connection.execute("BEGIN")
             try:
-                return query(connection)
+                with self._limits.get(connection) or nullcontext():
+                    return query(connection)
             finally:
                 connection.execute("ROLLBACK")
         except sqlite3.Error as error:

@@ -1,4 +1,7 @@
-"""The one transaction that writes, in two synchronous halves: everything up to COMMIT, and COMMIT."""
+"""The one transaction that writes, in two synchronous halves: everything up to COMMIT, and COMMIT.
+
+The same connection does what else writes: a commit that only tries whether one can be made, and the checkpoint.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,10 @@ from oris.core.facts import Needs
 from oris.errors import OutcomeUnknown, Unavailable
 from oris.ids import RunId
 from oris.storage.sqlite import statements as sql
-from oris.storage.sqlite.faults import Fault, described, fault_of, unavailable
+from oris.storage.sqlite.faults import Fault, cause_of, described, fault_of, is_refused_write, unavailable
 from oris.storage.sqlite.handouts import read_handout
 from oris.storage.sqlite.load import load
+from oris.storage.sqlite.space import Disk
 from oris.storage.sqlite.write import write
 from oris.storage.store import Work
 
@@ -29,8 +33,16 @@ class Prepared(NamedTuple):
 class Writer:
     """Owns the connection that writes. One thread at a time; which one does not matter."""
 
-    def __init__(self, connection: sqlite3.Connection, node_id: str, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, node_id: str, now_ms: Callable[[], int], disk: Disk | None = None
+    ) -> None:
+        """`disk` is where the database lies, unless that is in memory."""
         self._connection = connection
+        self._disk = disk
+        self._may_use_reserve = False
+        """What is being written makes no new runs."""
+        self._copied = False
+        """The disk was full, and the WAL has been copied; no commit has succeeded since."""
         self._node_id = node_id
         self._now_ms = now_ms
         self.failure: str | None = None
@@ -41,12 +53,14 @@ class Writer:
         if self.failure is not None:
             raise Unavailable(f"the database has failed: {self.failure}")
         connection = self._connection
+        self._may_use_reserve = True
         try:
             connection.execute("BEGIN IMMEDIATE")
             # Under the write lock: batches are ordered as their times are.
             now_ms = self._now_ms()
             found = load(connection, needs)
             changes = work(found.loaded, now_ms)
+            self._may_use_reserve = not any(entry.event_type == "run_created" for entry in changes.entries)
             ids = write(connection, changes, found.rows)
             if not changes.empty:
                 connection.execute(sql.WRITE_NODE, (self._node_id, batch_id, now_ms, now_ms if changes.calm else 0))
@@ -78,16 +92,45 @@ class Writer:
         """
         try:
             self._connection.execute("COMMIT")
+            self._copied = False
         except sqlite3.Error as error:
             self._roll_back()
-            if fault_of(error) is Fault.FATAL:
+            found = self._fault(error)
+            if found[0] is Fault.FATAL:
                 # What reached the WAL may be found by the next start, although it cannot be seen now.
                 self.fail(error)
                 raise OutcomeUnknown(f"the commit failed: {described(error)}") from error
             if self._committed(batch_id):
                 return
+            self._raise_for(error, found)
+            raise
+
+    def probe(self) -> None:
+        """Commit something of no consequence, to learn whether that can be done. Raises Unavailable."""
+        if self.failure is not None:
+            raise Unavailable(f"the database has failed: {self.failure}")
+        self._may_use_reserve = True
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute(sql.TOUCH_NODE, (self._node_id, self._now_ms()))
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back()
             self._raise_for(error)
             raise
+
+    def checkpoint(self) -> bool:
+        """Copy the whole WAL into the database, and cut it off. Raises Unavailable.
+
+        New readers wait for nothing, old ones are waited for as long as for a lock; False: one still reads from it.
+        """
+        self._may_use_reserve = False
+        try:
+            (busy, _, _) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.Error as error:
+            self._raise_for(error)
+            raise
+        return not busy
 
     def _committed(self, batch_id: str) -> bool:
         """Whether the batch is there after all: each writes its id to its node's row."""
@@ -98,16 +141,52 @@ class Writer:
             raise OutcomeUnknown(f"the commit could not be looked up: {described(error)}") from error
         return row is not None and row[0] == batch_id
 
-    def _raise_for(self, error: sqlite3.Error) -> None:
+    def _raise_for(self, error: sqlite3.Error, found: tuple[Fault, str] | None = None) -> None:
         """Raise what the caller should see instead; a mistake of ours it sees as it is."""
-        match fault_of(error):
+        fault, cause = found or self._fault(error)
+        match fault:
             case Fault.FATAL:
                 self.fail(error)
                 raise unavailable(error) from error
             case Fault.PASSING:
-                raise unavailable(error) from error
+                raise unavailable(error, cause, again=cause == "disk_full" and self._make_room()) from error
             case Fault.OURS:
                 return
+
+    def _fault(self, error: sqlite3.Error) -> tuple[Fault, str]:
+        """Whose trouble it is, and its cause. A write that was refused for a reason that passes is no damage."""
+        if is_refused_write(error) and self._disk is not None:
+            cause = self._disk.why_unwritable()
+            if cause is not None:
+                return Fault.PASSING, cause
+        return fault_of(error), cause_of(error)
+
+    def _make_room(self) -> bool:
+        """Whether the same may succeed now: not for what makes new runs, which closes the gate alone."""
+        if self._disk is None:
+            return False
+        self._disk.low = True
+        if not self._may_use_reserve:
+            return False
+        if not self._copied and self._copy_wal():
+            self._copied = True
+            return True
+        if not self._disk.make_room():
+            return False
+        # What the WAL holds needs less room in the database, and the WAL begins anew.
+        self._copy_wal()
+        return True
+
+    def _copy_wal(self) -> bool:
+        """Checkpoint, so that the next commit can use the WAL's own room again. False: that did not work, or not all
+        of it."""
+        try:
+            busy, frames, copied = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except sqlite3.Error as error:
+            if self._fault(error)[0] is Fault.FATAL:
+                self.fail(error)
+            return False
+        return not busy and bool(frames) and frames == copied
 
     def _roll_back(self) -> None:
         """End the transaction, if SQLite has not done so itself."""
