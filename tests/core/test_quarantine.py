@@ -6,13 +6,14 @@ import pytest
 
 from oris.core import commands as c
 from oris.core.facts import Limits
-from oris.core.quarantine import AFTER_INCIDENTS, FIRST_WINDOW_MS, LONGEST_WINDOW_MS, is_quarantined
+from oris.core.quarantine import QuarantineRules, is_quarantined
 from oris.core.replies import QuarantineCleared
 from oris.ids import run_of_lease
 
 from .world import World, the, worker_key
 
 MANY_LOSSES = Limits(max_lease_losses=1000)
+RULES = QuarantineRules()
 
 
 def lose(world: World, thread: str, worker: str = "w") -> None:
@@ -26,7 +27,7 @@ def quarantined() -> World:
     """A worker that has just lost its fifth lease."""
     world = World(MANY_LOSSES)
     world.submit("a")
-    for _ in range(AFTER_INCIDENTS):
+    for _ in range(RULES.after_incidents):
         lose(world, "a")
     assert is_quarantined(world.worker("w"))
     return world
@@ -72,7 +73,7 @@ def test_five_incidents_in_a_row_quarantine_and_polls_are_told() -> None:
     world = quarantined()
     told = world.poll("w")
     assert (told.jobs, told.blocked) == ((), "quarantined")
-    assert told.quarantined_until_ms == world.now_ms + FIRST_WINDOW_MS
+    assert told.quarantined_until_ms == world.now_ms + RULES.first_window_ms
     assert world.got("other") == ["a"], "the others go on"
 
 
@@ -80,7 +81,7 @@ def test_five_incidents_in_a_row_quarantine_and_polls_are_told() -> None:
 def test_anything_closed_normally_clears_the_name(closed_by: str) -> None:
     world = World(MANY_LOSSES)
     world.submit("a")
-    for _ in range(AFTER_INCIDENTS - 1):
+    for _ in range(RULES.after_incidents - 1):
         lose(world, "a")
     job = world.grant("a", "w")
     if closed_by == "release":
@@ -115,7 +116,7 @@ def test_after_the_window_one_lease_is_a_probe_and_a_good_one_frees() -> None:
     world = quarantined()
     for thread in ("b", "c"):
         world.submit(thread)
-    world.later(FIRST_WINDOW_MS)
+    world.later(RULES.first_window_ms)
     probe = world.poll("w", 3)
     assert len(probe.jobs) == 1
     assert world.poll("w").blocked == "quarantined"
@@ -131,7 +132,7 @@ def test_each_failed_probe_doubles_the_window_up_to_ten_minutes() -> None:
         windows.append(window_ms)
         world.later(window_ms)
         lose(world, "a")
-    assert windows == [30_000, 60_000, 120_000, 240_000, 480_000, LONGEST_WINDOW_MS, LONGEST_WINDOW_MS]
+    assert windows == [30_000, 60_000, 120_000, 240_000, 480_000, RULES.longest_window_ms, RULES.longest_window_ms]
 
 
 def test_an_operator_clears_it_and_an_unknown_worker_is_not_found() -> None:
@@ -159,7 +160,7 @@ def test_one_poison_job_does_not_quarantine_a_fleet() -> None:
 
 def test_a_quarantined_worker_still_writes_under_what_it_holds() -> None:
     world = quarantined()
-    world.later(FIRST_WINDOW_MS)
+    world.later(RULES.first_window_ms)
     job = world.grant("a", "w")
     world.reported(job, "step")
     assert world.acked(job).status == "completed"

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from oris.core import events as ev
 from oris.core.facts import Facts
 from oris.core.model import TERMINAL
+from oris.core.replies import SessionOpened
 from oris.core.transition import Transition
 from oris.engine.demand import Demand
 from oris.sim import Outcome, simulate
@@ -29,9 +30,9 @@ def module(name: str) -> ModuleType:
     return sys.modules[f"oris.{name}"]
 
 
-def bug(plant: Callable[[Patch], None], *rules: str) -> Any:
-    """A bug, and the invariants that may be the first to tell of it."""
-    return pytest.param(plant, frozenset(rules), id=plant.__name__)
+def bug(plant: Callable[[Patch], None], *rules: str, seeds: int = SEEDS) -> Any:
+    """A bug, and the invariants that may be the first to tell of it; within so many seeds, where it is a rare one."""
+    return pytest.param(plant, frozenset(rules), seeds, id=plant.__name__)
 
 
 def ack_without_the_lease_check(patch: Patch) -> None:
@@ -223,6 +224,58 @@ def a_full_disk_refuses_acks_with_the_new_runs(patch: Patch) -> None:
     patch.setattr(module("engine.committer"), "parted", everything)
 
 
+def an_outage_is_not_made_up_for(patch: Patch) -> None:
+    patch.setattr(module("core.lease"), "expiry", lambda job, outages: job.lease_expires_ms)
+
+
+def an_outage_revives_what_was_over_before_it(patch: Patch) -> None:
+    real = module("core.lease").expiry
+
+    def generous(job: Any, outages: Any) -> int:
+        return int(real(job, [replace(outage, from_ms=outage.from_ms - 3000) for outage in outages]))
+
+    patch.setattr(module("core.lease"), "expiry", generous)
+
+
+def an_older_session_goes_on(patch: Patch) -> None:
+    patch.setattr(module("core.lease"), "_session_end", lambda job, worker: None)
+
+
+def any_session_is_granted_work(patch: Patch) -> None:
+    dispatch = module("core.dispatch")
+    real = dispatch._serve
+
+    def serve(facts: Facts, queue: Any, want: Any, *more: Any) -> Any:
+        session = facts.worker(want.worker_key, 0).session
+        return real(facts, queue, replace(want, session=want.session and session), *more)
+
+    patch.setattr(dispatch, "_serve", serve)
+    patch.setattr(module("engine.publish").Publisher, "_worker", lambda self, worker: None)
+    patch.setattr(module("core.decide.session"), "session_superseded", lambda: SessionOpened("any", None))
+
+
+def a_lost_lease_is_no_incident(patch: Patch) -> None:
+    patch.setattr(module("core.facts"), "with_incident", lambda worker, *more: worker)
+
+
+def each_lease_is_an_incident_of_its_own(patch: Patch) -> None:
+    real = module("core.facts").with_incident
+    patch.setattr(
+        module("core.facts"), "with_incident", lambda worker, granted, now, rules: real(worker, 10**15, now, rules)
+    )
+
+
+def a_quarantined_worker_is_given_all_it_wants(patch: Patch) -> None:
+    patch.setattr(module("core.dispatch"), "room_for", lambda worker, limit, now_ms: limit)
+
+
+def a_proxy_that_reloads_kills_the_fleet(patch: Patch) -> None:
+    def broke(self: Any, session: Any, now_ms: int) -> None:
+        self._broken[session] = now_ms
+
+    patch.setattr(module("engine.watch").Watch, "broke", broke)
+
+
 BUGS = [
     bug(ack_without_the_lease_check, "I3", "I13"),
     bug(report_without_the_lease_check, "I3"),
@@ -251,19 +304,27 @@ BUGS = [
     bug(recorded_steps_are_not_handed_on, "I10"),
     bug(the_fence_falls, "I4"),
     bug(a_restart_forgets_the_time, "I21"),
+    bug(an_outage_is_not_made_up_for, "I3", "I6"),
+    bug(an_outage_revives_what_was_over_before_it, "I3", seeds=100),
+    bug(an_older_session_goes_on, "I3"),
+    bug(any_session_is_granted_work, "I20", "I1"),
+    bug(a_lost_lease_is_no_incident, "I20"),
+    bug(each_lease_is_an_incident_of_its_own, "I20"),
+    bug(a_quarantined_worker_is_given_all_it_wants, "I20"),
+    bug(a_proxy_that_reloads_kills_the_fleet, "I6", seeds=100),
     bug(a_full_disk_refuses_acks_with_the_new_runs, "I25"),
 ]
 
 
-@pytest.mark.parametrize(("plant", "rules"), BUGS)
+@pytest.mark.parametrize(("plant", "rules", "seeds"), BUGS)
 def test_a_planted_bug_is_found(
-    plant: Callable[[Patch], None], rules: frozenset[str], monkeypatch: pytest.MonkeyPatch
+    plant: Callable[[Patch], None], rules: frozenset[str], seeds: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant(monkeypatch)
-    found = _first_violation()
-    assert found is not None, f"not found within {SEEDS} seeds"
+    found = _first_violation(seeds)
+    assert found is not None, f"not found within {seeds} seeds"
     assert found.violations[0].rule in rules, found
 
 
-def _first_violation() -> Outcome | None:
-    return next((outcome for outcome in map(simulate, range(SEEDS)) if outcome.violations), None)
+def _first_violation(seeds: int) -> Outcome | None:
+    return next((outcome for outcome in map(simulate, range(seeds)) if outcome.violations), None)

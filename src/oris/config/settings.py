@@ -85,6 +85,13 @@ class Settings:
         "30", whole(1, 3600), "how long a lease lives when the worker asks for nothing else", unit="s"
     )
 
+    disconnect_grace_ms: int = setting(
+        "1000",
+        whole(0, 60_000),
+        "how long a watched worker may be silent once its connection broke; then its leases are over; 0 is off",
+        unit="ms",
+    )
+
     body_max_bytes: int = setting("4194304", whole(1024, 268_435_456), "the largest request body", unit="bytes")
     payload_max_bytes: int = setting(
         "1048576",

@@ -20,7 +20,7 @@ from oris.core.model import (
     Worker,
 )
 from oris.core.outage import Outage
-from oris.core.quarantine import cleared, with_incident
+from oris.core.quarantine import QuarantineRules, cleared, with_incident
 from oris.core.replies import Refusal
 from oris.ids import IdempotencyKey, JobKey, LeaseId, RunId, TenantId, ThreadId, WorkerKey
 
@@ -73,6 +73,7 @@ class Limits(Struct, frozen=True):
     tenant_queue_max: int = 100_000
     fairness: Literal["round_robin", "fifo"] = "round_robin"
     answer_max_bytes: int = 4 * 1024 * 1024
+    quarantine: QuarantineRules = QuarantineRules()
 
 
 class Facts:
@@ -220,7 +221,7 @@ class Facts:
         worker = self.worker(key, now_ms)
         row = replace(worker, leased=worker.leased - 1)
         if end == "lost":
-            row = with_incident(row, granted_ms, now_ms)
+            row = with_incident(row, granted_ms, now_ms, self.limits.quarantine)
         elif end == "normal":
             row = replace(cleared(row), last_seen_ms=now_ms)
         self._put_worker(row)

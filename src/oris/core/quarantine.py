@@ -6,26 +6,31 @@ count again when they run out later. Anything that the worker closes normally cl
 
 from __future__ import annotations
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from oris.core.model import Worker
 
-AFTER_INCIDENTS = 5
-"""Incidents in a row that bring a worker into quarantine."""
-FIRST_WINDOW_MS = 30_000
-LONGEST_WINDOW_MS = 600_000
-"""Each incident more, a failed probe that is, doubles the window up to this."""
+
+class QuarantineRules(Struct, frozen=True):
+    """When a worker comes into quarantine, and for how long."""
+
+    after_incidents: int = 5
+    """Incidents in a row."""
+    first_window_ms: int = 30_000
+    longest_window_ms: int = 600_000
+    """Each incident more, a failed probe that is, doubles the window up to this."""
 
 
-def with_incident(worker: Worker, granted_ms: int, now_ms: int) -> Worker:
+def with_incident(worker: Worker, granted_ms: int, now_ms: int, rules: QuarantineRules) -> Worker:
     """The worker after it has lost a lease granted at this time."""
     if granted_ms < worker.incident_ms:
         return worker
     incidents = worker.incidents + 1
     until_ms = 0
-    if incidents >= AFTER_INCIDENTS:
-        doublings = min(incidents - AFTER_INCIDENTS, 16)
-        until_ms = now_ms + min(LONGEST_WINDOW_MS, FIRST_WINDOW_MS << doublings)
+    if incidents >= rules.after_incidents:
+        doublings = min(incidents - rules.after_incidents, 16)
+        until_ms = now_ms + min(rules.longest_window_ms, rules.first_window_ms << doublings)
     return replace(worker, incidents=incidents, incident_ms=now_ms, quarantined_until_ms=until_ms)
 
 
@@ -38,7 +43,7 @@ def cleared(worker: Worker) -> Worker:
 
 def is_quarantined(worker: Worker) -> bool:
     """True from the last incident too many until its name is cleared, probe included."""
-    return worker.incidents >= AFTER_INCIDENTS
+    return worker.quarantined_until_ms > 0
 
 
 def room_for(worker: Worker, limit: int, now_ms: int) -> int:

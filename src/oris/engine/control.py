@@ -33,12 +33,12 @@ _TYPES: dict[str, Literal["cancel", "timed_out", "lost"]] = {
     "cancelled": "cancel",
     "timed_out": "timed_out",
     "expired": "lost",
-    "superseded": "lost",
 }
 
 
 def control_of(closed: ClosedLease, reason: str) -> Control | None:
-    """The message about an ended lease; None when its worker ended it."""
+    """The message about an ended lease; None when its worker ended it, or when nobody may hear of it any more: the
+    session that held it has been replaced, and the one in its place never had it."""
     kind = _TYPES.get(closed.state)
     run = run_of_lease(closed.lease_id)
     if kind is None or run is None:
@@ -74,6 +74,10 @@ class Mailboxes:
             if len(self._given) > MAX_WORKERS:
                 self._given.popitem(last=False)
         return (*again, *messages)[-MAX_MESSAGES:]
+
+    def forget(self, worker: WorkerKey) -> None:
+        """Another process works under this name now: what waits was not meant for it."""
+        self._waiting.pop(worker, None)
 
     def give_back(self, worker: WorkerKey, messages: tuple[Control, ...]) -> None:
         """An answer that never arrived: its messages wait again."""

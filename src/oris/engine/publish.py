@@ -72,6 +72,8 @@ class Publisher:
 
     def _worker(self, worker: Worker) -> None:
         """Its session was opened or cut off, or its name cleared."""
+        if worker.session is not None and not self._roster.is_open(worker.worker_key, worker.session):
+            self._mailboxes.forget(worker.worker_key)
         self._roster.opened(worker)
         for parked in self._demand.of_worker(worker.worker_key):
             if parked.want.session not in (None, worker.session):

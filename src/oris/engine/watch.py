@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from oris.ids import WorkerKey
 
-FRESH_MS = 5_000
-"""For so long after its start a node takes no broken connection for a dead worker."""
+FRESH_GRACES = 5
+"""For so many graces after its start a node takes no broken connection for a dead worker."""
 
 
 class Session(NamedTuple):
@@ -57,7 +57,7 @@ class Watch:
 
     def broke(self, session: Session, now_ms: int) -> None:
         """The connection of a watched poll is gone; the poll itself has ended already."""
-        if not self._grace_ms or session in self._standing or now_ms - self._started_ms < FRESH_MS:
+        if not self._grace_ms or session in self._standing or self._is_fresh(now_ms):
             return
         self._wave = {each: at_ms for each, at_ms in self._wave.items() if now_ms - at_ms < self._grace_ms}
         self._wave[session] = now_ms
@@ -75,6 +75,9 @@ class Watch:
         else:
             for session in [each for each in self._broken if each.worker_key == worker_key]:
                 del self._broken[session]
+
+    def _is_fresh(self, now_ms: int) -> bool:
+        return now_ms - self._started_ms < FRESH_GRACES * self._grace_ms
 
     def held_up(self, now_ms: int) -> None:
         """This node stood still until now: it may have missed what workers had to say."""

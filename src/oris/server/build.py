@@ -220,6 +220,7 @@ class Server:
             "admission_level": engine.admission.level,
             "queue_depth": engine.committer.depth,
             "parked_polls": len(engine.demand),
+            "watched_sessions": engine.watched_sessions,
             "waiters": len(engine.waiters),
             "connections": 0 if self.connections is None else self.connections.count,
             "limits": {
@@ -321,6 +322,7 @@ def engine_settings(settings: Settings) -> EngineSettings:
         ),
         worker_limit=settings.max_active_leases_per_worker,
         tenant_limit=settings.max_active_leases_per_tenant,
+        disconnect_grace_ms=settings.disconnect_grace_ms,
         inbox_max_commands=settings.inbox_max_commands,
         inbox_max_bytes=settings.inbox_max_bytes,
         bounds=CommitBounds(max_commands=settings.commit_max_commands),

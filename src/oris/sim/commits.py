@@ -14,6 +14,7 @@ from oris.core.events import Entry
 from oris.core.fold import BrokenTimeline, fold
 from oris.core.invariants import Violation, check_all, check_counters, check_lease
 from oris.core.model import Job, Worker
+from oris.core.quarantine import QuarantineRules
 from oris.ids import JobKey, RunId, WorkerKey
 from oris.sim.disk import Disk
 from oris.sim.judge import Judge
@@ -29,7 +30,13 @@ class CommitCheck:
     """Called with each committed batch, before it is published."""
 
     def __init__(
-        self, disk: Disk, witness: Witness, judge: Judge, trace: Trace, filters: Mapping[WorkerKey, frozenset[str]]
+        self,
+        disk: Disk,
+        witness: Witness,
+        judge: Judge,
+        trace: Trace,
+        filters: Mapping[WorkerKey, frozenset[str]],
+        rules: QuarantineRules,
     ) -> None:
         """`filters`: the workflows each worker asks for; a worker that is not there asks for all."""
         self._disk = disk
@@ -37,7 +44,7 @@ class CommitCheck:
         self._judge = judge
         self._trace = trace
         self._filters = filters
-        self.workers = WorkerCheck(witness, judge, trace)
+        self.workers = WorkerCheck(witness, judge, trace, rules)
         self._worker_rows: dict[WorkerKey, Worker] = {}
         self._rows: dict[JobKey, Job] = {}
         self._past: dict[RunId, Job] = {}

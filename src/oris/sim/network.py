@@ -55,7 +55,12 @@ class Network:
         self._trace = trace
         self._nursery = nursery
         self._calls = 0
+        self._cut_off_until = 0.0
         self._delivered = 0
+
+    def partition(self, seconds: float) -> None:
+        """For so long nothing gets through to the server."""
+        self._cut_off_until = trio.current_time() + seconds
 
     async def call(
         self,
@@ -118,6 +123,9 @@ class Network:
     async def _deliver(self, number: int, request: RawRequest, hang_up_s: float | None) -> Answer | None:
         """At the server; None when there is none, or it dies, or the caller hangs up."""
         life = self._server.life
+        if trio.current_time() < self._cut_off_until:
+            self._trace.saw("partitioned")
+            return None
         if life is None:
             self._trace.saw("server not there")
             return None

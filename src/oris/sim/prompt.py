@@ -32,10 +32,12 @@ class Promptness:
         judge: Judge,
         filters: Mapping[WorkerKey, frozenset[str]],
         quiet_since_ms: Callable[[], int],
+        free_since_ms: Callable[[WorkerKey], int | None],
         *,
         limited: bool,
     ) -> None:
         """`limited`: the limits on leases are so narrow that work may have to wait beside a poll."""
+        self._free_since_ms = free_since_ms
         self._witness = witness
         self._judge = judge
         self._filters = filters
@@ -57,7 +59,11 @@ class Promptness:
         if self._limited:
             return
         served = {run.lease.worker_key for run in self._witness.granted if run.lease is not None}
-        polls = [poll for poll in self._polls.values() if poll.worker_key not in served]
+        polls = [
+            poll
+            for poll in self._polls.values()
+            if poll.worker_key not in served and self._free_since_ms(poll.worker_key) is not None
+        ]
         for thread in self._witness.threads.values() if polls else ():
             run = thread.run
             if run.status == "queued":
@@ -66,7 +72,7 @@ class Promptness:
     def _beside(self, run_id: str, workflow: str, queued_ms: int, polls: list[WaitingPoll], now_ms: int) -> None:
         for poll in polls:
             accepts = self._filters.get(poll.worker_key)
-            both_ms = max(queued_ms, poll.since_ms)
+            both_ms = max(queued_ms, poll.since_ms, self._free_since_ms(poll.worker_key) or 0)
             taken = accepts is None or workflow in accepts
             if taken and now_ms - both_ms > REACH_MS and both_ms > self._quiet_since_ms():
                 what = f"queued for {now_ms - both_ms} ms beside a poll of {poll.worker_key}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import trio
 
 from oris.core.facts import Limits
+from oris.core.quarantine import QuarantineRules
 from oris.engine.committer import CommitBounds
 from oris.engine.engine import EngineSettings
 from oris.ids import NO_TENANT, WorkerId, WorkerKey, worker_key
@@ -59,12 +60,14 @@ class Simulation:
         losses = self.settings.limits.max_lease_losses
         outages = KnownOutages()
         self.witness = Witness(self.judge, self.trace, losses, lambda: self.server.quiet_since_ms, outages)
-        self.commits = CommitCheck(self.disk, self.witness, self.judge, self.trace, self.filters)
+        rules = self.settings.limits.quarantine
+        self.commits = CommitCheck(self.disk, self.witness, self.judge, self.trace, self.filters, rules)
         prompt = Promptness(
             self.witness,
             self.judge,
             self.filters,
             lambda: self.server.quiet_since_ms,
+            self.commits.workers.free_since_ms,
             limited=self.settings.worker_limit < 100 or self.settings.tenant_limit < 1000,
         )
         self.ledger = Ledger(self.witness, self.judge)
@@ -117,7 +120,7 @@ class Simulation:
         async with trio.open_nursery() as nursery:
             with trio.move_on_after(sizes.safety_s):
                 async with trio.open_nursery() as clients:
-                    nursery.start_soon(self._chaos)
+                    nursery.start_soon(self._chaos, network)
                     for number in range(sizes.clients):
                         name = f"c{number}"
                         random = self.streams(f"client.{name}")
@@ -140,7 +143,7 @@ class Simulation:
         self.commits.whole()
         self.ledger.settle(self.disk.snapshot())
 
-    async def _chaos(self) -> None:
+    async def _chaos(self, network: Network) -> None:
         """What strikes out of nowhere."""
         when = self.streams("chaos")
         while True:
@@ -153,8 +156,13 @@ class Simulation:
             if self.faults.strikes("proxy_cut"):
                 self.trace.note("proxy", "cut")
                 self.server.cut_connections()
+                network.partition(self.faults.how("proxy_cut").choice((0.0, 0.0, 0.5, 2.0, 5.0)))
             if self.faults.strikes("server_stopped"):
-                self.server.stand_still(self.faults.how("server_stopped").uniform(2.0, 60.0))
+                how = self.faults.how("server_stopped")
+                self.server.stand_still(how.uniform(2.0, 60.0))
+                if how.random() < 0.4:  # it dies before it has made up for that
+                    await pause(how.uniform(0.0, 0.05))
+                    self.server.crash()
             if self.faults.strikes("disk_full"):
                 self.server.full_disk.fill()
                 self.trace.note("disk", "full")
@@ -191,7 +199,9 @@ def _settings(streams: Streams) -> EngineSettings:
             queue_max=narrow(100_000, 6, 10),
             tenant_queue_max=narrow(100_000, 3, 5),
             fairness="fifo" if draw.random() < 0.3 else "round_robin",
+            quarantine=QuarantineRules(after_incidents=streams("quarantine").randint(2, 5), first_window_ms=1500),
         ),
+        disconnect_grace_ms=streams("grace").choice((0, 150, 300, 1000)),
         worker_limit=narrow(100, 1, 2),
         tenant_limit=narrow(1000, 1, 2, 3),
         inbox_max_commands=narrow(20_000, 1, 2),

@@ -32,6 +32,8 @@ from oris.storage.sqlite.store import SqliteStore
 
 BODY_MAX_BYTES = 64 * 1024
 SUBMITS = ("/v1/jobs", "/v1/jobs/run", "/v1/jobs/batch")
+PROMPT_MS = 50
+"""Within this after a grace a session is dropped."""
 FORGIVEN_MS = 350
 """After trouble: a pass of the sweeper that failed is made again within its look at the store."""
 CREDENTIALS = (
@@ -129,7 +131,8 @@ class Server:
         if life is None or life.engine is None:
             return
         if life.engine.watched_sessions > 1:
-            self._commits.workers.connections_cut(life.engine.clock.now_ms() + life.engine.settings.disconnect_grace_ms)
+            over_ms = life.engine.clock.now_ms() + life.engine.settings.disconnect_grace_ms
+            self._commits.workers.connections_cut(over_ms + PROMPT_MS)
         for scope in list(life.connections):
             scope.cancel(reason="the proxy has cut the connection")
 

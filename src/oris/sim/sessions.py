@@ -5,7 +5,7 @@ from __future__ import annotations
 from oris.core import events as ev
 from oris.core.changes import Changes
 from oris.core.model import Worker
-from oris.core.quarantine import AFTER_INCIDENTS
+from oris.core.quarantine import QuarantineRules
 from oris.ids import WorkerKey
 from oris.sim.judge import Judge
 from oris.sim.trace import Trace
@@ -15,16 +15,25 @@ from oris.sim.witness import Witness
 class WorkerCheck:
     """Keeps the rows as they were before each commit. To be called after the commit's events have been read."""
 
-    def __init__(self, witness: Witness, judge: Judge, trace: Trace) -> None:
+    def __init__(self, witness: Witness, judge: Judge, trace: Trace, rules: QuarantineRules) -> None:
+        self._rules = rules
         self._witness = witness
         self._judge = judge
         self._trace = trace
         self._rows: dict[WorkerKey, Worker] = {}
+        self._cleared_ms: dict[WorkerKey, int] = {}
         self._no_cut_until_ms = 0
 
     def connections_cut(self, until_ms: int) -> None:
         """All connections broke together: until then no worker may be taken for dead because of it."""
         self._no_cut_until_ms = until_ms
+
+    def free_since_ms(self, key: WorkerKey) -> int | None:
+        """Since when a worker may be given what there is; None: it is quarantined."""
+        row = self._rows.get(key)
+        if row is not None and row.incidents >= self._rules.after_incidents:
+            return None
+        return self._cleared_ms.get(key, 0)
 
     def __call__(self, changes: Changes, now_ms: int) -> None:
         """One commit."""
@@ -65,10 +74,11 @@ class WorkerCheck:
             fresh = any(granted_ms >= before.incident_ms for granted_ms in lost) or ended
             self._require(one and fresh, row, f"incidents from {before.incidents} to {row.incidents}: lost {lost}")
         elif row.incidents < before.incidents:
+            self._cleared_ms[row.worker_key] = now_ms
             self._require(row.incidents == 0 and closed, row, "its name was cleared by nothing")
         elif any(granted_ms >= before.incident_ms for granted_ms in lost) and not closed and not ended:
             self._require(False, row, f"a loss was not noted: granted {lost}, last {before.incident_ms}")
-        if row.incidents >= AFTER_INCIDENTS:
+        if row.incidents >= self._rules.after_incidents:
             self._trace.saw("quarantined")
 
     def _granted(self, key: WorkerKey, session: str | None, now_ms: int) -> None:
@@ -76,7 +86,7 @@ class WorkerCheck:
         if row is None:
             return
         self._require(session in (None, row.session), row, f"granted to session {session}, {row.session} is at work")
-        if row.incidents >= AFTER_INCIDENTS:
+        if row.incidents >= self._rules.after_incidents:
             probing = now_ms >= row.quarantined_until_ms and row.leased <= 1
             self._trace.saw("probe")
             self._require(probing, row, f"granted in quarantine until {row.quarantined_until_ms}: holds {row.leased}")

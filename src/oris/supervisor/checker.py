@@ -1,4 +1,8 @@
-"""The checker: a child that hangs has failed, and one that ignores its cancellation stops the tree."""
+"""The checker: a child that hangs has failed, and one that ignores its cancellation stops the tree.
+
+When the checker itself was held up, the whole process stood still (stopped, or on a machine that slept): no child could
+have made progress, so each is given its time anew.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +18,21 @@ if TYPE_CHECKING:
     from oris.supervisor.task import Task
 
 
+LOOK_S = 1.0
+"""It looks so often at least, to know how long a standstill was."""
+HELD_UP_S = 1.0
+
+
 async def check_progress(tasks: Sequence[Task], hooks: Hooks, request: StopRequest) -> None:
     """Look at the moment the earliest task falls due, for ever. Returns only by cancellation."""
     while True:
-        await trio.sleep_until(_next_look(tasks, trio.current_time()))
         now = trio.current_time()
+        look_at = min(_next_look(tasks, now), now + LOOK_S)
+        await trio.sleep_until(look_at)
+        now = trio.current_time()
+        if now - look_at > HELD_UP_S:
+            for task in tasks:
+                task.excuse(now - look_at)
         for task in tasks:
             if task.due_at() <= now:
                 _overdue(task, hooks, request)

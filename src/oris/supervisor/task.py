@@ -54,6 +54,14 @@ class Run:
             return inf
         return self.handle.beat_at + self._child.stall_after_s
 
+    def excuse(self, seconds: float) -> None:
+        """Shift every deadline by the time in which nothing could run."""
+        now = trio.current_time()
+        self._opened_at = min(now, self._opened_at + seconds)
+        self.handle.beat_at = min(now, self.handle.beat_at + seconds)
+        if self.fault is not None:
+            self._cut_at = min(now, self._cut_at + seconds)
+
     def cut(self) -> ChildFault:
         """Cancel it for being overdue; the fault says why."""
         if self.ready_at is None:
@@ -101,6 +109,11 @@ class Task:
         """No change from now on can make it due sooner than in so many seconds."""
         stall_s = self.child.stall_after_s
         return min(self.child.start_timeout_s, inf if stall_s is None else stall_s)
+
+    def excuse(self, seconds: float) -> None:
+        """For so long nothing could run: that counts against nobody."""
+        if self.run is not None:
+            self.run.excuse(seconds)
 
     def ask_stop(self) -> None:
         """Ask the child to end; it has its grace."""

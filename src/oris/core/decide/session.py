@@ -22,7 +22,7 @@ def open_session(facts: Facts, command: OpenSession, stamp: Stamp) -> Decision:
         return Decision(session_superseded())
     before = worker.session
     row = replace(
-        worker if before is None else _without_leases(worker, stamp.now_ms),
+        worker if before is None else _without_leases(facts, worker, stamp.now_ms),
         session=command.session,
         session_ms=stamp.now_ms,
         last_seen_ms=stamp.now_ms,
@@ -36,10 +36,12 @@ def drop_session(facts: Facts, command: DropSession, stamp: Stamp) -> Decision:
     worker = facts.worker(command.worker_key, stamp.now_ms)
     if worker.session != command.session or not worker.leased:
         return Decision(SessionDropped(cut=False))
-    row = replace(_without_leases(worker, stamp.now_ms), cut_ms=stamp.now_ms)
+    row = replace(_without_leases(facts, worker, stamp.now_ms), cut_ms=stamp.now_ms)
     return Decision(SessionDropped(cut=True), worker=row)
 
 
-def _without_leases(worker: Worker, now_ms: int) -> Worker:
+def _without_leases(facts: Facts, worker: Worker, now_ms: int) -> Worker:
     """One incident for all that it held; a process that held nothing has ended in peace."""
-    return with_incident(worker, worker.granted_ms, now_ms) if worker.leased else worker
+    if not worker.leased:
+        return worker
+    return with_incident(worker, worker.granted_ms, now_ms, facts.limits.quarantine)
