@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 import trio
 from hypercorn.typing import ASGIReceiveEvent, ASGISendEvent
 
@@ -13,6 +14,8 @@ from oris.api.quart_app import ApiApp
 from oris.api.wrapper import Guard
 
 from .front import Front, ask, connect, make_front, request, running
+
+pytestmark = pytest.mark.usefixtures("wire")
 
 
 async def test_a_disconnect_cancels_a_parked_handler() -> None:

@@ -24,10 +24,12 @@ from oris.api.handlers import poll as poll_handler
 from oris.api.listener import addresses
 from oris.clock import SystemClock
 from oris.config import Address, Settings
+from oris.config.reread import Sources
 from oris.core.invariants import check_all
 from oris.observability.logs import Logs, open_logs
 from oris.server.build import Server
 from oris.server.main import make_tree
+from oris.server.reload import Reloader
 from oris.server.watchdog import Watchdog
 from oris.storage.sqlite.snapshot import read_snapshot
 
@@ -48,9 +50,10 @@ async def serving(folder: Path, logs: Logs) -> AsyncIterator[Server]:
     """The server, ready; stopped in order afterwards, and its rows checked."""
     database = folder / "oris.db"
     dog = Watchdog(60.0, SystemClock().monotonic_s, lambda: None)
-    server = Server(Settings(server_addr=Address("127.0.0.1", 0), sqlite_db=database), logs, dog)
+    settings = Settings(server_addr=Address("127.0.0.1", 0), sqlite_db=database)
+    server = Server(settings, logs, dog)
     await server.listen()
-    tree = make_tree(server)
+    tree = make_tree(server, reloader(server, settings, logs))
     with trio.fail_after(LIMIT_S):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(tree.run)
@@ -59,6 +62,12 @@ async def serving(folder: Path, logs: Logs) -> AsyncIterator[Server]:
             tree.stop("the test is over")
     with closing(sqlite3.connect(database)) as connection:
         assert check_all(read_snapshot(connection)) == []
+
+
+def reloader(server: Server, settings: Settings, logs: Logs) -> Reloader:
+    """What a tree needs, and nobody asks here."""
+    sources = Sources.of({}, {}, None)
+    return Reloader(settings, sources, logs, logs.set_levels, server.authenticator, server.tls, lambda: 0)
 
 
 def client_of(server: Server) -> httpx.AsyncClient:
