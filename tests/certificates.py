@@ -15,9 +15,16 @@ from oris.api.tls import TlsFiles
 class Authority:
     """A CA, and what it signs. Made when it is first needed."""
 
+    def __init__(self, parent: Authority | None = None) -> None:
+        self._parent = parent
+
     @cached_property
     def _ca(self) -> trustme.CA:
-        return trustme.CA()
+        return trustme.CA() if self._parent is None else self._parent._ca.create_child_ca()
+
+    def child(self) -> Authority:
+        """A CA that this one has signed."""
+        return Authority(self)
 
     def write_ca(self, path: Path) -> Path:
         """Its own certificate."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Protocol, cast
 
@@ -161,16 +162,17 @@ class _Listener:
     async def _agree(self, stream: TlsStream) -> bool:
         """The handshake; False when the connection is over. It has its time, and a stop does not wait for it."""
         assert self._tls is not None
-        reason = "too slow"
-        with trio.move_on_after(self._limits.handshake_s):
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # it has gone, or the listener stops
             try:
-                await stream.handshake(lambda: _raw(self._unparsed(PLAIN_TO_TLS)), self._limits.linger_s)
-                return True
-            except HandshakeRefused as error:
-                reason = str(error)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                return False  # the client has gone, or the listener stops
-        self._tls.on_refused(stream.peer, reason)
+                with trio.move_on_after(self._limits.handshake_s):
+                    await stream.handshake()
+                    return True
+                self._tls.on_refused(stream.peer, "too slow")
+            except HandshakeRefused as refused:
+                self._tls.on_refused(stream.peer, str(refused))
+                last_words = _raw(self._unparsed(PLAIN_TO_TLS)) if refused.speaks_http else refused.alert
+                with trio.move_on_after(self._limits.linger_s):
+                    await stream.refuse(last_words)
         return False
 
     def _turn_away(self, accepted: trio.socket.SocketType) -> None:

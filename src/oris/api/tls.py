@@ -71,17 +71,18 @@ class ServerTls:
 def load_credentials(files: TlsFiles) -> Credentials:
     """Reads the files, and checks that they go together. Blocks. Raises ConfigError with one line."""
     contents = _read_all(files)
-    try:
-        certificate = first_certificate(_text(contents[0]))
-    except ValueError as error:
-        raise _wrong("tls_cert", files.cert, str(error)) from None
+    # Nobody is verified with the chain: it is only seen whether OpenSSL can read it.
+    certificate = _add_certificates(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), "tls_cert", files.cert, contents[0])
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     context.set_alpn_protocols(list(PROTOCOLS))
     _load_chain(context, files)
     if files.client_ca is not None:
-        _ask_clients(context, files.client_ca, _text(contents[2]))
+        _add_certificates(context, "tls_client_ca", files.client_ca, contents[2])
+        # Whoever one of these CAs has signed, whether they are roots or not.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        context.verify_mode = ssl.CERT_REQUIRED
     if _read_all(files) != contents:
         raise _wrong("tls_cert", files.cert, "or its key changed while it was read")
     return Credentials(files, context, certificate, _digest(contents))
@@ -97,29 +98,25 @@ def _load_chain(context: ssl.SSLContext, files: TlsFiles) -> None:
         if error.reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"):
             shown = one_line(str(files.cert))
             raise _wrong("tls_key", files.key, f"does not belong to the certificate in {shown}") from None
-        if _holds_key(files.key):
-            raise _wrong("tls_cert", files.cert, f"cannot be used: {one_line(error.reason or str(error))}") from None
+        if error.reason is not None and error.reason.startswith(("EE_", "CA_")):
+            raise _wrong("tls_cert", files.cert, f"is not allowed by OpenSSL: {error.reason}") from None
         raise _wrong("tls_key", files.key, "holds no private key in PEM that can be read") from None
     except OSError as error:
         raise _wrong("tls_key", files.key, f"cannot be read: {one_line(error.strerror or str(error))}") from None
 
 
-def _ask_clients(context: ssl.SSLContext, path: Path, pem: str) -> None:
-    """Only those who show a certificate that one of these CAs has signed, whether they are roots or not."""
+def _add_certificates(context: ssl.SSLContext, name: str, path: Path, content: bytes) -> Certificate:
+    """All certificates of a PEM file, as those the context trusts; the first of them. Raises ConfigError."""
+    pem = content.decode("ascii", "ignore")  # comments may be in any language
     try:
-        first_certificate(pem)
+        certificate = first_certificate(pem)
         context.load_verify_locations(cadata=pem)
     except ssl.SSLError as error:
         reason = one_line(error.reason or str(error))
-        raise _wrong("tls_client_ca", path, f"holds a certificate that cannot be read: {reason}") from None
+        raise _wrong(name, path, f"holds a certificate that cannot be read: {reason}") from None
     except ValueError as error:
-        raise _wrong("tls_client_ca", path, str(error)) from None
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    context.verify_mode = ssl.CERT_REQUIRED
-
-
-def _holds_key(path: Path) -> bool:
-    return b"PRIVATE KEY-----" in _read("tls_key", path)
+        raise _wrong(name, path, str(error)) from None
+    return certificate
 
 
 def _read_all(files: TlsFiles) -> tuple[bytes, ...]:
@@ -136,11 +133,6 @@ def _read(name: str, path: Path) -> bytes:
     if len(content) > FILE_MAX_BYTES:
         raise _wrong(name, path, f"is larger than {FILE_MAX_BYTES} bytes")
     return content
-
-
-def _text(content: bytes) -> str:
-    """What is PEM in it; comments may be in any language."""
-    return content.decode("ascii", "ignore")
 
 
 def _digest(contents: tuple[bytes, ...]) -> bytes:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable
 from contextlib import suppress
 
 import trio
@@ -19,7 +18,14 @@ _GOODBYE_S = 1.0
 
 
 class HandshakeRefused(Exception):
-    """There is no TLS with this client; the text is OpenSSL's reason. It has been told, and may be let go."""
+    """There is no TLS with this client; the text is OpenSSL's reason."""
+
+    def __init__(self, reason: str, alert: bytes) -> None:
+        super().__init__(reason)
+        self.speaks_http = reason == "HTTP_REQUEST"
+        """It has sent a request, and not a handshake."""
+        self.alert = alert
+        """What tells the client why."""
 
 
 class TlsStream(ClientStream):
@@ -33,12 +39,8 @@ class TlsStream(ClientStream):
         self._sending = False
         self._tls = trio.SSLStream(_Wire(self), context, server_side=True)
 
-    async def handshake(self, plain_answer: Callable[[], bytes], linger_s: float) -> None:
-        """Agree with the client. Raises HandshakeRefused; trio's errors when it has gone.
-
-        A client that does not speak TLS but HTTP gets the plain answer. Refused ones are listened to for `linger_s`
-        more: closed with bytes unread, a connection is reset, and the client might never see why.
-        """
+    async def handshake(self) -> None:
+        """Agree with the client. Raises HandshakeRefused; trio's errors when it has gone."""
         try:
             await self._tls.do_handshake()
         except trio.BrokenResourceError as error:
@@ -46,17 +48,19 @@ class TlsStream(ClientStream):
             reason = cause.reason if isinstance(cause, ssl.SSLError) else None
             if reason is None or reason == "UNEXPECTED_EOF_WHILE_READING":
                 raise  # it has gone
-            # Trio leaves the alert that tells the client why where OpenSSL has put it.
-            await self._refuse(plain_answer() if reason == "HTTP_REQUEST" else self._tls._outgoing.read(), linger_s)
-            raise HandshakeRefused(reason) from error
+            # Trio leaves the alert where OpenSSL has put it.
+            raise HandshakeRefused(reason, self._tls._outgoing.read()) from error
         self.opening = False
 
-    async def _refuse(self, last_words: bytes, linger_s: float) -> None:
+    async def refuse(self, last_words: bytes) -> None:
+        """Send something, if that can be done at once, and listen until the client closes.
+
+        Closed with bytes unread, a connection is reset, and the client might never see why. Raises trio's errors.
+        """
         self.send_nowait(last_words)
         self.socket.shutdown(socket.SHUT_WR)
-        with trio.move_on_after(linger_s):
-            while await super().receive_some():
-                pass
+        while await super().receive_some():
+            pass
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """As trio's; notes the end, be it TLS's or the connection's."""
