@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import signal
 import ssl
 from pathlib import Path
@@ -239,6 +241,35 @@ def test_a_hundred_signals_at_once_end_in_the_newest_state(tmp_path: Path) -> No
         newest = "info,x99=debug"
         until(lambda: server.lines("reloaded") and server.lines("reloaded")[-1].get("log") == newest, newest)
         assert server.stop() == 0
+
+
+IN_TERMINAL = """
+import os, signal, sys
+os.setsid()
+os.open(sys.argv[1], os.O_RDWR)
+if sys.argv[2] == "nohup":
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+os.execv(sys.executable, [sys.executable, "-m", "oris"])
+"""
+
+
+@pytest.mark.parametrize("how", ["plainly", "nohup"])
+def test_a_server_in_a_terminal_ends_with_it_unless_it_was_asked_not_to(tmp_path: Path, how: str) -> None:
+    terminal, end = pty.openpty()
+    with serving(tmp_path, os.ttyname(end), how, program=("-c", IN_TERMINAL)) as server:
+        reload(server)
+        os.close(end)
+        if how == "nohup":
+            done = len(server.lines("reloaded"))
+            os.close(terminal)
+            until(lambda: len(server.lines("reloaded")) > done, "one more reload")
+            assert server.stop() == 0
+        else:
+            os.close(terminal)
+            assert server.wait_end() == 0
+            stopped = server.line("server_stopped")
+            assert stopped is not None
+            assert stopped["reason"] == "SIGHUP"
 
 
 def start(file: Path) -> dict[str, str]:

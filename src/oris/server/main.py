@@ -19,6 +19,7 @@ from oris.errors import ConfigError
 from oris.observability.log_stdlib import StdlibBridge, stdlib_logging
 from oris.observability.logs import Logs, open_logs
 from oris.server.build import HTTP_GRACE_PART, Server
+from oris.server.hangup import Hangup
 from oris.server.reload import Reloader
 from oris.server.tasks import BEAT_S
 from oris.server.watchdog import Watchdog
@@ -112,13 +113,14 @@ def _stop_plan(server: Server) -> StopPlan:
 
 
 async def run_signals(ask_reload: Callable[[], None], handle: Handle, *, task_status: trio.TaskStatus[object]) -> None:
-    """SIGTERM or SIGINT: drain and stop; a second one: stop now. SIGHUP: reload."""
+    """SIGTERM or SIGINT: drain and stop; a second one: stop now. SIGHUP: reload, or stop with the terminal."""
+    hangup = Hangup()
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         task_status.started()
         while True:
             with trio.move_on_after(BEAT_S):
                 number = await anext(signals)
-                if number == signal.SIGHUP:
+                if number == signal.SIGHUP and not hangup.is_over:
                     ask_reload()
                 else:
                     handle.ask_stop(signal.Signals(number).name)
