@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from oris.api.hypercorn_config import checked, hypercorn_config
 from oris.api.limits import HttpLimits
@@ -65,6 +65,7 @@ async def test_a_stop_lets_a_request_end_and_closes_its_connection() -> None:
         await client.send(request("GET", "/v1/late"))
         await front.witness.entered.wait()
         front.stop.set()
+        await wait_all_tasks_blocked()
         front.witness.release.set()
         assert (await client.receive()).status == 200
         assert await client.is_closed()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 
 from oris.api.limits import HttpLimits
 from oris.api.tls import Credentials, load_credentials
@@ -255,3 +256,18 @@ async def test_a_goodbye_waits_for_no_client(credentials: Credentials) -> None:
         await front.witness.undelivered.wait()
         await front.connections.wait_none()
         assert front.faults.seen == []
+
+
+async def test_applications_are_told_the_scheme(credentials: Credentials) -> None:
+    async with running(credentials=credentials) as front:
+        assert front.guard is not None
+        schemes: list[str] = []
+        run = front.guard._http
+
+        async def watch(scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+            schemes.append(scope["scheme"])
+            await run(scope, receive, send)
+
+        front.guard._http = watch  # type: ignore[method-assign]
+        assert (await (await connect(front)).ask(request("GET", "/healthz"))).status == 200
+        assert schemes == ["https"]

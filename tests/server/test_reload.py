@@ -227,9 +227,10 @@ async def test_a_disk_that_does_not_answer_fails_the_reload_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig = make(tmp_path, log="info")
-    read, gate = Sources.read_again, threading.Event()
+    read, gate, hanging = Sources.read_again, threading.Event(), list[str]()
 
     def hang(sources: Sources, before: Settings) -> Reread:
+        hanging.append("a thread")
         gate.wait(LIMIT_S)
         return read(sources, before)
 
@@ -238,6 +239,7 @@ async def test_a_disk_that_does_not_answer_fails_the_reload_and_nothing_else(
     for _ in range(3):
         await rig.reloader.reload()
     assert rig.lines.events == ["reload_failed"] * 3
+    assert len(hanging) == 1
     assert "could not be read within" in rig.lines.all[-1]["detail"]
     # The disk is back.
     monkeypatch.setattr(reload, "READ_S", LIMIT_S)
