@@ -106,12 +106,19 @@ async def connect(address: tuple[str, int], tls: ssl.SSLContext | None = None) -
     """Open a connection. Raises Cut when nobody listens, or when there is no agreement on TLS."""
     try:
         plain = await trio.open_tcp_stream(*address)
-        if tls is None:
-            return Connection(plain)
-        stream = trio.SSLStream(plain, tls, server_hostname=address[0], https_compatible=True)
-        await stream.do_handshake()
-    except (OSError, trio.BrokenResourceError) as error:
+    except OSError as error:
         raise Cut from error
+    if tls is None:
+        return Connection(plain)
+    stream = trio.SSLStream(plain, tls, server_hostname=address[0], https_compatible=True)
+    try:
+        await stream.do_handshake()
+    except trio.BrokenResourceError as error:
+        plain.socket.close()
+        raise Cut from error
+    except BaseException:
+        plain.socket.close()
+        raise
     return Connection(stream)
 
 
