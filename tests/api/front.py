@@ -20,9 +20,22 @@ from oris.api.hypercorn_config import hypercorn_config
 from oris.api.limits import HttpLimits
 from oris.api.listener import Connections, addresses, open_listeners, serve
 from oris.api.quart_app import ApiApp
+from oris.api.tls import Credentials, ServerTls
 from oris.api.wrapper import Guard
 from oris.errors import ApiError, ErrorCode, OutcomeUnknown, Unavailable
 
+from ..certificates import Authority
+
+
+class Wire:
+    """How the small API is spoken to: the same tests run with and without TLS."""
+
+    def __init__(self) -> None:
+        self.authority = Authority()
+        self.credentials: Credentials | None = None
+
+
+WIRE = Wire()
 BODY_MAX_BYTES = 4096
 PATIENCE_S = 20.0
 
@@ -177,7 +190,10 @@ class Front:
     stop: trio.Event = field(default_factory=trio.Event)
     stopped: trio.Event = field(default_factory=trio.Event)
     guard: Guard | None = None
-    clients: list[trio.SocketStream] = field(default_factory=list)
+    clients: list[trio.abc.Stream] = field(default_factory=list)
+    tls: ServerTls | None = None
+    refused: list[str] = field(default_factory=list)
+    """Why there was no TLS with clients."""
 
 
 def make_front(authenticator: Authenticator | None = None, limits: HttpLimits | None = None) -> Front:
@@ -202,9 +218,13 @@ async def running(
     *,
     keep_alive_timeout_s: float = PATIENCE_S,
     grace_s: float = 0.0,
+    credentials: Credentials | None = None,
 ) -> AsyncIterator[Front]:
-    """The small API on a loopback port; stopped, within a deadline, at the end."""
+    """The small API on a loopback port; stopped, within a deadline, at the end. Under TLS if the test says so."""
     front = make_front(authenticator, limits)
+    credentials = credentials or WIRE.credentials
+    if credentials is not None:
+        front.tls = ServerTls(credentials, lambda _peer, reason: front.refused.append(reason))
     limits = front.dispatcher.limits
     front.guard = Guard(ApiApp(front.dispatcher), front.dispatcher)
     config = hypercorn_config(limits, keep_alive_timeout_s=keep_alive_timeout_s)
@@ -219,6 +239,7 @@ async def running(
             on_fault=lambda error: front.faults("", "", "", error),
             stop=front.stop,
             grace_s=grace_s,
+            tls=front.tls,
             task_status=task_status,
         )
         front.stopped.set()
@@ -278,7 +299,7 @@ def request(method: str, path: str, body: bytes = b"", *headers: tuple[str, str]
 class Client:
     """One connection."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: trio.abc.Stream) -> None:
         self.stream = stream
         self._buffer = bytearray()
 
@@ -318,6 +339,17 @@ class Client:
 
 
 async def connect(front: Front) -> Client:
+    """A client that has agreed on TLS, where there is any."""
+    stream: trio.abc.Stream = await trio.open_tcp_stream("127.0.0.1", front.port)
+    if front.tls is not None:
+        stream = trio.SSLStream(stream, WIRE.authority.client_context(), server_hostname="127.0.0.1")
+        await stream.do_handshake()
+    front.clients.append(stream)
+    return Client(stream)
+
+
+async def open_plainly(front: Front) -> Client:
+    """A client that has not said a word yet."""
     stream = await trio.open_tcp_stream("127.0.0.1", front.port)
     front.clients.append(stream)
     return Client(stream)

@@ -8,14 +8,16 @@ from dataclasses import replace
 
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from oris.api.hypercorn_config import checked, hypercorn_config
 from oris.api.limits import HttpLimits
 from oris.api.listener import Connections, _Listener, addresses, open_listeners
 from oris.errors import ConfigError
 
-from .front import PATIENCE_S, Client, Front, ask, connect, make_front, request, running
+from .front import PATIENCE_S, Client, Front, ask, connect, make_front, open_plainly, request, running
+
+pytestmark = pytest.mark.usefixtures("wire")
 
 SILENT_CLIENTS = 300
 
@@ -63,6 +65,7 @@ async def test_a_stop_lets_a_request_end_and_closes_its_connection() -> None:
         await client.send(request("GET", "/v1/late"))
         await front.witness.entered.wait()
         front.stop.set()
+        await wait_all_tasks_blocked()
         front.witness.release.set()
         assert (await client.receive()).status == 200
         assert await client.is_closed()
@@ -97,14 +100,15 @@ async def test_many_requests_share_a_connection() -> None:
         assert front.connections.count == 1
 
 
-async def test_a_connection_too_many_is_told_so_and_closed() -> None:
+async def test_a_connection_too_many_is_told_so_and_closed(wire: str) -> None:
     async with running(limits=HttpLimits(connections_max=2)) as front:
         first, second = await connect(front), await connect(front)
         assert (await first.ask(request("GET", "/healthz"))).status == 200
         assert (await second.ask(request("GET", "/healthz"))).status == 200
-        third = await connect(front)
-        reply = await third.receive()
-        assert (reply.status, reply.error["code"]) == (503, "unavailable")
+        third = await open_plainly(front)
+        if wire == "plain":
+            reply = await third.receive()
+            assert (reply.status, reply.error["code"]) == (503, "unavailable")
         assert await third.is_closed()
         assert front.connections.turned_away == 1
         await first.stream.aclose()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 import trio
 from hypercorn.typing import ASGIReceiveEvent, ASGISendEvent
 
@@ -13,6 +14,8 @@ from oris.api.quart_app import ApiApp
 from oris.api.wrapper import Guard
 
 from .front import Front, ask, connect, make_front, request, running
+
+pytestmark = pytest.mark.usefixtures("wire")
 
 
 async def test_a_disconnect_cancels_a_parked_handler() -> None:
@@ -64,8 +67,10 @@ async def test_a_delivered_answer_is_not_called_undelivered() -> None:
 
 async def test_a_client_that_closes_right_after_its_answer_has_got_it() -> None:
     async with running() as front:
-        for _ in range(50):
-            assert (await ask(front, request("GET", "/v1/things/a"))).status == 200
+        for number in range(50):
+            # Half of them close when they have the answer, half are closed by the server and close at the same time.
+            closing = [("Connection", "close")] if number % 2 else []
+            assert (await ask(front, request("GET", "/v1/things/a", b"", *closing))).status == 200
         await front.connections.wait_none()
         assert not front.witness.undelivered.is_set()
 

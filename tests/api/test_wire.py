@@ -11,6 +11,8 @@ from oris.api.limits import HttpLimits
 
 from .front import BODY_MAX_BYTES, CREDENTIALS, TOKENS, Reply, ask, connect, request, running
 
+pytestmark = pytest.mark.usefixtures("wire")
+
 
 def _raw(*lines: str, body: bytes = b"") -> bytes:
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body

@@ -14,6 +14,7 @@ import pytest
 from oris.cli import main
 from oris.config import FIELDS, Address, Settings
 from oris.config.printing import as_markdown
+from oris.config.reread import Sources
 
 Run = subprocess.CompletedProcess[str]
 
@@ -31,7 +32,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     """A server that only notes with what it was started, and ends with 7."""
     settings: list[Settings] = []
 
-    def run(given: Settings) -> int:
+    def run(given: Settings, _sources: Sources) -> int:
         settings.append(given)
         return 7
 
@@ -185,7 +186,7 @@ def test_a_reader_that_leaves_early_costs_no_traceback() -> None:
 
 
 def test_ctrl_c_is_exit_130(monkeypatch: pytest.MonkeyPatch, started: list[Settings]) -> None:
-    def run(_settings: Settings) -> int:
+    def run(_settings: Settings, _sources: Sources) -> int:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(sys.modules["oris.server"], "run", run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ def request_bytes(method: str, path: str, body: object = None) -> bytes:
 class Connection:
     """One connection, one request at a time. Every method raises Cut when the other side has gone."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: trio.abc.Stream) -> None:
         self.stream = stream
         self._buffer = b""
 
@@ -101,17 +102,29 @@ class Connection:
         self._buffer += part
 
 
-async def connect(address: tuple[str, int]) -> Connection:
-    """Open a connection. Raises Cut when nobody listens."""
+async def connect(address: tuple[str, int], tls: ssl.SSLContext | None = None) -> Connection:
+    """Open a connection. Raises Cut when nobody listens, or when there is no agreement on TLS."""
     try:
-        return Connection(await trio.open_tcp_stream(*address))
+        plain = await trio.open_tcp_stream(*address)
     except OSError as error:
         raise Cut from error
+    if tls is None:
+        return Connection(plain)
+    stream = trio.SSLStream(plain, tls, server_hostname=address[0], https_compatible=True)
+    try:
+        await stream.do_handshake()
+    except trio.BrokenResourceError as error:
+        plain.socket.close()
+        raise Cut from error
+    except BaseException:
+        plain.socket.close()
+        raise
+    return Connection(stream)
 
 
 @asynccontextmanager
-async def connected(address: tuple[str, int]) -> AsyncIterator[Connection]:
+async def connected(address: tuple[str, int], tls: ssl.SSLContext | None = None) -> AsyncIterator[Connection]:
     """A connection that is closed afterwards."""
-    connection = await connect(address)
+    connection = await connect(address, tls)
     async with connection.stream:
         yield connection

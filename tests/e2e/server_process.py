@@ -99,11 +99,13 @@ class ServerProcess:
     def url(self) -> str:
         """The same, for HTTP clients."""
         host, port = self.address
-        return f"http://{host}:{port}"
+        ready = self.line("server_ready")
+        assert ready is not None
+        return f"{'http' if ready['tls'] == 'off' else 'https'}://{host}:{port}"
 
     def client(self, **more: Any) -> httpx.Client:
         """An HTTP client of this server."""
-        return httpx.Client(base_url=self.url, timeout=PATIENCE_S, verify=False, **more)
+        return httpx.Client(base_url=self.url, timeout=PATIENCE_S, **({"verify": False} | more))
 
     def async_client(self, **more: Any) -> httpx.AsyncClient:
         """The same for async tests."""

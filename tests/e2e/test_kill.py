@@ -74,6 +74,7 @@ class Line:
     def close(self) -> None:
         """Let the connection go."""
         if self._connection is not None:
+            assert isinstance(self._connection.stream, trio.SocketStream)
             self._connection.stream.socket.close()
             self._connection = None
 

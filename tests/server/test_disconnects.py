@@ -11,6 +11,7 @@ import os
 import socket
 import sqlite3
 import struct
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -22,14 +23,19 @@ import trio
 
 from oris.api.handlers import poll as poll_handler
 from oris.api.listener import addresses
+from oris.api.tls import TlsFiles
 from oris.clock import SystemClock
 from oris.config import Address, Settings
+from oris.config.reread import Sources
 from oris.core.invariants import check_all
 from oris.observability.logs import Logs, open_logs
 from oris.server.build import Server
 from oris.server.main import make_tree
+from oris.server.reload import Reloader
 from oris.server.watchdog import Watchdog
 from oris.storage.sqlite.snapshot import read_snapshot
+
+from ..certificates import Authority
 
 LIMIT_S = 30.0
 
@@ -43,14 +49,29 @@ def logs() -> Iterator[Logs]:
         opened.close()
 
 
+AUTHORITY = Authority()
+
+
+@pytest.fixture(params=["plain", "tls"], autouse=True)
+def tls(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test runs with and without TLS."""
+    files = AUTHORITY.write(tmp_path / "tls") if request.param == "tls" else None
+    monkeypatch.setattr(sys.modules[__name__], "FILES", files)
+
+
+FILES: TlsFiles | None = None
+
+
 @asynccontextmanager
 async def serving(folder: Path, logs: Logs) -> AsyncIterator[Server]:
     """The server, ready; stopped in order afterwards, and its rows checked."""
     database = folder / "oris.db"
     dog = Watchdog(60.0, SystemClock().monotonic_s, lambda: None)
-    server = Server(Settings(server_addr=Address("127.0.0.1", 0), sqlite_db=database), logs, dog)
+    cert, key = (None, None) if FILES is None else (FILES.cert, FILES.key)
+    settings = Settings(server_addr=Address("127.0.0.1", 0), sqlite_db=database, tls_cert=cert, tls_key=key)
+    server = Server(settings, logs, dog)
     await server.listen()
-    tree = make_tree(server)
+    tree = make_tree(server, reloader(server, settings, logs))
     with trio.fail_after(LIMIT_S):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(tree.run)
@@ -61,10 +82,18 @@ async def serving(folder: Path, logs: Logs) -> AsyncIterator[Server]:
         assert check_all(read_snapshot(connection)) == []
 
 
+def reloader(server: Server, settings: Settings, logs: Logs) -> Reloader:
+    """What a tree needs, and nobody asks here."""
+    sources = Sources.of({}, {}, None)
+    return Reloader(settings, sources, logs, logs.set_levels, server.authenticator, server.tls, lambda: 0)
+
+
 def client_of(server: Server) -> httpx.AsyncClient:
     """A client that behaves."""
     host, port = addresses(server.listeners)[0]
-    return httpx.AsyncClient(base_url=f"http://{host}:{port}", timeout=LIMIT_S)
+    if FILES is None:
+        return httpx.AsyncClient(base_url=f"http://{host}:{port}", timeout=LIMIT_S)
+    return httpx.AsyncClient(base_url=f"https://{host}:{port}", timeout=LIMIT_S, verify=AUTHORITY.client_context())
 
 
 async def post(http: httpx.AsyncClient, path: str, **body: Any) -> Any:
@@ -78,10 +107,16 @@ async def send_poll(server: Server, **more: Any) -> socket.socket:
     """A poll on a socket of its own, whose answer nobody waits for."""
     body = json.dumps({"worker_id": "w", "wait_ms": 55_000, **more}).encode()
     head = "POST /v1/workers/poll HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
-    raw = socket.create_connection(addresses(server.listeners)[0])
+    raw = await trio.to_thread.run_sync(open_socket, addresses(server.listeners)[0])
     raw.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
     await until(lambda: len(server.engine.demand) == 1)
     return raw
+
+
+def open_socket(address: tuple[str, int]) -> socket.socket:
+    """A connection, with its handshake done where there is TLS."""
+    raw = socket.create_connection(address)
+    return raw if FILES is None else AUTHORITY.client_context().wrap_socket(raw, server_hostname=address[0])
 
 
 async def until(condition: Callable[[], bool]) -> None:

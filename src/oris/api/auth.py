@@ -38,9 +38,13 @@ class Authenticator:
     """
 
     def __init__(self, credentials: Iterable[Credential], *, open_hosts: Iterable[str] = ()) -> None:
-        self._known = [(entry.scheme, _digest(entry.secret.encode()), _caller(entry)) for entry in credentials]
+        self.replace(credentials)
         self._open_hosts = frozenset(host.lower() for host in open_hosts)
         self._any_address = not self._open_hosts.isdisjoint(("0.0.0.0", "::"))
+
+    def replace(self, credentials: Iterable[Credential]) -> None:
+        """Use these, from the next request on."""
+        self._known = [(entry.scheme, _digest(entry.secret.encode()), _caller(entry)) for entry in credentials]
         self.supported = sorted({scheme for scheme, _, _ in self._known})
 
     @property

@@ -190,10 +190,14 @@ class Dispatcher(Generic[S]):
         return self._finished(envelope.failure(request_id, error), None, head.method, request_id, None, 0.0)
 
     def unparsed(self, status: int) -> Answer:
-        """The answer where no request was read: 431 or 400 as the parser suggests, 503 for a connection too many."""
+        """The answer where no request was read: 431 or 400 as the parser suggests, 503 for a connection too many,
+        and for 497 a 400 that says what was wrong.
+        """
         if status == 503:
             busy = {"reason": "inbox_full"}
             error = ApiError(ErrorCode.UNAVAILABLE, "too many connections", busy, retry_after_s=1)
+        elif status == 497:
+            error = invalid("scheme", "this address speaks TLS: use https")
         else:
             error = headers_too_large() if status == 431 else invalid("request", "not a well-formed request")
         return self.reject(Head("", "", b"", ()), error)

@@ -1,6 +1,6 @@
 """Hypercorn's HTTP/1.1, kept to HTTP/1.1.
 
-Without TLS hypercorn changes to HTTP/2 when a client asks or begins with its preface; here neither happens: an
+Hypercorn changes to HTTP/2 when a client asks or begins with its preface; here neither happens, with or without TLS: an
 `Upgrade` to h2c is ignored, as HTTP allows, and the preface reaches the guard as a request for a version it refuses.
 Bytes that are no request are answered with the envelope, and an answer's head leaves together with its first part:
 one packet and one system call less for each request.
@@ -22,9 +22,12 @@ from hypercorn.typing import AppWrapper, ConnectionState, H11SendableEvent
 from oris.api.exchange import encoded_headers
 from oris.api.http import Answer
 from oris.api.stream import ClientStream
+from oris.api.tls_stream import TlsStream
 
 Unparsed = Callable[[int], Answer]
 """The answer where no request was read; the argument is the status that hypercorn or the listener suggests."""
+PLAIN_TO_TLS = 497
+"""What the listener suggests, a word of nginx's, when HTTP came where TLS is spoken."""
 
 
 class Http1Protocol(H11Protocol):
@@ -79,7 +82,7 @@ class Http1Protocol(H11Protocol):
 
 
 class Http1Server(TCPServer):
-    """Hypercorn's server of one connection, with the protocol above in place of its own where there is no TLS."""
+    """Hypercorn's server of one connection, with the protocol above in place of its own."""
 
     def __init__(
         self,
@@ -100,9 +103,10 @@ class Http1Server(TCPServer):
 
     @protocol.setter
     def protocol(self, wrapper: ProtocolWrapper) -> None:
-        # `TCPServer.run` makes the wrapper, which has no other place to choose the protocol.
-        if not wrapper.ssl:
-            wrapper.protocol = Http1Protocol(wrapper, self._unparsed)
+        # `TCPServer.run` makes the wrapper, which has no other place to choose the protocol. It takes our stream for
+        # one without TLS, because the handshake is not its business; applications are told of the scheme.
+        wrapper.ssl = isinstance(self.stream, TlsStream)
+        wrapper.protocol = Http1Protocol(wrapper, self._unparsed)
         self._protocol = wrapper
 
     async def _read_data(self) -> None:

@@ -21,5 +21,7 @@ class HttpLimits:
     linger_s: float = 1.0
     """How long the rest of a refused body is read and thrown away, so that the client gets to read the refusal."""
     connections_max: int = 4096
+    handshake_s: float = 5.0
+    """How long a client may take to agree on TLS."""
     send_stall_s: float = 30.0
     """A client that takes no byte for this long while there is something to send is cut off."""

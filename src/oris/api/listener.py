@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import socket
+from contextlib import suppress
+from http import HTTPStatus
 from typing import Protocol, cast
 
 import trio
@@ -14,10 +16,12 @@ from hypercorn.typing import ASGIFramework, ConnectionState
 
 from oris.api.exchange import LINE
 from oris.api.http import Answer
-from oris.api.http1 import Http1Server, Unparsed
+from oris.api.http1 import PLAIN_TO_TLS, Http1Server, Unparsed
 from oris.api.hypercorn_config import BACKLOG
 from oris.api.limits import HttpLimits
 from oris.api.stream import ClientStream
+from oris.api.tls import ServerTls
+from oris.api.tls_stream import HandshakeRefused, TlsStream
 from oris.errors import ConfigError
 
 _OUT_OF_FILES = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
@@ -83,6 +87,12 @@ class Connections:
         while self._open:
             await self._none_left.wait()
 
+    def abort_opening(self) -> None:
+        """Closes those that never got so far as to ask for something."""
+        for stream in tuple(self._open):
+            if stream.opening:
+                stream.abort()
+
     def abort_all(self) -> None:
         """Closes every socket at once, which also wakes the tasks that hypercorn shields."""
         for stream in tuple(self._open):
@@ -99,6 +109,7 @@ class _Listener:
         limits: HttpLimits,
         unparsed: Unparsed,
         on_fault: ConnectionFault,
+        tls: ServerTls | None = None,
     ) -> None:
         self.connections = Connections(limits.connections_max)
         self.context = WorkerContext(None)
@@ -107,6 +118,7 @@ class _Listener:
         self._limits = limits
         self._unparsed = unparsed
         self._on_fault = on_fault
+        self._tls = tls
 
     async def accept(self, listener: trio.SocketListener, nursery: trio.Nursery) -> None:
         """Accepts until cancelled. A connection counts from here on, so that the limit is exact."""
@@ -122,7 +134,7 @@ class _Listener:
             if self.connections.is_full:
                 self._turn_away(accepted.socket)
                 continue
-            stream = ClientStream(accepted, self._limits.send_stall_s)
+            stream = self._stream(accepted)
             self.connections.add(stream)
             nursery.start_soon(self._serve, stream)
 
@@ -131,6 +143,8 @@ class _Listener:
         state = ConnectionState({LINE: stream})
         try:
             _limit_silence(stream.socket, self._limits.send_stall_s)
+            if isinstance(stream, TlsStream) and not await self._agree(stream):
+                return
             await Http1Server(self._app, self._config, self.context, state, stream, self._unparsed)
         except OSError:
             pass  # the client was gone before it was served
@@ -140,11 +154,34 @@ class _Listener:
             stream.release()
             self.connections.discard(stream)
 
+    def _stream(self, accepted: trio.SocketStream) -> ClientStream:
+        if self._tls is None:
+            return ClientStream(accepted, self._limits.send_stall_s)
+        return TlsStream(accepted, self._limits.send_stall_s, self._tls.context)
+
+    async def _agree(self, stream: TlsStream) -> bool:
+        """The handshake; False when the connection is over. It has its time, and a stop does not wait for it."""
+        assert self._tls is not None
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # it has gone, or the listener stops
+            try:
+                with trio.move_on_after(self._limits.handshake_s):
+                    await stream.handshake()
+                    return True
+                self._tls.on_refused(stream.peer, "too slow")
+            except HandshakeRefused as refused:
+                self._tls.on_refused(stream.peer, str(refused))
+                last_words = _raw(self._unparsed(PLAIN_TO_TLS)) if refused.speaks_http else refused.alert
+                with trio.move_on_after(self._limits.linger_s):
+                    await stream.refuse(last_words)
+        return False
+
     def _turn_away(self, accepted: trio.socket.SocketType) -> None:
-        """Says 503 if that is possible without waiting, and closes."""
+        """Says 503 if that is possible without waiting and without TLS, and closes."""
         self.connections.turned_away += 1
         raw = socket.socket(fileno=accepted.detach())
         with raw:
+            if self._tls is not None:
+                return
             raw.setblocking(False)
             try:
                 raw.send(_raw(self._unparsed(503)))
@@ -163,14 +200,16 @@ async def serve(
     on_fault: ConnectionFault,
     stop: trio.Event,
     grace_s: float,
+    tls: ServerTls | None = None,
     task_status: trio.TaskStatus[Connections] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serves until `stop`; then closes what is idle, gives requests `grace_s` to end, and cuts off the rest.
 
     Started with the open connections, which a gauge may count. Cancelled, it cuts off everything at once. Returns, or
-    raises, only after every socket is closed, whatever clients do; the listeners are closed too.
+    raises, only after every socket is closed, whatever clients do; the listeners are closed too. With `tls` every
+    connection begins with a handshake.
     """
-    listener = _Listener(app, config, limits, unparsed, on_fault)
+    listener = _Listener(app, config, limits, unparsed, on_fault, tls)
     async with trio.open_nursery() as nursery:
         try:
             async with trio.open_nursery() as accepting:
@@ -180,6 +219,7 @@ async def serve(
                 await stop.wait()
                 accepting.cancel_scope.cancel(reason="the listener stops")
             _close_listeners(listeners)
+            listener.connections.abort_opening()
             await listener.context.terminated.set()
             with trio.move_on_after(grace_s):
                 await listener.connections.wait_none()
@@ -209,6 +249,7 @@ def _is_in_use(error: BaseException) -> bool:
 
 def _raw(answer: Answer) -> bytes:
     """An answer as bytes, for a connection that is not served."""
-    lines = [f"HTTP/1.1 {answer.status} Unavailable", *(f"{name}: {value}" for name, value in answer.headers)]
+    phrase = HTTPStatus(answer.status).phrase
+    lines = [f"HTTP/1.1 {answer.status} {phrase}", *(f"{name}: {value}" for name, value in answer.headers)]
     lines += [f"content-length: {len(answer.body)}", "connection: close", "", ""]
     return "\r\n".join(lines).encode("latin-1") + answer.body

@@ -7,13 +7,15 @@ sending, so this remembers it.
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import struct
+from contextlib import suppress
 
 import trio
 
-_PIECE_BYTES = 64 * 1024
+PIECE_BYTES = 64 * 1024
 _HUNG_UP = getattr(select, "POLLRDHUP", select.POLLHUP)  # errors and POLLHUP are always told too
 _LINGER_NONE = struct.pack("ii", 1, 0)
 
@@ -29,6 +31,16 @@ class ClientStream:
         """The client has closed, or the connection is broken."""
         self.lost = False
         """Something was sent that the client cannot have got."""
+        self.opening = False
+        """It is not agreed yet how to speak."""
+
+    @property
+    def peer(self) -> str:
+        """The client's address, for the log; empty when it has gone."""
+        try:
+            return str(self.socket.getpeername()[0])
+        except OSError:
+            return ""
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """As trio's; notes the end."""
@@ -48,8 +60,8 @@ class ClientStream:
         if self.gone or self._has_hung_up():
             self.lost = True
         try:
-            for start in range(0, len(data), _PIECE_BYTES):
-                await self._send_piece(data[start : start + _PIECE_BYTES])
+            for start in range(0, len(data), PIECE_BYTES):
+                await self._send_piece(data[start : start + PIECE_BYTES])
         except BaseException:
             self.lost = True
             raise
@@ -66,6 +78,11 @@ class ClientStream:
         if scope.cancelled_caught:
             self.abort()
             raise trio.BrokenResourceError("the client does not read")
+
+    def send_nowait(self, data: bytes) -> None:
+        """Sends what can go at once, for last words that nobody waits for."""
+        with suppress(OSError):  # the client has gone, or does not listen
+            os.write(self.socket.fileno(), data)
 
     async def send_eof(self) -> None:
         """Nothing: hypercorn calls it before closing, maybe in the middle of a send, and closing says the same."""

@@ -50,8 +50,8 @@ class Guard:
     async def _http(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         path = scope["raw_path"].decode("ascii")
         head = Head(scope["method"], path, scope["query_string"], scope["headers"])
-        if scope["http_version"] not in ("1.0", "1.1") and scope["scheme"] == "http":
-            error = invalid("version", "without TLS there is only HTTP/1.1")
+        if scope["http_version"] not in ("1.0", "1.1"):
+            error = invalid("version", "there is only HTTP/1.1")
             await _send_refusal(self._dispatcher.reject(head, error), receive, send, linger_s=0)
             return
         admitted = self._dispatcher.admit(head)

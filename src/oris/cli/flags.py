@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from oris.config.load import load
+from oris.config.reread import Sources
 from oris.config.settings import FIELDS
 
 if TYPE_CHECKING:
@@ -66,6 +67,12 @@ def load_settings(context: click.Context) -> Settings:
     loaded = load_all(context)
     print_warnings(loaded)
     return loaded.settings
+
+
+def load_sources(context: click.Context) -> Sources:
+    """Where the same settings may be read again. Raises ConfigError."""
+    meta = context.meta
+    return Sources.of(meta.get(_FLAGS, {}), os.environ, meta.get(_FILE))
 
 
 def print_warnings(loaded: Loaded) -> None:

@@ -12,7 +12,7 @@ import click
 
 from oris.cli.config import config
 from oris.cli.demo import demo
-from oris.cli.flags import load_settings, settings_flags
+from oris.cli.flags import load_settings, load_sources, settings_flags
 from oris.cli.migrate import migrate
 from oris.cli.simulate import simulate
 from oris.cli.version import version
@@ -31,11 +31,11 @@ def oris(context: click.Context) -> int:
     """Run the Oris server, or one of the commands."""
     if context.invoked_subcommand is not None:
         return 0
-    settings = load_settings(context)
+    settings, sources = load_settings(context), load_sources(context)
 
     from oris.server import run
 
-    return run(settings)
+    return run(settings, sources)
 
 
 for _command in _COMMANDS:

@@ -20,6 +20,7 @@ def check_together(settings: Settings, sources: Mapping[str, str]) -> None:
     """ConfigError when settings that are each allowed do not go together; changes and opens nothing."""
     _check_exposure(settings, sources)
     _check_distinct_addresses(settings, sources)
+    _check_tls(settings, sources)
     _check_room(settings, sources, "inbox_max_bytes", "body_max_bytes")
     _check_room(settings, sources, "inbox_max_commands", "batch_max")
     try:
@@ -46,6 +47,17 @@ def _check_distinct_addresses(settings: Settings, sources: Mapping[str, str]) ->
         raise ConfigError(
             f"{sources['metrics_addr']}: {settings.metrics_addr} is the API's own address, which serves /metrics "
             "already; it must be another or unset"
+        )
+
+
+def _check_tls(settings: Settings, sources: Mapping[str, str]) -> None:
+    cert, key = settings.tls_cert, settings.tls_key
+    if (cert is None) != (key is None):
+        given, missing = ("tls_cert", "tls_key") if key is None else ("tls_key", "tls_cert")
+        raise ConfigError(f"{sources[given]}: TLS needs {missing} too (ORIS_{missing.upper()})")
+    if settings.tls_client_ca is not None and cert is None:
+        raise ConfigError(
+            f"{sources['tls_client_ca']}: client certificates need TLS; set ORIS_TLS_CERT and ORIS_TLS_KEY too"
         )
 
 

@@ -76,6 +76,17 @@ def log_levels() -> Kind[LogLevels]:
     return Kind("filter", LEVELS_FORM, str, parse_levels)
 
 
+def file() -> Kind[Path]:
+    """The path of a file that is read."""
+
+    def read(text: str) -> Path:
+        if not text or "\0" in text:
+            raise ValueError
+        return Path(text)
+
+    return Kind("path", "the path of a file", str, read)
+
+
 def database_file() -> Kind[Path]:
     """The path of a database file. SQLite's own special names are not paths, and would lose every job."""
 

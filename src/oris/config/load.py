@@ -57,10 +57,10 @@ def load(
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for field in FIELDS:
-        given = _first(field, layers)
+        given = first_given(field, layers)
         sources[field.name] = given.source if given else DEFAULT_SOURCE
         if given:
-            values[field.name] = _parse(field, given)
+            values[field.name] = parse(field, given)
     settings = Settings(**values)
     warnings = [
         *environment_warnings(environ, strict=strict),
@@ -71,8 +71,8 @@ def load(
     return Loaded(settings, tuple(warnings), sources)
 
 
-def _first(field: Field, layers: tuple[Layer, ...]) -> Given | None:
-    """What the strongest source that says anything about this field says."""
+def first_given(field: Field, layers: tuple[Layer, ...]) -> Given | None:
+    """What the strongest source that says anything about this field says. Raises ConfigError; reads secret files."""
     for layer in layers:
         found = [spelling for spelling in field.spellings if spelling in layer]
         if len(found) > 1:
@@ -84,7 +84,8 @@ def _first(field: Field, layers: tuple[Layer, ...]) -> Given | None:
     return None
 
 
-def _parse(field: Field, given: Given) -> object:
+def parse(field: Field, given: Given) -> object:
+    """The value that was written. Raises ConfigError with one line."""
     try:
         return field.kind.read(given.text)
     except ValueError as error:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from oris.config.field import declared_fields, setting
-from oris.config.kinds import address, boolean, choice, database_file, log_levels, secret, whole
+from oris.config.kinds import address, boolean, choice, database_file, file, log_levels, secret, whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +52,14 @@ class Settings:
     api_auth_api_key: Secret | None = setting(None, secret(), "the key callers send as X-Api-Key")
     api_auth_api_key_role: str = setting("admin", choice(*_ROLES), "what the API key allows")
     allow_insecure: bool = setting("false", boolean(), "allow other machines to connect although no credential is set")
+
+    tls_cert: Path | None = setting(
+        None, file(), "the server's certificate and those between it and its CA, in PEM; with tls_key it turns TLS on"
+    )
+    tls_key: Path | None = setting(None, file(), "the certificate's private key, in PEM, without a passphrase")
+    tls_client_ca: Path | None = setting(
+        None, file(), "the CAs, in PEM, one of which must have signed a client's certificate; unset: none is asked for"
+    )
 
     log: LogLevels = setting("info", log_levels(), "which log lines are written, in general and per module")
     log_format: str = setting(

@@ -14,6 +14,7 @@ from oris.api.http import Caller, RouteTable
 from oris.api.listener import Connections, addresses, open_listeners
 from oris.api.routes import metrics_routes, route_table
 from oris.api.services import ApiBounds, Health, Services
+from oris.api.tls import ServerTls, load_credentials
 from oris.clock import EngineClock, SystemClock
 from oris.config.settings import Settings
 from oris.config.version import program_version
@@ -26,9 +27,11 @@ from oris.errors import StoreError
 from oris.observability.logs import Logs
 from oris.observability.metrics import Metrics
 from oris.server.disk import DiskWatch
-from oris.server.front import Front, RequestLog, dispatcher
+from oris.server.front import Front, RequestLog, authenticator, dispatcher
 from oris.server.gauges import refresh_gauges
 from oris.server.meter import Meter
+from oris.server.probe import probe_for
+from oris.server.reload import tls_files, warn_of_certificate
 from oris.server.tasks import BEAT_S, first, until_stopping, watch_listener
 from oris.server.watchdog import Watchdog
 from oris.storage.sqlite.connect import Tuning
@@ -50,6 +53,9 @@ class Server:
         self.metrics = Metrics(program_version(), SystemClock().monotonic_s)
         self.clock = EngineClock(SystemClock())
         self.node_id = f"{socket.gethostname()}:{settings.server_addr.port}"
+        self.authenticator = authenticator(settings)
+        self.tls: ServerTls | None = None
+        """How the API's address is encrypted; the one for metrics alone is not."""
         self.listeners: list[trio.SocketListener] = []
         self.metrics_listeners: list[trio.SocketListener] = []
         self.metrics_address: tuple[str, int] | None = None
@@ -67,7 +73,12 @@ class Server:
         return self._engine
 
     async def listen(self) -> None:
-        """Take the addresses before anything is started. Raises ConfigError."""
+        """Read the TLS files and take the addresses before anything is started. Raises ConfigError."""
+        files = tls_files(self.settings)
+        if files is not None:
+            loaded = load_credentials(files)
+            warn_of_certificate(self.logs.get("oris.server").warning, loaded, SystemClock().wall_ms())
+            self.tls = ServerTls(loaded, self._no_tls)
         address = self.settings.server_addr
         self.listeners = await open_listeners(address.host, address.port)
         metrics = self.settings.metrics_addr
@@ -156,12 +167,13 @@ class Server:
 
     async def run_http(self, handle: Handle, *, task_status: trio.TaskStatus[Connections]) -> None:
         """Serve the API until asked to stop, then for the grace."""
-        front = self._front(route_table(self.settings.body_max_bytes))
+        front = self._front(route_table(self.settings.body_max_bytes), self.tls)
         grace_s = self.settings.drain_limit_ms / 1000.0 * HTTP_GRACE_PART
         async with trio.open_nursery() as nursery:
             self.connections = await nursery.start(front.serve, self.listeners, handle.stopping, grace_s)
             task_status.started(self.connections)
-            nursery.start_soon(watch_listener, handle, addresses(self.listeners)[0])
+            probe = partial(probe_for, self.tls)
+            nursery.start_soon(watch_listener, handle, addresses(self.listeners)[0], probe)
 
     async def drain(self) -> None:
         """Let nothing new in, and answer everybody who is parked. Harmless before there is an engine."""
@@ -243,7 +255,7 @@ class Server:
             "space": None if space is None else asdict(space),
         }
 
-    def _front(self, table: RouteTable) -> Front:
+    def _front(self, table: RouteTable, tls: ServerTls | None = None) -> Front:
         settings = self.settings
         services = Services(
             engine=self.engine,
@@ -265,11 +277,16 @@ class Server:
             services,
             settings,
             told,
+            self.authenticator,
             clock=SystemClock().monotonic_s,
             random=self.random,
             on_forbidden=self._audit_forbidden,
         )
-        return Front(made, settings, self.logs)
+        return Front(made, settings, self.logs, tls)
+
+    def _no_tls(self, peer: str, reason: str) -> None:
+        """A client with which there is no TLS: anybody can be one at any rate, so it is no warning."""
+        self.logs.get("oris.api.listener").debug("tls_refused", peer=peer, reason=reason)
 
     def _audit_forbidden(self, caller: Caller, action: str, request_id: str) -> None:
         """A caller tried what its role may not: a record of its own. One that finds no room is only logged."""

@@ -16,6 +16,7 @@ from oris.api.limits import HttpLimits
 from oris.api.listener import Connections, serve
 from oris.api.quart_app import ApiApp
 from oris.api.services import Services
+from oris.api.tls import ServerTls
 from oris.api.wrapper import Guard
 from oris.config.settings import Settings
 from oris.ids import RandomBits
@@ -25,6 +26,11 @@ from oris.observability.metrics import Metrics
 
 def authenticator(settings: Settings) -> Authenticator:
     """Who may call: the static credentials, or everybody on this machine when there are none."""
+    return Authenticator(credentials(settings), open_hosts=[settings.server_addr.host])
+
+
+def credentials(settings: Settings) -> list[Credential]:
+    """The static credentials."""
     credentials = []
     if settings.api_auth_bearer_token is not None:
         token = settings.api_auth_bearer_token.reveal()
@@ -32,7 +38,7 @@ def authenticator(settings: Settings) -> Authenticator:
     if settings.api_auth_api_key is not None:
         key = settings.api_auth_api_key.reveal()
         credentials.append(Credential("api_key", key, Role(settings.api_auth_api_key_role)))
-    return Authenticator(credentials, open_hosts=[settings.server_addr.host])
+    return credentials
 
 
 def http_limits(settings: Settings) -> HttpLimits:
@@ -47,6 +53,7 @@ class Front:
     dispatcher: Dispatcher[Services]
     settings: Settings
     logs: Logs
+    tls: ServerTls | None = None
 
     async def serve(
         self,
@@ -70,6 +77,7 @@ class Front:
             on_fault=lambda error: log.error("connection_failed", exc_info=error),
             stop=stop,
             grace_s=grace_s,
+            tls=self.tls,
             task_status=task_status,
         )
 
@@ -109,6 +117,7 @@ def dispatcher(
     services: Services,
     settings: Settings,
     told: RequestLog,
+    callers: Authenticator,
     *,
     clock: Callable[[], float],
     random: RandomBits,
@@ -118,7 +127,7 @@ def dispatcher(
     return Dispatcher(
         table,
         services,
-        authenticator(settings),
+        callers,
         clock=clock,
         rng=random,
         fault_log=told.failed,

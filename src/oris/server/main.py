@@ -5,17 +5,22 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
+from functools import partial
 from random import Random
 
 import trio
 
 from oris.clock import SystemClock
+from oris.config.reread import Sources
 from oris.config.settings import Settings
 from oris.config.version import program_version
 from oris.errors import ConfigError
-from oris.observability.log_stdlib import stdlib_logging
+from oris.observability.log_stdlib import StdlibBridge, stdlib_logging
 from oris.observability.logs import Logs, open_logs
 from oris.server.build import HTTP_GRACE_PART, Server
+from oris.server.hangup import Hangup
+from oris.server.reload import Reloader
 from oris.server.tasks import BEAT_S
 from oris.server.watchdog import Watchdog
 from oris.supervisor import Child, EventKind, Handle, Outcome, RestartBudget, Step, StopPlan, Tree
@@ -26,12 +31,15 @@ LOOP_STUCK_S = 60.0
 """An event loop that has not turned for so long never will."""
 
 
-def run(settings: Settings) -> int:
-    """Serve until told to stop; the answer is the exit code. Raises ConfigError when the server cannot start."""
+def run(settings: Settings, sources: Sources) -> int:
+    """Serve until told to stop; the answer is the exit code. Raises ConfigError when the server cannot start.
+
+    `sources` is where the settings came from, and where a reload looks for them.
+    """
     logs = open_logs(settings.log, settings.log_format, sys.stderr.fileno(), SystemClock().wall_ms)
     try:
-        with stdlib_logging(logs):
-            outcome = trio.run(_serve, settings, logs)
+        with stdlib_logging(logs) as bridge:
+            outcome = trio.run(_serve, settings, sources, logs, bridge)
     finally:
         logs.close()
     if outcome.exit_code == 2:
@@ -39,12 +47,14 @@ def run(settings: Settings) -> int:
     return outcome.exit_code
 
 
-async def _serve(settings: Settings, logs: Logs) -> Outcome:
+async def _serve(settings: Settings, sources: Sources, logs: Logs, bridge: StdlibBridge) -> Outcome:
     hard_exit = _HardExit(logs)
     with Watchdog(LOOP_STUCK_S, SystemClock().monotonic_s, lambda: hard_exit(1)) as watchdog:
         server = Server(settings, logs, watchdog)
         await server.listen()
-        tree = make_tree(server)
+        wall_ms = SystemClock().wall_ms
+        reloader = Reloader(settings, sources, logs, bridge.apply, server.authenticator, server.tls, wall_ms)
+        tree = make_tree(server, reloader)
         outcome = await tree.run()
     log = logs.get("oris.server")
     if outcome.exit_code == 2:
@@ -55,12 +65,13 @@ async def _serve(settings: Settings, logs: Logs) -> Outcome:
     return outcome
 
 
-def make_tree(server: Server) -> Tree:
+def make_tree(server: Server, reloader: Reloader) -> Tree:
     """The task tree: children in the order they are opened, and the list by which they are stopped."""
     events = _Events(server)
     children = (
         # First, so that a signal counts while the store is opened too, however long that takes.
-        Child("signals", run_signals, "critical", grace_s=0.0, stall_after_s=STALL_S),
+        Child("signals", partial(run_signals, reloader.ask), "critical", grace_s=0.0, stall_after_s=STALL_S),
+        Child("reload", reloader.run, "restart", budget=RestartBudget(), grace_s=0.0, stall_after_s=STALL_S),
         Child("store", server.run_store, "critical", start_timeout_s=600.0, stall_after_s=STALL_S * 2),
         Child("committer", server.run_committer, "critical", stall_after_s=STALL_S),
         Child("sweeper", server.run_sweeper, "restart", budget=RestartBudget(), stall_after_s=STALL_S * 2),
@@ -93,7 +104,7 @@ def _stop_plan(server: Server) -> StopPlan:
         steps=(
             Step("answer parked polls and waits", 1.0, action=server.drain),
             Step("let requests end", limit_s * HTTP_GRACE_PART + 1.0, children=("http",)),
-            Step("stop background tasks", 2.0, children=("sweeper", "backpressure", "disk", "metrics")),
+            Step("stop background tasks", 2.0, children=("sweeper", "backpressure", "disk", "metrics", "reload")),
             Step("commit what is queued", max(1.0, limit_s / 4), children=("committer",)),
             Step("close the store", 5.0, children=("store",)),
         ),
@@ -102,14 +113,18 @@ def _stop_plan(server: Server) -> StopPlan:
     )
 
 
-async def run_signals(handle: Handle, *, task_status: trio.TaskStatus[object]) -> None:
-    """SIGTERM or SIGINT: drain and stop; a second one: stop now."""
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+async def run_signals(ask_reload: Callable[[], None], handle: Handle, *, task_status: trio.TaskStatus[object]) -> None:
+    """SIGTERM or SIGINT: drain and stop; a second one: stop now. SIGHUP: reload, or stop with the terminal."""
+    hangup = Hangup()
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         task_status.started()
         while True:
             with trio.move_on_after(BEAT_S):
                 number = await anext(signals)
-                handle.ask_stop(signal.Signals(number).name)
+                if number == signal.SIGHUP and not hangup.is_over:
+                    ask_reload()
+                else:
+                    handle.ask_stop(signal.Signals(number).name)
             handle.beat()
 
 
@@ -165,4 +180,5 @@ class _Events:
             backend=server.settings.runtime_backend,
             database=str(server.settings.sqlite_db),
             auth="on" if server.settings.has_credentials else "off",
+            tls="off" if server.tls is None else "mutual" if server.tls.asks_clients else "on",
         )

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
+from oris.server.probe import Probe
 from oris.supervisor import Handle
 
 BEAT_S = 5.0
@@ -38,7 +39,7 @@ async def first(*events: trio.Event) -> None:
             nursery.start_soon(wait, event)
 
 
-async def watch_listener(handle: Handle, address: tuple[str, int]) -> None:
+async def watch_listener(handle: Handle, address: tuple[str, int], probe: Callable[[], Probe]) -> None:
     """Beat as long as somebody answers on an address, asked like a client asks. Returns when asked to stop.
 
     Only silence is a hang: a connection that is refused or cut, or a file too many, says that the loop goes on.
@@ -46,8 +47,7 @@ async def watch_listener(handle: Handle, address: tuple[str, int]) -> None:
     while not await stops_within(handle, BEAT_S):
         try:
             async with await trio.open_tcp_stream(*address) as stream:
-                await stream.send_all(_PROBE)
-                await stream.receive_some(1)
+                await probe()(stream)
         except (OSError, trio.BrokenResourceError):
             pass
         handle.beat()
@@ -58,6 +58,3 @@ async def stops_within(handle: Handle, limit_s: float) -> bool:
     with trio.move_on_after(limit_s):
         await handle.stopping.wait()
     return handle.stopping.is_set()
-
-
-_PROBE = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
