@@ -43,6 +43,8 @@ class Head(msgspec.Struct, frozen=True):
     query_string: bytes
     headers: Iterable[tuple[bytes, bytes]]
     """Names in lower case."""
+    peer: str = ""
+    """The address at the other end of the connection, as far as it is known."""
 
 
 class HeadFields(msgspec.Struct):

@@ -49,7 +49,9 @@ class Guard:
 
     async def _http(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         path = scope["raw_path"].decode("ascii")
-        head = Head(scope["method"], path, scope["query_string"], scope["headers"])
+        client = scope.get("client")
+        peer = "" if client is None else client[0]
+        head = Head(scope["method"], path, scope["query_string"], scope["headers"], peer)
         if scope["http_version"] not in ("1.0", "1.1") and scope["scheme"] == "http":
             error = invalid("version", "without TLS there is only HTTP/1.1")
             await _send_refusal(self._dispatcher.reject(head, error), receive, send, linger_s=0)
@@ -77,21 +79,19 @@ class Guard:
             return b"" if message["type"] == "http.request" else None
         held.check(admission.content_length or 0)
         limit = admission.context.route.body_max_bytes
-        parts: list[bytes] = []
-        size = 0
+        body = bytearray()  # a list of parts would cost many times what a body of tiny chunks holds
         with trio.move_on_after(self._limits.body_timeout_s):
             while True:
                 message = await receive()
                 if message["type"] != "http.request":
                     return None
                 part = message["body"]
-                size += len(part)
-                if size > limit:
+                if len(body) + len(part) > limit:
                     raise too_large(limit)
                 held.take(len(part))
-                parts.append(part)
+                body += part
                 if not message["more_body"]:
-                    return b"".join(parts)
+                    return bytes(body)
         raise ApiError(ErrorCode.TIMEOUT, "the body came too slowly")
 
     async def _run(
