@@ -57,13 +57,15 @@ def test_without_a_command_it_runs_the_server_and_ends_as_it_does(started: list[
 def test_every_setting_is_a_flag(started: list[Settings]) -> None:
     arguments = []
     for field in FIELDS:
-        value = {"server_addr": "[::1]:1", "metrics_addr": "localhost:2", "sqlite_db": "my.db"}.get(field.name)
-        value = value or field.default or "s3cret"
+        given = {"server_addr": "[::1]:1", "metrics_addr": "localhost:2", "sqlite_db": "my.db"}
+        given |= {"trusted_proxies": "10.0.0.0/8", "http_bodies_max_bytes": "4194304"}
+        value = given.get(field.name) or field.default or "s3cret"
         arguments += ["--no-allow-insecure"] if field.kind.in_file is bool else [field.flag, value]
     assert main(arguments) == 7
     assert started[0].server_addr == Address("::1", 1)
     assert started[0].metrics_addr == Address("localhost", 2)
     assert started[0].sqlite_db == Path("my.db")
+    assert str(started[0].trusted_proxies) == "10.0.0.0/8"
     assert started[0].has_credentials
     assert started[0].payload_max_bytes == Settings().payload_max_bytes
 
