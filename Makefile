@@ -4,7 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check sim bench
+.PHONY: help demo serve test check sim bench fuzz
+
+INPUTS ?= 100000
+SEED ?= 1
 
 help:  ## print this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -27,6 +30,9 @@ check: $(VENV)/ready  ## lint, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+fuzz: $(VENV)/ready  ## send 100000 hostile inputs to a real server (INPUTS=, SEED=); a failing one says how to repeat it
+	$(BIN)/python -m tests.fuzz --inputs $(INPUTS) --seed $(SEED)
 
 sim: $(VENV)/ready  ## simulate 1000 seeds; a failing one prints the command that repeats it
 	$(BIN)/python -m oris simulate --seeds 1000

@@ -60,6 +60,8 @@ VALUES = {
     "metrics_addr": "localhost:2",
     "sqlite_db": "my.db",
     "disk_reserve_bytes": "1048576",
+    "trusted_proxies": "10.0.0.0/8",
+    "http_bodies_max_bytes": "4194304",
 }
 """Values of settings that have no default, or one that is not for here."""
 
@@ -74,6 +76,7 @@ def test_every_setting_is_a_flag(started: list[Settings]) -> None:
     assert started[0].server_addr == Address("::1", 1)
     assert started[0].metrics_addr == Address("localhost", 2)
     assert started[0].sqlite_db == Path("my.db")
+    assert str(started[0].trusted_proxies) == "10.0.0.0/8"
     assert started[0].has_credentials
     assert started[0].payload_max_bytes == Settings().payload_max_bytes
 

@@ -71,6 +71,7 @@ def clients(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, http
                     ORIS_API_AUTH_BEARER_ROLE=bearer,
                     ORIS_API_AUTH_API_KEY=f"secret-of-{key}",
                     ORIS_API_AUTH_API_KEY_ROLE=key,
+                    ORIS_TRUSTED_PROXIES="127.0.0.1",
                 )
             )
             for role in (bearer, key):
@@ -104,24 +105,32 @@ def test_a_route_answers_its_roles_and_no_others(clients: dict[str, httpx.Client
 
 
 @pytest.mark.parametrize(
-    "sent",
-    [
-        {},
-        {"authorization": "Bearer wrong"},
-        {"authorization": "Basic secret-of-admin"},
-        {"authorization": "Bearer secret-of-operator"},
-        {"x-api-key": "secret-of-admin"},
-        {"authorization": "Bearer secret-of-admin", "x-api-key": "wrong"},
-        {"x-api-key": "secret-of-operator", "x-api-key-id": "key_1"},
-    ],
+    ("place", "sent"),
+    list(
+        enumerate(
+            [
+                {},
+                {"authorization": "Bearer wrong"},
+                {"authorization": "Basic secret-of-admin"},
+                {"authorization": "Bearer secret-of-operator"},
+                {"x-api-key": "secret-of-admin"},
+                {"authorization": "Bearer secret-of-admin", "x-api-key": "wrong"},
+                {"x-api-key": "secret-of-operator", "x-api-key-id": "key_1"},
+            ]
+        ),
+    ),
 )
 def test_without_the_right_credential_nothing_is_answered(
-    clients: dict[str, httpx.Client], sent: dict[str, str]
+    clients: dict[str, httpx.Client], place: int, sent: dict[str, str]
 ) -> None:
+    """Each time from somewhere else: who fails often is told to wait."""
     expected = (401, "unauthorized", {"supported_auth": ["api_key", "bearer"]})
     with httpx.Client(base_url=clients["admin"].base_url, verify=False) as stranger:
-        for route in MAY:
-            response = call(stranger, route, headers=sent)
+        for number, route in enumerate(MAY):
+            headers = sent | {"x-forwarded-for": f"203.0.{place}.{number}"}
+            if "x-api-key-id" in sent:
+                headers["x-api-key-id"] = f"key_{number}"
+            response = call(stranger, route, headers=headers)
             assert error_of(response) == expected, route
             assert "www-authenticate" in response.headers
 

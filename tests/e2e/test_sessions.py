@@ -114,7 +114,7 @@ async def test_a_proxy_that_cuts_all_connections_at_once_costs_no_lease(server: 
                 nursery.start_soon(take_and_park, connection, number)
         until(lambda: watched(http) >= FLEET, "the fleet is watched")
         for connection in connections:
-            connection.stream.socket.close()
+            await trio.aclose_forcefully(connection.stream)
         until(lambda: watched(http) == 0, "all connections are gone")
         await trio.to_thread.run_sync(lived_ms, http, 4 * GRACE_MS, "after-the-cut")
         for named in held:

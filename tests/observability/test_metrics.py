@@ -14,6 +14,7 @@ from oris.observability.metrics import Metrics
 NAMES = {
     "oris_build_info",
     "oris_http_request_duration_ms",
+    "oris_http_unauthorized_total",
     "oris_http_wait_duration_ms",
     "oris_runtime_active_leases",
     "oris_runtime_admission_level",

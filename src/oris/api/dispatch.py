@@ -17,9 +17,12 @@ import msgspec
 
 from oris.api import envelope, strict_json
 from oris.api.auth import Authenticator
+from oris.api.auth_limiter import AuthLimiter
 from oris.api.head import Head, HeadFields, parse_query, query_options, read_fields
 from oris.api.http import NOBODY, Answer, Caller, Context, MethodNotAllowed, NotFound, Route, RouteTable
 from oris.api.limits import HttpLimits
+from oris.api.proxies import client_address
+from oris.config.networks import Networks
 from oris.errors import ApiError, Details, ErrorCode, invalid
 from oris.ids import RandomBits
 from oris.observability.trace import Trace, parse_traceparent
@@ -73,6 +76,8 @@ class Seen(msgspec.Struct, frozen=True):
     elapsed_s: float
     request_id: str
     trace_id: str | None
+    stranger: bool = False
+    """Credentials were missing or wrong: counted by the limiter, and never a line of its own in the log."""
 
 
 class Observe(Protocol):
@@ -90,7 +95,8 @@ class OnForbidden(Protocol):
 class Dispatcher(Generic[S]):
     """The route table with all a request needs on its way to a handler and back.
 
-    `clock` gives monotonic seconds; `rng` feeds request ids and span ids.
+    `clock` gives monotonic seconds; `rng` feeds request ids and span ids. `limiter` counts failed authentication by
+    the client's address, which proxies among `trusted_proxies` may tell; None: nobody counts.
     """
 
     def __init__(
@@ -105,6 +111,8 @@ class Dispatcher(Generic[S]):
         observe: Observe,
         limits: HttpLimits | None = None,
         on_forbidden: OnForbidden | None = None,
+        limiter: AuthLimiter | None = None,
+        trusted_proxies: Networks | None = None,
     ) -> None:
         self.table = table
         self.limits = limits or HttpLimits()
@@ -115,6 +123,8 @@ class Dispatcher(Generic[S]):
         self._fault_log = fault_log
         self._observe = observe
         self._on_forbidden = on_forbidden
+        self._limiter = limiter
+        self._trusted_proxies = trusted_proxies or Networks()
         bodies = {route.body for route in table.routes if route.body is not None}
         self._decoders = {body: strict_json.decoder(body) for body in bodies}
 
@@ -135,6 +145,7 @@ class Dispatcher(Generic[S]):
         fields = read_fields(head, self._rng)
         route: Route | None = None
         trace: Trace | None = None
+        stranger = False
         try:
             self._check_head(fields)
             route, path_params = self._find_route(head)
@@ -144,7 +155,9 @@ class Dispatcher(Generic[S]):
             query = parse_query(head.query_string)
             options = query_options(query, route.query)
         except ApiError as error:
-            answer = envelope.failure(fields.request_id, error)
+            stranger = error.code is ErrorCode.UNAUTHORIZED
+            refused = self._too_often(head, fields, error) if stranger else error
+            answer = envelope.failure(fields.request_id, refused)
         except Exception as error:
             answer = self.fault(fields.request_id, head.method, head.path, error)
         else:
@@ -162,7 +175,7 @@ class Dispatcher(Generic[S]):
             )
             return Admission(context, fields.has_body, fields.content_length, started_at_s)
         elapsed_s = self._clock() - started_at_s
-        answer = self._finished(answer, route, head.method, fields.request_id, trace, elapsed_s)
+        answer = self._finished(answer, route, head.method, fields.request_id, trace, elapsed_s, stranger=stranger)
         return Refusal(answer, fields.has_body)
 
     async def run(self, admission: Admission[S], body: bytes) -> Answer:
@@ -231,6 +244,18 @@ class Dispatcher(Generic[S]):
             raise ApiError(ErrorCode.FORBIDDEN, "the credential's role may not do this", details)
         return caller
 
+    def _too_often(self, head: Head, fields: HeadFields, error: ApiError) -> ApiError:
+        """What a caller without right credentials is told: that, or that it has been told so too often."""
+        if self._limiter is None:
+            return error
+        address = client_address(head.peer, head.headers, self._trusted_proxies)
+        retry_after_s = self._limiter.failed(address, fields.named.get(b"x-api-key-id"))
+        if retry_after_s is None:
+            return error
+        details: Details = {"reason": "rate_limited"}
+        message = "too many requests without right credentials from there"
+        return ApiError(ErrorCode.BACKPRESSURE, message, details, retry_after_s=retry_after_s)
+
     def _trace(self, fields: HeadFields) -> Trace:
         sent = fields.named.get(b"traceparent")
         if sent is None:
@@ -277,11 +302,13 @@ class Dispatcher(Generic[S]):
         request_id: str,
         trace: Trace | None,
         elapsed_s: float,
+        *,
+        stranger: bool = False,
     ) -> Answer:
         trace_id = None if trace is None else trace.trace_id
         known = method if method in _METHODS else "OTHER"
         try:
-            self._observe(Seen(route, known, answer.status, elapsed_s, request_id, trace_id))
+            self._observe(Seen(route, known, answer.status, elapsed_s, request_id, trace_id, stranger))
         except Exception as error:  # what is told of an answer must not cost the answer, nor its `on_undelivered`
             self._fault_log(request_id, known, "" if route is None else route.path, error)
         headers = (*answer.headers, ("x-request-id", request_id))

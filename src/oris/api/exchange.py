@@ -15,6 +15,8 @@ from oris.api.http import Answer
 
 EXCHANGE = "oris.exchange"
 """The key of the exchange in the ASGI state of a request."""
+GO_ON = "oris.go_on"
+"""The key, in the ASGI state of a request, of what lets a client send its body that has asked first."""
 LINE = "oris.line"
 """The key of the `Line` in the ASGI state of a connection."""
 

@@ -43,6 +43,8 @@ class Head(msgspec.Struct, frozen=True):
     query_string: bytes
     headers: Iterable[tuple[bytes, bytes]]
     """Names in lower case."""
+    peer: str = ""
+    """The address at the other end of the connection, as far as it is known."""
 
 
 class HeadFields(msgspec.Struct):
@@ -79,6 +81,8 @@ def read_fields(head: Head, rng: RandomBits) -> HeadFields:
         error = invalid("content-length", "not a number")
         length = None
         chunked = True
+    if named.get(b"upgrade", b"").lower() == b"websocket":
+        error = invalid("upgrade", "there are no websockets here")
     content_length = int(length) if length is not None and not chunked else None
     sent_id = named.get(b"x-request-id", b"")
     is_usable = _REQUEST_ID.fullmatch(sent_id) is not None

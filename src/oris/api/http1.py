@@ -1,7 +1,8 @@
 """Hypercorn's HTTP/1.1, kept to HTTP/1.1.
 
-Hypercorn changes to HTTP/2 when a client asks or begins with its preface; here neither happens, with or without TLS: an
-`Upgrade` to h2c is ignored, as HTTP allows, and the preface reaches the guard as a request for a version it refuses.
+Hypercorn changes to HTTP/2 when a client asks or begins with its preface, and to websockets. Here none of it happens,
+with or without TLS: an `Upgrade` to h2c is ignored, as HTTP allows, the preface reaches the guard as a request for a
+version it refuses, and an `Upgrade` to websockets as a request with a header it refuses.
 Bytes that are no request are answered with the envelope, and an answer's head leaves together with its first part:
 one packet and one system call less for each request.
 """
@@ -11,15 +12,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import h11
+import trio
 from hypercorn.config import Config
-from hypercorn.events import Closed, Event, RawData
+from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol import ProtocolWrapper
-from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.protocol.events import Request
+from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
+from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ConnectionState, H11SendableEvent
 
-from oris.api.exchange import encoded_headers
+from oris.api.exchange import GO_ON, encoded_headers
 from oris.api.http import Answer
 from oris.api.stream import ClientStream
 from oris.api.tls_stream import TlsStream
@@ -48,6 +52,17 @@ class Http1Protocol(H11Protocol):
         self._to_server = wrapper.send
         self._unparsed = unparsed
         self._unsent = b""
+        self._may_go_on = False
+        self.in_head = False
+        """Something has come of a head, and not yet its end."""
+
+    async def handle(self, event: Event) -> None:
+        """As hypercorn's. The time of a head begins with its first byte, however long the connection was idle."""
+        await super().handle(event)
+        if isinstance(event, RawData) and event.data and self.stream is None and not self.in_head:
+            self.in_head = bool(self.connection.trailing_data[0])
+            if self.in_head:
+                await self._to_server(Updated(idle=True))
 
     async def _send_in_order(self, event: Event) -> None:
         is_answering = self.stream is not None and self.connection.our_state is h11.SEND_BODY
@@ -59,7 +74,42 @@ class Http1Protocol(H11Protocol):
     async def _check_protocol(self, event: h11.Request) -> None:
         """Never changes to another protocol."""
 
+    async def _create_stream(self, request: h11.Request) -> None:
+        """As hypercorn's, but never a websocket: whose broken handshakes it would answer by itself."""
+        self.in_head = self._may_go_on = False
+        self.stream = HTTPStream(
+            self.app,
+            self.config,
+            self.context,
+            self.task_group,
+            self.ssl,
+            self.client,
+            self.server,
+            self.stream_send,
+            STREAM_ID,
+        )
+        await self.stream.handle(
+            Request(
+                stream_id=STREAM_ID,
+                headers=list(request.headers),
+                http_version=request.http_version.decode(),
+                method=request.method.decode("ascii").upper(),
+                raw_path=request.target,
+                state=ConnectionState({**self.connection_state, GO_ON: self._go_on}),
+            )
+        )
+        self.keep_alive_requests += 1
+        await self.context.mark_request()
+
+    async def _go_on(self) -> None:
+        """Says 100 to a client that waits for it before it sends its body."""
+        self._may_go_on = True
+        if self.connection.they_are_waiting_for_100_continue:
+            await self._send_h11_event(h11.InformationalResponse(status_code=100, headers=[]))
+
     async def _send_h11_event(self, event: H11SendableEvent) -> None:
+        if isinstance(event, h11.InformationalResponse) and not self._may_go_on:
+            return  # hypercorn says 100 before anybody has looked at the head
         try:
             data = self.connection.send(event)
         except h11.LocalProtocolError:
@@ -92,9 +142,11 @@ class Http1Server(TCPServer):
         state: ConnectionState,
         stream: ClientStream,
         unparsed: Unparsed,
+        head_timeout_s: float,
     ) -> None:
         super().__init__(app, config, context, state, stream)  # type: ignore[arg-type]
         self._unparsed = unparsed
+        self._head_timeout_s = head_timeout_s
 
     @property
     def protocol(self) -> ProtocolWrapper:
@@ -108,6 +160,17 @@ class Http1Server(TCPServer):
         wrapper.ssl = isinstance(self.stream, TlsStream)
         wrapper.protocol = Http1Protocol(wrapper, self._unparsed)
         self._protocol = wrapper
+
+    async def _idle_timeout(self) -> None:
+        """As hypercorn's, with a time of its own for a head that has begun."""
+        protocol = self._protocol.protocol
+        if isinstance(protocol, Http1Protocol) and protocol.in_head:
+            with trio.move_on_after(self._head_timeout_s):
+                await self.context.terminated.wait()
+            with trio.CancelScope(shield=True):
+                await self._initiate_server_close()
+        else:
+            await super()._idle_timeout()
 
     async def _read_data(self) -> None:
         await super()._read_data()

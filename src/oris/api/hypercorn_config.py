@@ -21,8 +21,9 @@ def hypercorn_config(
 ) -> Config:
     """The configuration of our listener's connections.
 
-    `keep_alive_timeout_s` also bounds the time to the end of a request's head. What hypercorn has to say goes to
-    `logger`; None: nowhere. Raises AttributeError for a setting this hypercorn does not have.
+    `keep_alive_timeout_s` bounds the time to the first byte of a request; a head that has begun has a time of its own.
+    What hypercorn has to say goes to `logger`; None: nowhere. Raises AttributeError for a setting this hypercorn does
+    not have.
     """
     return checked(
         accesslog=None,

@@ -12,6 +12,8 @@ class HttpLimits:
     header_fields_max: int = 64
     headers_max_bytes: int = 16 * 1024
     """Names and values of all header fields together."""
+    head_timeout_s: float = 5.0
+    """From the first byte of a head to its end; then the connection is closed."""
     body_timeout_s: float = 30.0
     """From the end of the head to the end of the body; then 408."""
     bodies_in_flight_max_bytes: int = 256 * 1024 * 1024

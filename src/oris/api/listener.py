@@ -145,7 +145,8 @@ class _Listener:
             _limit_silence(stream.socket, self._limits.send_stall_s)
             if isinstance(stream, TlsStream) and not await self._agree(stream):
                 return
-            await Http1Server(self._app, self._config, self.context, state, stream, self._unparsed)
+            head_timeout_s = self._limits.head_timeout_s
+            await Http1Server(self._app, self._config, self.context, state, stream, self._unparsed, head_timeout_s)
         except OSError:
             pass  # the client was gone before it was served
         except Exception as error:

@@ -20,11 +20,10 @@ from hypercorn.typing import (
     ASGISendEvent,
     HTTPScope,
     Scope,
-    WebsocketScope,
 )
 
 from oris.api.dispatch import Admission, Dispatcher, Refusal, too_large
-from oris.api.exchange import EXCHANGE, LINE, Exchange, encoded_headers
+from oris.api.exchange import EXCHANGE, GO_ON, LINE, Exchange, encoded_headers
 from oris.api.head import Head
 from oris.api.http import Answer
 from oris.errors import ApiError, ErrorCode, invalid
@@ -42,14 +41,14 @@ class Guard:
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         if scope["type"] == "http":
             await self._http(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await self._refuse_websocket(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
     async def _http(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         path = scope["raw_path"].decode("ascii")
-        head = Head(scope["method"], path, scope["query_string"], scope["headers"])
+        client = scope.get("client")
+        peer = "" if client is None else client[0]
+        head = Head(scope["method"], path, scope["query_string"], scope["headers"], peer)
         if scope["http_version"] not in ("1.0", "1.1"):
             error = invalid("version", "there is only HTTP/1.1")
             await _send_refusal(self._dispatcher.reject(head, error), receive, send, linger_s=0)
@@ -61,7 +60,7 @@ class Guard:
             return
         held = _Held(self)
         try:
-            body = await self._read_body(admitted, receive, held)
+            body = await self._read_body(admitted, scope, receive, held)
             if body is not None:
                 await self._run(admitted, body, scope, receive, send)
         except ApiError as error:
@@ -70,28 +69,31 @@ class Guard:
         finally:
             held.release()
 
-    async def _read_body(self, admission: Admission[Any], receive: ASGIReceiveCallable, held: _Held) -> bytes | None:
+    async def _read_body(
+        self, admission: Admission[Any], scope: HTTPScope, receive: ASGIReceiveCallable, held: _Held
+    ) -> bytes | None:
         """The whole body; None when the client left. Raises ApiError 408, 413, 503."""
         if not admission.has_body:
             message = await receive()
             return b"" if message["type"] == "http.request" else None
         held.check(admission.content_length or 0)
+        go_on = cast("dict[str, Any]", scope["state"]).get(GO_ON)
+        if go_on is not None:
+            await go_on()
         limit = admission.context.route.body_max_bytes
-        parts: list[bytes] = []
-        size = 0
+        body = bytearray()  # a list of parts would cost many times what a body of tiny chunks holds
         with trio.move_on_after(self._limits.body_timeout_s):
             while True:
                 message = await receive()
                 if message["type"] != "http.request":
                     return None
                 part = message["body"]
-                size += len(part)
-                if size > limit:
+                if len(body) + len(part) > limit:
                     raise too_large(limit)
                 held.take(len(part))
-                parts.append(part)
+                body += part
                 if not message["more_body"]:
-                    return b"".join(parts)
+                    return bytes(body)
         raise ApiError(ErrorCode.TIMEOUT, "the body came too slowly")
 
     async def _run(
@@ -122,16 +124,6 @@ class Guard:
         except Exception as error:
             context = exchange.admission.context
             self._dispatcher.fault(context.request_id, context.method, context.path, error)
-
-    async def _refuse_websocket(
-        self, scope: WebsocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable
-    ) -> None:
-        await receive()
-        head = Head("GET", scope["raw_path"].decode("ascii"), b"", scope["headers"])
-        answer = self._dispatcher.reject(head, invalid("upgrade", "there are no websockets here"))
-        headers = encoded_headers(answer)
-        await send({"type": "websocket.http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "websocket.http.response.body", "body": answer.body, "more_body": False})
 
 
 class _Held:

@@ -23,6 +23,8 @@ def check_together(settings: Settings, sources: Mapping[str, str]) -> None:
     _check_tls(settings, sources)
     _check_room(settings, sources, "inbox_max_bytes", "body_max_bytes")
     _check_room(settings, sources, "inbox_max_commands", "batch_max")
+    if settings.http_bodies_max_bytes is not None:
+        _check_room(settings, sources, "http_bodies_max_bytes", "body_max_bytes")
     try:
         check_database_path(settings.sqlite_db)
     except ValueError as error:
@@ -62,7 +64,7 @@ def _check_tls(settings: Settings, sources: Mapping[str, str]) -> None:
 
 
 def _check_room(settings: Settings, sources: Mapping[str, str], room: str, content: str) -> None:
-    """The inbox must hold one request of the allowed size, or that request could never be served."""
+    """There must be room for one request of the allowed size, or that request could never be served."""
     space, needed = getattr(settings, room), getattr(settings, content)
     if space < needed:
         raise ConfigError(

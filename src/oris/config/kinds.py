@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from oris.config.levels import LEVELS_FORM, LogLevels, parse_levels
+from oris.config.networks import NETWORKS_FORM, Networks, parse_networks
 from oris.config.values import ADDRESS_FORM, Address, Secret, parse_address
 
 T = TypeVar("T")
@@ -69,6 +70,11 @@ def choice(*words: str, not_yet: str | None = None) -> Kind[str]:
 def address() -> Kind[Address]:
     """Where to listen."""
     return Kind("address", ADDRESS_FORM, str, parse_address)
+
+
+def networks() -> Kind[Networks]:
+    """A set of IP addresses."""
+    return Kind("networks", NETWORKS_FORM, str, parse_networks)
 
 
 def log_levels() -> Kind[LogLevels]:

@@ -66,6 +66,7 @@ def load(
         *environment_warnings(environ, strict=strict),
         *rust_log_hint(environ, sources["log"], settings.log),
         *_exposed_secrets(sources),
+        *_useless_proxies(settings, sources),
     ]
     check_together(settings, sources)
     return Loaded(settings, tuple(warnings), sources)
@@ -93,6 +94,15 @@ def parse(field: Field, given: Given) -> object:
         shown = "the value" if field.kind.secret else f'"{one_line(given.text)}"'
         unit = f" ({field.unit})" if field.unit else ""
         raise ConfigError(f"{given.source}: {shown} is not allowed; it must be {allowed}{unit}") from None
+
+
+def _useless_proxies(settings: Settings, sources: Mapping[str, str]) -> list[str]:
+    if not settings.trusted_proxies or settings.has_credentials:
+        return []
+    return [
+        f"{sources['trusted_proxies']} changes nothing: without a credential, requests that came through a proxy are "
+        "refused"
+    ]
 
 
 def _exposed_secrets(sources: Mapping[str, str]) -> list[str]:

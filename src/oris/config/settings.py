@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from oris.config.field import declared_fields, setting
-from oris.config.kinds import address, boolean, choice, database_file, file, log_levels, secret, whole
+from oris.config.kinds import address, boolean, choice, database_file, file, log_levels, networks, secret, whole
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from oris.config.levels import LogLevels
+    from oris.config.networks import Networks
     from oris.config.values import Address, Secret
 
 _ROLES = ("admin", "operator", "client", "worker")
@@ -59,6 +60,13 @@ class Settings:
     tls_key: Path | None = setting(None, file(), "the certificate's private key, in PEM, without a passphrase")
     tls_client_ca: Path | None = setting(
         None, file(), "the CAs, in PEM, one of which must have signed a client's certificate; unset: none is asked for"
+    )
+
+    trusted_proxies: Networks | None = setting(
+        None,
+        networks(),
+        "proxies whose X-Forwarded-For or Forwarded tells the client's address, in the log and for the limit on failed "
+        "authentication; from others it is ignored, and without credentials refused",
     )
 
     log: LogLevels = setting("info", log_levels(), "which log lines are written, in general and per module")
@@ -114,6 +122,13 @@ class Settings:
     )
 
     http_max_connections: int = setting("4096", whole(1, 1_000_000), "open connections", unit="connections")
+    http_bodies_max_bytes: int | None = setting(
+        None,
+        whole(1024, 1_099_511_627_776),
+        "request bodies held at one time, all together; beyond, 503; not set: the lower of 256 MiB and a quarter of "
+        "the memory that the control group or the machine allows",
+        unit="bytes",
+    )
     http_keep_alive_ms: int = setting("5000", whole(100, 3_600_000), "how long an idle connection is kept", unit="ms")
     drain_limit_ms: int = setting(
         "30000", whole(100, 3_600_000), "how long an orderly stop may take before the process ends hard", unit="ms"

@@ -163,6 +163,9 @@ class Metrics:
         self.http_request_ms = make.histograms(
             "oris_http_request_duration_ms", "Requests that were not parked.", _SHORT_MS, *_HTTP_LABELS
         )
+        self.http_unauthorized = make.counter(
+            "oris_http_unauthorized_total", "Requests without right credentials, answered 401, or 429 when too many."
+        )
         self.http_wait_ms = make.histograms(
             "oris_http_wait_duration_ms", "Long polls and waits, parked time included.", _WAIT_MS, *_HTTP_LABELS
         )

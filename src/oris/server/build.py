@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
+from dataclasses import replace
 from functools import partial
 from random import Random
 
 import trio
 from msgspec.structs import asdict
 
+from oris.api.auth_limiter import AuthLimiter
 from oris.api.http import Caller, RouteTable
+from oris.api.limits import HttpLimits
 from oris.api.listener import Connections, addresses, open_listeners
 from oris.api.routes import metrics_routes, route_table
 from oris.api.services import ApiBounds, Health, Services
@@ -29,6 +32,7 @@ from oris.observability.metrics import Metrics
 from oris.server.disk import DiskWatch
 from oris.server.front import Front, RequestLog, authenticator, dispatcher
 from oris.server.gauges import refresh_gauges
+from oris.server.limits import METRICS_CONNECTIONS_MAX, claim_machine, http_limits, tell_limits
 from oris.server.meter import Meter
 from oris.server.probe import probe_for
 from oris.server.reload import tls_files, warn_of_certificate
@@ -52,6 +56,11 @@ class Server:
         self.random = Random(int.from_bytes(os.urandom(16), "big"))
         self.metrics = Metrics(program_version(), SystemClock().monotonic_s)
         self.clock = EngineClock(SystemClock())
+        self.machine = claim_machine()
+        self.told = RequestLog(self.metrics, logs)
+        self.limiter = AuthLimiter(
+            SystemClock().monotonic_s, self.told.unauthorized, self.metrics.http_unauthorized.inc
+        )
         self.node_id = f"{socket.gethostname()}:{settings.server_addr.port}"
         self.authenticator = authenticator(settings)
         self.tls: ServerTls | None = None
@@ -141,14 +150,20 @@ class Server:
     async def run_metrics(self, handle: Handle, *, task_status: trio.TaskStatus[object]) -> None:
         """Refresh the gauges, and serve the metrics on their own address if there is one."""
 
+        def beat() -> None:
+            handle.beat()
+            self.limiter.tick()
+
         async def both() -> None:
             async with trio.open_nursery() as nursery:
                 if self.settings.metrics_addr is not None:
-                    front = self._front(metrics_routes())
+                    limits = http_limits(self.settings, self.machine)
+                    limits = replace(limits, connections_max=METRICS_CONNECTIONS_MAX)
+                    front = self._front(metrics_routes(), limits)
                     await nursery.start(front.serve, await self._metrics_sockets(), trio.Event(), 0.0)
                 task_status.started()
                 reads = self.engine.reads
-                await refresh_gauges(self.metrics, self.logs, reads, self.clock, handle.beat)
+                await refresh_gauges(self.metrics, self.logs, reads, self.clock, beat)
 
         await until_stopping(handle, both)
 
@@ -167,13 +182,18 @@ class Server:
 
     async def run_http(self, handle: Handle, *, task_status: trio.TaskStatus[Connections]) -> None:
         """Serve the API until asked to stop, then for the grace."""
-        front = self._front(route_table(self.settings.body_max_bytes), self.tls)
+        limits = http_limits(self.settings, self.machine)
+        tell_limits(self.settings, self.machine, limits, self.logs)
+        front = self._front(route_table(self.settings.body_max_bytes), limits, self.tls)
         grace_s = self.settings.drain_limit_ms / 1000.0 * HTTP_GRACE_PART
-        async with trio.open_nursery() as nursery:
-            self.connections = await nursery.start(front.serve, self.listeners, handle.stopping, grace_s)
-            task_status.started(self.connections)
-            probe = partial(probe_for, self.tls)
-            nursery.start_soon(watch_listener, handle, addresses(self.listeners)[0], probe)
+        try:
+            async with trio.open_nursery() as nursery:
+                self.connections = await nursery.start(front.serve, self.listeners, handle.stopping, grace_s)
+                task_status.started(self.connections)
+                probe = partial(probe_for, self.tls)
+                nursery.start_soon(watch_listener, handle, addresses(self.listeners)[0], probe)
+        finally:
+            self.limiter.flush()
 
     async def drain(self) -> None:
         """Let nothing new in, and answer everybody who is parked. Harmless before there is an engine."""
@@ -255,7 +275,7 @@ class Server:
             "space": None if space is None else asdict(space),
         }
 
-    def _front(self, table: RouteTable, tls: ServerTls | None = None) -> Front:
+    def _front(self, table: RouteTable, limits: HttpLimits, tls: ServerTls | None = None) -> Front:
         settings = self.settings
         services = Services(
             engine=self.engine,
@@ -271,16 +291,17 @@ class Server:
             metrics=self.metrics.render,
             status=self.status,
         )
-        told = RequestLog(self.metrics, self.logs)
         made = dispatcher(
             table,
             services,
             settings,
-            told,
+            self.told,
             self.authenticator,
             clock=SystemClock().monotonic_s,
             random=self.random,
             on_forbidden=self._audit_forbidden,
+            limits=limits,
+            limiter=self.limiter,
         )
         return Front(made, settings, self.logs, tls)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import trio
 
 from oris.api.auth import Authenticator, Credential
+from oris.api.auth_limiter import AuthLimiter
 from oris.api.dispatch import Dispatcher, Seen
 from oris.api.http import Caller, Role, RouteTable
 from oris.api.hypercorn_config import hypercorn_config
@@ -39,11 +40,6 @@ def credentials(settings: Settings) -> list[Credential]:
         key = settings.api_auth_api_key.reveal()
         credentials.append(Credential("api_key", key, Role(settings.api_auth_api_key_role)))
     return credentials
-
-
-def http_limits(settings: Settings) -> HttpLimits:
-    """The bounds of requests and connections."""
-    return HttpLimits(connections_max=settings.http_max_connections, json_depth_max=settings.json_max_depth)
 
 
 @dataclass(frozen=True)
@@ -83,7 +79,9 @@ class Front:
 
 
 class RequestLog:
-    """What is told of requests: a histogram each; a line for those that change something, and for faults."""
+    """What is told of requests: a histogram each; a line for those that change something, and for faults; one line
+    for all that came from one address without right credentials within a minute.
+    """
 
     def __init__(self, metrics: Metrics, logs: Logs) -> None:
         self._metrics = metrics
@@ -96,6 +94,8 @@ class RequestLog:
         elapsed_ms = seen.elapsed_s * 1000.0
         waits = route is not None and route.long_poll
         self._metrics.observe_request(pattern, seen.method, seen.status, elapsed_ms, waits=waits)
+        if seen.stranger:
+            return  # told of by address and minute
         told = self._log.info if route is not None and route.audit_action is not None else self._log.debug
         told(
             "request",
@@ -106,6 +106,10 @@ class RequestLog:
             status=seen.status,
             elapsed_ms=round(elapsed_ms, 3),
         )
+
+    def unauthorized(self, address: str, count: int, limited: int) -> None:
+        """A minute's requests without right credentials from one address; `limited` of them got 429."""
+        self._log.warning("unauthorized", address=address, count=count, limited=limited)
 
     def failed(self, request_id: str, method: str, path: str, error: BaseException) -> None:
         """A handler raised: a bug."""
@@ -122,6 +126,8 @@ def dispatcher(
     clock: Callable[[], float],
     random: RandomBits,
     on_forbidden: Callable[[Caller, str, str], None],
+    limits: HttpLimits,
+    limiter: AuthLimiter,
 ) -> Dispatcher[Services]:
     """The way of a request through a route table."""
     return Dispatcher(
@@ -132,6 +138,8 @@ def dispatcher(
         rng=random,
         fault_log=told.failed,
         observe=told.answered,
-        limits=http_limits(settings),
+        limits=limits,
         on_forbidden=on_forbidden,
+        limiter=limiter,
+        trusted_proxies=settings.trusted_proxies,
     )

@@ -1,0 +1,79 @@
+"""Answers as bytes, read and judged: whatever was asked, the contract holds for what comes back (API 1)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from oris.errors import ErrorCode
+
+_REASONS_503 = frozenset({"draining", "inbox_full", "store_unavailable", "outcome_unknown"})
+_CODES = frozenset(str(code) for code in ErrorCode) - {"internal"}
+
+
+class Wrong(Exception):
+    """An answer, or the lack of one, that must not be."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def closes(self) -> bool:
+        """The server says that it closes."""
+        return self.headers.get("connection") == "close"
+
+
+def take_reply(buffer: bytearray, *, is_head: bool = False) -> Reply | None:
+    """The first whole answer in the buffer, which it leaves; None when there is none yet. Raises Wrong."""
+    end = buffer.find(b"\r\n\r\n")
+    if end < 0:
+        return None
+    first, *lines = bytes(buffer[:end]).decode("latin-1").split("\r\n")
+    words = first.split(" ")
+    if words[0] != "HTTP/1.1" or not words[1].isdigit():
+        raise Wrong(f"no answer: {first[:200]!r}")
+    status = int(words[1])
+    if status == 100:
+        del buffer[: end + 4]
+        return take_reply(buffer, is_head=is_head)
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    if "content-length" not in headers:
+        raise Wrong(f"an answer without its length: {first!r} {headers}")
+    length = 0 if is_head else int(headers["content-length"])
+    if len(buffer) < end + 4 + length:
+        return None
+    body = bytes(buffer[end + 4 : end + 4 + length])
+    del buffer[: end + 4 + length]
+    return Reply(status, headers, body)
+
+
+def judge(reply: Reply, *, is_head: bool = False) -> None:
+    """Raises Wrong when an answer breaks the contract."""
+    if is_head or "server" in reply.headers:
+        if "server" in reply.headers:
+            raise Wrong("it tells which software it is")
+        return
+    if reply.headers.get("content-type") != "application/json":
+        if reply.status != 200 or not reply.headers.get("content-type", "").startswith("text/plain"):
+            raise Wrong(f"no envelope: {reply}")
+        return
+    envelope = json.loads(reply.body)
+    if envelope.get("request_id") != reply.headers["x-request-id"]:
+        raise Wrong(f"not the request_id of the header: {reply}")
+    if reply.status == 200:
+        if set(envelope) != {"meta", "request_id", "data"}:
+            raise Wrong(f"no envelope: {reply}")
+        return
+    error = envelope["error"]
+    if set(envelope) != {"request_id", "error"} or error["code"] not in _CODES or not error["message"]:
+        raise Wrong(f"status {reply.status}: {reply.body[:500]!r}")
+    if reply.status >= 500 and (reply.status != 503 or error["details"]["reason"] not in _REASONS_503):
+        raise Wrong(f"status {reply.status}: {reply.body[:500]!r}")
+    if reply.status in (429, 503) and "retry-after" not in reply.headers:
+        raise Wrong(f"when to come back is not said: {reply}")
