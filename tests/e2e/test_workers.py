@@ -428,7 +428,11 @@ def test_operators_see_the_workers_newest_first(caller: Caller) -> None:
     assert [worker["worker_id"] for worker in following["workers"]] == [names[0]]
     shown = data_of(caller.get(f"/v1/workers/{names[0]}"))
     assert shown == following["workers"][0]
-    has_fields(shown, {"worker_id", "tenant_id", "first_seen_at", "last_seen_at", "active_leases"})
+    seen = {"first_seen_at", "last_seen_at", "last_poll_at", "deaf"}
+    has_fields(
+        shown,
+        {"worker_id", "tenant_id", "session", "active_leases", "incidents", "quarantined", "quarantined_until", *seen},
+    )
     assert (shown["tenant_id"], shown["active_leases"]) == ("", 1)
     assert data_of(caller.get("/v1/workers", tenant_id="nobody"))["workers"] == []
     assert error_of(caller.get("/v1/workers", cursor="x")) == (400, "invalid_argument", {"field": "cursor"})

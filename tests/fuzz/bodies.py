@@ -166,6 +166,7 @@ def _poll(random: Random) -> Json:
         "lease_ttl_seconds": random.choice((1, 30)),
     }
     extra = {"wait_ms": 1, "poll_id": f"poll-{random.randrange(20)}", "workflows": ["default"], "max_active_leases": 5}
+    extra |= {"session": f"session-{random.randrange(9)}", "watch": True, "only_threads": ["thread-1", "thread-2"]}
     return poll | {name: extra[name] for name in extra if random.random() < 0.4}
 
 
@@ -177,7 +178,8 @@ def _held(random: Random) -> Json:
 def _heartbeat(random: Random) -> Json:
     if random.random() < 0.5:
         return {"lease_id": lease(random.randrange(LEASES)), "lease_ttl_seconds": 30}
-    return {"lease_ids": [lease(random.randrange(LEASES)) for _ in range(3)]}
+    named = [lease(random.randrange(LEASES)) for _ in range(random.randrange(4))]
+    return {"lease_ids": named, "session": f"session-{random.randrange(9)}"}
 
 
 def _step(random: Random) -> Json:
@@ -211,6 +213,10 @@ def _release(random: Random) -> Json:
     return {"lease_ids": [lease(random.randrange(LEASES))], "delay_ms": 5}
 
 
+def _clear_quarantine(random: Random) -> Json:
+    return {} if random.random() < 0.5 else {"tenant_id": "acme"}
+
+
 VALID: dict[str, Callable[[Random], Json]] = {
     "/v1/jobs": _submit,
     "/v1/jobs/run": _submit,
@@ -222,6 +228,7 @@ VALID: dict[str, Callable[[Random], Json]] = {
     "/v1/workers/{worker_id}/report-step": _report,
     "/v1/workers/{worker_id}/ack": _ack,
     "/v1/workers/{worker_id}/release": _release,
+    "/v1/workers/{worker_id}/clear-quarantine": _clear_quarantine,
 }
 """A valid body for each POST route; a test sees to it that none is missing."""
 

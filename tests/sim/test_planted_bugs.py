@@ -280,7 +280,7 @@ BUGS = [
     bug(ack_without_the_lease_check, "I3", "I13"),
     bug(report_without_the_lease_check, "I3"),
     bug(release_without_the_lease_check, "I3"),
-    bug(heartbeat_revives_an_expired_lease, "I3"),
+    bug(heartbeat_revives_an_expired_lease, "I3", seeds=60),
     bug(expiry_does_not_count, "I6"),
     bug(a_poison_job_goes_on_for_ever, "I6"),
     bug(the_youngest_job_goes_first, "I22"),

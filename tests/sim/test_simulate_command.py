@@ -28,7 +28,7 @@ def test_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_violation_ends_with_1_and_the_command_that_repeats_it(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Facts, "_lease", lambda self, key, delta, now_ms: None)
+    monkeypatch.setattr(Facts, "_put_worker", lambda self, worker: None)
     assert main(["simulate", "--seeds", "1"]) == 1
     said = capsys.readouterr().out
     assert "python -m oris simulate --seed 0" in said
