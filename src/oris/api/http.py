@@ -14,6 +14,7 @@ from urllib.parse import unquote
 import msgspec
 
 from oris.observability.trace import Trace
+from oris.wire.refusals import ConflictReason
 
 S = TypeVar("S")
 """The services a handler works with."""
@@ -57,6 +58,20 @@ class Answer(msgspec.Struct, frozen=True):
     on_undelivered: Callable[[], None] | None = None
 
 
+class AnswerForm(msgspec.Struct, frozen=True):
+    """What a route answers when it is not refused, as the OpenAPI document tells it."""
+
+    data: Any
+    """The type of `data` in the envelope: a struct, or a union of structs. Under a `media_type` of its own the answer
+    is no envelope but this; None: text.
+    """
+    conflicts: tuple[ConflictReason, ...] = ()
+    """The reasons a 409 of this route may have; none: it has no 409."""
+    also: tuple[int, ...] = ()
+    """Statuses beside 200 that come with the same form."""
+    media_type: str = ""
+
+
 class Route(msgspec.Struct, frozen=True):
     """One row of the route table."""
 
@@ -67,6 +82,7 @@ class Route(msgspec.Struct, frozen=True):
     """`async (context, body) -> Answer`; `body` is the decoded struct, or None when the route takes none."""
     roles: frozenset[Role] | None
     """Who may call it; None: public."""
+    answer: AnswerForm
     body: type[msgspec.Struct] | None = None
     query: type[msgspec.Struct] | None = None
     """Decoded into `Context.options`; a query field it does not name is refused, and without it all are."""

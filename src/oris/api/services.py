@@ -50,6 +50,8 @@ class Services:
     health: Callable[[], Health]
     metrics: Callable[[], bytes]
     status: Callable[[], dict[str, object]]
+    openapi: Callable[[], bytes] = bytes
+    """The document of the route table that is served."""
 
 
 Call: TypeAlias = Context[Services]

@@ -15,8 +15,9 @@ from oris.api.auth_limiter import AuthLimiter
 from oris.api.http import Caller, RouteTable
 from oris.api.limits import HttpLimits
 from oris.api.listener import Connections, addresses, open_listeners
+from oris.api.openapi.document import openapi_document
 from oris.api.routes import metrics_routes, route_table
-from oris.api.services import ApiBounds, Health, Services
+from oris.api.services import Health, Services
 from oris.api.tls import ServerTls, load_credentials
 from oris.clock import EngineClock, SystemClock
 from oris.config.settings import Settings
@@ -30,7 +31,7 @@ from oris.errors import StoreError
 from oris.observability.logs import Logs
 from oris.observability.metrics import Metrics
 from oris.server.disk import DiskWatch
-from oris.server.front import Front, RequestLog, authenticator, dispatcher
+from oris.server.front import Front, RequestLog, api_bounds, authenticator, dispatcher
 from oris.server.gauges import refresh_gauges
 from oris.server.limits import METRICS_CONNECTIONS_MAX, claim_machine, http_limits, tell_limits
 from oris.server.meter import Meter
@@ -74,6 +75,7 @@ class Server:
         self.tree: Tree | None = None
         self._engine: Engine | None = None
         self._disk: DiskWatch | None = None
+        self._openapi = b""
 
     @property
     def engine(self) -> Engine:
@@ -184,7 +186,9 @@ class Server:
         """Serve the API until asked to stop, then for the grace."""
         limits = http_limits(self.settings, self.machine)
         tell_limits(self.settings, self.machine, limits, self.logs)
-        front = self._front(route_table(self.settings.body_max_bytes), limits, self.tls)
+        table = route_table(self.settings.body_max_bytes)
+        self._openapi = openapi_document(table, api_bounds(self.settings), limits)
+        front = self._front(table, limits, self.tls)
         grace_s = self.settings.drain_limit_ms / 1000.0 * HTTP_GRACE_PART
         try:
             async with trio.open_nursery() as nursery:
@@ -280,16 +284,11 @@ class Server:
         services = Services(
             engine=self.engine,
             random=self.random,
-            bounds=ApiBounds(
-                payload_max_bytes=settings.payload_max_bytes,
-                body_max_bytes=settings.body_max_bytes,
-                batch_max=settings.batch_max,
-                wait_max_ms=settings.wait_max_ms,
-                lease_ttl_default_s=settings.lease_ttl_default_seconds,
-            ),
+            bounds=api_bounds(settings),
             health=self.health,
             metrics=self.metrics.render,
             status=self.status,
+            openapi=lambda: self._openapi,
         )
         made = dispatcher(
             table,

@@ -16,7 +16,7 @@ from oris.api.hypercorn_config import hypercorn_config
 from oris.api.limits import HttpLimits
 from oris.api.listener import Connections, serve
 from oris.api.quart_app import ApiApp
-from oris.api.services import Services
+from oris.api.services import ApiBounds, Services
 from oris.api.tls import ServerTls
 from oris.api.wrapper import Guard
 from oris.config.settings import Settings
@@ -40,6 +40,17 @@ def credentials(settings: Settings) -> list[Credential]:
         key = settings.api_auth_api_key.reveal()
         credentials.append(Credential("api_key", key, Role(settings.api_auth_api_key_role)))
     return credentials
+
+
+def api_bounds(settings: Settings) -> ApiBounds:
+    """What the settings say about requests."""
+    return ApiBounds(
+        payload_max_bytes=settings.payload_max_bytes,
+        body_max_bytes=settings.body_max_bytes,
+        batch_max=settings.batch_max,
+        wait_max_ms=settings.wait_max_ms,
+        lease_ttl_default_s=settings.lease_ttl_default_seconds,
+    )
 
 
 @dataclass(frozen=True)

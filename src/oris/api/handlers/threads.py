@@ -45,6 +45,7 @@ from oris.wire.jobs import (
     ThreadQuery,
     TimelineQuery,
 )
+from oris.wire.pages import JobsPage, RunsPage, TimelinePage
 from oris.wire.times import rfc3339, rfc3339_or_none
 
 
@@ -53,7 +54,7 @@ async def list_jobs(call: Call, _: None) -> Answer:
     query: JobsQuery = call.options
     where = JobFilter(tenant_filter(call, query.tenant_id), query.status, query.workflow)
     page = await call.services.engine.reads.jobs(where, query.cursor, query.limit)
-    return ok(call, _rows("jobs", page.items, page.next_cursor))
+    return ok(call, JobsPage(tuple(map(_row, page.items)), page.next_cursor))
 
 
 async def show(call: Call, _: None) -> Answer:
@@ -73,7 +74,7 @@ async def list_runs(call: Call, _: None) -> Answer:
     query: RunsQuery = call.options
     job = await latest_run(call, query.tenant_id, query.run_id)
     page = await call.services.engine.reads.runs(job.job_key, query.cursor, query.limit)
-    return ok(call, _rows("runs", page.items, page.next_cursor))
+    return ok(call, RunsPage(tuple(map(_row, page.items)), page.next_cursor))
 
 
 async def result(call: Call, _: None) -> Answer:
@@ -104,7 +105,7 @@ async def timeline(call: Call, _: None) -> Answer:
     query: TimelineQuery = call.options
     job = await latest_run(call, query.tenant_id, query.run_id)
     entries = await call.services.engine.reads.timeline(job.job_key, query.after_seq, query.limit)
-    return ok(call, msgspec.json.encode({"timeline": [_event(entry) for entry in entries]}))
+    return ok(call, TimelinePage(tuple(map(_event, entries))))
 
 
 async def cancel(call: Call, body: CancelRequest) -> Answer:
@@ -128,10 +129,6 @@ async def _audit_refusal(call: Call, thread: str, error: ApiError) -> None:
     reason = str((error.details or {}).get("reason") or error.code)
     refused = msgspec.structs.replace(audit(call, "job.cancel", "thread", thread), refusal=reason)
     await call.services.engine.ask(Unit("write", [], audit=refused))
-
-
-def _rows(name: str, jobs: tuple[Job, ...], next_cursor: str | None) -> bytes:
-    return msgspec.json.encode({name: [_row(job) for job in jobs], "next_cursor": next_cursor})
 
 
 def _row(job: Job) -> JobRow:

@@ -1,0 +1,98 @@
+"""What the server tells about itself."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import Struct
+
+
+class HealthzView(Struct, frozen=True):
+    """Whether the critical tasks move."""
+
+    status: Literal["ok", "stalled"]
+
+
+class ReadyzView(Struct, frozen=True):
+    """Whether requests should come here, and why not."""
+
+    status: Literal["ready", "not_ready"]
+    mode: str
+    store: str
+    migrations: str
+    tasks: dict[str, str]
+    """State by name."""
+
+
+class LimitsView(Struct, frozen=True):
+    """The bounds in force."""
+
+    body_max_bytes: int
+    payload_max_bytes: int
+    batch_max: int
+    wait_max_ms: int
+
+
+class CapabilitiesView(Struct, frozen=True):
+    """What this version can do, in words that clients may look for."""
+
+    version: str
+    api_version: Literal["v1"]
+    features: tuple[str, ...]
+    limits: LimitsView
+
+
+class TaskView(Struct, frozen=True):
+    """One task of the tree."""
+
+    name: str
+    state: str
+    restarts: int
+    last_error: str | None
+    since_beat_ms: int | None
+
+
+class SpaceView(Struct, frozen=True):
+    """The store's disk: what is free, what the WAL takes, what the reserve should be and what is left of it."""
+
+    free_bytes: int
+    wal_bytes: int
+    reserve_bytes: int
+    held_bytes: int
+    low: bool
+
+
+class StoreStatusView(Struct, frozen=True):
+    """How the store is, in words and numbers."""
+
+    state: str
+    failure: str | None
+    disk: str | None
+    space: SpaceView | None
+
+
+class StatusView(Struct, frozen=True):
+    """The status page for operators."""
+
+    mode: str
+    reason: str | None
+    version: str
+    node_id: str
+    tasks: tuple[TaskView, ...]
+    store: StoreStatusView
+    admission_level: int
+    queue_depth: int
+    parked_polls: int
+    watched_sessions: int
+    waiters: int
+    connections: int
+    limits: dict[str, int]
+
+
+class OpenApiDocument(Struct, frozen=True):
+    """An OpenAPI document of version 3.1."""
+
+    openapi: str
+    info: dict[str, Any]
+    paths: dict[str, Any]
+    components: dict[str, Any]
