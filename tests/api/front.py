@@ -53,6 +53,7 @@ class CancelBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class ListOptions(msgspec.Struct, frozen=True):
     limit: int = 50
     status: str | None = None
+    since: int | None = None
 
 
 @dataclass

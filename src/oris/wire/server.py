@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 
 class HealthzView(Struct, frozen=True):
@@ -96,3 +96,4 @@ class OpenApiDocument(Struct, frozen=True):
     info: dict[str, Any]
     paths: dict[str, Any]
     components: dict[str, Any]
+    limits: dict[str, int] = field(name="x-oris-limits")

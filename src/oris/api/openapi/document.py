@@ -9,7 +9,7 @@ from oris.api.http import RouteTable
 from oris.api.limits import HttpLimits
 from oris.api.openapi.operations import HEADERS, operation
 from oris.api.openapi.refusals import refusal_components
-from oris.api.openapi.rules import RULES
+from oris.api.openapi.rules import RULES, SHAPES
 from oris.api.openapi.schemas import ANY_JSON, Schema, Schemas
 from oris.api.services import ApiBounds
 from oris.config.version import program_version
@@ -22,15 +22,16 @@ for people. Unknown fields are refused, of bodies and of queries. GET routes ans
 and a wrong method 405, with the same envelope. Without any credential configured the API is open."""
 
 _REQUEST_ID: Schema = {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"}
-_IDS = "-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
-_SENT: Schema = {"type": "string", "pattern": f"^(00{_IDS}|(?!00|ff)[0-9a-f]{{2}}{_IDS}(-.*)?)$"}
-"""A later version may have more to say than this one."""
-_ANSWERED: Schema = {"type": "string", "pattern": f"^00{_IDS}$"}
+_TRACEPARENT: Schema = {
+    "type": "string",
+    "pattern": "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$",
+    "examples": ["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"],
+}
 
 
 def openapi_document(table: RouteTable, bounds: ApiBounds, limits: HttpLimits) -> bytes:
     """The document as JSON."""
-    schemas = Schemas(_bounds(bounds), RULES)
+    schemas = Schemas(_bounds(bounds), RULES, SHAPES)
     schemas.components[ANY_JSON] = {
         "description": f"Any JSON value, at most {bounds.payload_max_bytes} bytes of it; kept byte for byte.",
         "x-oris-max-bytes": bounds.payload_max_bytes,
@@ -95,8 +96,8 @@ def _parameters() -> dict[str, Schema]:
             "name": "traceparent",
             "in": "header",
             "required": False,
-            "description": "The caller's place in a trace, as W3C Trace Context has it.",
-            "schema": _SENT,
+            "description": "The caller's place in a trace, as W3C Trace Context has it; later versions are read too.",
+            "schema": _TRACEPARENT,
         },
     }
 
@@ -106,7 +107,7 @@ def _headers() -> dict[str, Schema]:
         "RequestId": {"description": "The request's id.", "required": True, "schema": _REQUEST_ID},
         "Traceparent": {
             "description": "The server's span; missing when a request was refused before it had one.",
-            "schema": _ANSWERED,
+            "schema": _TRACEPARENT,
         },
     }
 

@@ -11,7 +11,7 @@ import types
 import typing
 from collections.abc import Mapping
 from enum import Enum
-from typing import Annotated, Any, Union
+from typing import Annotated, Any, Literal, Union
 
 import msgspec
 from msgspec import NODEFAULT, Raw, Struct, UnsetType
@@ -28,10 +28,16 @@ class Schemas:
     """Collects the components that the schemas it makes refer to.
 
     `bounds` are tighter than the structs': what the settings allow, by `field` or `Struct.field`. `rules` say what a
-    struct asks beyond its fields.
+    struct asks beyond its fields, `shapes` what a client's own value must look like, by `Struct.field`.
     """
 
-    def __init__(self, bounds: Mapping[str, Schema], rules: Mapping[type[Struct], Schema]) -> None:
+    def __init__(
+        self,
+        bounds: Mapping[str, Schema],
+        rules: Mapping[type[Struct], Schema],
+        shapes: Mapping[str, type[Struct]],
+    ) -> None:
+        self._shapes = shapes
         self.components: dict[str, Schema] = {}
         self._bounds = bounds
         self._rules = rules
@@ -56,6 +62,8 @@ class Schemas:
         if origin is dict:
             inner = self.of(arguments[1])
             return {"type": "object", "additionalProperties": inner} if inner else {"type": "object"}
+        if origin is Literal and all(isinstance(word, str) for word in arguments):
+            return {"type": "string", "enum": list(arguments)}
         if isinstance(kind, type) and issubclass(kind, Enum):
             return {"type": "string", "enum": [member.value for member in kind]}
         return _plain(kind)
@@ -106,11 +114,11 @@ class Schemas:
         return schema | self._rules.get(origin, {})
 
     def _field(self, struct: Any, field: FieldInfo) -> Schema:
-        schema = self.of(field.type)
         name = field.encode_name
+        origin = typing.get_origin(struct) or struct
+        schema = self.of(self._shapes.get(f"{origin.__name__}.{name}", field.type))
         if name.endswith("_at") and "string" in schema.get("type", ()):
             schema = {**schema, "format": "date-time"}
-        origin = typing.get_origin(struct) or struct
         for bound in (name, f"{origin.__name__}.{name}"):
             schema = {**schema, **self._bounds.get(bound, {})}
         default = field.default
