@@ -200,6 +200,13 @@ def test_fields_have_their_bounds() -> None:
     assert job["properties"]["thread_id"] == {"type": "string", "pattern": ecma(NAME)}
     assert job["properties"]["input"] == {"$ref": "#/components/schemas/Json"}
     assert schemas["AckRequest"]["properties"]["acks"]["maxItems"] == 100
+    needed = {
+        name: operation["requestBody"]["required"] for name, operation in operations() if "requestBody" in operation
+    }
+    assert [name for name, is_needed in needed.items() if not is_needed] == [
+        "POST /v1/jobs/{thread_id}/cancel",
+        "POST /v1/workers/{worker_id}/clear-quarantine",
+    ]
     assert schemas["JobRow"]["properties"]["created_at"]["format"] == "date-time"
 
 

@@ -85,11 +85,11 @@ def _without_null(schema: Schema) -> Schema:
 
 def _body(route: Route, schemas: Schemas) -> Schema:
     assert route.body is not None
-    required = any(field.required for field, _ in schemas.fields_of(route.body))
+    may_be_empty = schemas.takes_empty(route.body)
+    empty = " An empty body stands for an empty object." if may_be_empty else ""
     return {
-        "required": required,
-        "description": f"At most {route.body_max_bytes} bytes."
-        + ("" if required else " An empty body stands for an empty object."),
+        "required": not may_be_empty,
+        "description": f"At most {route.body_max_bytes} bytes.{empty}",
         "content": {"application/json": {"schema": schemas.of(route.body)}},
         "x-oris-max-bytes": route.body_max_bytes,
     }

@@ -72,6 +72,11 @@ class Schemas:
         """The fields of a struct, each with its schema and default."""
         return [(field, self._field(struct, field)) for field in msgspec.structs.fields(struct)]
 
+    def takes_empty(self, struct: type[Struct]) -> bool:
+        """Whether an empty object is one of these."""
+        needs = any(field.required for field in msgspec.structs.fields(struct))
+        return not needs and "oneOf" not in self._rules.get(struct, {})
+
     def _union(self, arguments: tuple[Any, ...]) -> Schema:
         members = [self.of(one) for one in arguments if one is not UnsetType]
         if len(members) == 1:
