@@ -107,6 +107,8 @@ class Context(msgspec.Struct, Generic[S], frozen=True):
     options: Any
     """The decoded `Route.query` struct; None when the route declares none."""
     services: S
+    started_at_s: float = 0.0
+    """On the dispatcher's monotonic clock."""
 
 
 class Match(msgspec.Struct, frozen=True):

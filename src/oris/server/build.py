@@ -30,6 +30,7 @@ from oris.engine.unit import Unit
 from oris.errors import StoreError
 from oris.observability.logs import Logs
 from oris.observability.metrics import Metrics
+from oris.observability.otel import open_spans
 from oris.server.disk import DiskWatch
 from oris.server.front import Front, RequestLog, api_bounds, authenticator, dispatcher
 from oris.server.gauges import refresh_gauges
@@ -38,6 +39,7 @@ from oris.server.meter import Meter
 from oris.server.probe import probe_for
 from oris.server.reload import tls_files, warn_of_certificate
 from oris.server.tasks import BEAT_S, first, until_stopping, watch_listener
+from oris.server.tracing import TracingMeter
 from oris.server.watchdog import Watchdog
 from oris.storage.sqlite.connect import Tuning
 from oris.storage.sqlite.store import SqliteStore
@@ -76,6 +78,13 @@ class Server:
         self._engine: Engine | None = None
         self._disk: DiskWatch | None = None
         self._openapi = b""
+        self.spans = open_spans(
+            os.environ,
+            program_version(),
+            lambda text: logs.get("oris.server").warning("tracing_off", detail=text),
+            monotonic_s=SystemClock().monotonic_s,
+            wall_ns=SystemClock().wall_ns,
+        )
 
     @property
     def engine(self) -> Engine:
@@ -110,7 +119,8 @@ class Server:
             self.clock.start_after(await store.high_water_ms())
             for warning in store.warnings:
                 self.logs.get("oris.storage").warning("store_warning", detail=warning)
-            meter = Meter(self.metrics, self.logs, self.clock.now_ms)
+            told = (self.metrics, self.logs, self.clock.now_ms)
+            meter = Meter(*told) if self.spans is None else TracingMeter(self.spans, *told)
             self.store = store
             self._engine = Engine(store, self.clock, self.random, meter, engine_settings(settings))
             self._engine.admission.no_room = store.no_room
@@ -288,6 +298,7 @@ class Server:
             health=self.health,
             metrics=self.metrics.render,
             status=self.status,
+            spans=self.spans,
             openapi=lambda: self._openapi,
         )
         made = dispatcher(
@@ -301,6 +312,7 @@ class Server:
             on_forbidden=self._audit_forbidden,
             limits=limits,
             limiter=self.limiter,
+            spans=self.spans,
         )
         return Front(made, settings, self.logs, tls)
 

@@ -23,6 +23,8 @@ from oris.config.settings import Settings
 from oris.ids import RandomBits
 from oris.observability.logs import Logs
 from oris.observability.metrics import Metrics
+from oris.observability.spans import Spans
+from oris.server.tracing import RequestSpans
 
 
 def authenticator(settings: Settings) -> Authenticator:
@@ -111,7 +113,7 @@ class RequestLog:
         told(
             "request",
             request_id=seen.request_id,
-            trace_id=seen.trace_id,
+            trace_id=None if seen.trace is None else seen.trace.trace_id,
             method=seen.method,
             route=pattern,
             status=seen.status,
@@ -139,6 +141,7 @@ def dispatcher(
     on_forbidden: Callable[[Caller, str, str], None],
     limits: HttpLimits,
     limiter: AuthLimiter,
+    spans: Spans | None = None,
 ) -> Dispatcher[Services]:
     """The way of a request through a route table."""
     return Dispatcher(
@@ -148,9 +151,10 @@ def dispatcher(
         clock=clock,
         rng=random,
         fault_log=told.failed,
-        observe=told.answered,
+        observe=told.answered if spans is None else RequestSpans(spans, told.answered),
         limits=limits,
         on_forbidden=on_forbidden,
         limiter=limiter,
         trusted_proxies=settings.trusted_proxies,
+        sampled=None if spans is None else spans.sampled,
     )
