@@ -43,7 +43,8 @@ def until(condition: Callable[[], T | None], what: str, within_s: float = PATIEN
 
 def clean_environment(**settings: str) -> dict[str, str]:
     """This process's environment without anything that would configure a server, and with these settings."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("ORIS_") and name != "RUST_LOG"}
+    foreign = ("ORIS_", "OTEL_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign) and name != "RUST_LOG"}
     return kept | settings
 
 
