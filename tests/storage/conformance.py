@@ -11,7 +11,7 @@ from oris.core.facts import Facts, Limits, Loaded, Needs
 from oris.core.model import Lane, RetryPolicy
 from oris.core.replies import Submitted
 from oris.core.stamp import Stamp
-from oris.ids import RunId, TenantId, run_id
+from oris.ids import RunId, TenantId, ThreadId, run_id
 from oris.storage.store import Work
 
 from .driver import (
@@ -24,6 +24,7 @@ from .driver import (
     heartbeat,
     key,
     nothing,
+    opened,
     report,
     submit,
     want,
@@ -42,6 +43,7 @@ WRITES = [
     ("runtime_idempotency", "insert"),
     ("runtime_dead_letters", "insert"),
     ("runtime_workers", "insert"),
+    ("runtime_ended_sessions", "insert"),
     ("runtime_tenants", "insert"),
     ("runtime_audit_log", "insert"),
     ("runtime_nodes", "insert"),
@@ -229,7 +231,7 @@ class StoreConformance:
     @pytest.mark.parametrize(("table", "action"), WRITES)
     async def test_an_error_at_any_write_undoes_the_whole_batch(self, driver: Driver, table: str, action: str) -> None:
         jobs = (await driver.commit(submit("t1"), submit("t2"), submit("t3"), wants=[want(limit=3)])).granted[0].jobs
-        await driver.commit(ack(jobs[0]))
+        await driver.commit(ack(jobs[0]), opened("s1", "w3"))
 
         async def everything() -> None:
             await driver.commit(
@@ -237,6 +239,7 @@ class StoreConformance:
                 ack(jobs[1], "failed"),
                 report(jobs[2], "a", checkpoint=b"{}"),
                 submit("t4"),
+                opened("s2", "w3"),
                 wants=[want("w2")],
                 audit=[audited()],
             )
@@ -261,6 +264,38 @@ class StoreConformance:
         assert await driver.store.high_water_ms() == START_MS + 100
         await driver.harness.reopen("node-2")
         assert await driver.store.high_water_ms() == START_MS + 100
+
+    async def test_until_when_commits_were_calm_outlives_them(self, driver: Driver) -> None:
+        assert await driver.store.calm_ms() == 0
+        await driver.commit(submit("t1"), calm=False)
+        assert await driver.store.calm_ms() == 0
+        driver.harness.clock.ms += 100
+        await driver.commit(submit("t2"))
+        driver.harness.clock.ms += 100
+        await driver.commit(submit("t3"), calm=False)
+        assert await driver.store.calm_ms() == START_MS + 100
+        await driver.harness.reopen("node-2")
+        await driver.commit(submit("t4"), calm=False)
+        assert await driver.store.calm_ms() == START_MS + 100
+
+    async def test_a_worker_keeps_its_session_and_what_it_replaced(self, driver: Driver) -> None:
+        job = (await driver.commit(submit("t1"), opened("s1"), wants=[want(session="s1")])).job()
+        assert (job.lease_session, job.lease_ttl_ms) == ("s1", 30_000)
+        driver.harness.clock.ms += 7
+        await driver.commit(opened("s2"))
+        needs = Needs(workers={worker()}, ended_sessions={(worker(), "s1"), (worker(), "s2"), (worker("w2"), "s1")})
+        loaded = await driver.load(needs)
+        assert loaded.ended_sessions == {(worker(), "s1")}
+        row = loaded.workers[worker()]
+        assert (row.session, row.session_ms, row.granted_ms) == ("s2", START_MS + 7, START_MS)
+        assert (row.incidents, row.incident_ms, row.quarantined_until_ms) == (1, START_MS + 7, 0)
+
+    async def test_threads_that_a_poll_names_are_loaded_of_every_tenant(self, driver: Driver) -> None:
+        await driver.commit(submit("t1"), submit("t1", tenant="beta"), submit("t2"))
+        loaded = await driver.load(Needs(threads={ThreadId("t1"), ThreadId("nobody")}))
+        assert set(loaded.jobs) == {key("t1"), key("t1", "beta")}
+        chosen = await driver.commit(wants=[want(limit=5, threads=frozenset({ThreadId("t2")}))])
+        assert chosen.job().thread_id == "t2"
 
     async def test_time_is_read_once_the_batch_has_the_database_to_itself(self, driver: Driver) -> None:
         times: list[int] = []

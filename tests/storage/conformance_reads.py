@@ -7,13 +7,14 @@ from typing import TypeVar
 
 import pytest
 
+from oris.core import commands as c
 from oris.core.events import first_bad_seq
 from oris.core.model import Lane, RetryPolicy
 from oris.errors import ApiError
-from oris.ids import TenantId, ThreadId, run_id
+from oris.ids import JobKey, TenantId, ThreadId, run_id
 from oris.storage.store import AuditFilter, DeadLetterFilter, JobFilter, Page
 
-from .driver import ACME, START_MS, Driver, Harness, ack, audited, heartbeat, key, report, submit, want
+from .driver import ACME, START_MS, Driver, Harness, ack, audited, heartbeat, key, opened, report, submit, want, worker
 
 T = TypeVar("T")
 
@@ -200,6 +201,37 @@ class ReadsConformance:
         driver.harness.clock.ms += 5
         await driver.commit(heartbeat(job, 60_000))
         assert await driver.store.reads.earliest_wake() == START_MS + 30_000
+
+    async def test_leases_of_ended_or_cut_sessions_are_told(self, driver: Driver) -> None:
+        reads = driver.store.reads
+        await driver.commit(submit("t1"), submit("t2"), opened("s1"), wants=[want(limit=2, session="s1")])
+        await driver.commit(submit("t3"), opened("x", "w2"), wants=[want("w2", session="x")])
+        await driver.commit(submit("t4"), wants=[want("w3")])
+        assert list(await reads.dead_leases(None, 10)) == []
+        driver.harness.clock.ms += 5
+        await driver.commit(opened("s2"), c.DropSession(worker("w2"), "x"), opened("any", "w3"))
+        assert sorted(await reads.dead_leases(None, 10)) == [key("t1"), key("t2"), key("t3")]
+        assert sorted(await reads.dead_leases(worker(), 10)) == [key("t1"), key("t2")]
+        assert len(await reads.dead_leases(None, 1)) == 1
+        await driver.commit(c.Sweep(key("t1")), c.Sweep(key("t3")))
+        assert list(await reads.dead_leases(None, 10)) == [key("t2")]
+
+    async def test_leases_that_end_before_a_time_are_told_page_by_page(self, driver: Driver) -> None:
+        await driver.commit(*(submit(f"t{n}") for n in range(3)), wants=[want(limit=3)])
+        await driver.commit(submit("long"), wants=[want("w2", ttl_ms=90_000)])
+        found: list[JobKey] = []
+        after = 0
+        while page := await driver.store.reads.leased(START_MS + 60_000, after, 2):
+            found += [job_key for _, job_key in page]
+            after = page[-1][0]
+        assert found == [key("t0"), key("t1"), key("t2")]
+
+    async def test_a_tenant_is_read_with_its_counts(self, driver: Driver) -> None:
+        assert await driver.store.reads.tenant(ACME) is None
+        await driver.commit(submit("t1"), submit("t2"), wants=[want()])
+        tenant = await driver.store.reads.tenant(ACME)
+        assert tenant is not None
+        assert (tenant.waiting, tenant.leased) == (1, 1)
 
     async def test_lanes_with_due_jobs_are_told_each_once(self, driver: Driver) -> None:
         await driver.commit(
