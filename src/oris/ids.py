@@ -19,6 +19,7 @@ RunId = NewType("RunId", str)
 AttemptId = NewType("AttemptId", str)
 LeaseId = NewType("LeaseId", str)
 CheckpointId = NewType("CheckpointId", str)
+WaitId = NewType("WaitId", str)
 JobKey = NewType("JobKey", str)
 """`tenant/thread`; neither part may contain a slash."""
 WorkerKey = NewType("WorkerKey", str)
@@ -89,6 +90,19 @@ def run_of_lease(lease: str) -> RunId | None:
 def checkpoint_id(run: RunId, seq: int) -> CheckpointId:
     """The id of the checkpoint that the event `seq` of this run's thread saved."""
     return CheckpointId(f"ckp_{run[4:]}_{seq}")
+
+
+def wait_id(run: RunId, kind: str, number: int) -> WaitId:
+    """The id of the wait that a run has raised as its `number`th; those for people have a word of their own."""
+    return WaitId(f"{'int' if kind == 'interrupt' else 'wai'}_{run[4:]}_{number}")
+
+
+def run_of_wait(wait: str) -> RunId | None:
+    """The run that a wait belongs to; None when this cannot be a wait's id."""
+    prefix, _, rest = wait.partition("_")
+    digits, _, number = rest.partition("_")
+    usable = len(digits) == _RUN_DIGITS and _HEX.issuperset(digits) and number.isascii() and number.isdigit()
+    return RunId("run_" + digits) if prefix in ("int", "wai") and usable and len(number) < 10 else None
 
 
 class RandomBits(Protocol):

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from oris.api.handlers import attempts, explain, leases, operators, poll, server, submit, threads, workers
+from oris.api.handlers import (
+    attempts,
+    explain,
+    interrupts,
+    leases,
+    operators,
+    poll,
+    server,
+    submit,
+    threads,
+    waits,
+    workers,
+)
 from oris.api.http import Role, Route, RouteTable
 from oris.wire import jobs as j
 from oris.wire import operators as o
+from oris.wire import waits as i
 from oris.wire import workers as w
 
 PUBLIC = None
@@ -63,11 +76,39 @@ def route_table(body_max_bytes: int) -> RouteTable:
                 body_max_bytes=small,
                 audit_action="job.cancel",
             ),
+            post(
+                f"{thread}/resume",
+                interrupts.resume_thread,
+                CLIENTS,
+                body=i.ResumeThreadRequest,
+                body_max_bytes=large,
+                audit_action="job.resume",
+            ),
+            get("/v1/interrupts", interrupts.list_interrupts, CLIENTS, query=i.InterruptsQuery),
+            get("/v1/interrupts/{interrupt_id}", interrupts.show, CLIENTS),
+            post(
+                "/v1/interrupts/{interrupt_id}/resume",
+                interrupts.resume,
+                CLIENTS,
+                body=i.ResumeRequest,
+                body_max_bytes=large,
+                audit_action="interrupt.resume",
+            ),
+            post(
+                "/v1/interrupts/{interrupt_id}/reject",
+                interrupts.reject,
+                CLIENTS,
+                body=i.RejectRequest,
+                body_max_bytes=small,
+                audit_action="interrupt.reject",
+            ),
             get("/v1/runs/{run_id}", threads.show_run, CLIENTS),
             post("/v1/workers/poll", poll.poll, WORKERS, body=w.PollRequest, body_max_bytes=small, long_poll=True),
             post(f"{worker}/heartbeat", leases.heartbeat, WORKERS, **beat),
             post(f"{worker}/extend-lease", leases.heartbeat, WORKERS, **beat),
             post(f"{worker}/report-step", leases.report_step, WORKERS, body=w.ReportRequest, body_max_bytes=large),
+            post(f"{worker}/suspend", waits.suspend, WORKERS, body=i.SuspendRequest, body_max_bytes=large),
+            post(f"{worker}/interrupt", waits.interrupt, WORKERS, body=i.InterruptRequest, body_max_bytes=large),
             post(f"{worker}/ack", leases.ack, WORKERS, body=w.AckRequest, body_max_bytes=large),
             post(f"{worker}/release", leases.release, WORKERS, body=w.ReleaseRequest, body_max_bytes=small),
             get("/v1/workers", workers.list_workers, OPERATORS, query=o.WorkersQuery),

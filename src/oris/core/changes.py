@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         Payload,
         Step,
         Tenant,
+        Wait,
         Worker,
     )
     from oris.core.replies import Reply
@@ -46,6 +47,7 @@ class Decision(Struct, frozen=True):
     worker: Worker | None = None
     """The worker's row, for commands about a worker alone; the very same object when it does not change."""
     ended_session: EndedSession | None = None
+    waits: tuple[Wait, ...] = ()
 
 
 class Handout(Struct, frozen=True):
@@ -55,6 +57,18 @@ class Handout(Struct, frozen=True):
     run_id: RunId
     input_seq: int
     checkpoint_seq: int
+    has_waits: bool = False
+    """The run has raised some."""
+
+
+class HandedResume(Struct, frozen=True):
+    """A settled wait as the next attempt is handed it; `value` is what it was settled with."""
+
+    wait_id: str
+    kind: str
+    key: str
+    status: str
+    value: bytes | None
 
 
 class HandedStep(Struct, frozen=True):
@@ -73,6 +87,7 @@ class Handed(Struct, frozen=True):
     checkpoint: bytes | None
     steps: tuple[HandedStep, ...]
     steps_truncated: bool
+    resumes: tuple[HandedResume, ...] = ()
 
 
 class Changes(Struct):
@@ -91,6 +106,7 @@ class Changes(Struct):
     audit: list[AuditRecord]
     handouts: list[Handout]
     ended_sessions: list[EndedSession]
+    waits: dict[str, Wait]
     calm: bool = True
     """Nothing is owed to any lease by now: until here no time has been lost to one."""
 
@@ -102,4 +118,4 @@ class Changes(Struct):
 
 def no_changes() -> Changes:
     """A batch that has not done anything yet."""
-    return Changes({}, [], [], [], [], [], [], [], {}, {}, [], [], [])
+    return Changes({}, [], [], [], [], [], [], [], {}, {}, [], [], [], {})

@@ -6,8 +6,8 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from oris.core.model import RetryPolicy, StepStatus, TimeoutStatus
-from oris.ids import AttemptId, JobKey, LeaseId, RunId, TenantId, ThreadId, WorkerKey
+from oris.core.model import OnExpire, OnReject, RetryPolicy, StepStatus, TimeoutStatus, WaitKind, WaitMode
+from oris.ids import AttemptId, JobKey, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
 
 
 class Submit(Struct, frozen=True):
@@ -31,11 +31,12 @@ class Submit(Struct, frozen=True):
 
 
 class Cancel(Struct, frozen=True):
-    """End a run that is not over. `run_id` is a precondition."""
+    """End a run that is not over. `run_id` is a precondition; `grace_ms` leaves a worker that long to end it itself."""
 
     job_key: JobKey
     reason: str | None
     run_id: RunId | None = None
+    grace_ms: int | None = None
 
 
 class Heartbeat(Struct, frozen=True):
@@ -70,6 +71,56 @@ class Ack(Struct, frozen=True):
     body: bytes | None
     retryable: bool = True
     retry_policy: RetryPolicy | None = None
+
+
+class WaitSpec(Struct, frozen=True):
+    """A wait that a worker raises. Times are absolute (`at_ms`) or from now on (`after_ms`); an interrupt may have
+    none."""
+
+    kind: WaitKind
+    key: str
+    at_ms: int | None = None
+    after_ms: int | None = None
+    value: bytes | None = None
+    on_expire: OnExpire = "cancel"
+    expire_value: bytes | None = None
+    on_reject: OnReject = "cancel"
+
+
+class Suspend(Struct, frozen=True):
+    """Close a lease: there is nothing to do until the waits are settled."""
+
+    worker_key: WorkerKey
+    attempt_id: AttemptId
+    lease_id: LeaseId
+    waits: tuple[WaitSpec, ...]
+    mode: WaitMode
+    checkpoint: bytes | None = None
+
+
+class Resume(Struct, frozen=True):
+    """Somebody answers an interrupt. `value` is the client's bytes."""
+
+    wait_id: WaitId
+    value: bytes
+    by: str
+
+
+class ResumeThread(Struct, frozen=True):
+    """Somebody answers the only interrupt that a thread's run waits for. `run_id` is a precondition."""
+
+    job_key: JobKey
+    value: bytes
+    by: str
+    run_id: RunId | None = None
+
+
+class Reject(Struct, frozen=True):
+    """Somebody refuses an interrupt."""
+
+    wait_id: WaitId
+    reason: str | None
+    by: str
 
 
 class Release(Struct, frozen=True):
@@ -123,7 +174,20 @@ class Audit(Struct, frozen=True):
 
 
 Command: TypeAlias = (
-    Submit | Cancel | Heartbeat | ReportStep | Ack | Release | Sweep | OpenSession | DropSession | ClearQuarantine
+    Submit
+    | Cancel
+    | Heartbeat
+    | ReportStep
+    | Ack
+    | Release
+    | Sweep
+    | Suspend
+    | Resume
+    | ResumeThread
+    | Reject
+    | OpenSession
+    | DropSession
+    | ClearQuarantine
 )
 
 

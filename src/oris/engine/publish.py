@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from oris.core.changes import Decision
-from oris.core.model import Worker
+from oris.core.model import Job, Worker
 from oris.engine.batch import Outcome
-from oris.engine.control import Mailboxes, control_of
+from oris.engine.control import Mailboxes, control_of, graceful_cancel
 from oris.engine.demand import Demand
 from oris.engine.roster import Roster
 from oris.engine.waiters import Waiters
@@ -49,6 +49,8 @@ class Publisher:
                 self._demand.lease_ended(held, job.tenant_id)
             if decision.closed:
                 told.update(self._post(decision))
+            if job.status == "cancelling" and before is not None and before.status != "cancelling":
+                told.update(self._ask_to_end(job))
             if job.wake_ms is not None and (earliest is None or job.wake_ms < earliest):
                 earliest = job.wake_ms
             if decision.past_run is not None:
@@ -81,6 +83,13 @@ class Publisher:
         if worker.leased:
             self._bereave(worker.worker_key)
         self._demand.worker_freed(worker.worker_key)
+
+    def _ask_to_end(self, job: Job) -> dict[WorkerKey, None]:
+        message = graceful_cancel(job)
+        if message is None or job.worker_key is None:
+            return {}
+        self._mailboxes.post(job.worker_key, message)
+        return {job.worker_key: None}
 
     def _post(self, decision: Decision) -> dict[WorkerKey, None]:
         told: dict[WorkerKey, None] = {}

@@ -11,8 +11,8 @@ from oris.core.audit import AuditHead, AuditRecord
 from oris.core.changes import Changes, Handed, HandedStep
 from oris.core.events import Entry
 from oris.core.facts import Loaded, Needs
-from oris.core.model import DeadLetter, Job, Lane, Tenant, Worker
-from oris.ids import JobKey, RunId, TenantId, ThreadId, WorkerKey
+from oris.core.model import DeadLetter, Job, Lane, Tenant, Wait, Worker
+from oris.ids import JobKey, RunId, TenantId, ThreadId, WaitId, WorkerKey
 
 T = TypeVar("T")
 
@@ -52,6 +52,16 @@ class DeadLetterFilter(Struct, frozen=True):
     """Which dead letters a list shows."""
 
     tenant_id: TenantId | None = None
+    workflow: str | None = None
+
+
+class InterruptFilter(Struct, frozen=True):
+    """Which interrupts a list shows."""
+
+    tenant_id: TenantId | None = None
+    status: str | None = None
+    run_id: RunId | None = None
+    thread_id: ThreadId | None = None
     workflow: str | None = None
 
 
@@ -101,6 +111,20 @@ class Reads(Protocol):
 
     async def dead_letter(self, run_id: RunId) -> DeadLetter | None:
         """The dead letter of a run."""
+
+    async def interrupts(self, where: InterruptFilter, cursor: str | None, limit: int) -> Page[Wait]:
+        """Interrupts."""
+
+    async def wait(self, wait_id: WaitId) -> Wait | None:
+        """One wait."""
+
+    async def raised_value(self, job_key: JobKey, value_seq: int, value_index: int) -> bytes | None:
+        """What a wait was raised with."""
+
+    async def settled_value(
+        self, job_key: JobKey, status: str, value_seq: int, value_index: int, settled_seq: int
+    ) -> bytes | None:
+        """What a wait was settled with."""
 
     async def workers(self, tenant_id: TenantId | None, cursor: str | None, limit: int) -> Page[Worker]:
         """Workers that have a row, by when they were seen first; None: of all tenants."""

@@ -96,9 +96,19 @@ class CancelRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """The wish to end a run."""
 
     reason: Annotated[str, Meta(min_length=1, max_length=1000)] | None = None
-    mode: Literal["terminate"] = "terminate"
+    mode: Literal["terminate", "graceful"] = "terminate"
+    grace_ms: DurationMs = 30_000
     run_id: Token | None = None
     tenant_id: TenantName | None = None
+
+
+class PendingView(Struct, frozen=True):
+    """An interrupt that a run waits for."""
+
+    interrupt_id: str
+    key: str
+    value: Raw
+    expires_at: str | None
 
 
 class SubmittedView(Struct, frozen=True):
@@ -108,7 +118,7 @@ class SubmittedView(Struct, frozen=True):
     run_id: str
     attempt_id: str
     status: str
-    interrupts: tuple[()]
+    interrupts: tuple[PendingView, ...]
     idempotency_key: str | None
     idempotent_replay: bool
     trace: TraceView

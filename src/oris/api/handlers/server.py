@@ -28,6 +28,9 @@ FEATURES = (
     "workers.ack_and_poll",
     "workers.steps",
     "workers.checkpoints",
+    "workers.suspend",
+    "interrupts",
+    "jobs.cancel.graceful",
     "dlq.read",
     "audit.read",
 )

@@ -19,6 +19,7 @@ from oris.api.handlers.common import (
     trace_view,
     wait_seconds,
 )
+from oris.api.handlers.interrupts import pending_interrupts
 from oris.api.handlers.items import item
 from oris.api.http import Answer
 from oris.api.services import Call
@@ -53,13 +54,15 @@ async def run(call: Call, body: JobRequest) -> Answer:
         size_bytes=len(command.input or b""),
     )
     engine = call.services.engine
-    with engine.waiters.register(command.job_key) as waiter:
+    with engine.waiters.register(command.job_key, interrupts=True) as waiter:
         answer = await engine.ask(unit)
         reply = await _as_stored(call, accepted(answer.replies[0], Submitted))
         ended = await _ended(call, reply, waiter, wait_s)
     status = ended.status if ended is not None else await _status_now(call, reply, wait_s)
     result, error = await _payloads(call, command.job_key, ended)
-    return ok(call, _view(call, reply, body.idempotency_key, status, result, error))
+    pending = await pending_interrupts(call, reply.run_id) if status == "interrupted" else ()
+    view = _view(call, reply, body.idempotency_key, status, result, error)
+    return ok(call, msgspec.structs.replace(view, interrupts=pending))
 
 
 async def batch(call: Call, body: BatchRequest) -> Answer:

@@ -7,6 +7,7 @@ import trio
 from msgspec import UNSET, Raw, UnsetType
 
 from oris.api.envelope import ok
+from oris.api.handlers.audited import refused
 from oris.api.handlers.common import (
     NULL,
     accepted,
@@ -113,21 +114,15 @@ async def cancel(call: Call, body: CancelRequest) -> Answer:
     try:
         key = await locate(call, body.tenant_id)
     except ApiError as error:
-        await _audit_refusal(call, thread, error)
+        await refused(call, "job.cancel", "thread", thread, error)
         raise
     tenant, _, thread = key.partition("/")
-    command = Cancel(key, body.reason, None if body.run_id is None else run_named(body.run_id))
+    grace_ms = body.grace_ms if body.mode == "graceful" else None
+    command = Cancel(key, body.reason, None if body.run_id is None else run_named(body.run_id), grace_ms)
     unit = Unit("write", [command], audit=audit(call, "job.cancel", "thread", thread, tenant))
     answer = await call.services.engine.ask(unit)
     reply = accepted(answer.replies[0], CancelledRun)
     return ok(call, CancelledView(reply.thread_id, reply.run_id, reply.status, reply.reason))
-
-
-async def _audit_refusal(call: Call, thread: str, error: ApiError) -> None:
-    """A cancel that came to no thread was decided too: a record of its own."""
-    reason = str((error.details or {}).get("reason") or error.code)
-    refused = msgspec.structs.replace(audit(call, "job.cancel", "thread", thread), refusal=reason)
-    await call.services.engine.ask(Unit("write", [], audit=refused))
 
 
 def _rows(name: str, jobs: tuple[Job, ...], next_cursor: str | None) -> bytes:

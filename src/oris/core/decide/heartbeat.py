@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from oris.core.changes import Decision
 from oris.core.commands import Heartbeat
 from oris.core.decide.due import settle
@@ -25,7 +27,8 @@ def heartbeat(facts: Facts, command: Heartbeat, stamp: Stamp) -> Decision:
     expires_ms = max(job.lease_expires_ms, t.now_ms + command.ttl_ms)
     if expires_ms != job.lease_expires_ms:
         t.extend_lease(expires_ms)
-    return t.decision(Beaten(command.lease_id, "held", expires_ms, job.traceparent))
+    state: Literal["held", "cancelling"] = "cancelling" if job.status == "cancelling" else "held"
+    return t.decision(Beaten(command.lease_id, state, expires_ms, job.traceparent))
 
 
 def _refuse(t: Transition, command: Heartbeat, closed: ClosedLease | None) -> Refusal:

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from oris.core.audit import AuditRecord
-from oris.core.model import DeadLetter, Job, Worker
+from oris.core.model import DeadLetter, Job, Wait, Worker
 from oris.errors import invalid
 from oris.ids import JobKey, TenantId
 from oris.storage.sqlite import read_statements as sql
 from oris.storage.sqlite.load import split
 from oris.storage.sqlite.statements import JOB_BY_KEY
-from oris.storage.store import AuditFilter, DeadLetterFilter, JobFilter, Page
+from oris.storage.store import AuditFilter, DeadLetterFilter, InterruptFilter, JobFilter, Page
 
 WALK_MAX_ROWS = 10_000
 """Rows one page may look at."""
@@ -64,6 +64,24 @@ def dead_letters_page(
             page, walk_end = sql.DEAD_LETTERS_OF_TENANT_PAGE, sql.DEAD_LETTERS_OF_TENANT_WALK_END
     rows, following = _walk(connection, page, walk_end, values, cursor, limit)
     return Page(tuple(DeadLetter(*row[:-1]) for row in rows), following)
+
+
+def interrupts_page(
+    connection: sqlite3.Connection, where: InterruptFilter, cursor: str | None, limit: int
+) -> Page[Wait]:
+    """Interrupts by the time they were raised."""
+    values = {"tenant_id": where.tenant_id, "status": where.status, "run_id": where.run_id}
+    values |= {"thread_id": where.thread_id, "workflow": where.workflow}
+    walk_end: str | None
+    match where:
+        case InterruptFilter(run_id=None, status="pending"):
+            page, walk_end = sql.OPEN_INTERRUPTS_PAGE, sql.OPEN_INTERRUPTS_WALK_END
+        case InterruptFilter(run_id=None):
+            page, walk_end = sql.INTERRUPTS_PAGE, sql.INTERRUPTS_WALK_END
+        case _:
+            page, walk_end = sql.INTERRUPTS_OF_RUN_PAGE, None
+    rows, following = _walk(connection, page, walk_end, values, cursor, limit)
+    return Page(tuple(Wait(*row[:-1]) for row in rows), following)
 
 
 def workers_page(

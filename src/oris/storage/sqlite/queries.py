@@ -9,9 +9,10 @@ from typing import Any
 from oris.core.audit import AuditHead
 from oris.core.changes import HandedStep
 from oris.core.events import Entry
-from oris.core.model import DeadLetter, Job, Lane, Tenant, Worker
-from oris.ids import JobKey, RunId, TenantId, ThreadId, WorkerKey
+from oris.core.model import DeadLetter, Job, Lane, Tenant, Wait, Worker
+from oris.ids import JobKey, RunId, TenantId, ThreadId, WaitId, WorkerKey
 from oris.storage.sqlite import read_statements as sql
+from oris.storage.sqlite.handouts import raised_values, settled_value
 from oris.storage.sqlite.load import split
 from oris.storage.sqlite.statements import (
     CALM,
@@ -22,6 +23,7 @@ from oris.storage.sqlite.statements import (
     LATEST_STEPS,
     PAYLOAD,
     TENANT,
+    WAIT,
     WORKER,
 )
 
@@ -80,6 +82,24 @@ def dead_letter(connection: sqlite3.Connection, run_id: RunId) -> DeadLetter | N
     """The dead letter of a run."""
     row = connection.execute(sql.DEAD_LETTER, (run_id,)).fetchone()
     return None if row is None else DeadLetter(*row)
+
+
+def wait(connection: sqlite3.Connection, wait_id: WaitId) -> Wait | None:
+    """One wait."""
+    row = connection.execute(WAIT, (wait_id,)).fetchone()
+    return None if row is None else Wait(*row)
+
+
+def raised_value(connection: sqlite3.Connection, job_key: JobKey, value_seq: int, value_index: int) -> bytes | None:
+    """What a wait was raised with."""
+    return raised_values(connection, _id(connection, job_key), value_seq, value_index)[0]
+
+
+def settled_value_of(
+    connection: sqlite3.Connection, job_key: JobKey, status: str, value_seq: int, value_index: int, settled_seq: int
+) -> bytes | None:
+    """What a wait was settled with."""
+    return settled_value(connection, _id(connection, job_key), status, value_seq, value_index, settled_seq)
 
 
 def worker(connection: sqlite3.Connection, worker_key: WorkerKey) -> Worker | None:

@@ -9,10 +9,10 @@ from typing import Protocol, TypeVar
 from oris.core.audit import AuditHead, AuditRecord
 from oris.core.changes import HandedStep
 from oris.core.events import Entry
-from oris.core.model import DeadLetter, Job, Lane, Tenant, Worker
-from oris.ids import JobKey, RunId, TenantId, ThreadId, WorkerKey
+from oris.core.model import DeadLetter, Job, Lane, Tenant, Wait, Worker
+from oris.ids import JobKey, RunId, TenantId, ThreadId, WaitId, WorkerKey
 from oris.storage.sqlite import pages, queries
-from oris.storage.store import AuditFilter, DeadLetterFilter, JobFilter, Page, Statistics
+from oris.storage.store import AuditFilter, DeadLetterFilter, InterruptFilter, JobFilter, Page, Statistics
 
 T = TypeVar("T")
 
@@ -72,6 +72,25 @@ class SqliteReads:
     async def dead_letter(self, run_id: RunId) -> DeadLetter | None:
         """The dead letter of a run."""
         return await self._run(lambda c: queries.dead_letter(c, run_id))
+
+    async def interrupts(self, where: InterruptFilter, cursor: str | None, limit: int) -> Page[Wait]:
+        """Interrupts; at most 10,000 rows are looked at."""
+        return await self._run(lambda c: pages.interrupts_page(c, where, cursor, limit))
+
+    async def wait(self, wait_id: WaitId) -> Wait | None:
+        """One wait."""
+        return await self._run(lambda c: queries.wait(c, wait_id))
+
+    async def raised_value(self, job_key: JobKey, value_seq: int, value_index: int) -> bytes | None:
+        """What a wait was raised with."""
+        return await self._run(lambda c: queries.raised_value(c, job_key, value_seq, value_index))
+
+    async def settled_value(
+        self, job_key: JobKey, status: str, value_seq: int, value_index: int, settled_seq: int
+    ) -> bytes | None:
+        """What a wait was settled with."""
+        place = (status, value_seq, value_index, settled_seq)
+        return await self._run(lambda c: queries.settled_value_of(c, job_key, *place))
 
     async def workers(self, tenant_id: TenantId | None, cursor: str | None, limit: int) -> Page[Worker]:
         """Workers that were ever granted something."""

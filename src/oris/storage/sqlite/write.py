@@ -34,6 +34,8 @@ def write(connection: sqlite3.Connection, changes: Changes, rows: Mapping[JobKey
         many(sql.INSERT_PAYLOAD, ((ids[payload.job_key], payload.seq, payload.body) for payload in changes.payloads))
     if changes.steps:
         many(sql.WRITE_STEP, map(astuple, changes.steps))
+    if changes.waits:
+        many(sql.WRITE_WAIT, map(astuple, changes.waits.values()))
     if changes.closed:
         many(sql.INSERT_CLOSED_LEASE, map(astuple, changes.closed))
     if changes.idempotent:
