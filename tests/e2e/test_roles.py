@@ -33,11 +33,18 @@ MAY = {
     "GET /v1/jobs/{thread_id}/explain": JOBS,
     "GET /v1/jobs/{thread_id}/timeline": JOBS,
     "POST /v1/jobs/{thread_id}/cancel": JOBS,
+    "POST /v1/jobs/{thread_id}/resume": JOBS,
+    "GET /v1/interrupts": JOBS,
+    "GET /v1/interrupts/{interrupt_id}": JOBS,
+    "POST /v1/interrupts/{interrupt_id}/resume": JOBS,
+    "POST /v1/interrupts/{interrupt_id}/reject": JOBS,
     "GET /v1/runs/{run_id}": JOBS,
     "POST /v1/workers/poll": WORKERS,
     "POST /v1/workers/{worker_id}/heartbeat": WORKERS,
     "POST /v1/workers/{worker_id}/extend-lease": WORKERS,
     "POST /v1/workers/{worker_id}/report-step": WORKERS,
+    "POST /v1/workers/{worker_id}/suspend": WORKERS,
+    "POST /v1/workers/{worker_id}/interrupt": WORKERS,
     "POST /v1/workers/{worker_id}/ack": WORKERS,
     "POST /v1/workers/{worker_id}/release": WORKERS,
     "GET /v1/workers": OPERATORS,
@@ -84,7 +91,7 @@ def clients(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, http
 def call(client: httpx.Client, route: str, **more: dict[str, str]) -> httpx.Response:
     """A call with nothing in it: who may not, is told so before that matters."""
     method, _, pattern = route.partition(" ")
-    path = pattern.format(thread_id="nobody", run_id="run_x", worker_id="w", attempt_id="att_x")
+    path = pattern.format(thread_id="nobody", run_id="run_x", worker_id="w", attempt_id="att_x", interrupt_id="int_x")
     return client.request(method, path, json={} if method == "POST" else None, **more)  # type: ignore[arg-type]
 
 

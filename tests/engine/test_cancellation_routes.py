@@ -63,6 +63,7 @@ def named(job: Job) -> Body:
 
 NEW = {"thread_id": "new", "idempotency_key": "k"}
 STEP = {"action_id": "s", "status": "succeeded", "dedupe_token": "t", "output": 1, "checkpoint": {"values": 2}}
+ASKED = {"key": "q", "value": "may I?"}
 DONE = {"terminal_status": "completed", "result": 1}
 
 ROUTES: dict[str, Make] = {
@@ -79,6 +80,12 @@ ROUTES: dict[str, Make] = {
     "acks": lambda job: ("/v1/workers/w/ack", {"acks": [{**named(job), **DONE}]}),
     "ack and poll": lambda job: ("/v1/workers/w/ack", {**named(job), **DONE, "poll": {"limit": 2}}),
     "release": lambda job: ("/v1/workers/w/release", {"lease_ids": [job.lease_id]}),
+    "suspend": lambda job: (
+        "/v1/workers/w/suspend",
+        {**named(job), "waits": [{"kind": "time", "key": "t", "after_ms": 60_000}, {**ASKED, "kind": "interrupt"}]},
+    ),
+    "interrupt": lambda job: ("/v1/workers/w/interrupt", {**named(job), "interrupts": [ASKED]}),
+    "cancel with a grace": lambda job: ("/v1/jobs/held/cancel", {"mode": "graceful"}),
     "clear-quarantine": lambda job: ("/v1/workers/w/clear-quarantine", {}),
     "heartbeat of a session": lambda job: ("/v1/workers/w/heartbeat", {"lease_ids": [], "session": "s1"}),
     "poll of a session": lambda job: (
@@ -87,6 +94,12 @@ ROUTES: dict[str, Make] = {
     ),
     "poll with an id": lambda job: ("/v1/workers/poll", {"worker_id": "w", "poll_id": "p", "wait_ms": 200}),
 }
+SETTLING = {
+    "/v1/jobs/{thread_id}/resume",
+    "/v1/interrupts/{interrupt_id}/resume",
+    "/v1/interrupts/{interrupt_id}/reject",
+}
+"""Swept in test_cancellation_waits.py: they need a run that waits for people."""
 VARIES = frozenset(
     {"trace", "idempotent_replay", "lease_expires_at", "lease_remaining_ms", "worker_active_leases", "last_seen_at"}
 )
@@ -162,4 +175,5 @@ async def test_every_mutating_route_is_swept() -> None:
     async with running() as world:
         job = await world.start("held", "w")
         paths = {ROUTES[name](job)[0].replace("/w/", "/{worker_id}/").replace("held", "{thread_id}") for name in ROUTES}
-    assert paths == {route.path for route in route_table(1024).routes if route.method == "POST"}
+    posts = {route.path for route in route_table(1024).routes if route.method == "POST"}
+    assert paths | SETTLING == posts
