@@ -129,6 +129,7 @@ def _path(random: Random, pattern: str) -> str:
         "{run_id}": bodies.run(number),
         "{worker_id}": bodies.worker(),
         "{attempt_id}": bodies.attempt(number),
+        "{interrupt_id}": f"int_{bodies.run(number)[4:]}_{random.randrange(3)}",
     }
     for name, value in known.items():
         pattern = pattern.replace(name, value if random.random() < 0.8 else random.choice(_TEXTS))

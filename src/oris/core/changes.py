@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         Worker,
     )
     from oris.core.replies import Reply
-    from oris.ids import JobKey, RunId, WorkerKey
+    from oris.ids import JobKey, RunId, WaitId, WorkerKey
 
 
 LeaseEnd = Literal["lost", "normal", "taken"]
@@ -106,7 +106,7 @@ class Changes(Struct):
     audit: list[AuditRecord]
     handouts: list[Handout]
     ended_sessions: list[EndedSession]
-    waits: dict[str, Wait]
+    waits: dict[WaitId, Wait]
     calm: bool = True
     """Nothing is owed to any lease by now: until here no time has been lost to one."""
 

@@ -103,7 +103,8 @@ def _raised(t: Transition, spec: WaitSpec, number: int, seq: int, index: int) ->
         kind=spec.kind,
         key=spec.key,
         status="pending",
-        due_ms=due_ms,
+        # What has passed already comes at once, as a deadline like any other.
+        due_ms=None if due_ms is None else max(due_ms, t.now_ms + 1),
         on_expire=spec.on_expire if spec.kind == "interrupt" else "resume",
         on_reject=spec.on_reject,
         value_seq=seq,
