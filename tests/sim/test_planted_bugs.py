@@ -276,6 +276,28 @@ def a_proxy_that_reloads_kills_the_fleet(patch: Patch) -> None:
     patch.setattr(module("engine.watch").Watch, "broke", broke)
 
 
+def a_wait_settles_twice(patch: Patch) -> None:
+    resume = module("core.decide.resume")
+    real = resume._begin
+
+    def begin(*args: Any) -> Any:
+        t, wait = real(*args)
+        return t, wait and replace(wait, status="pending")
+
+    patch.setattr(resume, "_begin", begin)
+
+
+def what_is_left_of_the_waits_stays(patch: Patch) -> None:
+    for name in ("core.waits", "core.decide.due", "core.decide.cancel"):
+        patch.setattr(module(name), "drop_waits", lambda t, facts: None)
+
+
+def a_graceful_cancel_takes_the_lease_at_once(patch: Patch) -> None:
+    due = module("core.decide.due")
+    real = due._settle_cancelling
+    patch.setattr(due, "_settle_cancelling", lambda t, end, cancel_ms: real(t, end, t.now_ms))
+
+
 BUGS = [
     bug(ack_without_the_lease_check, "I3", "I13"),
     bug(report_without_the_lease_check, "I3"),
@@ -312,6 +334,9 @@ BUGS = [
     bug(each_lease_is_an_incident_of_its_own, "I20"),
     bug(a_quarantined_worker_is_given_all_it_wants, "I20"),
     bug(a_proxy_that_reloads_kills_the_fleet, "I6", first=80),
+    bug(a_wait_settles_twice, "I24", "I5"),
+    bug(what_is_left_of_the_waits_stays, "I24"),
+    bug(a_graceful_cancel_takes_the_lease_at_once, "I16", "I3"),
     bug(a_full_disk_refuses_acks_with_the_new_runs, "I25"),
 ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 
+from oris.core import commands as c
 from oris.core.changes import Changes
 from oris.core.decide import decide
 from oris.core.facts import Facts, Limits, Loaded, Needs
@@ -25,8 +26,10 @@ from .driver import (
     key,
     nothing,
     opened,
+    question,
     report,
     submit,
+    suspend,
     want,
     worker,
 )
@@ -47,6 +50,7 @@ WRITES = [
     ("runtime_tenants", "insert"),
     ("runtime_audit_log", "insert"),
     ("runtime_nodes", "insert"),
+    ("runtime_waits", "insert"),
 ]
 
 
@@ -230,7 +234,8 @@ class StoreConformance:
 
     @pytest.mark.parametrize(("table", "action"), WRITES)
     async def test_an_error_at_any_write_undoes_the_whole_batch(self, driver: Driver, table: str, action: str) -> None:
-        jobs = (await driver.commit(submit("t1"), submit("t2"), submit("t3"), wants=[want(limit=3)])).granted[0].jobs
+        first = [submit(f"t{number}") for number in (1, 2, 3, 5)]
+        jobs = (await driver.commit(*first, wants=[want(limit=4)])).granted[0].jobs
         await driver.commit(ack(jobs[0]), opened("s1", "w3"))
 
         async def everything() -> None:
@@ -238,6 +243,7 @@ class StoreConformance:
                 submit("t1", idempotency_key="k"),
                 ack(jobs[1], "failed"),
                 report(jobs[2], "a", checkpoint=b"{}"),
+                suspend(jobs[3], question()),
                 submit("t4"),
                 opened("s2", "w3"),
                 wants=[want("w2")],
@@ -254,6 +260,39 @@ class StoreConformance:
         await everything()
         rows = await driver.verify()
         assert (len(rows.past_runs), len(rows.dead_letters), len(rows.audit)) == (1, 1, 1)
+
+    async def test_waits_are_loaded_by_their_run_their_key_and_their_name(self, driver: Driver) -> None:
+        job = (await driver.commit(submit("t1"), wants=[want()])).job()
+        await driver.commit(suspend(job, question("a"), question("b"), c.WaitSpec("time", "t", after_ms=500)))
+        loaded = await driver.load(Needs(jobs={key("t1")}))
+        waits = {wait.key: wait for wait in loaded.waits.values()}
+        assert {k: w.status for k, w in waits.items()} == {"a": "pending", "b": "pending", "t": "pending"}
+        await driver.commit(c.Resume(waits["a"].wait_id, b'"yes"', "ann"))
+        named = await driver.load(Needs(waits={waits["a"].wait_id}))
+        assert [wait.status for wait in named.waits.values()] == ["resumed"]
+        rows = await driver.verify()
+        assert rows.jobs[key("t1")].waits_open == 2
+
+    async def test_a_run_that_goes_on_is_handed_what_its_waits_were_settled_with(self, driver: Driver) -> None:
+        job = (await driver.commit(submit("t1"), wants=[want()])).job()
+        expiring = question("b", after_ms=500, on_expire="resume", expire_value=b'"nobody"')
+        await driver.commit(suspend(job, question("a"), expiring))
+        waits = (await driver.load(Needs(jobs={key("t1")}))).waits
+        await driver.commit(c.Resume(next(w.wait_id for w in waits.values() if w.key == "a"), b'{"n":12.50}', "ann"))
+        driver.harness.clock.ms += 500
+        done = await driver.commit(c.Sweep(key("t1")), wants=[want()])
+        resumes = done.handed[done.job().run_id].resumes
+        told = [(resume.key, resume.status, resume.value) for resume in resumes]
+        assert told == [("a", "resumed", b'{"n":12.50}'), ("b", "expired", b'"nobody"')]
+        await driver.verify()
+
+    async def test_waits_outlive_a_crash(self, driver: Driver) -> None:
+        job = (await driver.commit(submit("t1"), wants=[want()])).job()
+        await driver.commit(suspend(job, question()))
+        before = (await driver.verify()).waits
+        await driver.harness.crash()
+        assert (await driver.verify()).waits == before
+        assert len(before) == 1
 
     async def test_the_high_water_mark_rises_with_batches_and_outlives_them(self, driver: Driver) -> None:
         assert await driver.store.high_water_ms() == 0

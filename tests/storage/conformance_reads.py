@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -12,9 +12,25 @@ from oris.core.events import first_bad_seq
 from oris.core.model import Lane, RetryPolicy
 from oris.errors import ApiError
 from oris.ids import JobKey, TenantId, ThreadId, run_id
-from oris.storage.store import AuditFilter, DeadLetterFilter, JobFilter, Page
+from oris.storage.store import AuditFilter, DeadLetterFilter, InterruptFilter, JobFilter, Page
 
-from .driver import ACME, START_MS, Driver, Harness, ack, audited, heartbeat, key, opened, report, submit, want, worker
+from .driver import (
+    ACME,
+    START_MS,
+    Driver,
+    Harness,
+    ack,
+    audited,
+    heartbeat,
+    key,
+    opened,
+    question,
+    report,
+    submit,
+    suspend,
+    want,
+    worker,
+)
 
 T = TypeVar("T")
 
@@ -272,3 +288,46 @@ async def _all(page_at: Callable[[str | None], Awaitable[Page[T]]]) -> list[tupl
         cursor = page.next_cursor
         if cursor is None:
             return pages
+
+    async def test_interrupts_are_listed_newest_first_by_what_they_are_of(self, driver: Driver) -> None:
+        reads = driver.store.reads
+        for number in range(3):
+            job = (await driver.commit(submit(f"t{number}"), wants=[want()])).job()
+            await driver.commit(suspend(job, question(), c.WaitSpec("time", "t", after_ms=500)))
+        found = (await reads.interrupts(InterruptFilter(status="pending"), None, 9)).items
+        assert [wait.thread_id for wait in found] == ["t2", "t1", "t0"]
+        assert (await reads.statistics()).pending_interrupts == 3
+        await driver.commit(c.Resume(found[1].wait_id, b'"yes"', "ann"), c.Reject(found[2].wait_id, "no", "bob"))
+
+        async def threads(**where: Any) -> list[str]:
+            page = await reads.interrupts(InterruptFilter(**where), None, 9)
+            return [wait.thread_id for wait in page.items]
+
+        assert await threads() == ["t2", "t1", "t0"]
+        assert await threads(status="pending") == ["t2"]
+        assert await threads(status="resumed") == ["t1"]
+        assert await threads(status="rejected", tenant_id=ACME) == ["t0"]
+        assert await threads(run_id=found[0].run_id) == ["t2"]
+        assert await threads(thread_id=ThreadId("t1")) == ["t1"]
+        assert await threads(workflow="other") == []
+        assert await threads(tenant_id=TenantId("b")) == []
+        assert (await reads.statistics()).pending_interrupts == 1
+
+    async def test_pages_of_interrupts_show_each_once(self, driver: Driver) -> None:
+        job = (await driver.commit(submit("t1"), wants=[want()])).job()
+        await driver.commit(suspend(job, *(question(f"q{number}") for number in range(7))))
+        for where in (InterruptFilter(), InterruptFilter(status="pending"), InterruptFilter(run_id=job.run_id)):
+            pages = await _all(lambda cursor, where=where: driver.store.reads.interrupts(where, cursor, 3))
+            assert sorted(wait.key for wait in pages) == [f"q{number}" for number in range(7)]
+
+    async def test_what_a_wait_was_raised_and_settled_with_is_read_byte_by_byte(self, driver: Driver) -> None:
+        reads = driver.store.reads
+        job = (await driver.commit(submit("t1"), wants=[want()])).job()
+        await driver.commit(suspend(job, question("a"), question("b")))
+        raised = {w.key: w for w in (await reads.interrupts(InterruptFilter(), None, 9)).items}
+        assert await reads.raised_value(key("t1"), raised["b"].value_seq, raised["b"].value_index) == b'{"ask":"b"}'
+        await driver.commit(c.Resume(raised["a"].wait_id, b'{"n": 1.00}', "ann"))
+        wait = await reads.wait(raised["a"].wait_id)
+        assert wait is not None
+        place = (wait.status, wait.value_seq, wait.value_index, wait.settled_seq)
+        assert await reads.settled_value(key("t1"), *place) == b'{"n": 1.00}'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -231,6 +231,18 @@ def report(job: Job, action: str, body: bytes | None = b'"done"', checkpoint: by
     assert job.lease_id is not None
     attempt = ids.attempt_of(job.run_id)
     return c.ReportStep(job.worker_key, attempt, job.lease_id, action, "succeeded", f"t-{action}", body, checkpoint)
+
+
+def suspend(job: Job, *waits: c.WaitSpec) -> c.Suspend:
+    """A granted job waits for all of these."""
+    assert job.worker_key is not None
+    assert job.lease_id is not None
+    return c.Suspend(job.worker_key, ids.attempt_of(job.run_id), job.lease_id, waits, "all")
+
+
+def question(key: str = "approve", **more: Any) -> c.WaitSpec:
+    """A wait for somebody's answer."""
+    return c.WaitSpec("interrupt", key, value=b'{"ask":"%s"}' % key.encode(), **more)
 
 
 def heartbeat(job: Job, ttl_ms: int = 30_000) -> c.Heartbeat:

@@ -20,6 +20,7 @@ from oris.sim.ledger import Ledger
 from oris.sim.network import Network
 from oris.sim.outages import KnownOutages
 from oris.sim.outcome import Outcome
+from oris.sim.person import Person
 from oris.sim.prompt import Promptness
 from oris.sim.server import Server
 from oris.sim.sizes import Sizes
@@ -95,6 +96,9 @@ class Simulation:
                     processes = ("", "twin") if self.faults.strikes("twin_worker") else ("",)
                     for worker in self._workers(f"w{number}", processes, network):
                         background.start_soon(worker.run)
+                for name in ("ann", "bob"):
+                    person = Person(name, network, self.ledger, self.trace, self.streams(f"person.{name}"))
+                    background.start_soon(person.run)
                 await self._safety(network)
                 await self._liveness()
                 background.cancel_scope.cancel(reason="the simulation is over")

@@ -74,6 +74,7 @@ class Statistics(Struct, frozen=True):
     dead_letters: int
     oldest_queued_ms: int | None
     """Since when the longest-waiting due run has been available."""
+    pending_interrupts: int = 0
 
 
 class Reads(Protocol):

@@ -37,17 +37,28 @@ def _settle_one(t: Transition, facts: Facts) -> bool:
 def _settle_lease(t: Transition, facts: Facts) -> bool:
     job = t.job
     end = expiry_of(job, facts, t.now_ms)
-    timeout_ms, cancel_ms = timeout_at(job), job.cancel_due_ms
+    if job.cancel_due_ms is not None:
+        return _settle_cancelling(t, end, job.cancel_due_ms)
+    timeout_ms = timeout_at(job)
     # At a tie the run's own limit goes first.
-    if timeout_ms is not None and timeout_ms <= min(t.now_ms, end.at_ms, cancel_ms or end.at_ms):
+    if timeout_ms is not None and timeout_ms <= min(t.now_ms, end.at_ms):
         _time_out(t, timeout_ms)
-        return True
-    if cancel_ms is not None and min(cancel_ms, end.at_ms) <= t.now_ms:
-        t.close_lease("cancelled" if cancel_ms <= end.at_ms else "expired", end="taken")
-        end_cancelled(t, job.lease_id)
         return True
     if end.at_ms <= t.now_ms:
         _lose(t, end, facts.limits)
+        return True
+    if end.at_ms > job.lease_expires_ms:
+        t.extend_lease(end.at_ms)
+    return False
+
+
+def _settle_cancelling(t: Transition, end: Expiry, cancel_ms: int) -> bool:
+    """Whatever comes first, a run whose end was asked for is cancelled."""
+    job = t.job
+    limit_ms = min(cancel_ms, timeout_at(job) or cancel_ms)
+    if min(limit_ms, end.at_ms) <= t.now_ms:
+        t.close_lease("cancelled" if limit_ms <= end.at_ms else "expired", end="taken")
+        end_cancelled(t, job.lease_id)
         return True
     if end.at_ms > job.lease_expires_ms:
         t.extend_lease(end.at_ms)

@@ -168,11 +168,12 @@ def oldest_queued_ms(connection: sqlite3.Connection) -> int | None:
     return oldest
 
 
-def counters(connection: sqlite3.Connection) -> tuple[int, int, int, int | None]:
-    """Waiting, leased, dead letters, and the age of the queue."""
+def counters(connection: sqlite3.Connection) -> tuple[int, int, int, int | None, int]:
+    """Waiting, leased, dead letters, the age of the queue, and the questions that nobody has answered."""
     waiting, leased = connection.execute(sql.COUNTERS).fetchone()
     (dead,) = connection.execute(sql.DEAD_LETTERS_TOTAL).fetchone()
-    return waiting, leased, dead, oldest_queued_ms(connection)
+    (interrupts,) = connection.execute(sql.PENDING_INTERRUPTS).fetchone()
+    return waiting, leased, dead, oldest_queued_ms(connection), interrupts
 
 
 def high_water_ms(connection: sqlite3.Connection) -> int:

@@ -189,5 +189,8 @@ WHERE status = 'queued' AND tenant_id = ? AND workflow = ? AND priority < ?
 ORDER BY priority DESC, available_ms LIMIT 1
 """
 # One short row per tenant: the only table that is summed.
+PENDING_INTERRUPTS = """
+SELECT count(*) FROM runtime_waits INDEXED BY runtime_waits_open WHERE kind = 'interrupt' AND status = 'pending'
+"""
 COUNTERS = "SELECT coalesce(sum(waiting), 0), coalesce(sum(leased), 0) FROM runtime_tenants"
 DEAD_LETTERS_TOTAL = "SELECT total FROM runtime_totals WHERE name = 'dead_letters'"
