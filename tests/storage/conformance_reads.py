@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import pytest
 
 from oris.core import commands as c
 from oris.core.events import first_bad_seq
-from oris.core.model import Lane, RetryPolicy
+from oris.core.model import Lane, RetryPolicy, Wait
 from oris.errors import ApiError
 from oris.ids import JobKey, TenantId, ThreadId, run_id
 from oris.storage.store import AuditFilter, DeadLetterFilter, InterruptFilter, JobFilter, Page
@@ -277,18 +278,6 @@ class ReadsConformance:
             job = await driver.store.reads.job(key(f"t{number}"))
             assert job is not None
 
-
-async def _all(page_at: Callable[[str | None], Awaitable[Page[T]]]) -> list[tuple[T, ...]]:
-    """Every page of a list."""
-    pages: list[tuple[T, ...]] = []
-    cursor: str | None = None
-    while True:
-        page = await page_at(cursor)
-        pages.append(page.items)
-        cursor = page.next_cursor
-        if cursor is None:
-            return pages
-
     async def test_interrupts_are_listed_newest_first_by_what_they_are_of(self, driver: Driver) -> None:
         reads = driver.store.reads
         for number in range(3):
@@ -317,8 +306,8 @@ async def _all(page_at: Callable[[str | None], Awaitable[Page[T]]]) -> list[tupl
         job = (await driver.commit(submit("t1"), wants=[want()])).job()
         await driver.commit(suspend(job, *(question(f"q{number}") for number in range(7))))
         for where in (InterruptFilter(), InterruptFilter(status="pending"), InterruptFilter(run_id=job.run_id)):
-            pages = await _all(lambda cursor, where=where: driver.store.reads.interrupts(where, cursor, 3))
-            assert sorted(wait.key for wait in pages) == [f"q{number}" for number in range(7)]
+            pages = await _all(partial(_interrupts, driver, where))
+            assert sorted(wait.key for page in pages for wait in page) == [f"q{number}" for number in range(7)]
 
     async def test_what_a_wait_was_raised_and_settled_with_is_read_byte_by_byte(self, driver: Driver) -> None:
         reads = driver.store.reads
@@ -331,3 +320,20 @@ async def _all(page_at: Callable[[str | None], Awaitable[Page[T]]]) -> list[tupl
         assert wait is not None
         place = (wait.status, wait.value_seq, wait.value_index, wait.settled_seq)
         assert await reads.settled_value(key("t1"), *place) == b'{"n": 1.00}'
+
+
+async def _all(page_at: Callable[[str | None], Awaitable[Page[T]]]) -> list[tuple[T, ...]]:
+    """Every page of a list."""
+    pages: list[tuple[T, ...]] = []
+    cursor: str | None = None
+    while True:
+        page = await page_at(cursor)
+        pages.append(page.items)
+        cursor = page.next_cursor
+        if cursor is None:
+            return pages
+
+
+async def _interrupts(driver: Driver, where: InterruptFilter, cursor: str | None) -> Page[Wait]:
+    """One page of three."""
+    return await driver.store.reads.interrupts(where, cursor, 3)
