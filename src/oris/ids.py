@@ -31,6 +31,7 @@ NO_TENANT = TenantId("")
 _RUN_DIGITS = 32
 _FENCE_DIGITS = 12
 _SALT_DIGITS = 8
+_SEQ_DIGITS_MAX = 18
 _LEASE_LENGTH = 4 + _RUN_DIGITS + _FENCE_DIGITS + _SALT_DIGITS
 _HEX = frozenset("0123456789abcdef")
 
@@ -89,6 +90,17 @@ def run_of_lease(lease: str) -> RunId | None:
 def checkpoint_id(run: RunId, seq: int) -> CheckpointId:
     """The id of the checkpoint that the event `seq` of this run's thread saved."""
     return CheckpointId(f"ckp_{run[4:]}_{seq}")
+
+
+def place_of_checkpoint(checkpoint: str) -> tuple[RunId, int] | None:
+    """The run and the seq of a checkpoint's event; None when this cannot be a checkpoint's id."""
+    digits, _, seq = checkpoint[4:].partition("_")
+    if not (seq.isascii() and seq.isdigit() and len(seq) <= _SEQ_DIGITS_MAX):
+        return None
+    run = run_of("att_" + digits)
+    if run is None or checkpoint_id(run, int(seq)) != checkpoint:
+        return None
+    return run, int(seq)
 
 
 class RandomBits(Protocol):
