@@ -16,6 +16,7 @@ from oris.core.model import TERMINAL
 from oris.core.replies import SessionOpened
 from oris.core.transition import Transition
 from oris.engine.demand import Demand
+from oris.engine.listeners import Listener
 from oris.sim import Outcome, simulate
 from oris.sim.disk import Disk
 from oris.storage.sqlite.database import MemoryDatabase
@@ -276,10 +277,35 @@ def a_proxy_that_reloads_kills_the_fleet(patch: Patch) -> None:
     patch.setattr(module("engine.watch").Watch, "broke", broke)
 
 
+def a_stream_tells_an_event_twice(patch: Patch) -> None:
+    events = module("api.handlers.events")
+    real = events._section
+
+    async def section(call: Any, key: Any, after_seq: int) -> Any:
+        return await real(call, key, max(0, after_seq - 1))
+
+    patch.setattr(events, "_section", section)
+
+
+def a_stream_goes_on_one_event_too_far(patch: Patch) -> None:
+    events = module("api.handlers.events")
+    real = events._section
+
+    async def section(call: Any, key: Any, after_seq: int) -> Any:
+        found = await real(call, key, after_seq)
+        return replace(found, through_seq=found.through_seq + 1)
+
+    patch.setattr(events, "_section", section)
+
+
+def a_stream_does_not_wait_for_its_run(patch: Patch) -> None:
+    patch.setattr(Listener, "is_done", lambda self, after_seq: self.seq <= after_seq)
+
+
 BUGS = [
     bug(ack_without_the_lease_check, "I3", "I13"),
     bug(report_without_the_lease_check, "I3"),
-    bug(release_without_the_lease_check, "I3"),
+    bug(release_without_the_lease_check, "I3", seeds=60),
     bug(heartbeat_revives_an_expired_lease, "I3", seeds=60),
     bug(expiry_does_not_count, "I6"),
     bug(a_poison_job_goes_on_for_ever, "I6"),
@@ -303,7 +329,7 @@ BUGS = [
     bug(a_step_succeeds_twice, "I10"),
     bug(recorded_steps_are_not_handed_on, "I10"),
     bug(the_fence_falls, "I4"),
-    bug(a_restart_forgets_the_time, "I21"),
+    bug(a_restart_forgets_the_time, "I21", seeds=60),
     bug(an_outage_is_not_made_up_for, "I3", "I6"),
     bug(an_outage_revives_what_was_over_before_it, "I3", seeds=100),
     bug(an_older_session_goes_on, "I3"),
@@ -313,6 +339,9 @@ BUGS = [
     bug(a_quarantined_worker_is_given_all_it_wants, "I20"),
     bug(a_proxy_that_reloads_kills_the_fleet, "I6", seeds=100),
     bug(a_full_disk_refuses_acks_with_the_new_runs, "I25"),
+    bug(a_stream_tells_an_event_twice, "I11"),
+    bug(a_stream_goes_on_one_event_too_far, "I11"),
+    bug(a_stream_does_not_wait_for_its_run, "I11"),
 ]
 
 

@@ -212,7 +212,10 @@ class Dispatcher(Generic[S]):
         return self._complete(admission, answer)
 
     def failed(self, admission: Admission[S], error: Exception) -> Answer:
-        """The answer when something goes wrong after the handler has returned; a bug is logged."""
+        """The answer when something goes wrong after the handler has returned; a bug is logged.
+
+        It is observed as the handler's own was, also when that was under way and nothing else can be said any more.
+        """
         return self._complete(admission, self._of_error(admission.context, error))
 
     def refuse(self, admission: Admission[S], error: ApiError) -> Answer:

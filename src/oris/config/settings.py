@@ -125,7 +125,7 @@ class Settings:
     events_max_listeners: int = setting(
         "3000",
         whole(0, 1_000_000),
-        "open streams of events; beyond, 503; each takes one of the connections, so keep it below their number",
+        "open streams of events; beyond, 503; at most three quarters of the connections, whatever is set",
         unit="streams",
     )
     http_bodies_max_bytes: int | None = setting(

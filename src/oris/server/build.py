@@ -287,7 +287,7 @@ class Server:
                 batch_max=settings.batch_max,
                 wait_max_ms=settings.wait_max_ms,
                 lease_ttl_default_s=settings.lease_ttl_default_seconds,
-                listeners_max=settings.events_max_listeners,
+                listeners_max=min(settings.events_max_listeners, max(1, limits.connections_max * 3 // 4)),
             ),
             health=self.health,
             metrics=self.metrics.render,

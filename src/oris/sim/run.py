@@ -15,6 +15,7 @@ from oris.sim.commits import CommitCheck
 from oris.sim.determinism import deterministic
 from oris.sim.disk import Disk
 from oris.sim.faults import Faults
+from oris.sim.follower import Follower
 from oris.sim.judge import Judge
 from oris.sim.ledger import Ledger
 from oris.sim.network import Network
@@ -84,6 +85,7 @@ class Simulation:
             self.streams,
             outages,
         )
+        self.follower = Follower(self.server, self.ledger, self.judge, self.trace, self.streams("follower"))
 
     async def run(self) -> None:
         """Both phases."""
@@ -95,6 +97,7 @@ class Simulation:
                     processes = ("", "twin") if self.faults.strikes("twin_worker") else ("",)
                     for worker in self._workers(f"w{number}", processes, network):
                         background.start_soon(worker.run)
+                background.start_soon(self.follower.run)
                 await self._safety(network)
                 await self._liveness()
                 background.cancel_scope.cancel(reason="the simulation is over")
@@ -141,7 +144,9 @@ class Simulation:
             self.judge.require(run.over, "L1", run.run_id, f"is still {run.status}")
         await pause(1.0)
         self.commits.whole()
-        self.ledger.settle(self.disk.snapshot())
+        rows = self.disk.snapshot()
+        self.ledger.settle(rows)
+        self.follower.settle(rows)
 
     async def _chaos(self, network: Network) -> None:
         """What strikes out of nowhere."""
