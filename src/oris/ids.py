@@ -32,6 +32,7 @@ NO_TENANT = TenantId("")
 _RUN_DIGITS = 32
 _FENCE_DIGITS = 12
 _SALT_DIGITS = 8
+_SEQ_DIGITS_MAX = 18
 _LEASE_LENGTH = 4 + _RUN_DIGITS + _FENCE_DIGITS + _SALT_DIGITS
 _HEX = frozenset("0123456789abcdef")
 
@@ -103,6 +104,17 @@ def run_of_wait(wait: str) -> RunId | None:
     digits, _, number = rest.partition("_")
     usable = len(digits) == _RUN_DIGITS and _HEX.issuperset(digits) and number.isascii() and number.isdigit()
     return RunId("run_" + digits) if prefix in ("int", "wai") and usable and len(number) < 10 else None
+
+
+def place_of_checkpoint(checkpoint: str) -> tuple[RunId, int] | None:
+    """The run and the seq of a checkpoint's event; None when this cannot be a checkpoint's id."""
+    digits, _, seq = checkpoint[4:].partition("_")
+    if not (seq.isascii() and seq.isdigit() and len(seq) <= _SEQ_DIGITS_MAX):
+        return None
+    run = run_of("att_" + digits)
+    if run is None or checkpoint_id(run, int(seq)) != checkpoint:
+        return None
+    return run, int(seq)
 
 
 class RandomBits(Protocol):

@@ -32,6 +32,12 @@ MAY = {
     "GET /v1/jobs/{thread_id}/result": JOBS,
     "GET /v1/jobs/{thread_id}/explain": JOBS,
     "GET /v1/jobs/{thread_id}/timeline": JOBS,
+    "GET /v1/jobs/{thread_id}/timeline/export": JOBS,
+    "GET /v1/jobs/{thread_id}/verify": JOBS,
+    "GET /v1/jobs/{thread_id}/events": JOBS,
+    "GET /v1/jobs/{thread_id}/detail": JOBS,
+    "GET /v1/jobs/{thread_id}/history": JOBS,
+    "GET /v1/jobs/{thread_id}/checkpoints/{checkpoint_id}": JOBS,
     "POST /v1/jobs/{thread_id}/cancel": JOBS,
     "POST /v1/jobs/{thread_id}/resume": JOBS,
     "GET /v1/interrupts": JOBS,
@@ -91,7 +97,8 @@ def clients(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, http
 def call(client: httpx.Client, route: str, **more: dict[str, str]) -> httpx.Response:
     """A call with nothing in it: who may not, is told so before that matters."""
     method, _, pattern = route.partition(" ")
-    path = pattern.format(thread_id="nobody", run_id="run_x", worker_id="w", attempt_id="att_x", interrupt_id="int_x")
+    names = {"thread_id": "nobody", "run_id": "run_x", "worker_id": "w", "attempt_id": "att_x"}
+    path = pattern.format(**names, interrupt_id="int_x", checkpoint_id="ckp_x")
     return client.request(method, path, json={} if method == "POST" else None, **more)  # type: ignore[arg-type]
 
 

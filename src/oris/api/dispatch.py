@@ -18,8 +18,19 @@ import msgspec
 from oris.api import envelope, strict_json
 from oris.api.auth import Authenticator
 from oris.api.auth_limiter import AuthLimiter
-from oris.api.head import Head, HeadFields, parse_query, query_options, read_fields
-from oris.api.http import NOBODY, Answer, Caller, Context, MethodNotAllowed, NotFound, Route, RouteTable
+from oris.api.head import Head, HeadFields, last_event_id, parse_query, query_options, read_fields
+from oris.api.http import (
+    NO_CONTENT,
+    NOBODY,
+    Answer,
+    Caller,
+    Context,
+    MethodNotAllowed,
+    NotFound,
+    Route,
+    RouteTable,
+    whole,
+)
 from oris.api.limits import HttpLimits
 from oris.api.proxies import client_address
 from oris.config.networks import Networks
@@ -137,7 +148,13 @@ class Dispatcher(Generic[S]):
         limit = admitted.context.route.body_max_bytes
         if len(request.body) > limit:
             return self.refuse(admitted, too_large(limit))
-        return await self.run(admitted, request.body)
+        answer = await self.run(admitted, request.body)
+        if answer.stream is None:
+            return answer
+        try:
+            return await whole(answer, answer.stream)
+        except Exception as error:
+            return self.failed(admitted, error)
 
     def admit(self, head: Head) -> Admission[S] | Refusal:
         """Judges a request by its head alone."""
@@ -172,6 +189,7 @@ class Dispatcher(Generic[S]):
                 query,
                 options,
                 self._services,
+                last_event_id(fields.named),
             )
             return Admission(context, fields.has_body, fields.content_length, started_at_s)
         elapsed_s = self._clock() - started_at_s
@@ -192,6 +210,13 @@ class Dispatcher(Generic[S]):
         except Exception as error:
             answer = self._of_error(context, error)
         return self._complete(admission, answer)
+
+    def failed(self, admission: Admission[S], error: Exception) -> Answer:
+        """The answer when something goes wrong after the handler has returned; a bug is logged.
+
+        It is observed as the handler's own was, also when that was under way and nothing else can be said any more.
+        """
+        return self._complete(admission, self._of_error(admission.context, error))
 
     def refuse(self, admission: Admission[S], error: ApiError) -> Answer:
         """The answer when an admitted request's body makes it fail."""
@@ -314,9 +339,9 @@ class Dispatcher(Generic[S]):
         headers = (*answer.headers, ("x-request-id", request_id))
         if trace is not None:
             headers = (*headers, ("traceparent", trace.traceparent))
-        if not any(name == "content-type" for name, _ in answer.headers):
+        if answer.status != NO_CONTENT and not any(name == "content-type" for name, _ in answer.headers):
             headers = (("content-type", "application/json"), *headers)
-        return Answer(answer.status, answer.body, headers, answer.on_undelivered)
+        return Answer(answer.status, answer.body, headers, answer.on_undelivered, answer.stream)
 
 
 def too_large(limit_bytes: int) -> ApiError:

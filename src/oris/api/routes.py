@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from oris.api.handlers import (
     attempts,
+    detail,
+    events,
     explain,
+    history,
     interrupts,
     leases,
     operators,
@@ -12,10 +15,12 @@ from oris.api.handlers import (
     server,
     submit,
     threads,
+    timeline,
     waits,
     workers,
 )
 from oris.api.http import Role, Route, RouteTable
+from oris.wire import history as h
 from oris.wire import jobs as j
 from oris.wire import operators as o
 from oris.wire import waits as i
@@ -67,7 +72,13 @@ def route_table(body_max_bytes: int) -> RouteTable:
             get(f"{thread}/runs", threads.list_runs, CLIENTS, query=j.RunsQuery),
             get(f"{thread}/result", threads.result, CLIENTS, query=j.ResultQuery, long_poll=True),
             get(f"{thread}/explain", explain.show, CLIENTS, query=j.ThreadQuery),
-            get(f"{thread}/timeline", threads.timeline, CLIENTS, query=j.TimelineQuery),
+            get(f"{thread}/timeline", timeline.page, CLIENTS, query=h.TimelineQuery),
+            get(f"{thread}/timeline/export", timeline.export, CLIENTS, query=h.ExportQuery),
+            get(f"{thread}/verify", timeline.verify, CLIENTS, query=j.ThreadQuery),
+            get(f"{thread}/events", events.listen, CLIENTS, query=h.EventsQuery),
+            get(f"{thread}/detail", detail.show, CLIENTS, query=j.ThreadQuery),
+            get(f"{thread}/history", history.list_checkpoints, CLIENTS, query=h.HistoryQuery),
+            get(f"{thread}/checkpoints/{{checkpoint_id}}", history.show, CLIENTS, query=j.ThreadQuery),
             post(
                 f"{thread}/cancel",
                 threads.cancel,

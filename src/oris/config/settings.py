@@ -122,6 +122,12 @@ class Settings:
     )
 
     http_max_connections: int = setting("4096", whole(1, 1_000_000), "open connections", unit="connections")
+    events_max_listeners: int = setting(
+        "3000",
+        whole(0, 1_000_000),
+        "open streams of events; beyond, 503; at most three quarters of the connections, whatever is set",
+        unit="streams",
+    )
     http_bodies_max_bytes: int | None = setting(
         None,
         whole(1024, 1_099_511_627_776),

@@ -20,6 +20,7 @@ from oris.engine.committer import CommitBounds, Committer
 from oris.engine.control import Control, Mailboxes
 from oris.engine.demand import Bell, Demand
 from oris.engine.inbox import Inbox
+from oris.engine.listeners import Listeners
 from oris.engine.observer import Observer
 from oris.engine.outages import Outages
 from oris.engine.parked import Parked
@@ -80,6 +81,7 @@ class Engine:
         self.settings = settings
         self.reads: Reads = store.reads
         self.waiters = Waiters()
+        self.listeners = Listeners()
         self.admission = Admission(settings.thresholds)
         self._bell = Bell()
         self._inbox = Inbox(settings.inbox_max_commands, settings.inbox_max_bytes)
@@ -91,7 +93,7 @@ class Engine:
         self._watch.begin(clock.now_ms())
         self._outages = Outages(self._outage_over)
         self._publisher = Publisher(
-            self.demand, self.waiters, self._mailboxes, self.roster, self._set_alarm, self._bereave
+            self.demand, self.waiters, self.listeners, self._mailboxes, self.roster, self._set_alarm, self._bereave
         )
         self.committer = Committer(
             store,
@@ -204,10 +206,11 @@ class Engine:
             self.committer.take_back([job.lease_id for job in polled.granted.jobs if job.lease_id is not None])
 
     def drain(self) -> None:
-        """Let nothing new in: submits are refused, parked polls answered `draining`, waits ended."""
+        """Let nothing new in: submits are refused, parked polls answered `draining`, waits and streams ended."""
         self.admission.draining = True
         self.demand.end_all("draining")
         self.waiters.end_all()
+        self.listeners.end_all()
 
     def _polled(self, parked: Parked) -> Polled:
         granted, want, watched = parked.granted, parked.want, parked.watched

@@ -9,6 +9,7 @@ from oris.core.model import Job, Worker
 from oris.engine.batch import Outcome
 from oris.engine.control import Mailboxes, control_of, graceful_cancel
 from oris.engine.demand import Demand
+from oris.engine.listeners import Listeners
 from oris.engine.roster import Roster
 from oris.engine.waiters import Waiters
 from oris.ids import WorkerKey
@@ -21,6 +22,7 @@ class Publisher:
         self,
         demand: Demand,
         waiters: Waiters,
+        listeners: Listeners,
         mailboxes: Mailboxes,
         roster: Roster,
         set_alarm: Callable[[int], None],
@@ -29,6 +31,7 @@ class Publisher:
         """`bereave` is told of workers that may hold leases of a session that is over."""
         self._demand = demand
         self._waiters = waiters
+        self._listeners = listeners
         self._mailboxes = mailboxes
         self._roster = roster
         self._set_alarm = set_alarm
@@ -56,7 +59,9 @@ class Publisher:
             if decision.past_run is not None:
                 # A deadline may have ended it in this very decision.
                 self._waiters.publish(decision.past_run)
+                self._listeners.publish(decision.past_run)
             self._waiters.publish(job)
+            self._listeners.publish(job)
         for changed in outcome.workers:
             self._worker(changed)
         self._demand.lower(outcome.drained, outcome.blocked)

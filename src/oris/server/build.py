@@ -254,6 +254,7 @@ class Server:
             "parked_polls": len(engine.demand),
             "watched_sessions": engine.watched_sessions,
             "waiters": len(engine.waiters),
+            "listeners": len(engine.listeners),
             "connections": 0 if self.connections is None else self.connections.count,
             "limits": {
                 "max_active_leases_per_worker": settings.max_active_leases_per_worker,
@@ -286,6 +287,7 @@ class Server:
                 batch_max=settings.batch_max,
                 wait_max_ms=settings.wait_max_ms,
                 lease_ttl_default_s=settings.lease_ttl_default_seconds,
+                listeners_max=min(settings.events_max_listeners, max(1, limits.connections_max * 3 // 4)),
             ),
             health=self.health,
             metrics=self.metrics.render,

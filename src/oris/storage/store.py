@@ -27,6 +27,36 @@ class Page(Struct, Generic[T], frozen=True):
     next_cursor: str | None
 
 
+class Stretch(Struct, Generic[T], frozen=True):
+    """Items in order, bounded in number and in bytes, but one at least if there is one."""
+
+    items: tuple[T, ...]
+    more: bool
+    """There are others behind them."""
+
+
+class Told(Struct, frozen=True):
+    """An event with its payload; None: it never had one, or it was erased."""
+
+    entry: Entry
+    payload: bytes | None
+
+
+class SavedCheckpoint(Struct, frozen=True):
+    """Where in a timeline a checkpoint was saved."""
+
+    seq: int
+    run_id: RunId
+    at_ms: int
+
+
+class StepCounts(Struct, frozen=True):
+    """The steps of a run: those whose latest report is a success, and the others."""
+
+    succeeded: int
+    open: int
+
+
 class JobFilter(Struct, frozen=True):
     """Which threads a list shows."""
 
@@ -101,8 +131,17 @@ class Reads(Protocol):
     async def timeline(self, job_key: JobKey, after_seq: int, limit: int) -> Sequence[Entry]:
         """Events in order, from `after_seq` + 1."""
 
-    async def steps(self, run_id: RunId, after_seq: int, limit: int) -> Sequence[HandedStep]:
-        """The latest report of each step of a run, by seq."""
+    async def told(self, job_key: JobKey, after_seq: int, limit: int, max_bytes: int) -> Stretch[Told]:
+        """Events in order with their payloads, from `after_seq` + 1; `max_bytes` of data and payloads together."""
+
+    async def checkpoints(self, job_key: JobKey, cursor: str | None, limit: int) -> Page[SavedCheckpoint]:
+        """The checkpoints of a thread's runs."""
+
+    async def steps(self, run_id: RunId, after_seq: int, limit: int, max_bytes: int) -> Stretch[HandedStep]:
+        """The latest report of each step of a run, by seq; `max_bytes` of outputs and errors together."""
+
+    async def step_counts(self, run_id: RunId) -> StepCounts:
+        """How many steps of a run stand as succeeded, and how many do not."""
 
     async def retries(self, run_id: RunId) -> Sequence[Entry]:
         """The `retry_scheduled` events of a run, in order, at most 1000."""

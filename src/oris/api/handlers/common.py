@@ -21,6 +21,8 @@ R = TypeVar("R")
 _NAME = re.compile(NAME)
 
 NULL = Raw(b"null")
+PAGE_BYTES = 4 * 1024 * 1024
+"""Clients' values that one page may carry; a single one may be larger by the operator's will."""
 
 
 def accepted(reply: object, kind: type[R]) -> R:

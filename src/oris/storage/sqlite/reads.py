@@ -12,7 +12,18 @@ from oris.core.events import Entry
 from oris.core.model import DeadLetter, Job, Lane, Tenant, Wait, Worker
 from oris.ids import JobKey, RunId, TenantId, ThreadId, WaitId, WorkerKey
 from oris.storage.sqlite import pages, queries
-from oris.storage.store import AuditFilter, DeadLetterFilter, InterruptFilter, JobFilter, Page, Statistics
+from oris.storage.store import (
+    AuditFilter,
+    DeadLetterFilter,
+    InterruptFilter,
+    JobFilter,
+    Page,
+    SavedCheckpoint,
+    Statistics,
+    StepCounts,
+    Stretch,
+    Told,
+)
 
 T = TypeVar("T")
 
@@ -57,9 +68,21 @@ class SqliteReads:
         """Events in order, from `after_seq` + 1."""
         return await self._run(lambda c: queries.timeline(c, job_key, after_seq, limit))
 
-    async def steps(self, run_id: RunId, after_seq: int, limit: int) -> Sequence[HandedStep]:
+    async def told(self, job_key: JobKey, after_seq: int, limit: int, max_bytes: int) -> Stretch[Told]:
+        """Events in order with their payloads, from `after_seq` + 1."""
+        return await self._run(lambda c: queries.told(c, job_key, after_seq, limit, max_bytes))
+
+    async def checkpoints(self, job_key: JobKey, cursor: str | None, limit: int) -> Page[SavedCheckpoint]:
+        """The checkpoints of a thread's runs."""
+        return await self._run(lambda c: pages.checkpoints_page(c, job_key, cursor, limit))
+
+    async def steps(self, run_id: RunId, after_seq: int, limit: int, max_bytes: int) -> Stretch[HandedStep]:
         """The latest report of each step of a run, by seq."""
-        return await self._run(lambda c: queries.steps(c, run_id, after_seq, limit))
+        return await self._run(lambda c: queries.steps(c, run_id, after_seq, limit, max_bytes))
+
+    async def step_counts(self, run_id: RunId) -> StepCounts:
+        """How many steps of a run stand as succeeded, and how many do not."""
+        return await self._run(lambda c: queries.step_counts(c, run_id))
 
     async def retries(self, run_id: RunId) -> Sequence[Entry]:
         """The `retry_scheduled` events of a run, in order, at most 1000."""
