@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from bench.client import BadAnswer, Connection
 
-KEEP_S = 2.0
+KEEP_S = 0.5
 LOOK_S = 0.02
 
 
