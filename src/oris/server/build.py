@@ -31,6 +31,7 @@ from oris.observability.logs import Logs
 from oris.observability.metrics import Metrics
 from oris.server.disk import DiskWatch
 from oris.server.front import Front, RequestLog, authenticator, dispatcher
+from oris.server.garbage import Garbage
 from oris.server.gauges import refresh_gauges
 from oris.server.limits import METRICS_CONNECTIONS_MAX, claim_machine, http_limits, tell_limits
 from oris.server.meter import Meter
@@ -61,6 +62,7 @@ class Server:
         self.limiter = AuthLimiter(
             SystemClock().monotonic_s, self.told.unauthorized, self.metrics.http_unauthorized.inc
         )
+        self.garbage = Garbage(SystemClock().monotonic_s)
         self.node_id = f"{socket.gethostname()}:{settings.server_addr.port}"
         self.authenticator = authenticator(settings)
         self.tls: ServerTls | None = None
@@ -148,11 +150,12 @@ class Server:
             self.watchdog.rest()
 
     async def run_metrics(self, handle: Handle, *, task_status: trio.TaskStatus[object]) -> None:
-        """Refresh the gauges, and serve the metrics on their own address if there is one."""
+        """Refresh the gauges, look for garbage, and serve the metrics on their own address if there is one."""
 
         def beat() -> None:
             handle.beat()
             self.limiter.tick()
+            self.garbage.look()
 
         async def both() -> None:
             async with trio.open_nursery() as nursery:

@@ -55,6 +55,7 @@ async def _serve(settings: Settings, sources: Sources, logs: Logs, bridge: Stdli
         wall_ms = SystemClock().wall_ms
         reloader = Reloader(settings, sources, logs, bridge.apply, server.authenticator, server.tls, wall_ms)
         tree = make_tree(server, reloader)
+        server.garbage.begin()
         outcome = await tree.run()
     log = logs.get("oris.server")
     if outcome.exit_code == 2:
