@@ -6,8 +6,9 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
+from oris.core.api_key import KeyRole
 from oris.core.model import RetryPolicy, StepStatus, TimeoutStatus
-from oris.ids import AttemptId, JobKey, LeaseId, RunId, TenantId, ThreadId, WorkerKey
+from oris.ids import AttemptId, JobKey, KeyId, LeaseId, RunId, TenantId, ThreadId, WorkerKey
 
 
 class Submit(Struct, frozen=True):
@@ -106,6 +107,29 @@ class ClearQuarantine(Struct, frozen=True):
     worker_key: WorkerKey
 
 
+class CreateKey(Struct, frozen=True):
+    """Let whoever knows a secret in. `digest` is its SHA-256: the secret itself comes no further than the API."""
+
+    key_id: KeyId
+    role: KeyRole
+    tenant_id: TenantId | None
+    digest: bytes
+    expires_ms: int | None = None
+
+
+class RevokeKey(Struct, frozen=True):
+    """Shut a key out for good. `tenant_id` is that of the caller, to whom other tenants' keys do not exist."""
+
+    key_id: KeyId
+    tenant_id: TenantId | None
+
+
+class NoteKeyUses(Struct, frozen=True):
+    """Remember when keys were last used."""
+
+    used: tuple[tuple[KeyId, int], ...]
+
+
 class Audit(Struct, frozen=True):
     """Who did what, written in the commit of the change. `details` is JSON without secrets or payloads."""
 
@@ -123,7 +147,19 @@ class Audit(Struct, frozen=True):
 
 
 Command: TypeAlias = (
-    Submit | Cancel | Heartbeat | ReportStep | Ack | Release | Sweep | OpenSession | DropSession | ClearQuarantine
+    Submit
+    | Cancel
+    | Heartbeat
+    | ReportStep
+    | Ack
+    | Release
+    | Sweep
+    | OpenSession
+    | DropSession
+    | ClearQuarantine
+    | CreateKey
+    | RevokeKey
+    | NoteKeyUses
 )
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from oris.core.api_key import ApiKey
 from oris.core.audit import AuditHead, AuditRecord
 from oris.core.changes import Changes, Decision, Handout, LeaseEnd, no_changes
 from oris.core.model import (
@@ -22,7 +23,7 @@ from oris.core.model import (
 from oris.core.outage import Outage
 from oris.core.quarantine import QuarantineRules, cleared, with_incident
 from oris.core.replies import Refusal
-from oris.ids import IdempotencyKey, JobKey, LeaseId, RunId, TenantId, ThreadId, WorkerKey
+from oris.ids import IdempotencyKey, JobKey, KeyId, LeaseId, RunId, TenantId, ThreadId, WorkerKey
 
 
 class Needs(Struct):
@@ -42,6 +43,7 @@ class Needs(Struct):
     ended_sessions: set[tuple[WorkerKey, str]] = field(default_factory=set)
     threads: set[ThreadId] = field(default_factory=set)
     """Threads of any tenant that a poll names."""
+    api_keys: set[KeyId] = field(default_factory=set)
 
 
 class Heads(Struct, frozen=True):
@@ -63,6 +65,7 @@ class Loaded(Struct):
     heads: dict[Lane, Heads] = field(default_factory=dict)
     polls: dict[tuple[WorkerKey, str], tuple[Job, ...]] = field(default_factory=dict)
     ended_sessions: set[tuple[WorkerKey, str]] = field(default_factory=set)
+    api_keys: dict[KeyId, ApiKey] = field(default_factory=dict)
 
 
 class Limits(Struct, frozen=True):
@@ -113,6 +116,7 @@ class Facts:
         self._workers = dict(loaded.workers)
         self._tenants = dict(loaded.tenants)
         self._ended_sessions = set(loaded.ended_sessions)
+        self._api_keys = dict(loaded.api_keys)
 
     def job_of(self, run: RunId | None) -> Job | None:
         """The job whose current run this is."""
@@ -147,6 +151,10 @@ class Facts:
         """The tenant's row, a fresh one if it has no jobs yet."""
         return self._tenants.get(tenant_id) or Tenant(tenant_id, 0, 0, 0)
 
+    def api_key(self, key_id: KeyId) -> ApiKey | None:
+        """A stored key, revoked or not."""
+        return self._api_keys.get(key_id)
+
     def apply(self, decision: Decision, now_ms: int) -> None:
         """Take a decision over, whole."""
         job, changes = decision.job, self.changes
@@ -157,6 +165,8 @@ class Facts:
             ended = decision.ended_session
             self._ended_sessions.add((ended.worker_key, ended.session))
             changes.ended_sessions.append(ended)
+        for key in decision.api_keys:
+            self._api_keys[key.key_id] = changes.api_keys[key.key_id] = key
         if job is None:
             return
         changes.jobs[job.job_key] = self.jobs[job.job_key] = job

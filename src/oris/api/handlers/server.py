@@ -25,6 +25,7 @@ FEATURES = (
     "workers.checkpoints",
     "dlq.read",
     "audit.read",
+    "auth.stored_keys",
 )
 """What this version can do, in words that clients may look for."""
 

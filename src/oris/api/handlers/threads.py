@@ -11,6 +11,7 @@ from oris.api.handlers.common import (
     NULL,
     accepted,
     audit,
+    audit_refusal,
     latest_run,
     locate,
     payloads_of,
@@ -113,7 +114,7 @@ async def cancel(call: Call, body: CancelRequest) -> Answer:
     try:
         key = await locate(call, body.tenant_id)
     except ApiError as error:
-        await _audit_refusal(call, thread, error)
+        await audit_refusal(call, audit(call, "job.cancel", "thread", thread), error)
         raise
     tenant, _, thread = key.partition("/")
     command = Cancel(key, body.reason, None if body.run_id is None else run_named(body.run_id))
@@ -121,13 +122,6 @@ async def cancel(call: Call, body: CancelRequest) -> Answer:
     answer = await call.services.engine.ask(unit)
     reply = accepted(answer.replies[0], CancelledRun)
     return ok(call, CancelledView(reply.thread_id, reply.run_id, reply.status, reply.reason))
-
-
-async def _audit_refusal(call: Call, thread: str, error: ApiError) -> None:
-    """A cancel that came to no thread was decided too: a record of its own."""
-    reason = str((error.details or {}).get("reason") or error.code)
-    refused = msgspec.structs.replace(audit(call, "job.cancel", "thread", thread), refusal=reason)
-    await call.services.engine.ask(Unit("write", [], audit=refused))
 
 
 def _rows(name: str, jobs: tuple[Job, ...], next_cursor: str | None) -> bytes:

@@ -6,13 +6,14 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
+from oris.core.api_key import ApiKey
 from oris.core.audit import AuditHead, AuditRecord
 from oris.core.changes import HandedStep
 from oris.core.events import Entry
 from oris.core.model import DeadLetter, Job, Lane, Tenant, Worker
 from oris.ids import JobKey, RunId, TenantId, ThreadId, WorkerKey
 from oris.storage.sqlite import pages, queries
-from oris.storage.store import AuditFilter, DeadLetterFilter, JobFilter, Page, Statistics
+from oris.storage.store import AuditFilter, DeadLetterFilter, JobFilter, Page, Statistics, StoredKeys
 
 T = TypeVar("T")
 
@@ -92,6 +93,14 @@ class SqliteReads:
     async def audit_heads(self) -> Sequence[AuditHead]:
         """The ends of all audit chains, the newest 100."""
         return await self._run(queries.audit_heads)
+
+    async def api_keys(self, tenant_id: TenantId | None, cursor: str | None, limit: int) -> Page[ApiKey]:
+        """Stored keys; at most 10,000 are looked at."""
+        return await self._run(lambda c: pages.api_keys_page(c, tenant_id, cursor, limit))
+
+    async def stored_keys(self, now_ms: int) -> StoredKeys:
+        """Those that let anybody in."""
+        return await self._run(lambda c: queries.stored_keys(c, now_ms))
 
     async def due(self, now_ms: int, limit: int) -> Sequence[JobKey]:
         """Threads whose wake-up time has come, the earliest first."""

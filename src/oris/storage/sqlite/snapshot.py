@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from oris.core.api_key import ApiKey
 from oris.core.audit import AuditRecord
 from oris.core.events import Entry
 from oris.core.invariants import Snapshot
@@ -20,6 +21,7 @@ _IDEMPOTENT = "SELECT * FROM runtime_idempotency"
 _DEAD_LETTERS = "SELECT * FROM runtime_dead_letters ORDER BY id"
 _WORKERS = "SELECT * FROM runtime_workers"
 _TENANTS = "SELECT * FROM runtime_tenants"
+_API_KEYS = "SELECT * FROM runtime_api_keys ORDER BY id"
 _AUDIT = "SELECT * FROM runtime_audit_log ORDER BY id"
 
 
@@ -51,4 +53,5 @@ def _read(connection: sqlite3.Connection) -> Snapshot:
     rows.workers = {worker.worker_key: worker for worker in (Worker(*row) for row in execute(_WORKERS))}
     rows.tenants = {tenant.tenant_id: tenant for tenant in (Tenant(*row) for row in execute(_TENANTS))}
     rows.audit = [AuditRecord(*row[1:]) for row in execute(_AUDIT)]
+    rows.api_keys = [ApiKey(*row[1:]) for row in execute(_API_KEYS)]
     return rows
