@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from oris.core.api_key import ApiKey
 from oris.core.changes import Changes
 from oris.core.events import Entry
 from oris.core.facts import Heads, Loaded, Needs
@@ -16,7 +17,7 @@ from oris.core.model import (
     Tenant,
     Worker,
 )
-from oris.ids import IdempotencyKey, JobKey, LeaseId, RunId, TenantId, WorkerKey
+from oris.ids import IdempotencyKey, JobKey, KeyId, LeaseId, RunId, TenantId, WorkerKey
 
 
 class Tables:
@@ -34,6 +35,7 @@ class Tables:
         self.workers: dict[WorkerKey, Worker] = {}
         self.tenants: dict[TenantId, Tenant] = {}
         self.ended_sessions: set[tuple[WorkerKey, str]] = set()
+        self.api_keys: dict[KeyId, ApiKey] = {}
 
     def lanes(self) -> dict[Lane, list[Job]]:
         """All queued jobs, lane by lane, in order."""
@@ -61,6 +63,7 @@ class Tables:
             loaded.heads[lane] = Heads(tuple(jobs[:count]), len(jobs) <= count)
         for wanted in needs.polls:
             loaded.polls[wanted] = tuple(j for j in self.jobs.values() if (j.worker_key, j.poll_id) == wanted)
+        loaded.api_keys = {k: v for k, v in self.api_keys.items() if k in needs.api_keys}
         loaded.ended_sessions = self.ended_sessions & needs.ended_sessions
         self._load_counters(needs, loaded)
         return loaded
@@ -88,5 +91,6 @@ class Tables:
         self.past_runs.update({job.run_id: job for job in changes.past_runs})
         self.dead_letters.update({dead.run_id: dead for dead in changes.dead_letters})
         self.workers.update(changes.workers)
+        self.api_keys.update(changes.api_keys)
         self.ended_sessions |= {(ended.worker_key, ended.session) for ended in changes.ended_sessions}
         self.tenants.update({tenant.tenant_id: tenant for tenant in changes.tenants.values()})

@@ -212,7 +212,7 @@ def test_the_pages_about_the_server_have_their_documented_fields(caller: Caller)
     assert data_of(caller.get("/healthz")) == {"status": "ok"}
     ready = data_of(caller.get("/readyz"))
     assert set(ready) == {"status", "mode", "store", "migrations", "tasks"}
-    tasks = {"store", "committer", "sweeper", "backpressure", "disk", "metrics", "http", "signals", "reload"}
+    tasks = {"store", "committer", "sweeper", "backpressure", "keys", "disk", "metrics", "http", "signals", "reload"}
     assert ready["tasks"] == dict.fromkeys(tasks, "running")
     capabilities = data_of(caller.get("/v1/capabilities"))
     assert capabilities["version"]

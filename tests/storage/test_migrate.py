@@ -197,7 +197,9 @@ def test_the_plan_is_printed_and_nothing_is_changed(tmp_path: Path) -> None:
     assert "0001_runtime (for version 0.1.0 or later)" in shown.output
     assert list(tmp_path.iterdir()) == []
     done = CliRunner().invoke(migrate_command, flags)
-    assert done.output.splitlines() == ["applied 0001_runtime", "applied 0002_workers", f"{path}: up to date"]
+    titles = [migration.title for migration in read_migrations(migrations_folder("sqlite"))]
+    assert titles[:3] == ["0001_runtime", "0002_workers", "0003_api_keys"]
+    assert done.output.splitlines() == [*(f"applied {title}" for title in titles), f"{path}: up to date"]
     content = path.read_bytes()
     again = CliRunner().invoke(migrate_command, ["--plan", *flags])
     assert again.output.splitlines() == [f"{path}: up to date"]

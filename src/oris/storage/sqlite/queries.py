@@ -105,8 +105,7 @@ def audit_heads(connection: sqlite3.Connection) -> Sequence[AuditHead]:
 def stored_keys(connection: sqlite3.Connection, now_ms: int) -> StoredKeys:
     """The keys that let anybody in."""
     keys = tuple(ApiKey(*row) for row in connection.execute(sql.STORED_KEYS, (now_ms,)))
-    (any_ever,) = connection.execute(sql.ANY_KEY_EVER).fetchone()
-    return StoredKeys(keys, any_ever == 1)
+    return StoredKeys(keys, connection.execute(sql.ANY_KEY_EVER).fetchone() is not None)
 
 
 def due(connection: sqlite3.Connection, now_ms: int, limit: int) -> Sequence[JobKey]:

@@ -106,7 +106,7 @@ SELECT key_id, role, tenant_id, digest, created_ms, expires_ms, revoked_ms, used
 FROM runtime_api_keys INDEXED BY runtime_api_keys_standing
 WHERE revoked_ms IS NULL AND (expires_ms IS NULL OR expires_ms > ?) ORDER BY id
 """
-ANY_KEY_EVER = "SELECT EXISTS (SELECT 1 FROM runtime_api_keys)"
+ANY_KEY_EVER = "SELECT 1 FROM runtime_api_keys LIMIT 1"
 AUDIT_PAGE = """
 SELECT audit_id, chain_id, seq, actor_type, actor_id, actor_role, tenant_id, source, action, resource_type,
        resource_id, result, request_id, details, created_ms, hash, id
