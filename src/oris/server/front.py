@@ -32,9 +32,9 @@ def authenticator(settings: Settings, keys: KeyRing | None = None) -> Authentica
 
 
 def credentials(settings: Settings) -> list[Credential]:
-    """The static credentials; the audit trail tells the second of a pair from the first."""
-    tokens = {"static": settings.api_auth_bearer_token, "static-next": settings.api_auth_bearer_token_next}
-    keys = {"static": settings.api_auth_api_key, "static-next": settings.api_auth_api_key_next}
+    """The static credentials; the audit trail tells the second of a pair from the first, unless they are equal."""
+    tokens = {"static-next": settings.api_auth_bearer_token_next, "static": settings.api_auth_bearer_token}
+    keys = {"static-next": settings.api_auth_api_key_next, "static": settings.api_auth_api_key}
     as_bearer, as_key = Role(settings.api_auth_bearer_role), Role(settings.api_auth_api_key_role)
     return [
         *(Credential("bearer", token.reveal(), as_bearer, name) for name, token in tokens.items() if token is not None),
