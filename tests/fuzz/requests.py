@@ -129,6 +129,7 @@ def _path(random: Random, pattern: str) -> str:
         "{run_id}": bodies.run(number),
         "{worker_id}": bodies.worker(),
         "{attempt_id}": bodies.attempt(number),
+        "{key_id}": f"key_{number:032x}",
     }
     for name, value in known.items():
         pattern = pattern.replace(name, value if random.random() < 0.8 else random.choice(_TEXTS))

@@ -33,6 +33,7 @@ def authenticator(settings: Settings, keys: KeyRing | None = None) -> Authentica
 
 def credentials(settings: Settings) -> list[Credential]:
     """The static credentials; the audit trail tells the second of a pair from the first, unless they are equal."""
+    # Of two that are equal the last is found, so the first of a pair stands last.
     tokens = {"static-next": settings.api_auth_bearer_token_next, "static": settings.api_auth_bearer_token}
     keys = {"static-next": settings.api_auth_api_key_next, "static": settings.api_auth_api_key}
     as_bearer, as_key = Role(settings.api_auth_bearer_role), Role(settings.api_auth_api_key_role)
