@@ -13,12 +13,16 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from oris.api import key_ring
 from oris.api.auth import Authenticator, Credential
+from oris.api.dispatch import Admission
+from oris.api.head import Head
 from oris.api.http import Caller, Role
 from oris.api.key_ring import NOTED_EVERY_MS, KeyRing, digest_of, new_key
 from oris.core.api_key import ApiKey
 from oris.errors import ApiError, ErrorCode
 from oris.ids import KeyId, TenantId
 from oris.storage.store import StoredKeys
+
+from .front import make_front
 
 START_MS = 1_000_000
 SECRET = "oris_the-secret"
@@ -250,3 +254,17 @@ async def test_a_cancellation_from_outside_is_no_revocation(autojump_clock: Mock
         await stand(rig, told)
     assert scope.cancelled_caught
     assert told == []
+
+
+@pytest.mark.parametrize("path", ["/v1/things/a", "/v1/park"])
+async def test_a_key_that_is_revoked_while_its_request_arrives_reaches_no_handler(rig: Rig, path: str) -> None:
+    """The body may take its time; the head was judged before."""
+    front = make_front(rig.callers)
+    headers = ((b"x-api-key-id", b"key_1"), (b"x-api-key", SECRET.encode()))
+    admitted = front.dispatcher.admit(Head("GET", path, b"", headers))
+    assert isinstance(admitted, Admission)
+    rig.ring.put(stored(revoked_ms=START_MS))
+    answer = await front.dispatcher.run(admitted, b"")
+    assert answer.status == 401
+    assert not front.witness.entered.is_set()
+    assert front.faults.seen == []
