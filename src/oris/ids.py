@@ -20,6 +20,7 @@ AttemptId = NewType("AttemptId", str)
 LeaseId = NewType("LeaseId", str)
 CheckpointId = NewType("CheckpointId", str)
 WaitId = NewType("WaitId", str)
+KeyId = NewType("KeyId", str)
 JobKey = NewType("JobKey", str)
 """`tenant/thread`; neither part may contain a slash."""
 WorkerKey = NewType("WorkerKey", str)
@@ -28,6 +29,8 @@ IdempotencyKey = NewType("IdempotencyKey", str)
 """`tenant/key`; the key itself may contain anything."""
 
 NO_TENANT = TenantId("")
+KEY_ID = r"key_[0-9a-f]{32}"
+"""What the ids of API keys look like."""
 
 _RUN_DIGITS = 32
 _FENCE_DIGITS = 12
@@ -50,6 +53,11 @@ def worker_key(tenant_id: TenantId, worker_id: WorkerId) -> WorkerKey:
 def idempotency_key(tenant_id: TenantId, key: str) -> IdempotencyKey:
     """The key under which a submit is remembered."""
     return IdempotencyKey(f"{tenant_id}/{key}")
+
+
+def tenant_of(key: JobKey | WorkerKey) -> TenantId:
+    """The tenant of a thread's or a worker's row."""
+    return TenantId(key.partition("/")[0])
 
 
 def worker_of(key: WorkerKey) -> WorkerId:

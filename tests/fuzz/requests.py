@@ -134,6 +134,7 @@ def _path(random: Random, pattern: str) -> str:
         "{attempt_id}": bodies.attempt(number),
         "{interrupt_id}": f"int_{bodies.run(number)[4:]}_{random.randrange(3)}",
         "{checkpoint_id}": "ckp_1",
+        "{key_id}": f"key_{number:032x}",
     }
     for name, value in known.items():
         pattern = pattern.replace(name, value if random.random() < 0.8 else random.choice(_TEXTS))

@@ -204,7 +204,7 @@ class Dispatcher(Generic[S]):
         """
         context = admission.context
         try:
-            answer = await context.route.handler(context, self._decode(context.route, body))
+            answer = await self._handle(context, body)
         except BaseExceptionGroup as group:
             answer = self._of_group(context, group)
         except Exception as error:
@@ -217,6 +217,18 @@ class Dispatcher(Generic[S]):
         It is observed as the handler's own was, also when that was under way and nothing else can be said any more.
         """
         return self._complete(admission, self._of_error(admission.context, error))
+
+    async def _handle(self, context: Context[S], body: bytes) -> Answer:
+        """For as long as the caller's key lets in, if it is a stored one: who waits when it ends is sent away."""
+        route, key_id = context.route, context.caller.key_id
+        decoded = self._decode(route, body)
+        if key_id is None:
+            return await route.handler(context, decoded)
+        if not route.long_poll:
+            self._authenticator.keys.check(key_id)
+            return await route.handler(context, decoded)
+        with self._authenticator.keys.while_valid(key_id):
+            return await route.handler(context, decoded)
 
     def refuse(self, admission: Admission[S], error: ApiError) -> Answer:
         """The answer when an admitted request's body makes it fail."""
@@ -262,11 +274,13 @@ class Dispatcher(Generic[S]):
 
     def _authenticate(self, head: Head, fields: HeadFields, route: Route) -> Caller:
         caller = self._authenticator.authenticate(fields.named)
-        if route.roles is None or caller.role not in route.roles:
+        is_too_narrow = route.whole_server and caller.tenant_id is not None
+        if route.roles is None or caller.role not in route.roles or is_too_narrow:
             if self._on_forbidden is not None and route.audit_action is not None:
                 self._on_forbidden(caller, route.audit_action, fields.request_id)
             details = {"role": caller.role, "method": head.method, "path": head.path}
-            raise ApiError(ErrorCode.FORBIDDEN, "the credential's role may not do this", details)
+            what = "is bound to a tenant, and this concerns all" if is_too_narrow else "has a role that may not do this"
+            raise ApiError(ErrorCode.FORBIDDEN, f"the credential {what}", details)
         return caller
 
     def _too_often(self, head: Head, fields: HeadFields, error: ApiError) -> ApiError:

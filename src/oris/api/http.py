@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 import msgspec
 
+from oris.ids import KeyId
 from oris.observability.trace import Trace
 
 S = TypeVar("S")
@@ -37,6 +38,8 @@ class Caller(msgspec.Struct, frozen=True):
     actor_type: str
     """`bearer`, `api_key` or `anonymous`; goes into the audit record."""
     actor_id: str
+    key_id: KeyId | None = None
+    """The stored key it calls with; None for static credentials and anybody."""
 
 
 NOBODY = Caller(role=None, tenant_id=None, actor_type="anonymous", actor_id="anonymous")
@@ -98,6 +101,8 @@ class Route(msgspec.Struct, frozen=True):
     long_poll: bool = False
     """Its time is parked time and has a histogram of its own."""
     audit_action: str | None = None
+    whole_server: bool = False
+    """It concerns the server with all its tenants: refused to a credential that is bound to one."""
 
 
 class Context(msgspec.Struct, Generic[S], frozen=True):

@@ -9,6 +9,7 @@ from oris.api.handlers import (
     explain,
     history,
     interrupts,
+    keys,
     leases,
     operators,
     poll,
@@ -22,6 +23,7 @@ from oris.api.handlers import (
 from oris.api.http import Role, Route, RouteTable
 from oris.wire import history as h
 from oris.wire import jobs as j
+from oris.wire import keys as k
 from oris.wire import operators as o
 from oris.wire import waits as i
 from oris.wire import workers as w
@@ -56,7 +58,7 @@ def route_table(body_max_bytes: int) -> RouteTable:
             get("/readyz", server.readyz, PUBLIC),
             get("/metrics", server.metrics, PUBLIC),
             get("/v1/capabilities", server.capabilities, frozenset(Role)),
-            get("/v1/admin/status", server.status, ADMINS),
+            get("/v1/admin/status", server.status, ADMINS, whole_server=True),
             post("/v1/jobs", submit.run, CLIENTS, **run),
             post("/v1/jobs/run", submit.run, CLIENTS, **run),
             post(
@@ -138,6 +140,23 @@ def route_table(body_max_bytes: int) -> RouteTable:
             get("/v1/dlq", operators.list_dead_letters, OPERATORS, query=o.DeadLettersQuery),
             get("/v1/dlq/{attempt_id}", operators.show_dead_letter, OPERATORS),
             get("/v1/audit/logs", operators.list_audit, OPERATORS, query=o.AuditQuery),
+            get("/v1/api-keys", keys.list_keys, ADMINS, query=k.KeysQuery),
+            post(
+                "/v1/api-keys",
+                keys.create,
+                ADMINS,
+                body=k.CreateKeyRequest,
+                body_max_bytes=small,
+                audit_action="apikey.create",
+            ),
+            post(
+                "/v1/api-keys/{key_id}/revoke",
+                keys.revoke,
+                ADMINS,
+                body=k.RevokeKeyRequest,
+                body_max_bytes=small,
+                audit_action="apikey.revoke",
+            ),
         )
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from oris.core.api_key import ApiKey
 from oris.core.changes import Decision
 from oris.core.model import Job, Worker
 from oris.engine.batch import Outcome
@@ -27,8 +28,12 @@ class Publisher:
         roster: Roster,
         set_alarm: Callable[[int], None],
         bereave: Callable[[WorkerKey], None],
+        key_changed: Callable[[ApiKey], None],
     ) -> None:
-        """`bereave` is told of workers that may hold leases of a session that is over."""
+        """`bereave` is told of workers that may hold leases of a session that is over.
+
+        `key_changed` is told of API keys first of all: a revoked one lets nobody in once its revocation is answered.
+        """
         self._demand = demand
         self._waiters = waiters
         self._listeners = listeners
@@ -36,9 +41,12 @@ class Publisher:
         self._roster = roster
         self._set_alarm = set_alarm
         self._bereave = bereave
+        self._key_changed = key_changed
 
     def publish(self, outcome: Outcome) -> None:
         """Tell everybody whom the outcome concerns."""
+        for key in outcome.facts.changes.api_keys.values():
+            self._key_changed(key)
         told: dict[WorkerKey, None] = {}
         earliest: int | None = None
         for decision in outcome.decisions:

@@ -7,6 +7,7 @@ from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from msgspec import Struct
 
+from oris.core.api_key import ApiKey
 from oris.core.audit import AuditHead, AuditRecord
 from oris.core.changes import Changes, Handed, HandedStep
 from oris.core.events import Entry
@@ -95,6 +96,13 @@ class InterruptFilter(Struct, frozen=True):
     workflow: str | None = None
 
 
+class StoredKeys(Struct, frozen=True):
+    """The keys that let anybody in, and whether there ever was one."""
+
+    keys: tuple[ApiKey, ...]
+    any_ever: bool
+
+
 class Statistics(Struct, frozen=True):
     """What the gauges show; counted by the store."""
 
@@ -180,6 +188,12 @@ class Reads(Protocol):
 
     async def audit_heads(self) -> Sequence[AuditHead]:
         """The ends of all audit chains, the newest 100."""
+
+    async def api_keys(self, tenant_id: TenantId | None, cursor: str | None, limit: int) -> Page[ApiKey]:
+        """Stored keys, revoked and expired ones too, of one tenant or (None) all. A page may be short of `limit`."""
+
+    async def stored_keys(self, now_ms: int) -> StoredKeys:
+        """What is needed to tell who calls: the keys that are neither revoked nor expired."""
 
     async def dead_leases(self, worker_key: WorkerKey | None, limit: int) -> Sequence[JobKey]:
         """Threads whose lease is of a session that is over, of one worker or (None) of all; in no order."""

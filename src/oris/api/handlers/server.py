@@ -37,6 +37,7 @@ FEATURES = (
     "jobs.cancel.graceful",
     "dlq.read",
     "audit.read",
+    "auth.stored_keys",
 )
 """What this version can do, in words that clients may look for."""
 

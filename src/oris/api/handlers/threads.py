@@ -7,11 +7,11 @@ import trio
 from msgspec import UNSET, Raw, UnsetType
 
 from oris.api.envelope import ok
-from oris.api.handlers.audited import refused
 from oris.api.handlers.common import (
     NULL,
     accepted,
     audit,
+    audit_refusal,
     latest_run,
     locate,
     payloads_of,
@@ -103,7 +103,7 @@ async def cancel(call: Call, body: CancelRequest) -> Answer:
     try:
         key = await locate(call, body.tenant_id)
     except ApiError as error:
-        await refused(call, "job.cancel", "thread", thread, error)
+        await audit_refusal(call, audit(call, "job.cancel", "thread", thread), error)
         raise
     tenant, _, thread = key.partition("/")
     grace_ms = body.grace_ms if body.mode == "graceful" else None

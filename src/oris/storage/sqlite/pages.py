@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
+from oris.core.api_key import ApiKey
 from oris.core.audit import AuditRecord
 from oris.core.model import DeadLetter, Job, Wait, Worker
 from oris.errors import invalid
@@ -107,6 +108,15 @@ def workers_page(
     found = [Worker(*row) for row in connection.execute(sql.WORKERS_PAGE, values)]
     last = found[limit - 1] if len(found) > limit else None
     return Page(tuple(found[:limit]), None if last is None else f"{last.first_seen_ms}.{last.worker_key}")
+
+
+def api_keys_page(
+    connection: sqlite3.Connection, tenant_id: TenantId | None, cursor: str | None, limit: int
+) -> Page[ApiKey]:
+    """Stored keys by the time they were made."""
+    values = {"tenant_id": tenant_id}
+    rows, following = _walk(connection, sql.API_KEYS_PAGE, sql.API_KEYS_WALK_END, values, cursor, limit)
+    return Page(tuple(ApiKey(*row[:-1]) for row in rows), following)
 
 
 def audit_page(connection: sqlite3.Connection, where: AuditFilter, cursor: str | None, limit: int) -> Page[AuditRecord]:

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from oris.core.api_key import ApiKey
 from oris.core.audit import AuditHead
 from oris.core.changes import HandedStep
 from oris.core.events import Entry
@@ -28,7 +29,7 @@ from oris.storage.sqlite.statements import (
     WORKER,
 )
 from oris.storage.sqlite.stretch import stretch
-from oris.storage.store import StepCounts, Stretch, Told
+from oris.storage.store import StepCounts, StoredKeys, Stretch, Told
 
 LANES_FOR_AGE = 200
 """Lanes that are asked for their oldest job; with more, the gauge looks at these."""
@@ -136,6 +137,12 @@ def audit_heads(connection: sqlite3.Connection) -> Sequence[AuditHead]:
     """The ends of the newest chains."""
     chains = connection.execute(sql.NEWEST_CHAINS).fetchall()
     return [AuditHead(*connection.execute(sql.CHAIN_END, chain).fetchone()) for chain in chains]
+
+
+def stored_keys(connection: sqlite3.Connection, now_ms: int) -> StoredKeys:
+    """The keys that let anybody in."""
+    keys = tuple(ApiKey(*row) for row in connection.execute(sql.STORED_KEYS, (now_ms,)))
+    return StoredKeys(keys, connection.execute(sql.ANY_KEY_EVER).fetchone() is not None)
 
 
 def due(connection: sqlite3.Connection, now_ms: int, limit: int) -> Sequence[JobKey]:

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
+from oris.core.api_key import ApiKey
 from oris.core.audit import AuditHead, AuditRecord
 from oris.core.changes import HandedStep
 from oris.core.events import Entry
@@ -21,6 +22,7 @@ from oris.storage.store import (
     SavedCheckpoint,
     Statistics,
     StepCounts,
+    StoredKeys,
     Stretch,
     Told,
 )
@@ -134,6 +136,14 @@ class SqliteReads:
     async def audit_heads(self) -> Sequence[AuditHead]:
         """The ends of all audit chains, the newest 100."""
         return await self._run(queries.audit_heads)
+
+    async def api_keys(self, tenant_id: TenantId | None, cursor: str | None, limit: int) -> Page[ApiKey]:
+        """Stored keys; at most 10,000 are looked at."""
+        return await self._run(lambda c: pages.api_keys_page(c, tenant_id, cursor, limit))
+
+    async def stored_keys(self, now_ms: int) -> StoredKeys:
+        """Those that let anybody in."""
+        return await self._run(lambda c: queries.stored_keys(c, now_ms))
 
     async def due(self, now_ms: int, limit: int) -> Sequence[JobKey]:
         """Threads whose wake-up time has come, the earliest first."""
