@@ -20,6 +20,8 @@ MANY = 1000
 BYTES_PER_LISTENER = 150_000
 STEPS = 400
 DEAF = 20
+KEPT = {"ORIS_HTTP_KEEP_ALIVE_MS": "3600000"}
+"""Connections that wait for others on a busy machine are not closed for it."""
 
 
 async def call(connection: Connection, path: str, **body: object) -> dict[str, object]:
@@ -64,7 +66,7 @@ async def follow(address: tuple[str, int], random: Random, found: list[Event]) -
 
 async def test_readers_that_reconnect_while_events_are_written_miss_none_and_see_none_twice(tmp_path: Path) -> None:
     readers: list[list[Event]] = [[] for _ in range(6)]
-    with serving(tmp_path) as server:
+    with serving(tmp_path, **KEPT) as server:
         async with connected(server.address) as worker:
             lease = await start(worker)
             with trio.fail_after(2 * PATIENCE_S):
@@ -83,7 +85,7 @@ async def test_readers_that_reconnect_while_events_are_written_miss_none_and_see
 
 
 async def test_a_thousand_listeners_of_one_thread_all_hear_everything_in_little_memory(tmp_path: Path) -> None:
-    with serving(tmp_path) as server:
+    with serving(tmp_path, **KEPT) as server:
         async with connected(server.address) as worker, trio.open_nursery() as nursery:
             lease = await start(worker)
             before = rss_bytes(server.process.pid)
@@ -126,7 +128,7 @@ async def test_a_thousand_listeners_of_one_thread_all_hear_everything_in_little_
 
 
 async def test_a_listener_that_leaves_frees_its_place_at_once(tmp_path: Path) -> None:
-    with serving(tmp_path, ORIS_EVENTS_MAX_LISTENERS="2") as server:
+    with serving(tmp_path, ORIS_EVENTS_MAX_LISTENERS="2", **KEPT) as server:
         async with connected(server.address) as operator:
             lease = await start(operator)
             idle = sockets(server.process.pid)
@@ -156,11 +158,12 @@ async def listeners(operator: Connection, count: int) -> None:
 async def test_a_stopping_server_ends_its_streams_in_order_and_they_go_on_at_the_next_one(
     tmp_path: Path, encrypted: bool
 ) -> None:
-    settings, tls = {}, None
+    settings: dict[str, str] = {}
+    tls = None
     if encrypted:
         authority = Authority()
         settings, tls = settings_of(authority.write(tmp_path / "tls")), authority.client_context()
-    with serving(tmp_path, **settings) as server:
+    with serving(tmp_path, **KEPT, **settings) as server:
         async with connected(server.address, tls) as worker:
             lease = await start(worker)
             async with streaming(server.address, "/v1/jobs/t/events", tls=tls) as stream:
@@ -173,7 +176,7 @@ async def test_a_stopping_server_ends_its_streams_in_order_and_they_go_on_at_the
                     assert await stream.event() is None
         assert await trio.to_thread.run_sync(server.wait_end) == 0
         assert server.line("hard_exit") is None
-    with serving(tmp_path, **settings) as server:
+    with serving(tmp_path, **KEPT, **settings) as server:
         async with connected(server.address, tls) as worker:
             async with streaming(server.address, "/v1/jobs/t/events", "last-event-id: 3", tls=tls) as stream:
                 await step(worker, lease, "s")
@@ -190,7 +193,7 @@ async def test_clients_that_never_read_are_not_written_for_and_cannot_keep_the_s
 ) -> None:
     """More events than sockets hold: a stream that waits for its client still stands, although its run is over."""
     pad = "x" * 240
-    with serving(tmp_path, ORIS_DRAIN_LIMIT_MS="6000") as server:
+    with serving(tmp_path, ORIS_DRAIN_LIMIT_MS="6000", **KEPT) as server:
         async with connected(server.address) as worker, AsyncExitStack() as stack:
             lease = await start(worker)
             for turn in range(100):
@@ -218,7 +221,7 @@ def test_the_events_of_a_thread_that_is_not_there_are_not_found(caller: Caller) 
 
 
 async def test_a_killed_servers_stream_is_cut_off_and_goes_on_without_a_gap(tmp_path: Path) -> None:
-    with serving(tmp_path) as server:
+    with serving(tmp_path, **KEPT) as server:
         async with connected(server.address) as worker:
             lease = await start(worker)
             async with streaming(server.address, "/v1/jobs/t/events") as stream:
@@ -229,7 +232,7 @@ async def test_a_killed_servers_stream_is_cut_off_and_goes_on_without_a_gap(tmp_
                 server.kill()
                 with pytest.raises(Cut):
                     await stream.event()
-    with serving(tmp_path) as server:
+    with serving(tmp_path, **KEPT) as server:
         async with connected(server.address) as worker:
             await finish(worker, lease)
         async with streaming(server.address, "/v1/jobs/t/events?after_seq=3") as stream:
