@@ -19,6 +19,8 @@ RunId = NewType("RunId", str)
 AttemptId = NewType("AttemptId", str)
 LeaseId = NewType("LeaseId", str)
 CheckpointId = NewType("CheckpointId", str)
+WaitId = NewType("WaitId", str)
+KeyId = NewType("KeyId", str)
 JobKey = NewType("JobKey", str)
 """`tenant/thread`; neither part may contain a slash."""
 WorkerKey = NewType("WorkerKey", str)
@@ -27,10 +29,13 @@ IdempotencyKey = NewType("IdempotencyKey", str)
 """`tenant/key`; the key itself may contain anything."""
 
 NO_TENANT = TenantId("")
+KEY_ID = r"key_[0-9a-f]{32}"
+"""What the ids of API keys look like."""
 
 _RUN_DIGITS = 32
 _FENCE_DIGITS = 12
 _SALT_DIGITS = 8
+_SEQ_DIGITS_MAX = 18
 _LEASE_LENGTH = 4 + _RUN_DIGITS + _FENCE_DIGITS + _SALT_DIGITS
 _HEX = frozenset("0123456789abcdef")
 
@@ -48,6 +53,11 @@ def worker_key(tenant_id: TenantId, worker_id: WorkerId) -> WorkerKey:
 def idempotency_key(tenant_id: TenantId, key: str) -> IdempotencyKey:
     """The key under which a submit is remembered."""
     return IdempotencyKey(f"{tenant_id}/{key}")
+
+
+def tenant_of(key: JobKey | WorkerKey) -> TenantId:
+    """The tenant of a thread's or a worker's row."""
+    return TenantId(key.partition("/")[0])
 
 
 def worker_of(key: WorkerKey) -> WorkerId:
@@ -89,6 +99,30 @@ def run_of_lease(lease: str) -> RunId | None:
 def checkpoint_id(run: RunId, seq: int) -> CheckpointId:
     """The id of the checkpoint that the event `seq` of this run's thread saved."""
     return CheckpointId(f"ckp_{run[4:]}_{seq}")
+
+
+def wait_id(run: RunId, kind: str, number: int) -> WaitId:
+    """The id of the wait that a run has raised as its `number`th; those for people have a word of their own."""
+    return WaitId(f"{'int' if kind == 'interrupt' else 'wai'}_{run[4:]}_{number}")
+
+
+def run_of_wait(wait: str) -> RunId | None:
+    """The run that a wait belongs to; None when this cannot be a wait's id."""
+    prefix, _, rest = wait.partition("_")
+    digits, _, number = rest.partition("_")
+    usable = len(digits) == _RUN_DIGITS and _HEX.issuperset(digits) and number.isascii() and number.isdigit()
+    return RunId("run_" + digits) if prefix in ("int", "wai") and usable and len(number) < 10 else None
+
+
+def place_of_checkpoint(checkpoint: str) -> tuple[RunId, int] | None:
+    """The run and the seq of a checkpoint's event; None when this cannot be a checkpoint's id."""
+    digits, _, seq = checkpoint[4:].partition("_")
+    if not (seq.isascii() and seq.isdigit() and len(seq) <= _SEQ_DIGITS_MAX):
+        return None
+    run = run_of("att_" + digits)
+    if run is None or checkpoint_id(run, int(seq)) != checkpoint:
+        return None
+    return run, int(seq)
 
 
 class RandomBits(Protocol):

@@ -55,6 +55,11 @@ POLLED = {
     *("decision", "reason", "attempts", "control", "worker_active_leases", "worker_limit", "tenant_id"),
     *("tenant_active_leases", "tenant_limit", "retry_after_ms", "attempt_id", "lease_id", "lease_expires_at", "trace"),
 }
+INTERRUPT = {
+    *("interrupt_id", "thread_id", "run_id", "attempt_id", "workflow", "tenant_id", "key", "value", "status"),
+    *("on_expire", "on_reject", "expires_at", "created_at", "settled_at", "settled_by", "settled_value"),
+}
+KEY = {"key_id", "role", "tenant_id", "created_at", "expires_at", "last_used_at", "revoked_at"}
 CONTRACT: dict[str, set[str]] = {
     "GET /healthz": {"status"},
     "GET /readyz": {"status", "mode", "store", "migrations", "tasks"},
@@ -63,7 +68,7 @@ CONTRACT: dict[str, set[str]] = {
     "GET /v1/capabilities": {"version", "api_version", "features", "limits"},
     "GET /v1/admin/status": {
         *("mode", "reason", "version", "node_id", "tasks", "store", "admission_level", "queue_depth"),
-        *("parked_polls", "watched_sessions", "waiters", "connections", "limits"),
+        *("parked_polls", "watched_sessions", "waiters", "listeners", "connections", "limits"),
     },
     "POST /v1/jobs": SUBMITTED,
     "POST /v1/jobs/run": SUBMITTED,
@@ -76,12 +81,29 @@ CONTRACT: dict[str, set[str]] = {
         *("thread_id", "run_id", "status", "reason", "since", "detail", "suggestion"),
     },
     "GET /v1/jobs/{thread_id}/timeline": {"timeline"},
+    "GET /v1/jobs/{thread_id}/timeline/export": {
+        *("thread_id", "tenant_id", "run_id", "timeline", "events", "head_hash"),
+    },
+    "GET /v1/jobs/{thread_id}/verify": {"events", "head_hash", "valid", "first_bad_seq"},
+    "GET /v1/jobs/{thread_id}/events": set(),
+    "GET /v1/jobs/{thread_id}/detail": JOB | {"history", "timeline", "pending_interrupts", "observability"},
+    "GET /v1/jobs/{thread_id}/history": {"checkpoints"} | PAGED,
+    "GET /v1/jobs/{thread_id}/checkpoints/{checkpoint_id}": {
+        *("thread_id", "run_id", "checkpoint_id", "values", "created_at"),
+    },
+    "POST /v1/jobs/{thread_id}/resume": INTERRUPT,
+    "GET /v1/interrupts": {"interrupts"} | PAGED,
+    "GET /v1/interrupts/{interrupt_id}": INTERRUPT,
+    "POST /v1/interrupts/{interrupt_id}/resume": INTERRUPT,
+    "POST /v1/interrupts/{interrupt_id}/reject": INTERRUPT,
     "POST /v1/jobs/{thread_id}/cancel": {"thread_id", "run_id", "status", "reason"},
     "GET /v1/runs/{run_id}": JOB,
     "POST /v1/workers/poll": POLLED,
     "POST /v1/workers/{worker_id}/heartbeat": BEATEN,
     "POST /v1/workers/{worker_id}/extend-lease": BEATEN,
     "POST /v1/workers/{worker_id}/report-step": {"attempt_id", "status", "checkpoint_id", "trace", "results", "next"},
+    "POST /v1/workers/{worker_id}/suspend": {"attempt_id", "status", "waits", "trace"},
+    "POST /v1/workers/{worker_id}/interrupt": {"attempt_id", "status", "interrupts", "trace"},
     "POST /v1/workers/{worker_id}/ack": {
         *("attempt_id", "status", "next_retry_at", "next_attempt_no", "trace", "next", "results"),
     },
@@ -98,6 +120,9 @@ CONTRACT: dict[str, set[str]] = {
     "GET /v1/dlq": {"entries"} | PAGED,
     "GET /v1/dlq/{attempt_id}": DEAD,
     "GET /v1/audit/logs": {"logs"} | PAGED,
+    "GET /v1/api-keys": {"keys"} | PAGED,
+    "POST /v1/api-keys": {"key_id", "secret", "role", "tenant_id", "expires_at"},
+    "POST /v1/api-keys/{key_id}/revoke": KEY,
 }
 """Names and fields are API: this is the contract, written a second time on purpose. Whoever adds a route adds it here,
 with the fields of `data` in its answer.
@@ -205,7 +230,9 @@ def test_fields_have_their_bounds() -> None:
     }
     assert [name for name, is_needed in needed.items() if not is_needed] == [
         "POST /v1/jobs/{thread_id}/cancel",
+        "POST /v1/interrupts/{interrupt_id}/reject",
         "POST /v1/workers/{worker_id}/clear-quarantine",
+        "POST /v1/api-keys/{key_id}/revoke",
     ]
     assert schemas["JobRow"]["properties"]["created_at"]["format"] == "date-time"
 

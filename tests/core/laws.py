@@ -13,6 +13,7 @@ from oris.core.changes import Changes
 from oris.core.deadlines import next_deadline
 from oris.core.facts import Facts
 from oris.core.fold import fold
+from oris.core.invariants import check_waits
 from oris.core.model import TERMINAL, WAITING, Job
 from oris.ids import JobKey
 
@@ -54,6 +55,8 @@ def check(tables: Tables, before: Mapping[JobKey, Job], changes: Changes, now_ms
             what_is_over_stays_over(tables, old, job)
             the_fence_rises(old, job)
     counters_equal_counts(tables)
+    runs = {job.run_id: job for job in (*tables.past_runs.values(), *tables.jobs.values())}
+    assert check_waits(runs, tables.waits.values()) == []
 
 
 def a_timeline_is_gapless_and_chained(tables: Tables, job: Job) -> None:
@@ -74,9 +77,10 @@ def folding_the_events_gives_the_row(tables: Tables, job: Job) -> None:
 def a_lease_is_whole_or_not_there(job: Job, now_ms: int) -> None:
     """I1, I2: a running run has one lease, whole, not over; no other has any of it."""
     held = (job.lease_id is not None, job.worker_key is not None, job.lease_expires_ms > 0, job.lease_granted_ms > 0)
-    assert set(held) == {job.status == "running"}
-    assert job.poll_id is None or job.status == "running"
-    if job.status == "running":
+    is_held = job.status in ("running", "cancelling")
+    assert set(held) == {is_held}
+    assert job.poll_id is None or is_held
+    if is_held:
         assert job.lease_expires_ms > now_ms
 
 

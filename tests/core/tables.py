@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from oris.core.api_key import ApiKey
 from oris.core.changes import Changes
 from oris.core.events import Entry
 from oris.core.facts import Heads, Loaded, Needs
 from oris.core.model import (
+    SUSPENDED,
     WAITING,
     ClosedLease,
     DeadLetter,
@@ -14,9 +16,10 @@ from oris.core.model import (
     Lane,
     Step,
     Tenant,
+    Wait,
     Worker,
 )
-from oris.ids import IdempotencyKey, JobKey, LeaseId, RunId, TenantId, WorkerKey
+from oris.ids import IdempotencyKey, JobKey, KeyId, LeaseId, RunId, TenantId, WaitId, WorkerKey
 
 
 class Tables:
@@ -34,6 +37,8 @@ class Tables:
         self.workers: dict[WorkerKey, Worker] = {}
         self.tenants: dict[TenantId, Tenant] = {}
         self.ended_sessions: set[tuple[WorkerKey, str]] = set()
+        self.waits: dict[WaitId, Wait] = {}
+        self.api_keys: dict[KeyId, ApiKey] = {}
 
     def lanes(self) -> dict[Lane, list[Job]]:
         """All queued jobs, lane by lane, in order."""
@@ -61,9 +66,20 @@ class Tables:
             loaded.heads[lane] = Heads(tuple(jobs[:count]), len(jobs) <= count)
         for wanted in needs.polls:
             loaded.polls[wanted] = tuple(j for j in self.jobs.values() if (j.worker_key, j.poll_id) == wanted)
+        loaded.api_keys = {k: v for k, v in self.api_keys.items() if k in needs.api_keys}
         loaded.ended_sessions = self.ended_sessions & needs.ended_sessions
+        self._load_waits(needs, loaded)
         self._load_counters(needs, loaded)
         return loaded
+
+    def _load_waits(self, needs: Needs, loaded: Loaded) -> None:
+        suspended = {job.run_id for job in loaded.jobs.values() if job.status in SUSPENDED}
+        asked = {job.run_id for job in loaded.jobs.values() if job.job_key in needs.interrupts}
+        for wait in self.waits.values():
+            pending = wait.status == "pending" and wait.run_id in suspended
+            named = wait.wait_id in needs.waits or (wait.run_id, wait.key) in needs.wait_keys
+            if pending or named or (wait.run_id in asked and wait.kind == "interrupt"):
+                loaded.waits[wait.wait_id] = wait
 
     def _load_counters(self, needs: Needs, loaded: Loaded) -> None:
         found = [*loaded.jobs.values()]
@@ -88,5 +104,7 @@ class Tables:
         self.past_runs.update({job.run_id: job for job in changes.past_runs})
         self.dead_letters.update({dead.run_id: dead for dead in changes.dead_letters})
         self.workers.update(changes.workers)
+        self.waits.update(changes.waits)
+        self.api_keys.update(changes.api_keys)
         self.ended_sessions |= {(ended.worker_key, ended.session) for ended in changes.ended_sessions}
         self.tenants.update({tenant.tenant_id: tenant for tenant in changes.tenants.values()})

@@ -27,6 +27,8 @@ from oris.core.model import (
     RetryPolicy,
     StepStatus,
     TimeoutStatus,
+    Wait,
+    WaitMode,
     Worker,
 )
 from oris.core.outage import Outage
@@ -40,9 +42,10 @@ from oris.core.replies import (
     Reported,
     SessionDropped,
     Submitted,
+    Suspended,
 )
 from oris.core.stamp import Stamp
-from oris.ids import JobKey, LeaseId, RunId, TenantId, ThreadId, WorkerKey
+from oris.ids import JobKey, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
 
 from . import laws
 from .tables import Tables
@@ -189,6 +192,28 @@ class World:
         """Apply a thread's deadlines."""
         return self.ask(c.Sweep(key(thread, tenant)))
 
+    def suspend(self, job: Job, *waits: c.WaitSpec, mode: WaitMode = "all", checkpoint: bytes | None = None) -> Reply:
+        """Close a lease: nothing to do until these are settled."""
+        attempt = ids.attempt_of(job.run_id)
+        return self.ask(c.Suspend(_worker(job, None), attempt, _lease(job), waits, mode, checkpoint))
+
+    def suspended(self, job: Job, *waits: c.WaitSpec, **said: Any) -> Suspended:
+        """The same, which has to work."""
+        return the(Suspended, self.suspend(job, *waits, **said))
+
+    def answer(self, wait_id: WaitId, value: bytes = b'"yes"', by: str = "ann") -> Reply:
+        """Somebody answers an interrupt."""
+        return self.ask(c.Resume(wait_id, value, by))
+
+    def reject(self, wait_id: WaitId, why: str | None = None) -> Reply:
+        """Somebody refuses one."""
+        return self.ask(c.Reject(wait_id, why, "ann"))
+
+    def wait(self, key: str) -> Wait:
+        """The wait of this key, of whatever run."""
+        (found,) = [wait for wait in self.tables.waits.values() if wait.key == key]
+        return found
+
     def open_session(self, worker: str, session: str) -> Reply:
         """A worker's process names itself."""
         return self.ask(c.OpenSession(worker_key(worker), session))
@@ -319,6 +344,16 @@ def ack(
         retryable=retryable,
         retry_policy=retry,
     )
+
+
+def asking(key: str = "q", **said: Any) -> c.WaitSpec:
+    """A question to people."""
+    return c.WaitSpec("interrupt", key, value=said.pop("value", b'"may I?"'), **said)
+
+
+def timer(key: str = "t", after_ms: int = 60_000) -> c.WaitSpec:
+    """A wait for a time."""
+    return c.WaitSpec("time", key, after_ms=after_ms)
 
 
 def report(

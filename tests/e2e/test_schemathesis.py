@@ -17,18 +17,22 @@ import pytest
 
 from .server_process import ServerProcess, clean_environment, serving
 
+TOKEN = "t" * 40
+"""An open server would be closed by the first key that is made."""
 LEFT_OUT = {
-    "ignored_auth": "the server has no credentials here; test_roles walks roles and routes",
+    "ignored_auth": "it sends the token along; test_roles walks roles and routes",
     "positive_data_acceptance": "a cursor that no list has given out is refused, and a schema cannot tell",
     "allow_header_conformance": "GET /v1/jobs/batch is a thread named batch, and Allow says so",
 }
-WITHIN_S = 120.0
+ENDLESS = "get_v1_jobs_thread_id_events"
+"""Its answer goes on while the run does, and Schemathesis would wait for the end; test_events listens to it."""
+WITHIN_S = 240.0
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server on which no wait is long. What was sent broke neither it nor its rows."""
-    with serving(tmp_path_factory.mktemp("server"), ORIS_WAIT_MAX_MS="20") as running:
+    with serving(tmp_path_factory.mktemp("server"), ORIS_WAIT_MAX_MS="20", ORIS_API_AUTH_BEARER_TOKEN=TOKEN) as running:
         yield running
         assert running.lines("request_failed") == []
         assert running.lines("command_failed") == []
@@ -43,6 +47,8 @@ def schemathesis(folder: Path, document: str, *arguments: str) -> subprocess.Com
             *(sys.executable, "-m", "schemathesis.cli", "run", document, "--seed=1", "--no-color"),
             f"--exclude-checks={','.join(LEFT_OUT)}",
             "--suppress-health-check=all",
+            f"--header=Authorization: Bearer {TOKEN}",
+            "--generation-with-security-parameters=false",
             *arguments,
         ],
         cwd=folder,
@@ -78,11 +84,12 @@ def test_no_answer_of_the_server_differs_from_its_document(server: ServerProcess
         tmp_path,
         file_of(document, tmp_path),
         f"--url={server.url}",
+        f"--exclude-operation-id={ENDLESS}",
         "--phases=coverage,fuzzing,stateful",
         "--max-examples=5",
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert f"Tested: {sum(map(len, document['paths'].values()))}" in ran.stdout
+    assert f"Tested: {sum(map(len, document['paths'].values())) - 1}" in ran.stdout
 
 
 def _without_404(operation: dict[str, Any]) -> None:

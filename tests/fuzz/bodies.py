@@ -213,8 +213,49 @@ def _release(random: Random) -> Json:
     return {"lease_ids": [lease(random.randrange(LEASES))], "delay_ms": 5}
 
 
+def _wait(random: Random) -> Json:
+    key = f"key-{random.randrange(9)}"
+    if random.random() < 0.5:
+        return {"kind": "time", "key": key, "after_ms": random.randrange(9)}
+    return {"kind": "interrupt", **_question(random, key)}
+
+
+def _question(random: Random, key: str) -> Json:
+    question: Json = {"key": key, "value": {"may": "I"}, "on_reject": random.choice(("cancel", "resume"))}
+    if random.random() < 0.5:
+        question |= {"expires_in_ms": 5, "on_expire": "resume", "expire_value": [1]}
+    return question
+
+
+def _suspend(random: Random) -> Json:
+    waits = [_wait(random) for _ in range(random.randrange(1, 4))]
+    return _held(random) | {"waits": waits, "mode": random.choice(("all", "any")), "checkpoint": {"values": 1}}
+
+
+def _interrupt(random: Random) -> Json:
+    return _held(random) | {"interrupts": [_question(random, f"key-{n}") for n in range(random.randrange(1, 3))]}
+
+
+def _answer(random: Random) -> Json:
+    return {"value": random.choice((1, "yes", {"a": [None]}))}
+
+
+def _reject(random: Random) -> Json:
+    return {"reason": "no"} if random.random() < 0.5 else {}
+
+
 def _clear_quarantine(random: Random) -> Json:
     return {} if random.random() < 0.5 else {"tenant_id": "acme"}
+
+
+def _create_key(random: Random) -> Json:
+    key: Json = {"role": random.choice(("admin", "operator", "client", "worker"))}
+    extra = {"tenant_id": "acme", "expires_at": "2999-01-31T00:00:00Z"}
+    return key | {name: extra[name] for name in extra if random.random() < 0.5}
+
+
+def _revoke_key(random: Random) -> Json:
+    return {}
 
 
 VALID: dict[str, Callable[[Random], Json]] = {
@@ -229,6 +270,13 @@ VALID: dict[str, Callable[[Random], Json]] = {
     "/v1/workers/{worker_id}/ack": _ack,
     "/v1/workers/{worker_id}/release": _release,
     "/v1/workers/{worker_id}/clear-quarantine": _clear_quarantine,
+    "/v1/workers/{worker_id}/suspend": _suspend,
+    "/v1/workers/{worker_id}/interrupt": _interrupt,
+    "/v1/jobs/{thread_id}/resume": _answer,
+    "/v1/interrupts/{interrupt_id}/resume": _answer,
+    "/v1/interrupts/{interrupt_id}/reject": _reject,
+    "/v1/api-keys": _create_key,
+    "/v1/api-keys/{key_id}/revoke": _revoke_key,
 }
 """A valid body for each POST route; a test sees to it that none is missing."""
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 import trio
 
+from oris.core import commands as c
 from oris.core.changes import Changes
 from oris.core.decide import decide
 from oris.core.facts import Facts, Limits, Loaded, Needs
 from oris.core.model import Lane, RetryPolicy
 from oris.core.replies import Submitted
 from oris.core.stamp import Stamp
-from oris.ids import RunId, TenantId, run_id
+from oris.ids import RunId, TenantId, ThreadId, run_id
 from oris.storage.store import Work
 
 from .driver import (
@@ -24,8 +25,11 @@ from .driver import (
     heartbeat,
     key,
     nothing,
+    opened,
+    question,
     report,
     submit,
+    suspend,
     want,
     worker,
 )
@@ -42,9 +46,11 @@ WRITES = [
     ("runtime_idempotency", "insert"),
     ("runtime_dead_letters", "insert"),
     ("runtime_workers", "insert"),
+    ("runtime_ended_sessions", "insert"),
     ("runtime_tenants", "insert"),
     ("runtime_audit_log", "insert"),
     ("runtime_nodes", "insert"),
+    ("runtime_waits", "insert"),
 ]
 
 
@@ -191,8 +197,8 @@ class StoreConformance:
         handed = (await driver.commit(wants=[want(poll_id="p")])).handed[job.run_id]
         assert [step.action_id for step in handed.steps] == ["s0", "s1"]
         assert handed.steps_truncated
-        rest = await driver.store.reads.steps(job.run_id, handed.steps[-1].seq, 10)
-        assert [step.action_id for step in rest] == ["s2", "s3"]
+        rest = await driver.store.reads.steps(job.run_id, handed.steps[-1].seq, 10, 2_000_000)
+        assert [step.action_id for step in rest.items] == ["s2", "s3"]
 
     async def test_a_thousand_steps_are_handed_out_and_no_more(self, driver: Driver) -> None:
         job = (await driver.commit(submit("t1"), wants=[want(poll_id="p")])).job()
@@ -228,15 +234,18 @@ class StoreConformance:
 
     @pytest.mark.parametrize(("table", "action"), WRITES)
     async def test_an_error_at_any_write_undoes_the_whole_batch(self, driver: Driver, table: str, action: str) -> None:
-        jobs = (await driver.commit(submit("t1"), submit("t2"), submit("t3"), wants=[want(limit=3)])).granted[0].jobs
-        await driver.commit(ack(jobs[0]))
+        first = [submit(f"t{number}") for number in (1, 2, 3, 5)]
+        jobs = (await driver.commit(*first, wants=[want(limit=4)])).granted[0].jobs
+        await driver.commit(ack(jobs[0]), opened("s1", "w3"))
 
         async def everything() -> None:
             await driver.commit(
                 submit("t1", idempotency_key="k"),
                 ack(jobs[1], "failed"),
                 report(jobs[2], "a", checkpoint=b"{}"),
+                suspend(jobs[3], question()),
                 submit("t4"),
+                opened("s2", "w3"),
                 wants=[want("w2")],
                 audit=[audited()],
             )
@@ -252,6 +261,39 @@ class StoreConformance:
         rows = await driver.verify()
         assert (len(rows.past_runs), len(rows.dead_letters), len(rows.audit)) == (1, 1, 1)
 
+    async def test_waits_are_loaded_by_their_run_their_key_and_their_name(self, driver: Driver) -> None:
+        job = (await driver.commit(submit("t1"), wants=[want()])).job()
+        await driver.commit(suspend(job, question("a"), question("b"), c.WaitSpec("time", "t", after_ms=500)))
+        loaded = await driver.load(Needs(jobs={key("t1")}))
+        waits = {wait.key: wait for wait in loaded.waits.values()}
+        assert {k: w.status for k, w in waits.items()} == {"a": "pending", "b": "pending", "t": "pending"}
+        await driver.commit(c.Resume(waits["a"].wait_id, b'"yes"', "ann"))
+        named = await driver.load(Needs(waits={waits["a"].wait_id}))
+        assert [wait.status for wait in named.waits.values()] == ["resumed"]
+        rows = await driver.verify()
+        assert rows.jobs[key("t1")].waits_open == 2
+
+    async def test_a_run_that_goes_on_is_handed_what_its_waits_were_settled_with(self, driver: Driver) -> None:
+        job = (await driver.commit(submit("t1"), wants=[want()])).job()
+        expiring = question("b", after_ms=500, on_expire="resume", expire_value=b'"nobody"')
+        await driver.commit(suspend(job, question("a"), expiring))
+        waits = (await driver.load(Needs(jobs={key("t1")}))).waits
+        await driver.commit(c.Resume(next(w.wait_id for w in waits.values() if w.key == "a"), b'{"n":12.50}', "ann"))
+        driver.harness.clock.ms += 500
+        done = await driver.commit(c.Sweep(key("t1")), wants=[want()])
+        resumes = done.handed[done.job().run_id].resumes
+        told = [(resume.key, resume.status, resume.value) for resume in resumes]
+        assert told == [("a", "resumed", b'{"n":12.50}'), ("b", "expired", b'"nobody"')]
+        await driver.verify()
+
+    async def test_waits_outlive_a_crash(self, driver: Driver) -> None:
+        job = (await driver.commit(submit("t1"), wants=[want()])).job()
+        await driver.commit(suspend(job, question()))
+        before = (await driver.verify()).waits
+        await driver.harness.crash()
+        assert (await driver.verify()).waits == before
+        assert len(before) == 1
+
     async def test_the_high_water_mark_rises_with_batches_and_outlives_them(self, driver: Driver) -> None:
         assert await driver.store.high_water_ms() == 0
         driver.harness.clock.ms += 100
@@ -261,6 +303,38 @@ class StoreConformance:
         assert await driver.store.high_water_ms() == START_MS + 100
         await driver.harness.reopen("node-2")
         assert await driver.store.high_water_ms() == START_MS + 100
+
+    async def test_until_when_commits_were_calm_outlives_them(self, driver: Driver) -> None:
+        assert await driver.store.calm_ms() == 0
+        await driver.commit(submit("t1"), calm=False)
+        assert await driver.store.calm_ms() == 0
+        driver.harness.clock.ms += 100
+        await driver.commit(submit("t2"))
+        driver.harness.clock.ms += 100
+        await driver.commit(submit("t3"), calm=False)
+        assert await driver.store.calm_ms() == START_MS + 100
+        await driver.harness.reopen("node-2")
+        await driver.commit(submit("t4"), calm=False)
+        assert await driver.store.calm_ms() == START_MS + 100
+
+    async def test_a_worker_keeps_its_session_and_what_it_replaced(self, driver: Driver) -> None:
+        job = (await driver.commit(submit("t1"), opened("s1"), wants=[want(session="s1")])).job()
+        assert (job.lease_session, job.lease_ttl_ms) == ("s1", 30_000)
+        driver.harness.clock.ms += 7
+        await driver.commit(opened("s2"))
+        needs = Needs(workers={worker()}, ended_sessions={(worker(), "s1"), (worker(), "s2"), (worker("w2"), "s1")})
+        loaded = await driver.load(needs)
+        assert loaded.ended_sessions == {(worker(), "s1")}
+        row = loaded.workers[worker()]
+        assert (row.session, row.session_ms, row.granted_ms) == ("s2", START_MS + 7, START_MS)
+        assert (row.incidents, row.incident_ms, row.quarantined_until_ms) == (1, START_MS + 7, 0)
+
+    async def test_threads_that_a_poll_names_are_loaded_of_every_tenant(self, driver: Driver) -> None:
+        await driver.commit(submit("t1"), submit("t1", tenant="beta"), submit("t2"))
+        loaded = await driver.load(Needs(threads={ThreadId("t1"), ThreadId("nobody")}))
+        assert set(loaded.jobs) == {key("t1"), key("t1", "beta")}
+        chosen = await driver.commit(wants=[want(limit=5, threads=frozenset({ThreadId("t2")}))])
+        assert chosen.job().thread_id == "t2"
 
     async def test_time_is_read_once_the_batch_has_the_database_to_itself(self, driver: Driver) -> None:
         times: list[int] = []

@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 import pytest
 
+from oris.core import commands as c
 from oris.core.events import first_bad_seq
-from oris.core.model import Lane, RetryPolicy
+from oris.core.model import Lane, RetryPolicy, Wait
 from oris.errors import ApiError
-from oris.ids import TenantId, ThreadId, run_id
-from oris.storage.store import AuditFilter, DeadLetterFilter, JobFilter, Page
+from oris.ids import JobKey, TenantId, ThreadId, run_id
+from oris.storage.store import AuditFilter, DeadLetterFilter, InterruptFilter, JobFilter, Page, StepCounts, Stretch
 
-from .driver import ACME, START_MS, Driver, Harness, ack, audited, heartbeat, key, report, submit, want
+from .driver import (
+    ACME,
+    START_MS,
+    Driver,
+    Harness,
+    ack,
+    audited,
+    heartbeat,
+    key,
+    opened,
+    question,
+    report,
+    submit,
+    suspend,
+    want,
+    worker,
+)
 
 T = TypeVar("T")
 
@@ -91,6 +109,8 @@ class ReadsConformance:
         with pytest.raises(ApiError, match="cursor"):
             await reads.runs(key("t1"), cursor, 2)
         with pytest.raises(ApiError, match="cursor"):
+            await reads.checkpoints(key("t1"), cursor, 2)
+        with pytest.raises(ApiError, match="cursor"):
             await reads.dead_letters(DeadLetterFilter(), cursor, 2)
         with pytest.raises(ApiError, match="cursor"):
             await reads.audit(AuditFilter(), "a" + cursor, 2)
@@ -120,12 +140,57 @@ class ReadsConformance:
         await driver.commit(ack(again))
         await driver.commit(submit("t1"))
         reads = driver.store.reads
-        assert [(s.action_id, s.body) for s in await reads.steps(job.run_id, 0, 10)] == [("a", b"1"), ("b", b"2")]
-        assert [s.action_id for s in await reads.steps(job.run_id, 0, 1)] == ["a"]
+        steps = await reads.steps(job.run_id, 0, 10, 100)
+        assert [(s.action_id, s.body) for s in steps.items] == [("a", b"1"), ("b", b"2")]
+        assert not steps.more
+        assert await reads.step_counts(job.run_id) == StepCounts(succeeded=2, open=0)
         (retry,) = await reads.retries(job.run_id)
         assert (retry.job_key, retry.event_type, retry.run_id) == (key("t1"), "retry_scheduled", job.run_id)
-        assert list(await reads.steps(run_id(1), 0, 10)) == []
+        assert await reads.steps(run_id(1), 0, 10, 100) == Stretch((), more=False)
+        assert await reads.step_counts(run_id(1)) == StepCounts(0, 0)
         assert list(await reads.retries(run_id(1))) == []
+
+    @pytest.mark.parametrize(("limit", "max_bytes", "given"), [(1, 99, "a"), (9, 7, "ab"), (9, 1, "a"), (3, 12, "abc")])
+    async def test_steps_and_events_stop_at_a_number_and_at_a_size(
+        self, driver: Driver, limit: int, max_bytes: int, given: str
+    ) -> None:
+        job = (await driver.commit(submit("t1"), wants=[want()])).job()
+        await driver.commit(*(report(job, action, b'"x"') for action in "abcd"))
+        reads = driver.store.reads
+        steps = await reads.steps(job.run_id, 0, limit, max_bytes)
+        assert ("".join(step.action_id for step in steps.items), steps.more) == (given, True)
+        first = await reads.told(key("t1"), 3, 1, 10_000)
+        size = len(first.items[0].entry.data) + 3
+        lines = await reads.told(key("t1"), 3, limit, size * max_bytes // 3)
+        assert (len(lines.items), lines.more) == (len(given), True)
+
+    async def test_events_are_told_with_the_payloads_they_have(self, driver: Driver) -> None:
+        job = (await driver.commit(submit("t1", input=b"{ }"), submit("t2"), wants=[want()])).job()
+        await driver.commit(report(job, "a", b"1", checkpoint=b'"here"'), ack(job, body=None))
+        reads = driver.store.reads
+        whole = await reads.told(key("t1"), 0, 100, 10_000)
+        assert [line.entry for line in whole.items] == list(await reads.timeline(key("t1"), 0, 100))
+        assert [line.payload for line in whole.items] == [b"{ }", None, None, b"1", b'"here"', None]
+        assert not whole.more
+        assert (await reads.told(key("none"), 0, 10, 10)).items == ()
+
+    @pytest.mark.parametrize("limit", [1, 2, 3, 4])
+    async def test_checkpoints_of_all_runs_come_newest_first_page_by_page(self, driver: Driver, limit: int) -> None:
+        saved = []
+        for name in ("a", "b", "c"):
+            job = (await driver.commit(submit("t1"), wants=[want()])).job()
+            await driver.commit(report(job, name, checkpoint=b"1"), report(job, "plain"), ack(job))
+            saved.append(job.run_id)
+        reads = driver.store.reads
+        pages = await _all(lambda cursor: reads.checkpoints(key("t1"), cursor, limit))
+        found = [checkpoint for page in pages for checkpoint in page]
+        assert [checkpoint.run_id for checkpoint in found] == saved[::-1]
+        assert all(len(page) == limit for page in pages[:-1])
+        timeline = {entry.seq: entry for entry in await reads.timeline(key("t1"), 0, 100)}
+        for checkpoint in found:
+            entry = timeline[checkpoint.seq]
+            assert (entry.event_type, entry.at_ms) == ("checkpoint_saved", checkpoint.at_ms)
+        assert (await reads.checkpoints(key("none"), None, limit)).items == ()
 
     @pytest.mark.parametrize("limit", [1, 2, 4, 5])
     async def test_dead_letters_come_newest_first_page_by_page(self, driver: Driver, limit: int) -> None:
@@ -201,6 +266,37 @@ class ReadsConformance:
         await driver.commit(heartbeat(job, 60_000))
         assert await driver.store.reads.earliest_wake() == START_MS + 30_000
 
+    async def test_leases_of_ended_or_cut_sessions_are_told(self, driver: Driver) -> None:
+        reads = driver.store.reads
+        await driver.commit(submit("t1"), submit("t2"), opened("s1"), wants=[want(limit=2, session="s1")])
+        await driver.commit(submit("t3"), opened("x", "w2"), wants=[want("w2", session="x")])
+        await driver.commit(submit("t4"), wants=[want("w3")])
+        assert list(await reads.dead_leases(None, 10)) == []
+        driver.harness.clock.ms += 5
+        await driver.commit(opened("s2"), c.DropSession(worker("w2"), "x"), opened("any", "w3"))
+        assert sorted(await reads.dead_leases(None, 10)) == [key("t1"), key("t2"), key("t3")]
+        assert sorted(await reads.dead_leases(worker(), 10)) == [key("t1"), key("t2")]
+        assert len(await reads.dead_leases(None, 1)) == 1
+        await driver.commit(c.Sweep(key("t1")), c.Sweep(key("t3")))
+        assert list(await reads.dead_leases(None, 10)) == [key("t2")]
+
+    async def test_leases_that_end_before_a_time_are_told_page_by_page(self, driver: Driver) -> None:
+        await driver.commit(*(submit(f"t{n}") for n in range(3)), wants=[want(limit=3)])
+        await driver.commit(submit("long"), wants=[want("w2", ttl_ms=90_000)])
+        found: list[JobKey] = []
+        after = 0
+        while page := await driver.store.reads.leased(START_MS + 60_000, after, 2):
+            found += [job_key for _, job_key in page]
+            after = page[-1][0]
+        assert found == [key("t0"), key("t1"), key("t2")]
+
+    async def test_a_tenant_is_read_with_its_counts(self, driver: Driver) -> None:
+        assert await driver.store.reads.tenant(ACME) is None
+        await driver.commit(submit("t1"), submit("t2"), wants=[want()])
+        tenant = await driver.store.reads.tenant(ACME)
+        assert tenant is not None
+        assert (tenant.waiting, tenant.leased) == (1, 1)
+
     async def test_lanes_with_due_jobs_are_told_each_once(self, driver: Driver) -> None:
         await driver.commit(
             *(submit(f"{w}{t}{n}", tenant=t, workflow=w) for n in range(3) for t in "ab" for w in ("x", "y")),
@@ -229,6 +325,49 @@ class ReadsConformance:
             job = await driver.store.reads.job(key(f"t{number}"))
             assert job is not None
 
+    async def test_interrupts_are_listed_newest_first_by_what_they_are_of(self, driver: Driver) -> None:
+        reads = driver.store.reads
+        for number in range(3):
+            job = (await driver.commit(submit(f"t{number}"), wants=[want()])).job()
+            await driver.commit(suspend(job, question(), c.WaitSpec("time", "t", after_ms=500)))
+        found = (await reads.interrupts(InterruptFilter(status="pending"), None, 9)).items
+        assert [wait.thread_id for wait in found] == ["t2", "t1", "t0"]
+        assert (await reads.statistics()).pending_interrupts == 3
+        await driver.commit(c.Resume(found[1].wait_id, b'"yes"', "ann"), c.Reject(found[2].wait_id, "no", "bob"))
+
+        async def threads(**where: Any) -> list[str]:
+            page = await reads.interrupts(InterruptFilter(**where), None, 9)
+            return [wait.thread_id for wait in page.items]
+
+        assert await threads() == ["t2", "t1", "t0"]
+        assert await threads(status="pending") == ["t2"]
+        assert await threads(status="resumed") == ["t1"]
+        assert await threads(status="rejected", tenant_id=ACME) == ["t0"]
+        assert await threads(run_id=found[0].run_id) == ["t2"]
+        assert await threads(thread_id=ThreadId("t1")) == ["t1"]
+        assert await threads(workflow="other") == []
+        assert await threads(tenant_id=TenantId("b")) == []
+        assert (await reads.statistics()).pending_interrupts == 1
+
+    async def test_pages_of_interrupts_show_each_once(self, driver: Driver) -> None:
+        job = (await driver.commit(submit("t1"), wants=[want()])).job()
+        await driver.commit(suspend(job, *(question(f"q{number}") for number in range(7))))
+        for where in (InterruptFilter(), InterruptFilter(status="pending"), InterruptFilter(run_id=job.run_id)):
+            pages = await _all(partial(_interrupts, driver, where))
+            assert sorted(wait.key for page in pages for wait in page) == [f"q{number}" for number in range(7)]
+
+    async def test_what_a_wait_was_raised_and_settled_with_is_read_byte_by_byte(self, driver: Driver) -> None:
+        reads = driver.store.reads
+        job = (await driver.commit(submit("t1"), wants=[want()])).job()
+        await driver.commit(suspend(job, question("a"), question("b")))
+        raised = {w.key: w for w in (await reads.interrupts(InterruptFilter(), None, 9)).items}
+        assert await reads.raised_value(key("t1"), raised["b"].value_seq, raised["b"].value_index) == b'{"ask":"b"}'
+        await driver.commit(c.Resume(raised["a"].wait_id, b'{"n": 1.00}', "ann"))
+        wait = await reads.wait(raised["a"].wait_id)
+        assert wait is not None
+        place = (wait.status, wait.value_seq, wait.value_index, wait.settled_seq)
+        assert await reads.settled_value(key("t1"), *place) == b'{"n": 1.00}'
+
 
 async def _all(page_at: Callable[[str | None], Awaitable[Page[T]]]) -> list[tuple[T, ...]]:
     """Every page of a list."""
@@ -240,3 +379,8 @@ async def _all(page_at: Callable[[str | None], Awaitable[Page[T]]]) -> list[tupl
         cursor = page.next_cursor
         if cursor is None:
             return pages
+
+
+async def _interrupts(driver: Driver, where: InterruptFilter, cursor: str | None) -> Page[Wait]:
+    """One page of three."""
+    return await driver.store.reads.interrupts(where, cursor, 3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -94,7 +94,12 @@ class Driver:
         return self.harness.store
 
     async def commit(
-        self, *commands: Command, wants: Sequence[Want] = (), lanes: Sequence[Lane] = (), audit: Sequence[c.Audit] = ()
+        self,
+        *commands: Command,
+        wants: Sequence[Want] = (),
+        lanes: Sequence[Lane] = (),
+        audit: Sequence[c.Audit] = (),
+        calm: bool = True,
     ) -> Done:
         """One batch, as the committer makes it. Raises what `transact` raises."""
         needs = Needs()
@@ -104,6 +109,7 @@ class Driver:
             needs.workers.add(want.worker_key)
             if want.poll_id is not None:
                 needs.polls.add((want.worker_key, want.poll_id))
+            needs.threads |= want.threads or frozenset()
         needs.heads = {lane: 10 for lane in (lanes or (Lane(ACME, "default"),))} if wants else {}
         seeds = [self._seeds.next(self.harness.clock()) for _ in range(len(commands) + len(audit) + 1)]
         done = Done([], [], {})
@@ -111,6 +117,7 @@ class Driver:
 
         def work(loaded: Loaded, now_ms: int) -> Changes:
             facts = Facts(loaded, self.limits, audit_head=head)
+            facts.changes.calm = calm
             stamps = iter([Stamp(now_ms, seed) for seed in seeds])
             for command in commands:
                 decision = decide(facts, command, next(stamps))
@@ -194,9 +201,21 @@ def submit(
     )
 
 
-def want(name: str = "w1", limit: int = 1, poll_id: str | None = None, ttl_ms: int = 30_000) -> Want:
+def want(
+    name: str = "w1",
+    limit: int = 1,
+    poll_id: str | None = None,
+    ttl_ms: int = 30_000,
+    session: str | None = None,
+    threads: frozenset[ThreadId] | None = None,
+) -> Want:
     """A poll."""
-    return Want(worker(name), None, limit, ttl_ms, 100, 1000, poll_id=poll_id)
+    return Want(worker(name), None, limit, ttl_ms, 100, 1000, poll_id=poll_id, session=session, threads=threads)
+
+
+def opened(session: str, name: str = "w1") -> c.OpenSession:
+    """A worker's process names itself."""
+    return c.OpenSession(worker(name), session)
 
 
 def ack(job: Job, status: str = "completed", body: bytes | None = b'{"ok": true}', retryable: bool = True) -> c.Ack:
@@ -212,6 +231,18 @@ def report(job: Job, action: str, body: bytes | None = b'"done"', checkpoint: by
     assert job.lease_id is not None
     attempt = ids.attempt_of(job.run_id)
     return c.ReportStep(job.worker_key, attempt, job.lease_id, action, "succeeded", f"t-{action}", body, checkpoint)
+
+
+def suspend(job: Job, *waits: c.WaitSpec) -> c.Suspend:
+    """A granted job waits for all of these."""
+    assert job.worker_key is not None
+    assert job.lease_id is not None
+    return c.Suspend(job.worker_key, ids.attempt_of(job.run_id), job.lease_id, waits, "all")
+
+
+def question(key: str = "approve", **more: Any) -> c.WaitSpec:
+    """A wait for somebody's answer."""
+    return c.WaitSpec("interrupt", key, value=b'{"ask":"%s"}' % key.encode(), **more)
 
 
 def heartbeat(job: Job, ttl_ms: int = 30_000) -> c.Heartbeat:

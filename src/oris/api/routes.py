@@ -3,10 +3,30 @@
 from __future__ import annotations
 
 from oris.api.answers import form_of
-from oris.api.handlers import attempts, explain, leases, operators, poll, server, submit, threads, workers
+from oris.api.handlers import (
+    attempts,
+    detail,
+    events,
+    explain,
+    history,
+    interrupts,
+    keys,
+    leases,
+    operators,
+    poll,
+    server,
+    submit,
+    threads,
+    timeline,
+    waits,
+    workers,
+)
 from oris.api.http import Role, Route, RouteTable
+from oris.wire import history as h
 from oris.wire import jobs as j
+from oris.wire import keys as k
 from oris.wire import operators as o
+from oris.wire import waits as i
 from oris.wire import workers as w
 
 PUBLIC = None
@@ -40,7 +60,7 @@ def route_table(body_max_bytes: int) -> RouteTable:
             get("/metrics", server.metrics, PUBLIC),
             get("/openapi.json", server.openapi, PUBLIC),
             get("/v1/capabilities", server.capabilities, frozenset(Role)),
-            get("/v1/admin/status", server.status, ADMINS),
+            get("/v1/admin/status", server.status, ADMINS, whole_server=True),
             post("/v1/jobs", submit.run, CLIENTS, **run),
             post("/v1/jobs/run", submit.run, CLIENTS, **run),
             post(
@@ -56,7 +76,13 @@ def route_table(body_max_bytes: int) -> RouteTable:
             get(f"{thread}/runs", threads.list_runs, CLIENTS, query=j.RunsQuery),
             get(f"{thread}/result", threads.result, CLIENTS, query=j.ResultQuery, long_poll=True),
             get(f"{thread}/explain", explain.show, CLIENTS, query=j.ThreadQuery),
-            get(f"{thread}/timeline", threads.timeline, CLIENTS, query=j.TimelineQuery),
+            get(f"{thread}/timeline", timeline.page, CLIENTS, query=h.TimelineQuery),
+            get(f"{thread}/timeline/export", timeline.export, CLIENTS, query=h.ExportQuery),
+            get(f"{thread}/verify", timeline.verify, CLIENTS, query=j.ThreadQuery),
+            get(f"{thread}/events", events.listen, CLIENTS, query=h.EventsQuery),
+            get(f"{thread}/detail", detail.show, CLIENTS, query=j.ThreadQuery),
+            get(f"{thread}/history", history.list_checkpoints, CLIENTS, query=h.HistoryQuery),
+            get(f"{thread}/checkpoints/{{checkpoint_id}}", history.show, CLIENTS, query=j.ThreadQuery),
             post(
                 f"{thread}/cancel",
                 threads.cancel,
@@ -65,11 +91,39 @@ def route_table(body_max_bytes: int) -> RouteTable:
                 body_max_bytes=small,
                 audit_action="job.cancel",
             ),
+            post(
+                f"{thread}/resume",
+                interrupts.resume_thread,
+                CLIENTS,
+                body=i.ResumeThreadRequest,
+                body_max_bytes=large,
+                audit_action="job.resume",
+            ),
+            get("/v1/interrupts", interrupts.list_interrupts, CLIENTS, query=i.InterruptsQuery),
+            get("/v1/interrupts/{interrupt_id}", interrupts.show, CLIENTS),
+            post(
+                "/v1/interrupts/{interrupt_id}/resume",
+                interrupts.resume,
+                CLIENTS,
+                body=i.ResumeRequest,
+                body_max_bytes=large,
+                audit_action="interrupt.resume",
+            ),
+            post(
+                "/v1/interrupts/{interrupt_id}/reject",
+                interrupts.reject,
+                CLIENTS,
+                body=i.RejectRequest,
+                body_max_bytes=small,
+                audit_action="interrupt.reject",
+            ),
             get("/v1/runs/{run_id}", threads.show_run, CLIENTS),
             post("/v1/workers/poll", poll.poll, WORKERS, body=w.PollRequest, body_max_bytes=small, long_poll=True),
             post(f"{worker}/heartbeat", leases.heartbeat, WORKERS, **beat),
             post(f"{worker}/extend-lease", leases.heartbeat, WORKERS, **beat),
             post(f"{worker}/report-step", leases.report_step, WORKERS, body=w.ReportRequest, body_max_bytes=large),
+            post(f"{worker}/suspend", waits.suspend, WORKERS, body=i.SuspendRequest, body_max_bytes=large),
+            post(f"{worker}/interrupt", waits.interrupt, WORKERS, body=i.InterruptRequest, body_max_bytes=large),
             post(f"{worker}/ack", leases.ack, WORKERS, body=w.AckRequest, body_max_bytes=large),
             post(f"{worker}/release", leases.release, WORKERS, body=w.ReleaseRequest, body_max_bytes=small),
             get("/v1/workers", workers.list_workers, OPERATORS, query=o.WorkersQuery),
@@ -88,6 +142,23 @@ def route_table(body_max_bytes: int) -> RouteTable:
             get("/v1/dlq", operators.list_dead_letters, OPERATORS, query=o.DeadLettersQuery),
             get("/v1/dlq/{attempt_id}", operators.show_dead_letter, OPERATORS),
             get("/v1/audit/logs", operators.list_audit, OPERATORS, query=o.AuditQuery),
+            get("/v1/api-keys", keys.list_keys, ADMINS, query=k.KeysQuery),
+            post(
+                "/v1/api-keys",
+                keys.create,
+                ADMINS,
+                body=k.CreateKeyRequest,
+                body_max_bytes=small,
+                audit_action="apikey.create",
+            ),
+            post(
+                "/v1/api-keys/{key_id}/revoke",
+                keys.revoke,
+                ADMINS,
+                body=k.RevokeKeyRequest,
+                body_max_bytes=small,
+                audit_action="apikey.revoke",
+            ),
         )
     )
 

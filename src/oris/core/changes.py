@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
+    from oris.core.api_key import ApiKey
     from oris.core.audit import AuditRecord
     from oris.core.events import Entry
     from oris.core.model import (
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
         Payload,
         Step,
         Tenant,
+        Wait,
         Worker,
     )
     from oris.core.replies import Reply
-    from oris.ids import JobKey, RunId, WorkerKey
+    from oris.ids import JobKey, KeyId, RunId, WaitId, WorkerKey
 
 
 LeaseEnd = Literal["lost", "normal", "taken"]
@@ -46,6 +48,9 @@ class Decision(Struct, frozen=True):
     worker: Worker | None = None
     """The worker's row, for commands about a worker alone; the very same object when it does not change."""
     ended_session: EndedSession | None = None
+    waits: tuple[Wait, ...] = ()
+    api_keys: tuple[ApiKey, ...] = ()
+    """The keys that the command has made or changed."""
 
 
 class Handout(Struct, frozen=True):
@@ -55,6 +60,18 @@ class Handout(Struct, frozen=True):
     run_id: RunId
     input_seq: int
     checkpoint_seq: int
+    has_waits: bool = False
+    """The run has raised some."""
+
+
+class HandedResume(Struct, frozen=True):
+    """A settled wait as the next attempt is handed it; `value` is what it was settled with."""
+
+    wait_id: str
+    kind: str
+    key: str
+    status: str
+    value: bytes | None
 
 
 class HandedStep(Struct, frozen=True):
@@ -73,6 +90,7 @@ class Handed(Struct, frozen=True):
     checkpoint: bytes | None
     steps: tuple[HandedStep, ...]
     steps_truncated: bool
+    resumes: tuple[HandedResume, ...] = ()
 
 
 class Changes(Struct):
@@ -91,15 +109,17 @@ class Changes(Struct):
     audit: list[AuditRecord]
     handouts: list[Handout]
     ended_sessions: list[EndedSession]
+    waits: dict[WaitId, Wait]
     calm: bool = True
     """Nothing is owed to any lease by now: until here no time has been lost to one."""
+    api_keys: dict[KeyId, ApiKey] = field(default_factory=dict)
 
     @property
     def empty(self) -> bool:
         """True when there is nothing to write; handouts are only read."""
-        return not (self.jobs or self.workers or self.tenants or self.audit)
+        return not (self.jobs or self.workers or self.tenants or self.audit or self.api_keys)
 
 
 def no_changes() -> Changes:
     """A batch that has not done anything yet."""
-    return Changes({}, [], [], [], [], [], [], [], {}, {}, [], [], [])
+    return Changes({}, [], [], [], [], [], [], [], {}, {}, [], [], [], {})

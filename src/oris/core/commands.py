@@ -6,8 +6,9 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from oris.core.model import RetryPolicy, StepStatus, TimeoutStatus
-from oris.ids import AttemptId, JobKey, LeaseId, RunId, TenantId, ThreadId, WorkerKey
+from oris.core.api_key import KeyRole
+from oris.core.model import OnExpire, OnReject, RetryPolicy, StepStatus, TimeoutStatus, WaitKind, WaitMode
+from oris.ids import AttemptId, JobKey, KeyId, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
 
 
 class Submit(Struct, frozen=True):
@@ -31,11 +32,12 @@ class Submit(Struct, frozen=True):
 
 
 class Cancel(Struct, frozen=True):
-    """End a run that is not over. `run_id` is a precondition."""
+    """End a run that is not over. `run_id` is a precondition; `grace_ms` leaves a worker that long to end it itself."""
 
     job_key: JobKey
     reason: str | None
     run_id: RunId | None = None
+    grace_ms: int | None = None
 
 
 class Heartbeat(Struct, frozen=True):
@@ -72,6 +74,56 @@ class Ack(Struct, frozen=True):
     retry_policy: RetryPolicy | None = None
 
 
+class WaitSpec(Struct, frozen=True):
+    """A wait that a worker raises. Times are absolute (`at_ms`) or from now on (`after_ms`); an interrupt may have
+    none."""
+
+    kind: WaitKind
+    key: str
+    at_ms: int | None = None
+    after_ms: int | None = None
+    value: bytes | None = None
+    on_expire: OnExpire = "cancel"
+    expire_value: bytes | None = None
+    on_reject: OnReject = "cancel"
+
+
+class Suspend(Struct, frozen=True):
+    """Close a lease: there is nothing to do until the waits are settled."""
+
+    worker_key: WorkerKey
+    attempt_id: AttemptId
+    lease_id: LeaseId
+    waits: tuple[WaitSpec, ...]
+    mode: WaitMode
+    checkpoint: bytes | None = None
+
+
+class Resume(Struct, frozen=True):
+    """Somebody answers an interrupt. `value` is the client's bytes."""
+
+    wait_id: WaitId
+    value: bytes
+    by: str
+
+
+class ResumeThread(Struct, frozen=True):
+    """Somebody answers the only interrupt that a thread's run waits for. `run_id` is a precondition."""
+
+    job_key: JobKey
+    value: bytes
+    by: str
+    run_id: RunId | None = None
+
+
+class Reject(Struct, frozen=True):
+    """Somebody refuses an interrupt."""
+
+    wait_id: WaitId
+    reason: str | None
+    by: str
+
+
 class Release(Struct, frozen=True):
     """Give a lease back. `worker_key` None: the server takes back what a caller never received."""
 
@@ -106,6 +158,29 @@ class ClearQuarantine(Struct, frozen=True):
     worker_key: WorkerKey
 
 
+class CreateKey(Struct, frozen=True):
+    """Let whoever knows a secret in. `digest` is its SHA-256: the secret itself comes no further than the API."""
+
+    key_id: KeyId
+    role: KeyRole
+    tenant_id: TenantId | None
+    digest: bytes
+    expires_ms: int | None = None
+
+
+class RevokeKey(Struct, frozen=True):
+    """Shut a key out for good. `tenant_id` is that of the caller, to whom other tenants' keys do not exist."""
+
+    key_id: KeyId
+    tenant_id: TenantId | None
+
+
+class NoteKeyUses(Struct, frozen=True):
+    """Remember when keys were last used."""
+
+    used: tuple[tuple[KeyId, int], ...]
+
+
 class Audit(Struct, frozen=True):
     """Who did what, written in the commit of the change. `details` is JSON without secrets or payloads."""
 
@@ -123,7 +198,23 @@ class Audit(Struct, frozen=True):
 
 
 Command: TypeAlias = (
-    Submit | Cancel | Heartbeat | ReportStep | Ack | Release | Sweep | OpenSession | DropSession | ClearQuarantine
+    Submit
+    | Cancel
+    | Heartbeat
+    | ReportStep
+    | Ack
+    | Release
+    | Sweep
+    | Suspend
+    | Resume
+    | ResumeThread
+    | Reject
+    | OpenSession
+    | DropSession
+    | ClearQuarantine
+    | CreateKey
+    | RevokeKey
+    | NoteKeyUses
 )
 
 

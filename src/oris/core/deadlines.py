@@ -15,8 +15,8 @@ def timeout_at(job: Job) -> int | None:
 def next_deadline(job: Job) -> int | None:
     """The earliest deadline of the run, in engine ms; None when nothing is to come by itself."""
     if job.lease_id is not None:
-        timeout_ms = timeout_at(job)
-        return job.lease_expires_ms if timeout_ms is None else min(timeout_ms, job.lease_expires_ms)
-    if job.status in ("scheduled", "retry_backoff"):
+        known = (job.lease_expires_ms, timeout_at(job), job.cancel_due_ms)
+        return min(at_ms for at_ms in known if at_ms is not None)
+    if job.status in ("scheduled", "retry_backoff", "suspended", "interrupted"):
         return job.due_ms
     return None

@@ -12,8 +12,8 @@ from typing import Literal, TypeAlias, get_args
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from oris.core.model import StepStatus, TimeoutStatus
-from oris.ids import JobKey, LeaseId, RunId, WorkerId, WorkerKey, worker_of
+from oris.core.model import StepStatus, TimeoutStatus, WaitKind, WaitMode
+from oris.ids import JobKey, LeaseId, RunId, WaitId, WorkerId, WorkerKey, worker_of
 
 LossCause = Literal["ttl", "superseded", "disconnected"]
 """Nobody renewed it; a newer session has replaced its own; its session was cut off."""
@@ -65,6 +65,54 @@ class CheckpointSaved(Struct, frozen=True, tag="checkpoint_saved"):
     payload_bytes: int
 
 
+class RaisedWait(Struct, frozen=True, omit_defaults=True):
+    """One wait of a suspension; what it was raised with is in the event's payload, at its place among the new ones."""
+
+    wait_id: WaitId
+    kind: WaitKind
+    key: str
+    due_ms: int | None = None
+
+
+class Suspended(Struct, frozen=True, tag="suspended", omit_defaults=True):
+    """The worker has nothing to do until these waits are settled. Payload: `[[value, value on expiry], ...]`."""
+
+    lease_id: LeaseId
+    mode: WaitMode
+    waits: tuple[RaisedWait, ...]
+    """The new ones; a wait that is raised again is none."""
+    open: int
+    """How many of all that it named are not settled."""
+    interrupts: int
+    """How many of those wait for people."""
+    due_ms: int | None = None
+    """The earliest of their times."""
+
+
+class WaitSettled(Struct, frozen=True, tag="wait_settled", omit_defaults=True):
+    """A wait has come to its end. Payload: the value somebody gave."""
+
+    wait_id: WaitId
+    kind: WaitKind
+    status: Literal["resumed", "expired"]
+    by: str | None = None
+    due_ms: int | None = None
+    """The earliest time of those that are left."""
+
+
+class Rejected(Struct, frozen=True, tag="rejected", omit_defaults=True):
+    """Somebody has refused an interrupt."""
+
+    wait_id: WaitId
+    reason: str | None
+    by: str | None = None
+    due_ms: int | None = None
+
+
+class Resumed(Struct, frozen=True, tag="resumed"):
+    """The suspension is over: the run goes on, and what is left of its waits is dropped."""
+
+
 class RetryScheduled(Struct, frozen=True, tag="retry_scheduled"):
     """The attempt failed and will be tried again at `due_ms`. Payload: the error."""
 
@@ -100,11 +148,12 @@ class TimedOut(Struct, frozen=True, tag="timed_out"):
     at_ms: int
 
 
-class CancelRequested(Struct, frozen=True, tag="cancel_requested"):
+class CancelRequested(Struct, frozen=True, tag="cancel_requested", omit_defaults=True):
     """Somebody asked for the end of the run."""
 
-    mode: Literal["terminate"]
+    mode: Literal["terminate", "graceful"]
     reason: str | None
+    due_ms: int | None = None
 
 
 class Cancelled(Struct, frozen=True, tag="cancelled", omit_defaults=True):
@@ -141,6 +190,10 @@ Body: TypeAlias = (
     | LeaseGranted
     | StepRecorded
     | CheckpointSaved
+    | Suspended
+    | WaitSettled
+    | Rejected
+    | Resumed
     | RetryScheduled
     | LeaseExpired
     | LeaseReleased

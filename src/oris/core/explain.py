@@ -17,6 +17,8 @@ ReasonWord = Literal[
     "delayed",
     "retry_backoff",
     "held",
+    "interrupted",
+    "suspended",
     "worker_silent",
     "done",
 ]
@@ -57,8 +59,15 @@ def explain(job: Job, around: Surroundings) -> Explanation:
             return Explanation("retry_backoff", job.updated_ms, detail, "read the error with GET /v1/jobs/{thread_id}")
         case "queued":
             return _queued(job, around)
-        case "running":
+        case "running" | "cancelling":
             return _running(job, around)
+        case "interrupted":
+            detail = f"it waits for {job.interrupts_open} answers of people"
+            return Explanation("interrupted", job.updated_ms, detail, "answer them: GET /v1/interrupts?run_id=")
+        case "suspended":
+            left_s = _left_s(job.due_ms, around.now_ms)
+            detail = f"it waits for a time, the next of which comes in {left_s} s"
+            return Explanation("suspended", job.updated_ms, detail, "wait, or cancel it")
         case "completed" | "failed" | "cancelled":
             return _done(job)
         case _:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from oris.core.api_key import ApiKey
 from oris.core.audit import AuditHead, AuditRecord
 from oris.core.changes import Changes, Decision, Handout, LeaseEnd, no_changes
 from oris.core.model import (
@@ -17,12 +19,13 @@ from oris.core.model import (
     Lane,
     Step,
     Tenant,
+    Wait,
     Worker,
 )
 from oris.core.outage import Outage
 from oris.core.quarantine import QuarantineRules, cleared, with_incident
 from oris.core.replies import Refusal
-from oris.ids import IdempotencyKey, JobKey, LeaseId, RunId, TenantId, ThreadId, WorkerKey
+from oris.ids import IdempotencyKey, JobKey, KeyId, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
 
 
 class Needs(Struct):
@@ -42,6 +45,12 @@ class Needs(Struct):
     ended_sessions: set[tuple[WorkerKey, str]] = field(default_factory=set)
     threads: set[ThreadId] = field(default_factory=set)
     """Threads of any tenant that a poll names."""
+    waits: set[WaitId] = field(default_factory=set)
+    wait_keys: set[tuple[RunId, str]] = field(default_factory=set)
+    """(run, key) of waits that are raised, perhaps again. What a job that is found waits for, comes with it."""
+    interrupts: set[JobKey] = field(default_factory=set)
+    """Threads whose latest run's newest interrupts are wanted, settled ones too."""
+    api_keys: set[KeyId] = field(default_factory=set)
 
 
 class Heads(Struct, frozen=True):
@@ -63,6 +72,8 @@ class Loaded(Struct):
     heads: dict[Lane, Heads] = field(default_factory=dict)
     polls: dict[tuple[WorkerKey, str], tuple[Job, ...]] = field(default_factory=dict)
     ended_sessions: set[tuple[WorkerKey, str]] = field(default_factory=set)
+    waits: dict[WaitId, Wait] = field(default_factory=dict)
+    api_keys: dict[KeyId, ApiKey] = field(default_factory=dict)
 
 
 class Limits(Struct, frozen=True):
@@ -113,6 +124,11 @@ class Facts:
         self._workers = dict(loaded.workers)
         self._tenants = dict(loaded.tenants)
         self._ended_sessions = set(loaded.ended_sessions)
+        self._waits = dict(loaded.waits)
+        self._waits_of: dict[RunId, dict[WaitId, Wait]] = {}
+        for wait in loaded.waits.values():
+            self._waits_of.setdefault(wait.run_id, {})[wait.wait_id] = wait
+        self._api_keys = dict(loaded.api_keys)
 
     def job_of(self, run: RunId | None) -> Job | None:
         """The job whose current run this is."""
@@ -131,6 +147,14 @@ class Facts:
         """All reports of one step, in no particular order."""
         return self._steps.get((run, action_id), [])
 
+    def wait(self, wait_id: WaitId) -> Wait | None:
+        """One wait, whatever has become of it."""
+        return self._waits.get(wait_id)
+
+    def waits(self, run: RunId) -> Collection[Wait]:
+        """The waits of a run that were asked for: all that are pending, and those that were named."""
+        return self._waits_of.get(run, {}).values()
+
     def worker(self, key: WorkerKey, now_ms: int) -> Worker:
         """The worker's row, a fresh one if it was never granted anything."""
         return self._workers.get(key) or Worker(key, 0, now_ms, now_ms)
@@ -147,6 +171,10 @@ class Facts:
         """The tenant's row, a fresh one if it has no jobs yet."""
         return self._tenants.get(tenant_id) or Tenant(tenant_id, 0, 0, 0)
 
+    def api_key(self, key_id: KeyId) -> ApiKey | None:
+        """A stored key, revoked or not."""
+        return self._api_keys.get(key_id)
+
     def apply(self, decision: Decision, now_ms: int) -> None:
         """Take a decision over, whole."""
         job, changes = decision.job, self.changes
@@ -157,6 +185,8 @@ class Facts:
             ended = decision.ended_session
             self._ended_sessions.add((ended.worker_key, ended.session))
             changes.ended_sessions.append(ended)
+        for key in decision.api_keys:
+            self._api_keys[key.key_id] = changes.api_keys[key.key_id] = key
         if job is None:
             return
         changes.jobs[job.job_key] = self.jobs[job.job_key] = job
@@ -168,6 +198,9 @@ class Facts:
             changes.closed.append(closed)
         for step in decision.steps:
             self._record(step)
+        for wait in decision.waits:
+            self._waits[wait.wait_id] = changes.waits[wait.wait_id] = wait
+            self._waits_of.setdefault(wait.run_id, {})[wait.wait_id] = wait
         if decision.idempotent is not None:
             self._idempotent[decision.idempotent.key] = decision.idempotent
             changes.idempotent.append(decision.idempotent)
@@ -184,7 +217,8 @@ class Facts:
 
     def hand_out(self, job: Job) -> None:
         """Have the job's payloads read in this commit."""
-        self.changes.handouts.append(Handout(job.job_key, job.run_id, job.input_seq, job.checkpoint_seq))
+        handout = Handout(job.job_key, job.run_id, job.input_seq, job.checkpoint_seq, job.waits_raised > 0)
+        self.changes.handouts.append(handout)
 
     def served(self, tenant_id: TenantId, turn: int) -> None:
         """Note when a tenant got something last: the tie-break between equals."""

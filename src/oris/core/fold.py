@@ -32,17 +32,28 @@ def evolve(job: Job | None, job_key: JobKey, run_id: RunId, seq: int, at_ms: int
     return replace(job, **_changed(job, seq, at_ms, body), seq=seq, updated_ms=at_ms, head_hash=digest)
 
 
+WaitEvent = ev.WaitSettled | ev.Rejected | ev.Resumed
 RunEvent = (
     ev.AttemptQueued | ev.LeaseGranted | ev.StepRecorded | ev.CheckpointSaved | ev.CancelRequested | ev.DeadLettered
 )
 LeaseEnd = (
-    ev.RetryScheduled | ev.LeaseExpired | ev.LeaseReleased | ev.TimedOut | ev.Cancelled | ev.Completed | ev.Failed
+    ev.Suspended
+    | ev.RetryScheduled
+    | ev.LeaseExpired
+    | ev.LeaseReleased
+    | ev.TimedOut
+    | ev.Cancelled
+    | ev.Completed
+    | ev.Failed
 )
 Changed = dict[str, object]
 """New values by field: what an event changes, besides the marks that every event leaves."""
 
 
-def _changed(job: Job, seq: int, at_ms: int, body: RunEvent | LeaseEnd) -> Changed:
+_NO_WAITS: Changed = {"wait_mode": None, "waits_open": 0, "interrupts_open": 0, "due_ms": None}
+
+
+def _changed(job: Job, seq: int, at_ms: int, body: RunEvent | WaitEvent | LeaseEnd) -> Changed:
     match body:
         case ev.AttemptQueued():
             return {"status": "queued", "due_ms": None, "queued_ms": at_ms}
@@ -69,10 +80,23 @@ def _changed(job: Job, seq: int, at_ms: int, body: RunEvent | LeaseEnd) -> Chang
                 "checkpoint_bytes": body.payload_bytes,
                 "handout_bytes": job.handout_bytes - job.checkpoint_bytes + body.payload_bytes,
             }
+        case ev.CancelRequested(mode="graceful"):
+            return {"status": "cancelling", "reason": body.reason or "cancelled", "cancel_due_ms": body.due_ms}
         case ev.CancelRequested() | ev.DeadLettered():
             return {}
+        case ev.WaitSettled() | ev.Rejected() | ev.Resumed():
+            return _waited(job, body)
         case _:
             return _ended(job, seq, at_ms, body)
+
+
+def _waited(job: Job, body: WaitEvent) -> Changed:
+    if isinstance(body, ev.Resumed):
+        return _NO_WAITS
+    interrupts = job.interrupts_open - (isinstance(body, ev.Rejected) or body.kind == "interrupt")
+    status = "interrupted" if interrupts else "suspended"
+    changed: Changed = {"waits_open": job.waits_open - 1, "interrupts_open": interrupts, "due_ms": body.due_ms}
+    return {**changed, "status": status}
 
 
 def _ended(job: Job, seq: int, at_ms: int, body: LeaseEnd) -> Changed:
@@ -82,10 +106,20 @@ def _ended(job: Job, seq: int, at_ms: int, body: LeaseEnd) -> Changed:
             # The error of a try before is history: a run that finished has none.
             ended: Changed = {"status": "completed", "losses": 0, "result_seq": seq, "error_seq": 0}
         case ev.Failed():
-            ended = {"status": "failed", "reason": body.reason, "error_seq": seq, "due_ms": None}
+            ended = {**_NO_WAITS, "status": "failed", "reason": body.reason, "error_seq": seq}
         case ev.Cancelled():
             result_seq = seq if body.by_worker else job.result_seq
-            ended = {"status": "cancelled", "reason": body.reason, "result_seq": result_seq, "due_ms": None}
+            ended = {**_NO_WAITS, "status": "cancelled", "reason": body.reason, "result_seq": result_seq}
+        case ev.Suspended():
+            ended = {
+                "status": "interrupted" if body.interrupts else "suspended",
+                "wait_mode": body.mode,
+                "waits_open": body.open,
+                "interrupts_open": body.interrupts,
+                "waits_raised": job.waits_raised + len(body.waits),
+                "due_ms": body.due_ms,
+                "losses": 0,
+            }
         case ev.RetryScheduled():
             ended = {
                 "status": "retry_backoff",
@@ -118,6 +152,7 @@ def _without_lease(job: Job, until_ms: int) -> Changed:
         "lease_expires_ms": 0,
         "lease_session": None,
         "lease_ttl_ms": 0,
+        "cancel_due_ms": None,
         "used_ms": job.used_ms + max(0, until_ms - job.lease_granted_ms),
     }
 

@@ -13,11 +13,13 @@ from msgspec import Struct, field
 from msgspec.structs import asdict, replace
 
 from oris.core import events as ev
+from oris.core.api_key import ApiKey
 from oris.core.audit import AuditRecord, first_bad_record
 from oris.core.deadlines import next_deadline
 from oris.core.events import Entry
 from oris.core.fold import BrokenTimeline, fold
 from oris.core.model import (
+    SUSPENDED,
     TERMINAL,
     WAITING,
     ClosedLease,
@@ -26,9 +28,10 @@ from oris.core.model import (
     Job,
     Step,
     Tenant,
+    Wait,
     Worker,
 )
-from oris.ids import JobKey, LeaseId, RunId, TenantId, WorkerKey
+from oris.ids import JobKey, LeaseId, RunId, TenantId, WaitId, WorkerKey
 
 
 class Violation(Struct, frozen=True):
@@ -54,6 +57,8 @@ class Snapshot(Struct):
     workers: dict[WorkerKey, Worker] = field(default_factory=dict)
     tenants: dict[TenantId, Tenant] = field(default_factory=dict)
     audit: list[AuditRecord] = field(default_factory=list)
+    waits: dict[WaitId, Wait] = field(default_factory=dict)
+    api_keys: list[ApiKey] = field(default_factory=list)
 
 
 def check_all(rows: Snapshot) -> list[Violation]:
@@ -73,6 +78,7 @@ def check_all(rows: Snapshot) -> list[Violation]:
     found += check_steps(runs, rows.steps, rows.entries)
     found += check_idempotency(runs, rows.idempotent)
     found += check_dead_letters(runs, rows.dead_letters)
+    found += check_waits(runs, rows.waits.values())
     found += check_counters(rows.jobs.values(), rows.workers, rows.tenants)
     found += check_conservation(runs, rows.entries)
     return found + check_audit(rows.audit)
@@ -119,7 +125,7 @@ def check_lease(job: Job) -> list[Violation]:
     """I2: a running run has a whole lease, no other has any part of one. L2: the sweeper looks in time."""
     found: list[Violation] = []
     held = {job.lease_id is not None, job.worker_key is not None, job.lease_expires_ms > 0, job.lease_granted_ms > 0}
-    if held != {job.status == "running"}:
+    if held != {job.status in ("running", "cancelling")}:
         found.append(Violation("I2", job.job_key, f"{job.status} with half a lease"))
     deadline_ms = next_deadline(job)
     late = deadline_ms is not None and (job.wake_ms is None or job.wake_ms > deadline_ms)
@@ -161,6 +167,7 @@ def check_closed_leases(entries: Sequence[Entry], closed: Mapping[LeaseId, Close
             | ev.TimedOut
             | ev.Cancelled
             | ev.Completed
+            | ev.Suspended
             | ev.Failed,
         )
         if isinstance(body, ev.LeaseGranted):
@@ -221,6 +228,28 @@ def check_idempotency(runs: Mapping[RunId, Job], bound: Iterable[IdempotentSubmi
         for run_id, run in runs.items()
         if run.idempotency_key is not None and run_id not in named
     ]
+    return found
+
+
+def check_waits(runs: Mapping[RunId, Job], waits: Iterable[Wait]) -> list[Violation]:
+    """I24: what is pending belongs to a run that waits for it, and the run knows how much that is and until when."""
+    found: list[Violation] = []
+    pending: dict[RunId, list[Wait]] = {}
+    for wait in waits:
+        if wait.run_id not in runs:
+            found.append(_orphan("I24", wait.wait_id, "a wait"))
+        if wait.status == "pending":
+            pending.setdefault(wait.run_id, []).append(wait)
+    for run_id, run in runs.items():
+        mine = pending.get(run_id, [])
+        if run.status not in SUSPENDED and not mine:
+            continue
+        interrupts = sum(wait.kind == "interrupt" for wait in mine)
+        due_ms = min((wait.due_ms for wait in mine if wait.due_ms is not None), default=None)
+        counted = (len(mine), interrupts, "interrupted" if interrupts else "suspended", due_ms)
+        said = (run.waits_open, run.interrupts_open, run.status, run.due_ms)
+        if said != counted:
+            found.append(Violation("I24", run_id, f"the row says {said}, its waits {counted}"))
     return found
 
 

@@ -7,12 +7,15 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from oris.ids import IdempotencyKey, JobKey, LeaseId, RunId, TenantId, ThreadId, WorkerKey
+from oris.ids import IdempotencyKey, JobKey, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
 
 Status = Literal[
     "scheduled",
     "queued",
     "running",
+    "suspended",
+    "interrupted",
+    "cancelling",
     "retry_backoff",
     "completed",
     "failed",
@@ -20,9 +23,16 @@ Status = Literal[
 ]
 TERMINAL: frozenset[str] = frozenset({"completed", "failed", "cancelled"})
 WAITING: frozenset[str] = frozenset({"scheduled", "queued", "retry_backoff"})
-"""Holding no worker and not ended: what the queue-depth limits count."""
+"""Waiting for a worker, now or later: what the queue-depth limits count."""
+SUSPENDED: frozenset[str] = frozenset({"suspended", "interrupted"})
+"""Waiting for something else; holding no worker."""
 
 TimeoutStatus = Literal["failed", "cancelled"]
+WaitMode = Literal["all", "any"]
+WaitKind = Literal["time", "interrupt"]
+WaitStatus = Literal["pending", "resumed", "rejected", "expired", "dropped"]
+OnExpire = Literal["cancel", "fail", "resume"]
+OnReject = Literal["cancel", "resume"]
 StepStatus = Literal["started", "succeeded", "failed"]
 ClosedState = Literal["expired", "cancelled", "timed_out", "released", "closed", "superseded"]
 
@@ -94,6 +104,16 @@ class Job(Struct, frozen=True):
     """The session of the worker that the lease was granted to, if it named one."""
     lease_ttl_ms: int = 0
     """For how long the lease was granted."""
+    wait_mode: WaitMode | None = None
+    """While suspended: whether all its waits have to be settled, or any."""
+    waits_open: int = 0
+    """How many of them are not."""
+    interrupts_open: int = 0
+    """How many of those wait for people."""
+    waits_raised: int = 0
+    """How many waits the run has raised, ever."""
+    cancel_due_ms: int | None = None
+    """Until when a worker that was asked to end may go on."""
 
     @property
     def order(self) -> tuple[int, int, str]:
@@ -186,6 +206,35 @@ class Step(Struct, frozen=True):
     seq: int
     checkpoint_seq: int
     latest: bool
+
+
+class Wait(Struct, frozen=True):
+    """Something a run waits for, or has waited for. It settles once; its key names it within its run.
+
+    `value_seq` and `value_index` name the value it was raised with: its place in that event's payload. `settled_seq` is
+    the event whose payload settled it (0: none did).
+    """
+
+    wait_id: WaitId
+    run_id: RunId
+    job_key: JobKey
+    tenant_id: TenantId
+    thread_id: ThreadId
+    workflow: str
+    kind: WaitKind
+    key: str
+    status: WaitStatus
+    due_ms: int | None
+    on_expire: OnExpire
+    on_reject: OnReject
+    value_seq: int
+    value_index: int
+    created_ms: int
+    settled_ms: int | None = None
+    settled_by: str | None = None
+    settled_seq: int = 0
+    settled_digest: bytes | None = None
+    """Of the value, or the reason, it was settled with: a repeat is told by it."""
 
 
 class Payload(Struct, frozen=True):

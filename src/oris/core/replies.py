@@ -6,9 +6,10 @@ from typing import Literal
 
 from msgspec import Struct
 
-from oris.core.model import Job, Status, Worker
+from oris.core.api_key import ApiKey
+from oris.core.model import Job, Status, Wait, WaitKind, WaitStatus, Worker
 from oris.errors import Details, ErrorCode
-from oris.ids import AttemptId, CheckpointId, LeaseId, RunId, ThreadId
+from oris.ids import AttemptId, CheckpointId, JobKey, LeaseId, RunId, ThreadId, WaitId
 
 
 class Refusal(Struct, frozen=True):
@@ -38,7 +39,7 @@ class Beaten(Struct, frozen=True):
     """One lease after a heartbeat."""
 
     lease_id: LeaseId
-    state: Literal["held", "cancelled", "timed_out", "lost"]
+    state: Literal["held", "cancelling", "cancelled", "timed_out", "lost"]
     expires_ms: int
     traceparent: str | None = None
 
@@ -68,8 +69,36 @@ class Released(Struct, frozen=True):
     lease_id: LeaseId
 
 
+class RaisedWait(Struct, frozen=True):
+    """One wait after a suspend; a settled one names what it was settled with."""
+
+    wait_id: WaitId
+    kind: WaitKind
+    key: str
+    status: WaitStatus
+    value_seq: int = 0
+    value_index: int = 0
+    settled_seq: int = 0
+
+
+class Suspended(Struct, frozen=True):
+    """The answer that is kept with the closed lease."""
+
+    attempt_id: AttemptId
+    job_key: JobKey
+    status: Literal["suspended", "interrupted", "queued", "cancelled"]
+    waits: tuple[RaisedWait, ...]
+    traceparent: str
+
+
+class Settled(Struct, frozen=True):
+    """A wait that somebody has settled."""
+
+    wait: Wait
+
+
 class CancelledRun(Struct, frozen=True):
-    """A run that is over because somebody asked."""
+    """A run that is over because somebody asked, or will be soon."""
 
     thread_id: ThreadId
     run_id: RunId
@@ -100,6 +129,24 @@ class QuarantineCleared(Struct, frozen=True):
     """The worker as it stands now."""
 
     worker: Worker
+
+
+class KeyCreated(Struct, frozen=True):
+    """The key as stored."""
+
+    key: ApiKey
+
+
+class KeyRevoked(Struct, frozen=True):
+    """The key, which nobody gets in with any more."""
+
+    key: ApiKey
+
+
+class KeyUsesNoted(Struct, frozen=True):
+    """`count` keys have a newer time of their last use."""
+
+    count: int
 
 
 class Audited(Struct, frozen=True):
@@ -135,10 +182,15 @@ Reply = (
     | Acked
     | Released
     | CancelledRun
+    | Suspended
+    | Settled
     | Swept
     | SessionOpened
     | SessionDropped
     | QuarantineCleared
+    | KeyCreated
+    | KeyRevoked
+    | KeyUsesNoted
     | Audited
     | Granted
 )
@@ -147,6 +199,11 @@ Reply = (
 def conflict(reason: str, message: str, **details: str | int | None) -> Refusal:
     """A 409 with its reason word."""
     return Refusal(ErrorCode.CONFLICT, message, {"reason": reason, **details})
+
+
+def lease_of_another_attempt() -> Refusal:
+    """The 400 for a lease and an attempt that do not belong together."""
+    return Refusal(ErrorCode.INVALID_ARGUMENT, "the lease belongs to another attempt", {"field": "attempt_id"})
 
 
 def session_superseded() -> Refusal:

@@ -19,10 +19,11 @@ from oris.core.model import (
     Job,
     Payload,
     Step,
+    Wait,
 )
 from oris.core.replies import Reply
 from oris.core.stamp import Stamp
-from oris.ids import JobKey, LeaseId, RunId
+from oris.ids import JobKey, LeaseId, RunId, WaitId
 
 
 class Transition:
@@ -40,6 +41,8 @@ class Transition:
         self._past_run: Job | None = None
         self._dead_letter: DeadLetter | None = None
         self._lease_end: LeaseEnd | None = None
+        self.waits: dict[WaitId, Wait] = {}
+        """Waits that this command raises or changes."""
 
     @property
     def now_ms(self) -> int:
@@ -82,6 +85,10 @@ class Transition:
     def record_step(self, step: Step) -> None:
         """Add or change a report of a step."""
         self._steps.append(step)
+
+    def record_wait(self, wait: Wait) -> None:
+        """Raise or change a wait."""
+        self.waits[wait.wait_id] = wait
 
     def bind(self, submit: IdempotentSubmit) -> None:
         """Bind an idempotency key to the run just made."""
@@ -134,6 +141,7 @@ class Transition:
             self._past_run,
             self._dead_letter,
             self._lease_end,
+            waits=tuple(self.waits.values()),
         )
 
     def _append(self, job_key: JobKey, run_id: RunId, attempt_no: int, body: Body, payload: bytes | None) -> None:

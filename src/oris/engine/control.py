@@ -11,7 +11,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from oris.core.model import ClosedLease
+from oris.core.model import ClosedLease, Job
 from oris.ids import AttemptId, LeaseId, WorkerKey, attempt_of, run_of_lease
 
 MAX_MESSAGES = 100
@@ -23,7 +23,7 @@ MAX_WORKERS = 10_000
 class Control(Struct, frozen=True):
     """A lease that ended under its worker."""
 
-    type: Literal["cancel", "timed_out", "lost"]
+    type: Literal["cancel", "graceful_cancel", "timed_out", "lost"]
     attempt_id: AttemptId
     lease_id: LeaseId
     reason: str
@@ -44,6 +44,13 @@ def control_of(closed: ClosedLease, reason: str) -> Control | None:
     if kind is None or run is None:
         return None
     return Control(kind, attempt_of(run), closed.lease_id, reason)
+
+
+def graceful_cancel(job: Job) -> Control | None:
+    """The message that a run is to be ended by its worker; None when nobody works on it."""
+    if job.lease_id is None:
+        return None
+    return Control("graceful_cancel", attempt_of(job.run_id), job.lease_id, job.reason or "cancelled")
 
 
 class Mailboxes:

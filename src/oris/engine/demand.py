@@ -136,7 +136,9 @@ class Demand:
 
     def worker_freed(self, worker: WorkerKey) -> None:
         """A worker may be granted something again."""
-        held = [*self._held_by_worker.pop(worker, ()), *(p for p in self._quarantined if p.want.worker_key == worker)]
+        held = list(self._held_by_worker.pop(worker, ()))
+        if self._quarantined:  # at every lease's end: its own polls are few, all that are quarantined may be many
+            held += [parked for parked in self._of_worker.get(worker, ()) if parked in self._quarantined]
         for parked in held:
             self._quarantined.pop(parked, None)
         self._free(held)

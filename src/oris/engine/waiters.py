@@ -1,4 +1,5 @@
-"""Who waits for a run to end. Registered before the commit that is waited for; handed the value by the committer."""
+"""Who waits for a run to end, or to ask people something. Registered before the commit that is waited for; handed the
+value by the committer."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from oris.ids import JobKey, RunId
 
 
 class Ended(Struct, frozen=True):
-    """A run that is over."""
+    """A run that is over, or `interrupted`: it waits for people."""
 
     run_id: RunId
     status: Status
@@ -24,7 +25,9 @@ class Ended(Struct, frozen=True):
 class Waiter:
     """One caller that waits on one thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, interrupts: bool) -> None:
+        self.interrupts = interrupts
+        """Whether a run that waits for people is waited for no longer."""
         self._ended: dict[RunId, Ended] = {}
         self._changed = trio.Event()
         self._given_up = False
@@ -58,9 +61,9 @@ class Waiters:
         self._over = False
 
     @contextmanager
-    def register(self, job_key: JobKey) -> Iterator[Waiter]:
+    def register(self, job_key: JobKey, *, interrupts: bool = False) -> Iterator[Waiter]:
         """Wait on a thread from now on; nothing that is committed from here on is missed."""
-        waiter = Waiter()
+        waiter = Waiter(interrupts=interrupts)
         if self._over:
             waiter.give_up()
         self._by_thread.setdefault(job_key, {})[waiter] = None
@@ -73,14 +76,15 @@ class Waiters:
                 del self._by_thread[job_key]
 
     def publish(self, job: Job) -> None:
-        """Tell those who wait on this thread that its run is over, if it is. Synchronous."""
-        if job.status not in TERMINAL:
+        """Tell those who wait on this thread that its run is over, or waits for people, if so. Synchronous."""
+        if job.status not in TERMINAL and job.status != "interrupted":
             return
         waiters = self._by_thread.get(job.job_key)
         if waiters:
             ended = Ended(job.run_id, job.status, job.result_seq, job.error_seq)
             for waiter in waiters:
-                waiter.publish(ended)
+                if waiter.interrupts or job.status != "interrupted":
+                    waiter.publish(ended)
 
     def end_all(self) -> None:
         """The server stops: nobody waits any longer, nor will."""

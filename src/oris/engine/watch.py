@@ -8,6 +8,7 @@ leases' ttl decides.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import NamedTuple
 
 from oris.ids import WorkerKey
@@ -32,10 +33,12 @@ class Watch:
         self._started_ms = 0
         self._standing: dict[Session, int] = {}
         """Watched polls that are parked, by session."""
-        self._broken: dict[Session, int] = {}
+        self._broken: OrderedDict[Session, int] = OrderedDict()
         """Sessions whose last watched poll broke, and when; in that order."""
-        self._wave: dict[Session, int] = {}
-        """All that broke within the last grace, heard of since or not."""
+        self._wave: OrderedDict[Session, int] = OrderedDict()
+        """All that broke within the last grace, heard of since or not; in that order."""
+        self._returned: set[Session] = set()
+        """Those of them that are parked again."""
         self._held_up_ms = 0
         """When this node stood still last."""
 
@@ -46,6 +49,8 @@ class Watch:
     def stands(self, session: Session) -> None:
         """A watched poll is parked."""
         self._standing[session] = self._standing.get(session, 0) + 1
+        if session in self._wave:
+            self._returned.add(session)
 
     def ends(self, session: Session) -> None:
         """A watched poll is over, in whatever way."""
@@ -54,17 +59,37 @@ class Watch:
             self._standing[session] = left
         else:
             self._standing.pop(session, None)
+            self._returned.discard(session)
 
     def broke(self, session: Session, now_ms: int) -> None:
         """The connection of a watched poll is gone; the poll itself has ended already."""
         if not self._grace_ms or session in self._standing or self._is_fresh(now_ms):
             return
-        self._wave = {each: at_ms for each, at_ms in self._wave.items() if now_ms - at_ms < self._grace_ms}
-        self._wave[session] = now_ms
-        self._broken[session] = now_ms
-        if len(self._wave) > 1 and 2 * len(self._wave) > len(self._standing.keys() | self._wave.keys()):
-            for each in self._wave:
-                self._broken.pop(each, None)
+        # A thousand may break in one breath: each costs the same, however many there are.
+        self._end_wave(now_ms)
+        for line in (self._wave, self._broken):
+            line[session] = now_ms
+            line.move_to_end(session)
+        watched = len(self._standing) + len(self._wave) - len(self._returned)
+        if len(self._wave) > 1 and 2 * len(self._wave) > watched:
+            self._excuse_wave()
+
+    def _end_wave(self, now_ms: int) -> None:
+        """Forget what broke longer ago than a grace."""
+        while self._wave:
+            session, at_ms = next(iter(self._wave.items()))
+            if now_ms - at_ms < self._grace_ms:
+                return
+            del self._wave[session]
+            self._returned.discard(session)
+
+    def _excuse_wave(self) -> None:
+        """Take none of those that broke together for dead. What broke before them stands before them in the line."""
+        while self._broken:
+            session, at_ms = self._broken.popitem()
+            if session not in self._wave:
+                self._broken[session] = at_ms
+                return
 
     def heard(self, worker_key: WorkerKey, name: str | None) -> None:
         """The worker has called; None: it did not say as which session."""

@@ -79,6 +79,9 @@ class Metrics:
 
     def _make_queue(self, make: Maker) -> None:
         self.queue_depth = make.gauge("oris_runtime_queue_depth", "Jobs that could run now.")
+        self.pending_interrupts = make.gauge(
+            "oris_runtime_pending_interrupts", "Questions of runs that nobody has answered yet."
+        )
         self.oldest_queued_age_ms = make.gauge(
             "oris_runtime_oldest_queued_age_ms", "How long the oldest of them has been waiting."
         )

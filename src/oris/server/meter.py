@@ -25,6 +25,7 @@ _OPERATIONS: dict[type, str] = {
     c.ReportStep: "report",
     c.Ack: "ack",
     c.Release: "release",
+    c.Suspend: "suspend",
 }
 
 

@@ -17,7 +17,9 @@ from oris.core.replies import (
     Reported,
     SessionDropped,
     SessionOpened,
+    Settled,
     Submitted,
+    Suspended,
 )
 from oris.engine.batch import Batch, Outcome
 from oris.engine.observer import Sample
@@ -103,6 +105,11 @@ class AnswerCheck:
                 self._closing(command.lease_id, command.worker_key, (*said, command.retry_policy), reply, Acked)
             case c.Release():
                 self._closing(command.lease_id, command.worker_key, command.delay_ms, reply, Released)
+            case c.Suspend():
+                asked = (command.attempt_id, command.waits, command.mode, command.checkpoint)
+                self._closing(command.lease_id, command.worker_key, asked, reply, Suspended)
+            case c.Resume() | c.ResumeThread() | c.Reject():
+                self._settle(reply)
             case c.Cancel():
                 self._cancel(command, reply)
             case c.OpenSession() | c.DropSession():
@@ -135,7 +142,7 @@ class AnswerCheck:
 
     def _beat(self, command: c.Heartbeat, reply: Reply) -> None:
         lease = self._witness.leases.get(command.lease_id)
-        held = isinstance(reply, Beaten) and reply.state == "held"
+        held = isinstance(reply, Beaten) and reply.state in ("held", "cancelling")
         live = self._live(lease, command.worker_key, held)
         self._trace.saw(f"heartbeat {reply.state}" if isinstance(reply, Beaten) else "heartbeat refused")
         self._judge.require(held == live, "I3", command.lease_id, f"a heartbeat got {reply}; live is {live}")
@@ -155,7 +162,12 @@ class AnswerCheck:
             self._judge.require(lost != live, "I3", where, f"refused ({reply.details}); live is {live}")
 
     def _closing(
-        self, lease_id: LeaseId, worker: WorkerKey | None, request: object, reply: Reply, kind: type[Acked | Released]
+        self,
+        lease_id: LeaseId,
+        worker: WorkerKey | None,
+        request: object,
+        reply: Reply,
+        kind: type[Acked | Released | Suspended],
     ) -> None:
         """I3 and I13: it closes its live lease, or repeats what closed it and gets that answer."""
         lease = self._witness.leases.get(lease_id)
@@ -183,10 +195,18 @@ class AnswerCheck:
     def _cancel(self, command: c.Cancel, reply: Reply) -> None:
         if isinstance(reply, CancelledRun):
             run = self._witness.runs[reply.run_id]
-            self._judge.require(run.status == "cancelled", "I12", run.run_id, f"cancelled, and {run.status}")
+            expected = ("cancelled",) if reply.status == "cancelled" else ("cancelling", "cancelled")
+            self._judge.require(run.status in expected, "I12", run.run_id, f"{reply.status}, and {run.status}")
             for lease in self._witness.leases.values():
                 if lease.run is run and lease.closed_in == self._witness.commit:
                     self._closed_here.add(lease.lease_id)
+
+    def _settle(self, reply: Reply) -> None:
+        """I24: whoever settles a wait is told what it is from then on."""
+        if isinstance(reply, Settled):
+            self._trace.saw(f"interrupt {reply.wait.status}")
+            wrong = self._witness.waits.differs(reply.wait)
+            self._judge.require(wrong is None, "I24", reply.wait.wait_id, wrong or "")
 
     def _session(self, command: c.OpenSession | c.DropSession, reply: Reply) -> None:
         """From here on in this commit the leases of a session that has ended are dead."""

@@ -82,11 +82,14 @@ class Client:
         told = self._some_run()
         if told is None:
             return
-        body = {"run_id": told.run_id, **({"tenant_id": told.tenant} if told.tenant else {})}
+        body: dict[str, Any] = {"run_id": told.run_id, **({"tenant_id": told.tenant} if told.tenant else {})}
         if not told.tenant and self._random.random() < 0.1:
             body = {"run_id": told.run_id, "tenant_id": "nobody"}
+        if self._random.random() < 0.4:
+            body |= {"mode": "graceful", "grace_ms": self._random.choice((100, 1000, 3000))}
         reply = await self._until_answered(f"/v1/jobs/{told.thread}/cancel", body, keyed=True)
-        if reply is not None and reply.ok and reply.data["status"] == "cancelled":
+        if reply is not None and reply.ok:
+            self._trace.saw(f"cancel {reply.data['status']}")
             self._ledger.cancelled.add(told.run_id)
 
     async def _result(self) -> None:
@@ -157,9 +160,24 @@ class Client:
             "end": random.choice(("completed",) * 8 + ("failed", "cancelled")),
             "retryable": random.random() < 0.9,
         }
+        if random.random() < 0.3:
+            script["waits"] = [self._wait(number) for number in range(random.choice((1, 1, 2, 3)))]
+            script["mode"] = random.choice(("all", "any"))
         if random.random() < 0.1:
             script["ack_policy"] = self._policy()
         return script
+
+    def _wait(self, number: int) -> dict[str, Any]:
+        random = self._random
+        if random.random() < 0.4:
+            return {"kind": "time", "key": f"t{number}", "after_ms": random.choice((0, 100, 900, 2500))}
+        wait: dict[str, Any] = {"kind": "interrupt", "key": f"q{number}", "value": {"ask": number}}
+        if random.random() < 0.4:
+            wait["expires_in_ms"] = random.choice((100, 900, 2500))
+            wait["on_expire"] = random.choice(("cancel", "fail", "resume"))
+        if random.random() < 0.5:
+            wait["on_reject"] = "resume"
+        return wait
 
     def _policy(self) -> dict[str, Any]:
         random = self._random

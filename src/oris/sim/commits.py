@@ -73,6 +73,10 @@ class CommitCheck:
             self._past[past.run_id] = past
         for closed in changes.closed:
             witness.closed[closed.lease_id] = closed
+            witness.cut_short(closed, now_ms)
+        for wait in changes.waits.values():
+            wrong = witness.waits.differs(wait)
+            self._judge.require(wrong is None, "I24", wait.wait_id, wrong or "")
         for submit in changes.idempotent:
             witness.bound(submit)
         self._handed(handed)
@@ -90,6 +94,10 @@ class CommitCheck:
             row = rows.past_runs.get(run.run_id) or rows.jobs.get(run.job_key)
             there = row is not None and row.run_id == run.run_id
             self._judge.require(there, "I7", run.run_id, "the run is gone")
+        for wait in rows.waits.values():
+            wrong = self._witness.waits.differs(wait)
+            self._judge.require(wrong is None, "I24", wait.wait_id, wrong or "")
+        self._judge.require(rows.waits.keys() == self._witness.waits.waits.keys(), "I24", "waits", "are gone")
         self._judge.require(rows.closed == self._witness.closed, "I13", "closed leases", "are not those committed")
         keys = {row.key: row for row, _ in self._witness.keys.values()}
         self._judge.require({r.key: r for r in rows.idempotent} == keys, "I9", "keys", "are not those committed")

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from oris.core.invariants import Snapshot
-from oris.ids import LeaseId, RunId
+from oris.ids import LeaseId, RunId, WaitId
 from oris.sim.judge import Judge
 from oris.sim.witness import Witness
 
@@ -35,6 +35,8 @@ class Ledger:
         self.acks: dict[str, dict[str, Any]] = {}
         self.cancelled: set[str] = set()
         self.ends: dict[str, tuple[str, Any]] = {}
+        self.settled: dict[str, tuple[str, Any]] = {}
+        """What somebody was told of an interrupt that he has answered."""
         self.effects = 0
 
     def submitted(self, told: Told) -> None:
@@ -70,6 +72,19 @@ class Ledger:
             self._judge.require(known == output, "I10", f"{run_id} {action}", f"handed {output}, answered {known}")
         return set(done)
 
+    def resumed(self, resumes: list[dict[str, Any]]) -> set[str]:
+        """The waits an attempt was told the end of, by their keys: as those were told who have answered them."""
+        for wait in resumes:
+            known = self.settled.get(wait["wait_id"])
+            told = (wait["status"], wait.get("value"))
+            self._judge.require(known in (None, told), "I24", wait["wait_id"], f"handed {told}, answered {known}")
+        return {wait["key"] for wait in resumes}
+
+    def answered(self, wait_id: str, status: str, value: Any) -> None:
+        """I24: a wait settles once, whoever asks and however often."""
+        first = self.settled.setdefault(wait_id, (status, value))
+        self._judge.require(first == (status, value), "I24", wait_id, f"told {first}, then {(status, value)}")
+
     def acked(self, lease_id: str, answer: dict[str, Any]) -> None:
         """I13: every answer to the same ack is the same."""
         kept = {name: answer.get(name) for name in ("attempt_id", "status", "next_attempt_no", "next_retry_at")}
@@ -97,6 +112,9 @@ class Ledger:
             closed = rows.closed.get(LeaseId(lease_id))
             there = closed is not None and closed.state == "closed" and closed.answer is not None
             self._judge.require(there, "I12", lease_id, f"an acknowledged ack is gone: {answer}")
+        for wait_id, (status, _) in self.settled.items():
+            wait = rows.waits.get(WaitId(wait_id))
+            self._judge.require(wait is not None and wait.status == status, "I24", wait_id, f"was told {status}")
         for run_id in sorted(self.cancelled):
             run = runs.get(RunId(run_id))
             self._judge.require(

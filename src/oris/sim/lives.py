@@ -22,6 +22,8 @@ class LeaseLife:
     """The number of the commit that granted it."""
     times_out_ms: int | None
     """When the run's time is used up under it."""
+    cancel_due_ms: int | None = None
+    """How long its worker has to end the run that somebody wants to end."""
     expired_before_ms: int = 0
     """Its end as it stood before the commit `extended_in`."""
     extended_in: int = 0
@@ -78,6 +80,8 @@ class RunLife:
     lease: LeaseLife | None = None
     reason: str | None = None
     timed_out: bool = False
+    terminated: bool = False
+    wait_mode: str = "all"
     queued_in: int = 0
     queued_ms: int = 0
     steps: dict[str, StepLife] = field(default_factory=dict)

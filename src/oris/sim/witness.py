@@ -18,6 +18,7 @@ from oris.sim.judge import Judge
 from oris.sim.lives import LeaseLife, RunLife, StepLife, ThreadLife
 from oris.sim.outages import KnownOutages
 from oris.sim.trace import Trace
+from oris.sim.waits import WaitAccount
 
 EXPIRY_SLACK_MS = 50
 """An expired lease is taken back, and a due run queued, within this while nothing is wrong."""
@@ -35,6 +36,7 @@ class Witness:
         self._trace = trace
         self._max_losses = max_losses
         self._quiet_since_ms = quiet_since_ms
+        self.waits = WaitAccount(self._bad, self._in_time)
         self.commit = 0
         self.threads: dict[JobKey, ThreadLife] = {}
         self.runs: dict[RunId, RunLife] = {}
@@ -67,7 +69,11 @@ class Witness:
         was = run.status
         if run.over and not isinstance(body, ev.DeadLettered):
             self._bad("I5", entry, f"the run had ended {run.status}")
+        if was == "cancelling" and not isinstance(body, _ALLOWED_AFTER_GRACEFUL):
+            self._bad("I16", entry, "somebody has asked for the run's end")
         self._apply(run, thread, entry, body)
+        if run.over and was != run.status:
+            self.waits.over(run, entry)
         if run.status != was:
             self._trace.saw(f"status {run.status}")
 
@@ -94,12 +100,22 @@ class Witness:
         lease.expired_before_ms, lease.extended_in = lease.expires_ms, self.commit
         lease.expires_ms = expires_ms
 
+    def cut_short(self, closed: ClosedLease, now_ms: int) -> None:
+        """A lease was taken from a worker that was asked to end its run: not before its time for that is over."""
+        lease = self.leases.get(closed.lease_id)
+        if lease is None or lease.cancel_due_ms is None or closed.state != "cancelled" or lease.run.terminated:
+            return
+        due_ms = min(lease.cancel_due_ms, lease.times_out_ms or lease.cancel_due_ms)
+        self._trace.saw("lease taken after a graceful cancel")
+        self._judge.require(now_ms >= due_ms, "I16", closed.lease_id, f"taken {due_ms - now_ms} ms before its time")
+
     def is_live(self, lease: LeaseLife, worker: WorkerKey | None, now_ms: int, believed: bool = True) -> bool:
         """Whether a command of this worker in the newest commit finds the lease live.
 
         `believed`: what the server thinks, which counts where only it can know.
         """
-        if not lease.stands(worker, self.commit) or (lease.times_out_ms is not None and now_ms >= lease.times_out_ms):
+        limits = (lease.times_out_ms, lease.cancel_due_ms)
+        if not lease.stands(worker, self.commit) or any(at_ms is not None and now_ms >= at_ms for at_ms in limits):
             return False
         return self._outages.lives(lease, lease.ends_ms(self.commit), now_ms, believed)
 
@@ -156,6 +172,18 @@ class Witness:
                 run.not_before_ms = entry.at_ms if body.due_ms is None else body.due_ms
             case ev.TimedOut():
                 self._timed_out(run, entry, body)
+            case ev.CancelRequested(mode="terminate"):
+                run.terminated = True
+            case ev.CancelRequested():
+                self._asked_to_end(run, entry, body)
+            case ev.Suspended():
+                self._end_lease(run, entry, body.lease_id, alive=True)
+                self.waits.suspended(run, entry, body)
+            case ev.WaitSettled() | ev.Rejected():
+                self.waits.settled(run, entry, body)
+            case ev.Resumed():
+                self.waits.over(run, entry, goes_on=True)
+                run.not_before_ms = entry.at_ms
             case ev.Cancelled() | ev.Completed() | ev.Failed():
                 self._ended(run, entry, body)
             case ev.DeadLettered():
@@ -165,8 +193,8 @@ class Witness:
                 pass
 
     def _queued(self, run: RunLife, entry: Entry) -> None:
-        if run.lease is not None:
-            self._bad("I2", entry, "queued while leased")
+        if run.lease is not None or self.waits.pending(run):
+            self._bad("I2", entry, "queued while leased or waiting")
         if entry.at_ms < run.not_before_ms:
             self._bad("I14", entry, f"queued {run.not_before_ms - entry.at_ms} ms before its time")
         if run.losses_in_row >= self._max_losses:
@@ -199,6 +227,12 @@ class Witness:
         )
         run.status = "running"
         self.granted.append(run)
+
+    def _asked_to_end(self, run: RunLife, entry: Entry, body: ev.CancelRequested) -> None:
+        if run.lease is None or not self.is_live(run.lease, None, entry.at_ms):
+            self._bad("I16", entry, "nobody is there to end the run")
+            return
+        run.status, run.lease.cancel_due_ms = "cancelling", body.due_ms
 
     def _under_lease(self, run: RunLife, entry: Entry) -> None:
         lease = run.lease
@@ -303,7 +337,7 @@ class Witness:
         run.used_ms += max(0, until_ms - lease.granted_ms)
         lease.closed_in, lease.closed_by = self.commit, entry.event_type
         run.lease = None
-        if run.status == "running":
+        if run.status in ("running", "cancelling"):
             run.status = "between"
 
     def _in_time(self, entry: Entry, due_ms: int, what: str) -> None:
@@ -314,6 +348,9 @@ class Witness:
     def _bad(self, rule: str, entry: Entry, what: str) -> None:
         where = f"{entry.job_key} {entry.run_id} seq {entry.seq} {entry.event_type}"
         self._judge.require(False, rule, where, what)
+
+
+_ALLOWED_AFTER_GRACEFUL = ev.StepRecorded | ev.CheckpointSaved | ev.CancelRequested | ev.Cancelled
 
 
 def _band(policy: dict[str, Any], retry_no: int) -> tuple[int, int]:

@@ -127,6 +127,8 @@ class Worker:
         for message in control:
             self._trace.saw(f"control {message['type']}")
             scope = self._running.get(message["lease_id"])
+            if message["type"] == "graceful_cancel" and self._random.random() < 0.6:
+                continue  # it ends in its own way
             if scope is not None:
                 scope.cancel(reason="told by a control message")
 
@@ -151,7 +153,26 @@ class Worker:
                 return
         await pause(self._random.uniform(0.0, 0.2))
         await self._stumble()
+        if script.get("waits") and await self._suspend(attempt, script):
+            return
         await self._ack(attempt, script, nursery)
+
+    async def _suspend(self, attempt: dict[str, Any], script: dict[str, Any]) -> bool:
+        """Wait for what the script waits for. False: that is over, as the attempt was told, or it was forgotten."""
+        settled = self._ledger.resumed(attempt["resumes"])
+        enough = 1 if script["mode"] == "any" else len(script["waits"])
+        if len(settled) >= enough and self._random.random() < 0.9:
+            return False
+        body = {"attempt_id": attempt["attempt_id"], "lease_id": attempt["lease_id"]}
+        kinds = {wait["kind"] for wait in script["waits"]}
+        if kinds == {"interrupt"} and script["mode"] == "all" and self._random.random() < 0.5:
+            questions = [{k: v for k, v in wait.items() if k != "kind"} for wait in script["waits"]]
+            reply = await self._write("interrupt", {**body, "interrupts": questions})
+        else:
+            reply = await self._write("suspend", {**body, "waits": script["waits"], "mode": script["mode"]})
+        if reply is not None and reply.ok:
+            self._trace.saw(f"suspend {reply.data['status']}")
+        return True
 
     async def _step(self, attempt: dict[str, Any], action: str) -> bool:
         """Do what the step stands for, and record it. False: the lease is lost."""

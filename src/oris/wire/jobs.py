@@ -13,7 +13,6 @@ from oris.wire.names import (
     PageLimit,
     PositiveMs,
     Priority,
-    Seq,
     TenantName,
     Token,
     WaitMs,
@@ -96,9 +95,19 @@ class CancelRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """The wish to end a run."""
 
     reason: Annotated[str, Meta(min_length=1, max_length=1000)] | None = None
-    mode: Literal["terminate"] = "terminate"
+    mode: Literal["terminate", "graceful"] = "terminate"
+    grace_ms: DurationMs = 30_000
     run_id: Token | None = None
     tenant_id: TenantName | None = None
+
+
+class PendingView(Struct, frozen=True):
+    """An interrupt that a run waits for."""
+
+    interrupt_id: str
+    key: str
+    value: Raw
+    expires_at: str | None
 
 
 class SubmittedView(Struct, frozen=True):
@@ -108,7 +117,7 @@ class SubmittedView(Struct, frozen=True):
     run_id: str
     attempt_id: str
     status: str
-    interrupts: tuple[()]
+    interrupts: tuple[PendingView, ...]
     idempotency_key: str | None
     idempotent_replay: bool
     trace: TraceView
@@ -172,18 +181,6 @@ class ResultView(Struct, frozen=True):
     error: Raw | UnsetType = UNSET
 
 
-class EventView(Struct, frozen=True):
-    """One line of a timeline."""
-
-    seq: int
-    event_type: str
-    run_id: str
-    attempt_no: int
-    data: Raw
-    created_at: str
-    worker_id: str | UnsetType = UNSET
-
-
 class CancelledView(Struct, frozen=True):
     """A run after a cancel."""
 
@@ -233,10 +230,3 @@ class ResultQuery(ThreadQuery, frozen=True, forbid_unknown_fields=True):
     """How long to wait for the end."""
 
     wait_ms: WaitMs = 0
-
-
-class TimelineQuery(ThreadQuery, frozen=True, forbid_unknown_fields=True):
-    """A page of a timeline."""
-
-    after_seq: Seq = 0
-    limit: PageLimit = 50

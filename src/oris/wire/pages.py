@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from oris.wire.jobs import EventView, JobRow
+from oris.wire.history import CheckpointRow, EventView
+from oris.wire.jobs import JobRow
+from oris.wire.keys import KeyView
 from oris.wire.operators import AuditView, DeadLetterView, WorkerView
+from oris.wire.waits import InterruptView
 
 
 class JobsPage(Struct, frozen=True):
@@ -26,6 +29,27 @@ class TimelinePage(Struct, frozen=True):
     """Events of one thread in their order; the next page comes after the last `seq`."""
 
     timeline: tuple[EventView, ...]
+
+
+class CheckpointsPage(Struct, frozen=True):
+    """Checkpoints of one thread, newest first."""
+
+    checkpoints: tuple[CheckpointRow, ...]
+    next_cursor: str | None
+
+
+class InterruptsPage(Struct, frozen=True):
+    """Interrupts, newest first."""
+
+    interrupts: tuple[InterruptView, ...]
+    next_cursor: str | None
+
+
+class KeysPage(Struct, frozen=True):
+    """API keys, newest first; revoked ones too."""
+
+    keys: tuple[KeyView, ...]
+    next_cursor: str | None
 
 
 class WorkersPage(Struct, frozen=True):

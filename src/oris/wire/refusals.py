@@ -67,6 +67,13 @@ class ConflictDetails(Struct, frozen=True):
     state: Literal["expired", "cancelled", "timed_out", "released", "closed", "superseded"] | UnsetType = UNSET
     expected_worker_id: str | UnsetType = UNSET
     actual_worker_id: str | UnsetType = UNSET
+    interrupt_id: str | UnsetType = UNSET
+    interrupt_ids: tuple[str, ...] | UnsetType = UNSET
+    """The open interrupts, of which the caller has to name one."""
+    status: str | UnsetType = UNSET
+    """How the interrupt was settled."""
+    key: str | UnsetType = UNSET
+    """The wait's."""
 
 
 class LimitDetails(Struct, frozen=True):

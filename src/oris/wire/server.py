@@ -85,6 +85,7 @@ class StatusView(Struct, frozen=True):
     parked_polls: int
     watched_sessions: int
     waiters: int
+    listeners: int
     connections: int
     limits: dict[str, int]
 

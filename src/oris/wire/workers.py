@@ -134,6 +134,16 @@ class CheckpointView(Struct, frozen=True):
     values: Raw
 
 
+class HandedWait(Struct, frozen=True):
+    """A settled wait, in the hands of the attempt that goes on."""
+
+    wait_id: str
+    kind: str
+    key: str
+    status: str
+    value: Raw
+
+
 class AttemptView(Struct, frozen=True):
     """All a worker needs to start, or to go on."""
 
@@ -151,7 +161,7 @@ class AttemptView(Struct, frozen=True):
     lease_remaining_ms: int
     steps: tuple[StepView, ...]
     steps_truncated: bool
-    resumes: tuple[()]
+    resumes: tuple[HandedWait, ...]
     metadata: Raw
     trace: TraceView
     deadline_ms: int | UnsetType = UNSET

@@ -28,6 +28,7 @@ from oris.wire.workers import (
     CheckpointView,
     ControlView,
     Fetch,
+    HandedWait,
     PollRequest,
     PollView,
     StepView,
@@ -136,7 +137,10 @@ def _attempt(call: Call, job: Job, handed: Handed) -> AttemptView:
         lease_remaining_ms=max(0, job.lease_expires_ms - now_ms),
         steps=tuple(map(step_view, handed.steps)),
         steps_truncated=handed.steps_truncated,
-        resumes=(),
+        resumes=tuple(
+            HandedWait(w.wait_id, w.kind, w.key, w.status, NULL if w.value is None else Raw(w.value))
+            for w in handed.resumes
+        ),
         metadata=NULL if job.metadata is None else Raw(job.metadata),
         trace=trace_of_run(
             call,

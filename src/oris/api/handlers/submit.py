@@ -14,11 +14,13 @@ from oris.api.envelope import ok
 from oris.api.handlers.common import (
     accepted,
     audit,
+    audit_refusal,
     payload,
     tenant_for_new,
     trace_view,
     wait_seconds,
 )
+from oris.api.handlers.interrupts import pending_interrupts
 from oris.api.handlers.items import item
 from oris.api.http import Answer
 from oris.api.services import Call
@@ -44,7 +46,11 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 async def run(call: Call, body: JobRequest) -> Answer:
     """`POST /v1/jobs`, `POST /v1/jobs/run`. A wait ends with the run, or with the caller's patience."""
-    command = to_command(call, body, "")
+    try:
+        command = to_command(call, body, "")
+    except ApiError as refused:
+        await audit_refusal(call, audit(call, "job.run", "thread", body.thread_id), refused)
+        raise
     wait_s = wait_seconds(call, body.wait_ms)
     unit = Unit(
         "submit",
@@ -53,13 +59,15 @@ async def run(call: Call, body: JobRequest) -> Answer:
         size_bytes=len(command.input or b""),
     )
     engine = call.services.engine
-    with engine.waiters.register(command.job_key) as waiter:
+    with engine.waiters.register(command.job_key, interrupts=True) as waiter:
         answer = await engine.ask(unit)
         reply = await _as_stored(call, accepted(answer.replies[0], Submitted))
         ended = await _ended(call, reply, waiter, wait_s)
     status = ended.status if ended is not None else await _status_now(call, reply, wait_s)
     result, error = await _payloads(call, command.job_key, ended)
-    return ok(call, _view(call, reply, body.idempotency_key, status, result, error))
+    pending = await pending_interrupts(call, reply.run_id) if status == "interrupted" else ()
+    view = _view(call, reply, body.idempotency_key, status, result, error)
+    return ok(call, msgspec.structs.replace(view, interrupts=pending))
 
 
 async def batch(call: Call, body: BatchRequest) -> Answer:
@@ -67,7 +75,11 @@ async def batch(call: Call, body: BatchRequest) -> Answer:
     limit = call.services.bounds.batch_max
     if len(body.jobs) > limit:
         raise invalid("jobs", f"at most {limit} jobs")
-    commands = [to_command(call, job, f"jobs[{place}].") for place, job in enumerate(body.jobs)]
+    try:
+        commands = [to_command(call, job, f"jobs[{place}].") for place, job in enumerate(body.jobs)]
+    except ApiError as refused:
+        await audit_refusal(call, audit(call, "job.batch", "batch", call.request_id), refused)
+        raise
     unit = Unit(
         "submit",
         commands,
@@ -95,7 +107,7 @@ def _accepted_view(call: Call, job: BatchedJob, reply: Submitted) -> SubmittedVi
 
 
 def to_command(call: Call, job: BatchedJob, path: str) -> Submit:
-    """The command for a job; `path` goes before the names of fields at fault. Raises 400, 403, 413."""
+    """The command for a job; `path` goes before the names of fields at fault. Raises 400, 404, 413."""
     tenant_id = tenant_for_new(call, job.tenant_id)
     thread_id = ThreadId(job.thread_id)
     if job.delay_ms is not None and job.run_at is not None:

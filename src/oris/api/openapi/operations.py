@@ -6,7 +6,7 @@ import inspect
 import re
 from typing import Any
 
-from oris.api.http import Role, Route
+from oris.api.http import NO_CONTENT, Role, Route
 from oris.api.openapi.refusals import refusals_of
 from oris.api.openapi.schemas import Schema, Schemas
 from oris.wire.names import Name
@@ -111,6 +111,8 @@ def _responses(route: Route, schemas: Schemas) -> Schema:
             "headers": HEADERS,
             "content": {media_type: {"schema": content}},
         }
+    if answer.no_content:
+        found[str(NO_CONTENT)] = {"description": answer.no_content, "headers": HEADERS}
     return dict(sorted(found.items()))
 
 

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from oris.api.openapi.schemas import Schema
 from oris.wire import jobs as j
+from oris.wire import waits as i
 from oris.wire import workers as w
 
 
@@ -36,10 +37,14 @@ def _of_failure(field: str, good: str) -> Schema:
 
 
 _NOT_BOTH_TIMES: Schema = {"not": _given("delay_ms", "run_at")}
+_EXPIRE_VALUE: Schema = {"if": {"not": _is("on_expire", "resume")}, "then": {"not": {"required": ["expire_value"]}}}
 
 RULES: Mapping[type[Struct], Schema] = {
     j.BatchedJob: _NOT_BOTH_TIMES,
     j.JobRequest: _NOT_BOTH_TIMES,
+    i.TimeWait: {"oneOf": [_given("at"), _given("after_ms")]},
+    i.InterruptSpec: _EXPIRE_VALUE,
+    i.InterruptWait: _EXPIRE_VALUE,
     w.PollRequest: {"if": _is("watch", True), "then": _given("session")},
     w.HeartbeatRequest: {
         "oneOf": [_given("lease_id"), _given("lease_ids")],

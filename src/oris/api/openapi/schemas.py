@@ -112,9 +112,13 @@ class Schemas:
         fields = self.fields_of(struct)
         schema["properties"] = {field.encode_name: inner for field, inner in fields}
         required = [field.encode_name for field, _ in fields if field.required]
+        config = origin.__struct_config__
+        if config.tag_field is not None:
+            schema["properties"] = {config.tag_field: {"const": config.tag}, **schema["properties"]}
+            required.insert(0, config.tag_field)
         if required:
             schema["required"] = required
-        if origin.__struct_config__.forbid_unknown_fields:
+        if config.forbid_unknown_fields:
             schema["additionalProperties"] = False
         return schema | self._rules.get(origin, {})
 

@@ -9,15 +9,20 @@ from oris.core.changes import Decision
 from oris.core.decide.ack import ack
 from oris.core.decide.cancel import cancel
 from oris.core.decide.clear_quarantine import clear_quarantine
+from oris.core.decide.create_key import create_key
 from oris.core.decide.heartbeat import heartbeat
+from oris.core.decide.note_key_uses import note_key_uses
 from oris.core.decide.release import release
 from oris.core.decide.report import report
+from oris.core.decide.resume import reject, resume, resume_thread
+from oris.core.decide.revoke_key import revoke_key
 from oris.core.decide.session import drop_session, open_session
 from oris.core.decide.submit import submit
+from oris.core.decide.suspend import suspend
 from oris.core.decide.sweep import sweep
 from oris.core.facts import Facts, Needs
 from oris.core.stamp import Stamp
-from oris.ids import LeaseId, idempotency_key, run_of, run_of_lease
+from oris.ids import LeaseId, idempotency_key, run_of, run_of_lease, run_of_wait
 
 
 def decide(facts: Facts, command: c.Command, stamp: Stamp) -> Decision:
@@ -37,12 +42,26 @@ def decide(facts: Facts, command: c.Command, stamp: Stamp) -> Decision:
             return cancel(facts, command, stamp)
         case c.Sweep():
             return sweep(facts, command, stamp)
+        case c.Suspend():
+            return suspend(facts, command, stamp)
+        case c.Resume():
+            return resume(facts, command, stamp)
+        case c.ResumeThread():
+            return resume_thread(facts, command, stamp)
+        case c.Reject():
+            return reject(facts, command, stamp)
         case c.OpenSession():
             return open_session(facts, command, stamp)
         case c.DropSession():
             return drop_session(facts, command, stamp)
         case c.ClearQuarantine():
             return clear_quarantine(facts, command, stamp)
+        case c.CreateKey():
+            return create_key(facts, command, stamp)
+        case c.RevokeKey():
+            return revoke_key(facts, command, stamp)
+        case c.NoteKeyUses():
+            return note_key_uses(facts, command)
         case _:
             assert_never(command)
 
@@ -64,11 +83,28 @@ def add_needs(needs: Needs, command: c.Command) -> None:
                 needs.steps.add((run, command.action_id))
         case c.Heartbeat() | c.Ack() | c.Release():
             _add_lease(needs, command.lease_id)
+        case c.Suspend():
+            _add_lease(needs, command.lease_id)
+            run = run_of_lease(command.lease_id)
+            if run is not None:
+                needs.wait_keys.update((run, spec.key) for spec in command.waits)
+        case c.Resume() | c.Reject():
+            needs.waits.add(command.wait_id)
+            run = run_of_wait(command.wait_id)
+            if run is not None:
+                needs.runs.add(run)
+        case c.ResumeThread():
+            needs.jobs.add(command.job_key)
+            needs.interrupts.add(command.job_key)
         case c.OpenSession():
             needs.workers.add(command.worker_key)
             needs.ended_sessions.add((command.worker_key, command.session))
         case c.DropSession() | c.ClearQuarantine():
             needs.workers.add(command.worker_key)
+        case c.CreateKey() | c.RevokeKey():
+            needs.api_keys.add(command.key_id)
+        case c.NoteKeyUses():
+            needs.api_keys.update(key_id for key_id, _ in command.used)
         case _:
             assert_never(command)
 

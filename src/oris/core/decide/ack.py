@@ -10,14 +10,13 @@ from oris.core import events as ev
 from oris.core import retry
 from oris.core.changes import Decision
 from oris.core.commands import Ack
-from oris.core.decide.due import settle
+from oris.core.decide.due import end_cancelled, settle
 from oris.core.facts import Facts
 from oris.core.lease import ended, holds, lost
 from oris.core.model import RetryPolicy, stored_policy
-from oris.core.replies import Acked, Refusal
+from oris.core.replies import Acked, Refusal, lease_of_another_attempt
 from oris.core.stamp import Stamp
 from oris.core.transition import Transition
-from oris.errors import ErrorCode
 from oris.ids import attempt_of, run_of_lease
 
 _encoder = msgspec.json.Encoder()
@@ -32,9 +31,9 @@ def ack(facts: Facts, command: Ack, stamp: Stamp) -> Decision:
         return t.decision(_closed_before(facts, t, command))
     job = t.job
     if command.attempt_id != attempt_of(job.run_id):
-        return t.decision(
-            Refusal(ErrorCode.INVALID_ARGUMENT, "the lease belongs to another attempt", {"field": "attempt_id"})
-        )
+        return t.decision(lease_of_another_attempt())
+    if job.status == "cancelling":
+        return t.decision(_end_cancelled(t, command))
     policy = _retry(t, command)
     answer = _answer(t, command, policy)
     t.close_lease("closed", _digest(command), _encoder.encode(answer), end="normal")
@@ -44,6 +43,15 @@ def ack(facts: Facts, command: Ack, stamp: Stamp) -> Decision:
     else:
         _end(t, command)
     return t.decision(answer)
+
+
+def _end_cancelled(t: Transition, command: Ack) -> Acked:
+    """However a worker that was asked to end does so: the run is cancelled, and the result it sends is kept."""
+    job = t.job
+    answer = Acked(attempt_of(job.run_id), "cancelled", job.attempt_no, None, job.traceparent)
+    t.close_lease("closed", _digest(command), _encoder.encode(answer), end="normal")
+    end_cancelled(t, command.lease_id, None if command.terminal_status == "failed" else command.body)
+    return answer
 
 
 def _closed_before(facts: Facts, t: Transition, command: Ack) -> Acked | Refusal:

@@ -11,24 +11,39 @@ from oris.core.model import TERMINAL
 from oris.core.replies import CancelledRun, Refusal, conflict, not_found
 from oris.core.stamp import Stamp
 from oris.core.transition import Transition
+from oris.core.waits import drop_waits
 
 
 def cancel(facts: Facts, command: Cancel, stamp: Stamp) -> Decision:
-    """Repeating it is harmless: a run that a cancel ended answers as it did then."""
+    """Repeating it is harmless: a run that a cancel ended answers as it did then. With a grace a running one goes on
+    as `cancelling`: its worker may record steps and ack, and however it ends it is cancelled."""
     t = Transition(facts.jobs.get(command.job_key), stamp)
     settle(t, facts)
     refusal = _refuse(t, command)
     if refusal is not None:
         return t.decision(refusal)
-    job = t.job
-    if job.status != "cancelled":
-        reason = command.reason or "cancelled"
-        t.emit(ev.CancelRequested("terminate", command.reason))
-        if job.lease_id is not None:
-            t.close_lease("cancelled")
-        t.emit(ev.Cancelled(reason, job.lease_id, job.worker_key))
+    if command.grace_ms is not None and t.job.lease_id is not None:
+        _ask(t, command, command.grace_ms)
+    elif t.job.status != "cancelled":
+        _end(t, facts, command)
     job = t.job
     return t.decision(CancelledRun(job.thread_id, job.run_id, job.status, job.reason or ""))
+
+
+def _ask(t: Transition, command: Cancel, grace_ms: int) -> None:
+    """Leave the worker a while; asked again, it has no more than the first time."""
+    if t.job.status != "cancelling":
+        t.emit(ev.CancelRequested("graceful", command.reason, t.now_ms + grace_ms))
+
+
+def _end(t: Transition, facts: Facts, command: Cancel) -> None:
+    job = t.job
+    reason = command.reason or job.reason or "cancelled"
+    drop_waits(t, facts)
+    t.emit(ev.CancelRequested("terminate", command.reason))
+    if job.lease_id is not None:
+        t.close_lease("cancelled")
+    t.emit(ev.Cancelled(reason, job.lease_id, job.worker_key))
 
 
 def _refuse(t: Transition, command: Cancel) -> Refusal | None:

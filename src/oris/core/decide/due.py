@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec.structs import replace
 
 from oris.core import events as ev
 from oris.core.deadlines import timeout_at
 from oris.core.facts import Facts, Limits
 from oris.core.lease import Expiry, expiry_of
+from oris.core.model import SUSPENDED, Wait
 from oris.core.transition import Transition
+from oris.core.waits import drop_waits, pending, settle_wait
+from oris.ids import LeaseId
 
 
 def settle(t: Transition, facts: Facts) -> None:
@@ -20,21 +24,69 @@ def settle(t: Transition, facts: Facts) -> None:
 def _settle_one(t: Transition, facts: Facts) -> bool:
     job = t.job
     if job.lease_id is not None:
-        end = expiry_of(job, facts, t.now_ms)
-        timeout_ms = timeout_at(job)
-        # At a tie the run's own limit goes first.
-        if timeout_ms is not None and timeout_ms <= min(t.now_ms, end.at_ms):
-            _time_out(t, timeout_ms)
-            return True
-        if end.at_ms <= t.now_ms:
-            _lose(t, end, facts.limits)
-            return True
-        if end.at_ms > job.lease_expires_ms:
-            t.extend_lease(end.at_ms)
-    elif job.due_ms is not None and job.due_ms <= t.now_ms:
+        return _settle_lease(t, facts)
+    if job.due_ms is None or job.due_ms > t.now_ms:
+        return False
+    if job.status in SUSPENDED:
+        _expire_wait(t, facts, pending(t, facts)[0])
+    else:
         t.emit(ev.AttemptQueued())
+    return True
+
+
+def _settle_lease(t: Transition, facts: Facts) -> bool:
+    job = t.job
+    end = expiry_of(job, facts, t.now_ms)
+    if job.cancel_due_ms is not None:
+        return _settle_cancelling(t, end, job.cancel_due_ms)
+    timeout_ms = timeout_at(job)
+    # At a tie the run's own limit goes first.
+    if timeout_ms is not None and timeout_ms <= min(t.now_ms, end.at_ms):
+        _time_out(t, timeout_ms)
         return True
+    if end.at_ms <= t.now_ms:
+        _lose(t, end, facts.limits)
+        return True
+    if end.at_ms > job.lease_expires_ms:
+        t.extend_lease(end.at_ms)
     return False
+
+
+def _settle_cancelling(t: Transition, end: Expiry, cancel_ms: int) -> bool:
+    """Whatever comes first, a run whose end was asked for is cancelled."""
+    job = t.job
+    limit_ms = min(cancel_ms, timeout_at(job) or cancel_ms)
+    if min(limit_ms, end.at_ms) <= t.now_ms:
+        t.close_lease("cancelled" if limit_ms <= end.at_ms else "expired", end="taken")
+        end_cancelled(t, job.lease_id)
+        return True
+    if end.at_ms > job.lease_expires_ms:
+        t.extend_lease(end.at_ms)
+    return False
+
+
+def end_cancelled(t: Transition, lease_id: LeaseId | None, body: bytes | None = None) -> None:
+    """End a run whose worker was asked to end it. `body`: the result it sent, which is kept."""
+    job = t.job
+    t.emit(ev.Cancelled(job.reason or "cancelled", lease_id, job.worker_key, by_worker=body is not None), body)
+
+
+def _expire_wait(t: Transition, facts: Facts, wait: Wait) -> None:
+    """A wait's time has come: a timer's is what it waited for, an interrupt's that nobody has answered."""
+    if wait.kind == "time":
+        settle_wait(t, facts, wait, "resumed")
+        return
+    if wait.on_expire == "resume":
+        settle_wait(t, facts, wait, "expired")
+        return
+    t.emit(ev.WaitSettled(wait.wait_id, wait.kind, "expired"))
+    t.record_wait(replace(wait, status="expired", settled_ms=t.now_ms))
+    drop_waits(t, facts)
+    if wait.on_expire == "cancel":
+        t.emit(ev.Cancelled("interrupt_expired"))
+    else:
+        t.emit(ev.Failed("interrupt_expired"), _error("interrupt_expired", f"nobody answered {wait.key!r} in time"))
+        t.bury("interrupt_expired")
 
 
 def _time_out(t: Transition, at_ms: int) -> None:

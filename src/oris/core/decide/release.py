@@ -7,7 +7,7 @@ from hashlib import sha256
 from oris.core import events as ev
 from oris.core.changes import Decision
 from oris.core.commands import Release
-from oris.core.decide.due import settle
+from oris.core.decide.due import end_cancelled, settle
 from oris.core.facts import Facts
 from oris.core.lease import ended, holds, lost
 from oris.core.replies import Refusal, Released
@@ -24,7 +24,9 @@ def release(facts: Facts, command: Release, stamp: Stamp) -> Decision:
         return t.decision(_closed_before(facts, t, command))
     # What the server takes back says nothing of the worker, who never got it.
     t.close_lease("released", _digest(command), end="taken" if command.worker_key is None else "normal")
-    if command.delay_ms:
+    if t.job.status == "cancelling":
+        end_cancelled(t, command.lease_id)
+    elif command.delay_ms:
         t.emit(ev.LeaseReleased(command.lease_id, t.now_ms + command.delay_ms))
     else:
         t.emit(ev.LeaseReleased(command.lease_id))

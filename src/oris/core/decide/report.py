@@ -14,10 +14,9 @@ from oris.core.decide.due import settle
 from oris.core.facts import Facts
 from oris.core.lease import ended, holds, lost
 from oris.core.model import Step
-from oris.core.replies import Refusal, Reported, conflict
+from oris.core.replies import Refusal, Reported, conflict, lease_of_another_attempt
 from oris.core.stamp import Stamp
 from oris.core.transition import Transition
-from oris.errors import ErrorCode
 from oris.ids import attempt_of, checkpoint_id, run_of_lease
 
 
@@ -31,9 +30,7 @@ def report(facts: Facts, command: ReportStep, stamp: Stamp) -> Decision:
         return t.decision(lost(None if foreign else closed))
     job = t.job
     if command.attempt_id != attempt_of(job.run_id):
-        return t.decision(
-            Refusal(ErrorCode.INVALID_ARGUMENT, "the lease belongs to another attempt", {"field": "attempt_id"})
-        )
+        return t.decision(lease_of_another_attempt())
     digest = _digest(command)
     known = facts.steps(job.run_id, command.action_id)
     for step in known:

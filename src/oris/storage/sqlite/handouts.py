@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 
-from oris.core.changes import Handed, HandedStep, Handout
+import msgspec
+from msgspec import Raw
+
+from oris.core.changes import Handed, HandedResume, HandedStep, Handout
+from oris.ids import RunId
 from oris.storage.sqlite import statements as sql
 
+_values = msgspec.json.Decoder(list[tuple[Raw, Raw]])
+RESUMES_MAX = 1000
+"""Settled waits handed out with a grant."""
 STEPS_MAX = 1000
 """Steps handed out with a grant; the worker asks for the rest."""
 STEPS_MAX_BYTES = 2 * 1024 * 1024
@@ -17,6 +24,7 @@ def read_handout(connection: sqlite3.Connection, handout: Handout, job_id: int) 
     """The input, the newest checkpoint and the first of the steps. `job_id` is the job's row."""
     body = _payload(connection, job_id, handout.input_seq)
     checkpoint = _payload(connection, job_id, handout.checkpoint_seq)
+    resumes = _resumes(connection, job_id, handout.run_id) if handout.has_waits else ()
     rows = connection.execute(sql.LATEST_STEPS, (job_id, handout.run_id, 0, STEPS_MAX + 1))
     steps: list[HandedStep] = []
     size = 0
@@ -25,12 +33,45 @@ def read_handout(connection: sqlite3.Connection, handout: Handout, job_id: int) 
         size += 0 if step.body is None else len(step.body)
         if steps and (size > STEPS_MAX_BYTES or len(steps) == STEPS_MAX):
             rows.close()
-            return Handed(body, checkpoint, tuple(steps), steps_truncated=True)
+            return Handed(body, checkpoint, tuple(steps), steps_truncated=True, resumes=resumes)
         steps.append(step)
-    return Handed(body, checkpoint, tuple(steps), steps_truncated=False)
+    return Handed(body, checkpoint, tuple(steps), steps_truncated=False, resumes=resumes)
 
 
-def _payload(connection: sqlite3.Connection, job_id: int, seq: int) -> bytes | None:
+def _resumes(connection: sqlite3.Connection, job_id: int, run_id: RunId) -> tuple[HandedResume, ...]:
+    """What the run's waits were settled with, in the order in which they were raised."""
+    found: list[HandedResume] = []
+    for wait_id, kind, key, status, *place in connection.execute(sql.SETTLED_WAITS, (run_id, RESUMES_MAX)):
+        found.append(HandedResume(wait_id, kind, key, status, settled_value(connection, job_id, status, *place)))
+    return tuple(found)
+
+
+def settled_value(
+    connection: sqlite3.Connection, job_id: int | None, status: str, value_seq: int, value_index: int, settled_seq: int
+) -> bytes | None:
+    """What a wait was settled with: somebody's answer, or what its worker has left for the case of none."""
+    if settled_seq:
+        return _payload(connection, job_id, settled_seq)
+    return raised_values(connection, job_id, value_seq, value_index)[1] if status == "expired" else None
+
+
+def raised_values(
+    connection: sqlite3.Connection, job_id: int | None, value_seq: int, value_index: int
+) -> tuple[bytes | None, bytes | None]:
+    """What a wait was raised with, and what it is settled with when nobody answers."""
+    body = _payload(connection, job_id, value_seq)
+    if body is None:
+        return None, None
+    value, on_expiry = _values.decode(body)[value_index]
+    return _given(value), _given(on_expiry)
+
+
+def _given(value: Raw) -> bytes | None:
+    body = bytes(value)
+    return None if body == b"null" else body
+
+
+def _payload(connection: sqlite3.Connection, job_id: int | None, seq: int) -> bytes | None:
     if not seq:
         return None
     row = connection.execute(sql.PAYLOAD, (job_id, seq)).fetchone()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sqlite3
 from typing import Any, NamedTuple
 
+from oris.core.api_key import ApiKey
 from oris.core.facts import Heads, Loaded, Needs
-from oris.core.model import ClosedLease, IdempotentSubmit, Job, Step, Tenant, Worker
+from oris.core.model import SUSPENDED, ClosedLease, IdempotentSubmit, Job, Step, Tenant, Wait, Worker
 from oris.ids import JobKey, TenantId, WorkerKey
 from oris.storage.sqlite import statements as sql
 
@@ -31,6 +32,7 @@ def load(connection: sqlite3.Connection, needs: Needs) -> Found:
     _load_jobs(connection, needs, found)
     _load_heads(connection, needs, found)
     _load_polls(connection, needs, found)
+    _load_waits(connection, needs, found)
     _load_counters(connection, needs, found)
     _load_details(connection, needs, found)
     return found
@@ -90,6 +92,24 @@ def _load_polls(connection: sqlite3.Connection, needs: Needs, found: Found) -> N
             found.loaded.polls[poll] = tuple(_job(found, row) for row in rows)
 
 
+def _load_waits(connection: sqlite3.Connection, needs: Needs, found: Found) -> None:
+    """What the jobs that were found wait for, and the waits that were named."""
+    execute = connection.execute
+    rows: list[tuple[Any, ...]] = []
+    for _, job in found.rows.values():
+        if job.status in SUSPENDED:
+            rows += execute(sql.PENDING_WAITS, (job.run_id,))
+        if job.job_key in needs.interrupts:
+            rows += execute(sql.NEWEST_INTERRUPTS, (job.run_id,))
+    for named in sorted(needs.wait_keys):
+        rows += execute(sql.WAIT_BY_KEY, named)
+    for wait_id in sorted(needs.waits):
+        rows += execute(sql.WAIT, (wait_id,))
+    for row in rows:
+        wait = Wait(*row)
+        found.loaded.waits[wait.wait_id] = wait
+
+
 def _load_counters(connection: sqlite3.Connection, needs: Needs, found: Found) -> None:
     """The worker and tenant rows that any of the jobs found may change."""
     workers: set[WorkerKey] = set(needs.workers)
@@ -129,3 +149,7 @@ def _load_details(connection: sqlite3.Connection, needs: Needs, found: Found) ->
         rows = connection.execute(sql.STEPS_OF_ACTION, step).fetchall()
         if rows:
             loaded.steps[step] = [step_of(row) for row in rows]
+    for key_id in sorted(needs.api_keys):
+        row = connection.execute(sql.API_KEY, (key_id,)).fetchone()
+        if row is not None:
+            loaded.api_keys[key_id] = ApiKey(*row)

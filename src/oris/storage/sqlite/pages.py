@@ -7,14 +7,16 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
+from oris.core.api_key import ApiKey
 from oris.core.audit import AuditRecord
-from oris.core.model import DeadLetter, Job, Worker
+from oris.core.model import DeadLetter, Job, Wait, Worker
 from oris.errors import invalid
 from oris.ids import JobKey, TenantId
 from oris.storage.sqlite import read_statements as sql
+from oris.storage.sqlite.history_statements import CHECKPOINTS_PAGE
 from oris.storage.sqlite.load import split
 from oris.storage.sqlite.statements import JOB_BY_KEY
-from oris.storage.store import AuditFilter, DeadLetterFilter, JobFilter, Page
+from oris.storage.store import AuditFilter, DeadLetterFilter, InterruptFilter, JobFilter, Page, SavedCheckpoint
 
 WALK_MAX_ROWS = 10_000
 """Rows one page may look at."""
@@ -36,6 +38,16 @@ def runs_page(connection: sqlite3.Connection, job_key: JobKey, cursor: str | Non
     items.extend(Job(*row[:-1]) for row in kept)
     # The next page begins at the row that did not fit.
     return Page(tuple(items), str(rows[len(kept)][-1] + 1) if len(rows) > len(kept) else None)
+
+
+def checkpoints_page(
+    connection: sqlite3.Connection, job_key: JobKey, cursor: str | None, limit: int
+) -> Page[SavedCheckpoint]:
+    """The checkpoints of all of a thread's runs."""
+    before = _END if cursor is None else _number(cursor)
+    rows = connection.execute(CHECKPOINTS_PAGE, (*split(job_key), before, limit + 1)).fetchall()
+    items = tuple(SavedCheckpoint(*row) for row in rows[:limit])
+    return Page(items, str(items[-1].seq) if len(rows) > limit else None)
 
 
 def jobs_page(connection: sqlite3.Connection, where: JobFilter, cursor: str | None, limit: int) -> Page[Job]:
@@ -66,6 +78,24 @@ def dead_letters_page(
     return Page(tuple(DeadLetter(*row[:-1]) for row in rows), following)
 
 
+def interrupts_page(
+    connection: sqlite3.Connection, where: InterruptFilter, cursor: str | None, limit: int
+) -> Page[Wait]:
+    """Interrupts by the time they were raised."""
+    values = {"tenant_id": where.tenant_id, "status": where.status, "run_id": where.run_id}
+    values |= {"thread_id": where.thread_id, "workflow": where.workflow}
+    walk_end: str | None
+    match where:
+        case InterruptFilter(run_id=None, status="pending"):
+            page, walk_end = sql.OPEN_INTERRUPTS_PAGE, sql.OPEN_INTERRUPTS_WALK_END
+        case InterruptFilter(run_id=None):
+            page, walk_end = sql.INTERRUPTS_PAGE, sql.INTERRUPTS_WALK_END
+        case _:
+            page, walk_end = sql.INTERRUPTS_OF_RUN_PAGE, None
+    rows, following = _walk(connection, page, walk_end, values, cursor, limit)
+    return Page(tuple(Wait(*row[:-1]) for row in rows), following)
+
+
 def workers_page(
     connection: sqlite3.Connection, tenant_id: TenantId | None, cursor: str | None, limit: int
 ) -> Page[Worker]:
@@ -78,6 +108,15 @@ def workers_page(
     found = [Worker(*row) for row in connection.execute(sql.WORKERS_PAGE, values)]
     last = found[limit - 1] if len(found) > limit else None
     return Page(tuple(found[:limit]), None if last is None else f"{last.first_seen_ms}.{last.worker_key}")
+
+
+def api_keys_page(
+    connection: sqlite3.Connection, tenant_id: TenantId | None, cursor: str | None, limit: int
+) -> Page[ApiKey]:
+    """Stored keys by the time they were made."""
+    values = {"tenant_id": tenant_id}
+    rows, following = _walk(connection, sql.API_KEYS_PAGE, sql.API_KEYS_WALK_END, values, cursor, limit)
+    return Page(tuple(ApiKey(*row[:-1]) for row in rows), following)
 
 
 def audit_page(connection: sqlite3.Connection, where: AuditFilter, cursor: str | None, limit: int) -> Page[AuditRecord]:

@@ -6,12 +6,15 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from oris.core.api_key import ApiKey
 from oris.core.audit import AuditHead
 from oris.core.changes import HandedStep
 from oris.core.events import Entry
-from oris.core.model import DeadLetter, Job, Lane, Tenant, Worker
-from oris.ids import JobKey, RunId, TenantId, ThreadId, WorkerKey
+from oris.core.model import DeadLetter, Job, Lane, Tenant, Wait, Worker
+from oris.ids import JobKey, RunId, TenantId, ThreadId, WaitId, WorkerKey
 from oris.storage.sqlite import read_statements as sql
+from oris.storage.sqlite.handouts import raised_values, settled_value
+from oris.storage.sqlite.history_statements import STEP_COUNTS, TOLD
 from oris.storage.sqlite.load import split
 from oris.storage.sqlite.statements import (
     CALM,
@@ -22,8 +25,11 @@ from oris.storage.sqlite.statements import (
     LATEST_STEPS,
     PAYLOAD,
     TENANT,
+    WAIT,
     WORKER,
 )
+from oris.storage.sqlite.stretch import stretch
+from oris.storage.store import StepCounts, StoredKeys, Stretch, Told
 
 LANES_FOR_AGE = 200
 """Lanes that are asked for their oldest job; with more, the gauge looks at these."""
@@ -59,13 +65,28 @@ def timeline(connection: sqlite3.Connection, job_key: JobKey, after_seq: int, li
     return [Entry(job_key, *row) for row in rows]
 
 
-def steps(connection: sqlite3.Connection, run_id: RunId, after_seq: int, limit: int) -> Sequence[HandedStep]:
+def told(connection: sqlite3.Connection, job_key: JobKey, after_seq: int, limit: int, max_bytes: int) -> Stretch[Told]:
+    """Events in order, with their payloads."""
+    rows = connection.execute(TOLD, (*split(job_key), after_seq, limit + 1))
+    lines = (Told(Entry(job_key, *row[:-1]), row[-1]) for row in rows)
+    return stretch(lines, limit, max_bytes, lambda line: len(line.entry.data) + len(line.payload or b""))
+
+
+def steps(
+    connection: sqlite3.Connection, run_id: RunId, after_seq: int, limit: int, max_bytes: int
+) -> Stretch[HandedStep]:
     """The latest report of each step."""
     key = _key_of_run(connection, run_id)
     if key is None:
-        return []
-    rows = connection.execute(LATEST_STEPS, (_id(connection, key), run_id, after_seq, limit))
-    return [HandedStep(*row) for row in rows]
+        return Stretch((), more=False)
+    rows = connection.execute(LATEST_STEPS, (_id(connection, key), run_id, after_seq, limit + 1))
+    return stretch((HandedStep(*row) for row in rows), limit, max_bytes, lambda step: len(step.body or b""))
+
+
+def step_counts(connection: sqlite3.Connection, run_id: RunId) -> StepCounts:
+    """How many steps of a run stand as succeeded, and how many do not."""
+    succeeded, known = connection.execute(STEP_COUNTS, (run_id,)).fetchone()
+    return StepCounts(succeeded, known - succeeded)
 
 
 def retries(connection: sqlite3.Connection, run_id: RunId) -> Sequence[Entry]:
@@ -80,6 +101,24 @@ def dead_letter(connection: sqlite3.Connection, run_id: RunId) -> DeadLetter | N
     """The dead letter of a run."""
     row = connection.execute(sql.DEAD_LETTER, (run_id,)).fetchone()
     return None if row is None else DeadLetter(*row)
+
+
+def wait(connection: sqlite3.Connection, wait_id: WaitId) -> Wait | None:
+    """One wait."""
+    row = connection.execute(WAIT, (wait_id,)).fetchone()
+    return None if row is None else Wait(*row)
+
+
+def raised_value(connection: sqlite3.Connection, job_key: JobKey, value_seq: int, value_index: int) -> bytes | None:
+    """What a wait was raised with."""
+    return raised_values(connection, _id(connection, job_key), value_seq, value_index)[0]
+
+
+def settled_value_of(
+    connection: sqlite3.Connection, job_key: JobKey, status: str, value_seq: int, value_index: int, settled_seq: int
+) -> bytes | None:
+    """What a wait was settled with."""
+    return settled_value(connection, _id(connection, job_key), status, value_seq, value_index, settled_seq)
 
 
 def worker(connection: sqlite3.Connection, worker_key: WorkerKey) -> Worker | None:
@@ -98,6 +137,12 @@ def audit_heads(connection: sqlite3.Connection) -> Sequence[AuditHead]:
     """The ends of the newest chains."""
     chains = connection.execute(sql.NEWEST_CHAINS).fetchall()
     return [AuditHead(*connection.execute(sql.CHAIN_END, chain).fetchone()) for chain in chains]
+
+
+def stored_keys(connection: sqlite3.Connection, now_ms: int) -> StoredKeys:
+    """The keys that let anybody in."""
+    keys = tuple(ApiKey(*row) for row in connection.execute(sql.STORED_KEYS, (now_ms,)))
+    return StoredKeys(keys, connection.execute(sql.ANY_KEY_EVER).fetchone() is not None)
 
 
 def due(connection: sqlite3.Connection, now_ms: int, limit: int) -> Sequence[JobKey]:
@@ -148,11 +193,12 @@ def oldest_queued_ms(connection: sqlite3.Connection) -> int | None:
     return oldest
 
 
-def counters(connection: sqlite3.Connection) -> tuple[int, int, int, int | None]:
-    """Waiting, leased, dead letters, and the age of the queue."""
+def counters(connection: sqlite3.Connection) -> tuple[int, int, int, int | None, int]:
+    """Waiting, leased, dead letters, the age of the queue, and the questions that nobody has answered."""
     waiting, leased = connection.execute(sql.COUNTERS).fetchone()
     (dead,) = connection.execute(sql.DEAD_LETTERS_TOTAL).fetchone()
-    return waiting, leased, dead, oldest_queued_ms(connection)
+    (interrupts,) = connection.execute(sql.PENDING_INTERRUPTS).fetchone()
+    return waiting, leased, dead, oldest_queued_ms(connection), interrupts
 
 
 def high_water_ms(connection: sqlite3.Connection) -> int:

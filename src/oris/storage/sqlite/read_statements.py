@@ -11,7 +11,7 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, lease_session, lease_ttl_ms, id
+       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms, id
 FROM runtime_runs WHERE run_id = ?
 """
 PAST_RUNS = """
@@ -19,7 +19,7 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, lease_session, lease_ttl_ms, id
+       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms, id
 FROM runtime_runs WHERE job_key = ? AND id < ? ORDER BY id DESC LIMIT ?
 """
 JOBS_PAGE = """
@@ -27,7 +27,7 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, lease_session, lease_ttl_ms, id
+       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms, id
 FROM runtime_jobs
 WHERE id < :before AND id >= :walk_end
   AND (:status IS NULL OR status = :status) AND (:workflow IS NULL OR workflow = :workflow)
@@ -39,7 +39,7 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, lease_session, lease_ttl_ms, id
+       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms, id
 FROM runtime_jobs INDEXED BY runtime_jobs_tenant
 WHERE tenant_id = :tenant_id AND id < :before AND id >= :walk_end
   AND (:status IS NULL OR status = :status) AND (:workflow IS NULL OR workflow = :workflow)
@@ -85,6 +85,41 @@ SELECT run_id, job_key, tenant_id, thread_id, workflow, attempt_no, reason, erro
 FROM runtime_dead_letters INDEXED BY runtime_dead_letters_workflow
 WHERE workflow = :workflow AND id < :before AND id >= :walk_end ORDER BY id DESC LIMIT :limit
 """
+INTERRUPTS_PAGE = """
+SELECT wait_id, run_id, job_key, tenant_id, thread_id, workflow, kind, key, status, due_ms, on_expire, on_reject,
+       value_seq, value_index, created_ms, settled_ms, settled_by, settled_seq, settled_digest, rowid
+FROM runtime_waits
+WHERE kind = 'interrupt' AND rowid < :before AND rowid >= :walk_end
+  AND (:status IS NULL OR status = :status) AND (:tenant_id IS NULL OR tenant_id = :tenant_id)
+  AND (:run_id IS NULL OR run_id = :run_id) AND (:thread_id IS NULL OR thread_id = :thread_id)
+  AND (:workflow IS NULL OR workflow = :workflow)
+ORDER BY rowid DESC LIMIT :limit
+"""
+INTERRUPTS_WALK_END = """
+SELECT rowid FROM runtime_waits WHERE rowid < :before ORDER BY rowid DESC LIMIT 1 OFFSET :walk
+"""
+OPEN_INTERRUPTS_PAGE = """
+SELECT wait_id, run_id, job_key, tenant_id, thread_id, workflow, kind, key, status, due_ms, on_expire, on_reject,
+       value_seq, value_index, created_ms, settled_ms, settled_by, settled_seq, settled_digest, rowid
+FROM runtime_waits INDEXED BY runtime_waits_open
+WHERE kind = 'interrupt' AND status = 'pending' AND rowid < :before AND rowid >= :walk_end
+  AND (:tenant_id IS NULL OR tenant_id = :tenant_id) AND (:run_id IS NULL OR run_id = :run_id)
+  AND (:thread_id IS NULL OR thread_id = :thread_id) AND (:workflow IS NULL OR workflow = :workflow)
+ORDER BY rowid DESC LIMIT :limit
+"""
+OPEN_INTERRUPTS_WALK_END = """
+SELECT rowid FROM runtime_waits INDEXED BY runtime_waits_open
+WHERE kind = 'interrupt' AND status = 'pending' AND rowid < :before ORDER BY rowid DESC LIMIT 1 OFFSET :walk
+"""
+INTERRUPTS_OF_RUN_PAGE = """
+SELECT wait_id, run_id, job_key, tenant_id, thread_id, workflow, kind, key, status, due_ms, on_expire, on_reject,
+       value_seq, value_index, created_ms, settled_ms, settled_by, settled_seq, settled_digest, rowid
+FROM runtime_waits INDEXED BY runtime_waits_run
+WHERE run_id = :run_id AND kind = 'interrupt' AND rowid < :before AND rowid >= :walk_end
+  AND (:status IS NULL OR status = :status) AND (:tenant_id IS NULL OR tenant_id = :tenant_id)
+  AND (:thread_id IS NULL OR thread_id = :thread_id) AND (:workflow IS NULL OR workflow = :workflow)
+ORDER BY rowid DESC LIMIT :limit
+"""
 # The trail is ordered by time, which rises with the id: the index holds both.
 WORKERS_PAGE = """
 SELECT worker_key, leased, first_seen_ms, last_seen_ms, session, session_ms, cut_ms, granted_ms, incidents,
@@ -94,6 +129,19 @@ WHERE (first_seen_ms, worker_key) < (:before_ms, :before)
   AND (:tenant_id IS NULL OR (worker_key >= :tenant_id || '/' AND worker_key < :tenant_id || '0'))
 ORDER BY first_seen_ms DESC, worker_key DESC LIMIT :limit
 """
+API_KEYS_PAGE = """
+SELECT key_id, role, tenant_id, digest, created_ms, expires_ms, revoked_ms, used_ms, id
+FROM runtime_api_keys
+WHERE id < :before AND id >= :walk_end AND (:tenant_id IS NULL OR tenant_id = :tenant_id)
+ORDER BY id DESC LIMIT :limit
+"""
+API_KEYS_WALK_END = "SELECT id FROM runtime_api_keys WHERE id < :before ORDER BY id DESC LIMIT 1 OFFSET :walk"
+STORED_KEYS = """
+SELECT key_id, role, tenant_id, digest, created_ms, expires_ms, revoked_ms, used_ms
+FROM runtime_api_keys INDEXED BY runtime_api_keys_standing
+WHERE revoked_ms IS NULL AND (expires_ms IS NULL OR expires_ms > ?) ORDER BY id
+"""
+ANY_KEY_EVER = "SELECT 1 FROM runtime_api_keys LIMIT 1"
 AUDIT_PAGE = """
 SELECT audit_id, chain_id, seq, actor_type, actor_id, actor_role, tenant_id, source, action, resource_type,
        resource_id, result, request_id, details, created_ms, hash, id
@@ -154,5 +202,8 @@ WHERE status = 'queued' AND tenant_id = ? AND workflow = ? AND priority < ?
 ORDER BY priority DESC, available_ms LIMIT 1
 """
 # One short row per tenant: the only table that is summed.
+PENDING_INTERRUPTS = """
+SELECT count(*) FROM runtime_waits INDEXED BY runtime_waits_open WHERE kind = 'interrupt' AND status = 'pending'
+"""
 COUNTERS = "SELECT coalesce(sum(waiting), 0), coalesce(sum(leased), 0) FROM runtime_tenants"
 DEAD_LETTERS_TOTAL = "SELECT total FROM runtime_totals WHERE name = 'dead_letters'"

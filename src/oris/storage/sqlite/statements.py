@@ -30,7 +30,7 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, lease_session, lease_ttl_ms, id
+       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms, id
 FROM runtime_jobs WHERE thread_id = ? AND tenant_id = ?
 """
 JOB_BY_RUN = """
@@ -38,7 +38,7 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, lease_session, lease_ttl_ms, id
+       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms, id
 FROM runtime_jobs WHERE run_id = ?
 """
 JOBS_BY_POLL = """
@@ -46,7 +46,7 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, lease_session, lease_ttl_ms, id
+       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms, id
 FROM runtime_jobs WHERE worker_key = ? AND poll_id = ? ORDER BY id
 """
 JOBS_OF_THREAD = """
@@ -54,7 +54,7 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, lease_session, lease_ttl_ms, id
+       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms, id
 FROM runtime_jobs WHERE thread_id = ? ORDER BY tenant_id LIMIT 100
 """
 LANE_HEADS = """
@@ -62,7 +62,7 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, lease_session, lease_ttl_ms, id
+       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms, id
 FROM runtime_jobs WHERE status = 'queued' AND tenant_id = ? AND workflow = ?
 ORDER BY priority DESC, available_ms, run_id LIMIT ?
 """
@@ -75,10 +75,35 @@ STEPS_OF_ACTION = """
 SELECT run_id, action_id, status, dedupe_token, digest, seq, checkpoint_seq, latest
 FROM runtime_steps WHERE run_id = ? AND action_id = ?
 """
+PENDING_WAITS = """
+SELECT wait_id, run_id, job_key, tenant_id, thread_id, workflow, kind, key, status, due_ms, on_expire, on_reject,
+       value_seq, value_index, created_ms, settled_ms, settled_by, settled_seq, settled_digest
+FROM runtime_waits WHERE run_id = ? AND status = 'pending'
+"""
+WAIT_BY_KEY = """
+SELECT wait_id, run_id, job_key, tenant_id, thread_id, workflow, kind, key, status, due_ms, on_expire, on_reject,
+       value_seq, value_index, created_ms, settled_ms, settled_by, settled_seq, settled_digest
+FROM runtime_waits WHERE run_id = ? AND key = ?
+"""
+WAIT = """
+SELECT wait_id, run_id, job_key, tenant_id, thread_id, workflow, kind, key, status, due_ms, on_expire, on_reject,
+       value_seq, value_index, created_ms, settled_ms, settled_by, settled_seq, settled_digest
+FROM runtime_waits WHERE wait_id = ?
+"""
+NEWEST_INTERRUPTS = """
+SELECT wait_id, run_id, job_key, tenant_id, thread_id, workflow, kind, key, status, due_ms, on_expire, on_reject,
+       value_seq, value_index, created_ms, settled_ms, settled_by, settled_seq, settled_digest
+FROM runtime_waits INDEXED BY runtime_waits_run
+WHERE run_id = ? AND kind = 'interrupt' ORDER BY rowid DESC LIMIT 100
+"""
 WORKER = """
 SELECT worker_key, leased, first_seen_ms, last_seen_ms, session, session_ms, cut_ms, granted_ms, incidents,
        incident_ms, quarantined_until_ms
 FROM runtime_workers WHERE worker_key = ?
+"""
+API_KEY = """
+SELECT key_id, role, tenant_id, digest, created_ms, expires_ms, revoked_ms, used_ms
+FROM runtime_api_keys WHERE key_id = ?
 """
 ENDED_SESSION = "SELECT ended_ms FROM runtime_ended_sessions WHERE worker_key = ? AND session = ?"
 TENANT = "SELECT tenant_id, waiting, leased, served FROM runtime_tenants WHERE tenant_id = ?"
@@ -92,9 +117,9 @@ INSERT INTO runtime_jobs (
     available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
     lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
     checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-    wake_ms, lease_session, lease_ttl_ms
+    wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-          ?, ?, ?, ?, ?)
+          ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 # A run keeps what its submit said: only what its events change is written, and no index over the rest is touched.
 UPDATE_RUN = """
@@ -102,7 +127,8 @@ UPDATE runtime_jobs SET
     status = ?, reason = ?, attempt_no = ?, retries = ?, losses = ?, due_ms = ?, queued_ms = ?, fence = ?, lease_id = ?,
     worker_key = ?, poll_id = ?, lease_granted_ms = ?, lease_expires_ms = ?, lost_ms = ?, used_ms = ?,
     checkpoint_seq = ?, result_seq = ?, error_seq = ?, handout_bytes = ?, checkpoint_bytes = ?, updated_ms = ?, seq = ?,
-    head_hash = ?, wake_ms = ?, lease_session = ?, lease_ttl_ms = ?
+    head_hash = ?, wake_ms = ?, lease_session = ?, lease_ttl_ms = ?,
+    wait_mode = ?, waits_open = ?, interrupts_open = ?, waits_raised = ?, cancel_due_ms = ?
 WHERE id = ?
 """
 RUN_FIELDS = (
@@ -110,6 +136,7 @@ RUN_FIELDS = (
     *("worker_key", "poll_id", "lease_granted_ms", "lease_expires_ms", "lost_ms", "used_ms"),
     *("checkpoint_seq", "result_seq", "error_seq", "handout_bytes", "checkpoint_bytes", "updated_ms", "seq"),
     *("head_hash", "wake_ms", "lease_session", "lease_ttl_ms"),
+    *("wait_mode", "waits_open", "interrupts_open", "waits_raised", "cancel_due_ms"),
 )
 UPDATE_LEASE_END = "UPDATE runtime_jobs SET lease_expires_ms = ? WHERE id = ?"
 UPDATE_JOB = """
@@ -119,7 +146,8 @@ UPDATE runtime_jobs SET
     worker_key = ?, poll_id = ?, lease_granted_ms = ?, lease_expires_ms = ?, lost_ms = ?, timeout_ms = ?,
     on_timeout = ?, used_ms = ?, retry_policy = ?, idempotency_key = ?, metadata = ?, traceparent = ?, input_seq = ?,
     checkpoint_seq = ?, result_seq = ?, error_seq = ?, handout_bytes = ?, checkpoint_bytes = ?, created_ms = ?,
-    updated_ms = ?, seq = ?, head_hash = ?, wake_ms = ?, lease_session = ?, lease_ttl_ms = ?
+    updated_ms = ?, seq = ?, head_hash = ?, wake_ms = ?, lease_session = ?, lease_ttl_ms = ?,
+    wait_mode = ?, waits_open = ?, interrupts_open = ?, waits_raised = ?, cancel_due_ms = ?
 WHERE id = ?
 """
 INSERT_PAST_RUN = """
@@ -128,9 +156,9 @@ INSERT INTO runtime_runs (
     available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
     lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
     checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-    wake_ms, lease_session, lease_ttl_ms
+    wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-          ?, ?, ?, ?)
+          ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 INSERT_EVENT = """
 INSERT INTO runtime_events (
@@ -158,6 +186,16 @@ INSERT INTO runtime_dead_letters (
     run_id, job_key, tenant_id, thread_id, workflow, attempt_no, reason, error_seq, dead_ms
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+# Of a wait that is there already only how it was settled ever changes.
+WRITE_WAIT = """
+INSERT INTO runtime_waits (
+    wait_id, run_id, job_key, tenant_id, thread_id, workflow, kind, key, status, due_ms, on_expire, on_reject,
+    value_seq, value_index, created_ms, settled_ms, settled_by, settled_seq, settled_digest
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (wait_id) DO UPDATE SET
+    status = excluded.status, settled_ms = excluded.settled_ms, settled_by = excluded.settled_by,
+    settled_seq = excluded.settled_seq, settled_digest = excluded.settled_digest
+"""
 WRITE_WORKER = """
 INSERT INTO runtime_workers (
     worker_key, leased, first_seen_ms, last_seen_ms, session, session_ms, cut_ms, granted_ms, incidents,
@@ -174,6 +212,13 @@ WRITE_TENANT = """
 INSERT INTO runtime_tenants (tenant_id, waiting, leased, served) VALUES (?, ?, ?, ?)
 ON CONFLICT (tenant_id) DO UPDATE SET waiting = excluded.waiting, leased = excluded.leased, served = excluded.served
 """
+# Of a key that is there already only its end and its last use ever change.
+WRITE_API_KEY = """
+INSERT INTO runtime_api_keys (
+    key_id, role, tenant_id, digest, created_ms, expires_ms, revoked_ms, used_ms
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (key_id) DO UPDATE SET revoked_ms = excluded.revoked_ms, used_ms = excluded.used_ms
+"""
 INSERT_AUDIT = """
 INSERT INTO runtime_audit_log (
     audit_id, chain_id, seq, actor_type, actor_id, actor_role, tenant_id, source, action, resource_type,
@@ -184,6 +229,11 @@ INSERT INTO runtime_audit_log (
 # --- handouts, read after the writes ---
 
 PAYLOAD = "SELECT body FROM runtime_payloads WHERE job_id = ? AND seq = ?"
+SETTLED_WAITS = """
+SELECT wait_id, kind, key, status, value_seq, value_index, settled_seq
+FROM runtime_waits INDEXED BY runtime_waits_run
+WHERE run_id = ? AND status NOT IN ('pending', 'dropped') ORDER BY rowid LIMIT ?
+"""
 LATEST_STEPS = """
 SELECT s.action_id, s.status, s.seq, p.body
 FROM runtime_steps AS s LEFT JOIN runtime_payloads AS p ON p.job_id = ? AND p.seq = s.seq

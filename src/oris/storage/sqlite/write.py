@@ -34,6 +34,8 @@ def write(connection: sqlite3.Connection, changes: Changes, rows: Mapping[JobKey
         many(sql.INSERT_PAYLOAD, ((ids[payload.job_key], payload.seq, payload.body) for payload in changes.payloads))
     if changes.steps:
         many(sql.WRITE_STEP, map(astuple, changes.steps))
+    if changes.waits:
+        many(sql.WRITE_WAIT, map(astuple, changes.waits.values()))
     if changes.closed:
         many(sql.INSERT_CLOSED_LEASE, map(astuple, changes.closed))
     if changes.idempotent:
@@ -48,6 +50,8 @@ def write(connection: sqlite3.Connection, changes: Changes, rows: Mapping[JobKey
         many(sql.INSERT_ENDED_SESSION, map(astuple, changes.ended_sessions))
     if changes.tenants:
         many(sql.WRITE_TENANT, map(astuple, changes.tenants.values()))
+    if changes.api_keys:
+        many(sql.WRITE_API_KEY, map(astuple, changes.api_keys.values()))
     if changes.audit:
         many(sql.INSERT_AUDIT, map(astuple, changes.audit))
     return ids

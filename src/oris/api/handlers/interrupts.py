@@ -1,0 +1,154 @@
+"""Interrupts: the questions that runs have for people, and the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec import Raw
+
+from oris.api.envelope import ok
+from oris.api.handlers.common import (
+    NULL,
+    accepted,
+    audit,
+    audit_refusal,
+    locate,
+    not_found,
+    payload,
+    run_named,
+    tenant_filter,
+)
+from oris.api.http import Answer
+from oris.api.services import Call
+from oris.core.commands import Command, Reject, Resume, ResumeThread
+from oris.core.model import Wait
+from oris.core.replies import Settled
+from oris.engine.unit import Unit
+from oris.errors import ApiError, invalid
+from oris.ids import RunId, ThreadId, WaitId, attempt_of
+from oris.storage.store import InterruptFilter
+from oris.wire.jobs import PendingView
+from oris.wire.pages import InterruptsPage
+from oris.wire.times import rfc3339, rfc3339_or_none
+from oris.wire.waits import InterruptsQuery, InterruptView, RejectRequest, ResumeRequest, ResumeThreadRequest
+
+PENDING_MAX = 100
+"""Interrupts shown with a run: as many as one request can raise."""
+
+
+async def list_interrupts(call: Call, _: None) -> Answer:
+    """`GET /v1/interrupts`."""
+    query: InterruptsQuery = call.options
+    where = InterruptFilter(
+        tenant_id=tenant_filter(call, query.tenant_id),
+        status=query.status,
+        run_id=None if query.run_id is None else RunId(query.run_id),
+        thread_id=None if query.thread_id is None else ThreadId(query.thread_id),
+        workflow=query.workflow,
+    )
+    page = await call.services.engine.reads.interrupts(where, query.cursor, query.limit)
+    found = [await interrupt_view(call, wait) for wait in page.items]
+    return ok(call, InterruptsPage(tuple(found), page.next_cursor))
+
+
+async def show(call: Call, _: None) -> Answer:
+    """`GET /v1/interrupts/{interrupt_id}`."""
+    return ok(call, await interrupt_view(call, await _named(call)))
+
+
+async def resume(call: Call, body: ResumeRequest) -> Answer:
+    """`POST /v1/interrupts/{interrupt_id}/resume`: durable before the answer; admission does not apply."""
+    return await _settle(call, "interrupt.resume", lambda wait: Resume(wait.wait_id, _given(call, body), _by(call)))
+
+
+async def reject(call: Call, body: RejectRequest) -> Answer:
+    """`POST /v1/interrupts/{interrupt_id}/reject`."""
+    return await _settle(call, "interrupt.reject", lambda wait: Reject(wait.wait_id, body.reason, _by(call)))
+
+
+async def resume_thread(call: Call, body: ResumeThreadRequest) -> Answer:
+    """`POST /v1/jobs/{thread_id}/resume`: for a run that waits for one answer."""
+    value = _given(call, body)
+    thread = call.path_params["thread_id"][:256]
+    try:
+        key = await locate(call, body.tenant_id)
+    except ApiError as error:
+        await audit_refusal(call, audit(call, "job.resume", "thread", thread), error)
+        raise
+    tenant, _, thread = key.partition("/")
+    command = ResumeThread(key, value, _by(call), None if body.run_id is None else run_named(body.run_id))
+    unit = Unit("write", [command], audit=audit(call, "job.resume", "thread", thread, tenant), size_bytes=len(value))
+    answer = await call.services.engine.ask(unit)
+    return ok(call, await interrupt_view(call, accepted(answer.replies[0], Settled).wait))
+
+
+async def pending_interrupts(call: Call, run_id: RunId) -> tuple[PendingView, ...]:
+    """What a run waits for people to say, the oldest first."""
+    reads = call.services.engine.reads
+    page = await reads.interrupts(InterruptFilter(status="pending", run_id=run_id), None, PENDING_MAX)
+    found = []
+    for wait in reversed(page.items):
+        value = await reads.raised_value(wait.job_key, wait.value_seq, wait.value_index)
+        shown = NULL if value is None else Raw(value)
+        found.append(PendingView(wait.wait_id, wait.key, shown, rfc3339_or_none(wait.due_ms)))
+    return tuple(found)
+
+
+async def interrupt_view(call: Call, wait: Wait) -> InterruptView:
+    """An interrupt with its values."""
+    reads = call.services.engine.reads
+    value = await reads.raised_value(wait.job_key, wait.value_seq, wait.value_index)
+    settled = None
+    if wait.status in ("resumed", "expired"):
+        place = (wait.status, wait.value_seq, wait.value_index, wait.settled_seq)
+        settled = await reads.settled_value(wait.job_key, *place)
+    return InterruptView(
+        interrupt_id=wait.wait_id,
+        thread_id=wait.thread_id,
+        run_id=wait.run_id,
+        attempt_id=attempt_of(wait.run_id),
+        workflow=wait.workflow,
+        tenant_id=wait.tenant_id,
+        key=wait.key,
+        value=NULL if value is None else Raw(value),
+        status=wait.status,
+        on_expire=wait.on_expire,
+        on_reject=wait.on_reject,
+        expires_at=rfc3339_or_none(wait.due_ms),
+        created_at=rfc3339(wait.created_ms),
+        settled_at=rfc3339_or_none(wait.settled_ms),
+        settled_by=wait.settled_by,
+        settled_value=NULL if settled is None else Raw(settled),
+    )
+
+
+async def _settle(call: Call, action: str, command_for: Callable[[Wait], Command]) -> Answer:
+    try:
+        wait = await _named(call)
+    except ApiError as error:
+        await audit_refusal(call, audit(call, action, "interrupt", call.path_params["interrupt_id"][:256]), error)
+        raise
+    command = command_for(wait)
+    told = audit(call, action, "interrupt", wait.wait_id, wait.tenant_id)
+    size = len(command.value) if isinstance(command, Resume) else 0
+    answer = await call.services.engine.ask(Unit("write", [command], audit=told, size_bytes=size))
+    return ok(call, await interrupt_view(call, accepted(answer.replies[0], Settled).wait))
+
+
+async def _named(call: Call) -> Wait:
+    """The interrupt in the path, when the caller may know of it. Raises 404."""
+    wait = await call.services.engine.reads.wait(WaitId(call.path_params["interrupt_id"]))
+    if wait is None or wait.kind != "interrupt" or call.caller.tenant_id not in (None, wait.tenant_id):
+        raise not_found("interrupt")
+    return wait
+
+
+def _given(call: Call, body: ResumeRequest) -> bytes:
+    value = payload(call, body.value, "value")
+    if value is None:
+        raise invalid("value", "missing")
+    return value
+
+
+def _by(call: Call) -> str:
+    return f"{call.caller.actor_type}:{call.caller.actor_id}"

@@ -1,0 +1,93 @@
+"""A worker has nothing to do until something happens: suspend, and interrupt, which is suspend with people alone."""
+
+from __future__ import annotations
+
+from msgspec import UNSET, Raw, UnsetType
+
+from oris.api.envelope import ok
+from oris.api.handlers.common import NULL, accepted, calling_worker, payload, trace_of_run
+from oris.api.http import Answer
+from oris.api.services import Call
+from oris.core.commands import Suspend, WaitSpec
+from oris.core.replies import RaisedWait, Suspended
+from oris.engine.unit import Unit
+from oris.errors import invalid
+from oris.ids import AttemptId, LeaseId
+from oris.wire.jobs import ABSENT
+from oris.wire.times import to_ms
+from oris.wire.waits import (
+    InterruptedView,
+    InterruptRequest,
+    InterruptSpec,
+    RaisedInterruptView,
+    SuspendedView,
+    SuspendRequest,
+    TimeWait,
+    WaitView,
+)
+
+
+async def suspend(call: Call, body: SuspendRequest) -> Answer:
+    """`POST /v1/workers/{worker_id}/suspend`. The identical request again gets the same answer."""
+    specs = tuple(_spec(call, wait, f"waits[{place}].") for place, wait in enumerate(body.waits))
+    reply = await _ask(call, body, specs, "waits", body.mode)
+    waits = tuple([WaitView(w.wait_id, w.kind, w.key, w.status, await _value(call, reply, w)) for w in reply.waits])
+    trace = trace_of_run(call, reply.traceparent, reply.attempt_id)
+    return ok(call, SuspendedView(reply.attempt_id, reply.status, waits, trace))
+
+
+async def interrupt(call: Call, body: InterruptRequest) -> Answer:
+    """`POST /v1/workers/{worker_id}/interrupt`."""
+    specs = tuple(_spec(call, wait, f"interrupts[{place}].") for place, wait in enumerate(body.interrupts))
+    reply = await _ask(call, body, specs, "interrupts", "all")
+    raised = tuple([RaisedInterruptView(w.wait_id, w.key, w.status, await _value(call, reply, w)) for w in reply.waits])
+    trace = trace_of_run(call, reply.traceparent, reply.attempt_id)
+    return ok(call, InterruptedView(reply.attempt_id, reply.status, raised, trace))
+
+
+async def _ask(
+    call: Call, body: SuspendRequest | InterruptRequest, specs: tuple[WaitSpec, ...], field: str, mode: str
+) -> Suspended:
+    if len({spec.key for spec in specs}) < len(specs):
+        raise invalid(field, "each key may be named once")
+    worker = calling_worker(call)
+    checkpoint = ABSENT if body.checkpoint is None else body.checkpoint.values
+    command = Suspend(
+        worker_key=worker,
+        attempt_id=AttemptId(body.attempt_id),
+        lease_id=LeaseId(body.lease_id),
+        waits=specs,
+        mode="any" if mode == "any" else "all",
+        checkpoint=payload(call, checkpoint, "checkpoint.values"),
+    )
+    size = sum(len(spec.value or b"") + len(spec.expire_value or b"") for spec in specs)
+    unit = Unit("write", [command], size_bytes=size + len(command.checkpoint or b""))
+    return accepted((await call.services.engine.ask(unit)).replies[0], Suspended)
+
+
+def _spec(call: Call, wait: TimeWait | InterruptSpec, path: str) -> WaitSpec:
+    if isinstance(wait, TimeWait):
+        if (wait.at is None) == (wait.after_ms is None):
+            raise invalid(f"{path}at", "give at or after_ms")
+        at_ms = None if wait.at is None else to_ms(wait.at)
+        return WaitSpec("time", wait.key, at_ms=at_ms, after_ms=wait.after_ms)
+    if bytes(wait.expire_value) and wait.on_expire != "resume":
+        raise invalid(f"{path}expire_value", "only a wait that resumes when it expires has one")
+    return WaitSpec(
+        "interrupt",
+        wait.key,
+        after_ms=wait.expires_in_ms,
+        value=payload(call, wait.value, f"{path}value"),
+        on_expire=wait.on_expire,
+        expire_value=payload(call, wait.expire_value, f"{path}expire_value"),
+        on_reject=wait.on_reject,
+    )
+
+
+async def _value(call: Call, reply: Suspended, wait: RaisedWait) -> Raw | UnsetType:
+    """What a wait that is named again was settled with."""
+    if wait.status == "pending":
+        return UNSET
+    place = (wait.status, wait.value_seq, wait.value_index, wait.settled_seq)
+    value = await call.services.engine.reads.settled_value(reply.job_key, *place)
+    return NULL if value is None else Raw(value)

@@ -1,0 +1,93 @@
+"""Explain: for each way a run can stand, the one reason, since when, and what to do."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from oris.core.explain import Explanation, Surroundings, explain
+from oris.core.model import Job, RetryPolicy
+
+from .world import World
+
+
+def around(world: World, **said: object) -> Surroundings:
+    """A server that works, with workers that ask for work."""
+    usual = Surroundings(world.now_ms, dispatching=True, tenant_leased=0, tenant_limit=1000, is_wanted=True)
+    return replace(usual, **said)
+
+
+def scheduled(world: World) -> Job:
+    world.submit("a", delay_ms=5_000)
+    return world.job("a")
+
+
+def queued(world: World) -> Job:
+    world.submit("a")
+    return world.job("a")
+
+
+def running(world: World) -> Job:
+    return world.start("a", ttl_ms=30_000)
+
+
+def silent(world: World) -> Job:
+    job = world.start("a", ttl_ms=30_000)
+    world.later(20_001)
+    return job
+
+
+def backing_off(world: World) -> Job:
+    world.submit("a", retry=RetryPolicy("fixed", 9_000, 3))
+    world.acked(world.grant("a"), "failed")
+    return world.job("a")
+
+
+def failed(world: World) -> Job:
+    world.acked(world.start("a"), "failed")
+    return world.job("a")
+
+
+CASES = [
+    pytest.param(scheduled, {}, "delayed", "due in 5.0 s", id="delayed"),
+    pytest.param(backing_off, {}, "retry_backoff", "retry 1 is due in 9.0 s", id="retry_backoff"),
+    pytest.param(queued, {}, "waiting_for_worker", "busy", id="waiting_for_worker"),
+    pytest.param(queued, {"is_wanted": False}, "no_worker_for_workflow", "'default'", id="no_worker_for_workflow"),
+    pytest.param(queued, {"tenant_leased": 1000}, "tenant_limit", "1000 are allowed", id="tenant_limit"),
+    pytest.param(queued, {"dispatching": False}, "dispatch_off", "no work", id="dispatch_off"),
+    pytest.param(running, {}, "held", "'w1' is working on it", id="held"),
+    pytest.param(silent, {}, "worker_silent", "'w1' has not renewed", id="worker_silent"),
+    pytest.param(failed, {}, "done", "failed (failed)", id="done"),
+]
+
+
+def explained(make: object, said: dict[str, object]) -> tuple[World, Job, Explanation]:
+    world = World()
+    job = make(world)  # type: ignore[operator]
+    return world, job, explain(job, around(world, **said))
+
+
+@pytest.mark.parametrize(("make", "said", "reason", "told"), CASES)
+def test_each_state_has_its_reason_and_says_what_to_do(
+    make: object, said: dict[str, object], reason: str, told: str
+) -> None:
+    world, _, found = explained(make, said)
+    assert found.reason == reason
+    assert told in found.detail
+    assert found.suggestion
+    assert found.since_ms <= world.now_ms
+
+
+def test_what_keeps_it_most_is_told_first() -> None:
+    _, _, found = explained(queued, {"dispatching": False, "tenant_leased": 1000, "is_wanted": False})
+    assert found.reason == "dispatch_off"
+    _, _, found = explained(queued, {"tenant_leased": 1000, "is_wanted": False})
+    assert found.reason == "tenant_limit"
+
+
+def test_a_run_that_was_lost_is_queued_since_then() -> None:
+    world = World()
+    world.start("a", ttl_ms=1_000)
+    world.later(1_000)
+    world.sweep("a")
+    assert explain(world.job("a"), around(world)).since_ms == world.now_ms

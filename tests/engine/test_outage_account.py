@@ -1,0 +1,121 @@
+"""The node's own account of its outages, and when commits are calm again."""
+
+from __future__ import annotations
+
+from oris.core.outage import LONGEST_GRACE_MS, Outage
+from oris.engine.outages import LEAST_MS, Outages
+
+
+def account() -> tuple[Outages, list[Outage]]:
+    """An account that somebody keeps, and what it tells."""
+    told: list[Outage] = []
+    outages = Outages(told.append)
+    return outages, told
+
+
+def settle(outages: Outages, now_ms: int) -> None:
+    """The sweeper makes up for everything."""
+    owed = outages.owing()
+    assert owed is not None
+    outages.made_up(owed, now_ms)
+
+
+def commit(outages: Outages, started_ms: int, now_ms: int) -> None:
+    outages.starts(started_ms)
+    outages.ended(now_ms, wrote=True)
+
+
+def test_a_new_store_owes_nothing_and_an_old_one_the_time_since() -> None:
+    outages, told = account()
+    outages.begin(0, 5_000)
+    assert (outages.calm(5_000), told) == (True, [])
+    outages, told = account()
+    outages.begin(4_990, 5_000)
+    assert told == [Outage(4_990, 5_000)], "however short: the leases of a second may be over by it"
+    assert not outages.calm(5_000)
+    settle(outages, 5_000)
+    assert outages.calm(5_000)
+
+
+def test_a_standstill_is_noticed_by_whoever_looks_first() -> None:
+    for look in ("monitor", "commit"):
+        outages, told = account()
+        outages.alive(1_000)
+        outages.alive(1_000 + LEAST_MS - 1)
+        assert told == []
+        back_ms = 1_000 + LEAST_MS - 1 + 60_000
+        assert outages.at(back_ms) == (Outage(back_ms - 60_000, back_ms),)
+        assert not outages.calm(back_ms)
+        if look == "monitor":
+            outages.alive(back_ms)
+        else:
+            commit(outages, back_ms, back_ms + 2)
+        assert [outage.from_ms for outage in told] == [back_ms - 60_000]
+        assert not outages.calm(back_ms + 2)
+
+
+def test_nobody_looking_is_no_standstill() -> None:
+    outages, told = account()
+    commit(outages, 1_000, 1_001)
+    commit(outages, 90_000, 90_001)
+    assert (outages.at(99_000), told) == ((), [])
+
+
+def test_trouble_lasts_from_the_first_commit_that_failed_to_one_that_wrote() -> None:
+    outages, told = account()
+    outages.alive(1_000)
+    outages.starts(1_010)
+    outages.failed()
+    outages.alive(1_100)
+    outages.starts(5_000)
+    outages.ended(5_001, wrote=False)
+    assert (outages.calm(5_001), told) == (False, []), "a read says nothing of the disk"
+    assert outages.at(6_000) == (Outage(1_000, 6_000),)
+    commit(outages, 6_000, 6_001)
+    assert told == [Outage(1_000, 6_001)]
+    settle(outages, 6_001)
+    assert outages.calm(6_001)
+
+
+def test_a_short_trouble_is_made_up_for_in_the_commit_that_ends_it_and_not_remembered() -> None:
+    outages, told = account()
+    outages.starts(1_000)
+    outages.failed()
+    assert outages.at(1_100) == (Outage(1_000, 1_100),)
+    commit(outages, 1_100, 1_101)
+    assert (outages.at(1_102), told, outages.calm(1_102)) == ((), [], True)
+
+
+def test_a_commit_that_takes_long_is_an_outage_for_those_it_kept_waiting() -> None:
+    outages, told = account()
+    outages.alive(1_000)
+    outages.starts(1_000)
+    for at_ms in range(1_100, 4_000, 100):
+        outages.alive(at_ms)
+    outages.ended(4_000, wrote=True)
+    assert told == [Outage(1_000, 4_000)]
+
+
+def test_what_comes_up_while_it_is_made_up_for_is_owed_still() -> None:
+    outages, _ = account()
+    outages.begin(1_000, 5_000)
+    owed = outages.owing()
+    assert owed is not None
+    outages.alive(5_000)
+    outages.alive(9_000)
+    outages.made_up(owed, 9_000)
+    assert not outages.calm(9_000)
+    settle(outages, 9_000)
+    assert outages.calm(9_000)
+
+
+def test_an_outage_is_forgotten_once_it_can_matter_to_no_lease() -> None:
+    outages, _ = account()
+    outages.begin(1_000, 5_000)
+    settle(outages, 5_000)
+    assert outages.at(5_001) == (Outage(1_000, 5_000),)
+    assert outages.latest_end_ms() == 5_000 + LONGEST_GRACE_MS
+    outages.alive(5_000)
+    outages.alive(9_000)
+    settle(outages, 5_001 + LONGEST_GRACE_MS)
+    assert outages.at(9_001) == (Outage(5_000, 9_000),)
