@@ -92,6 +92,15 @@ def checkpoint_id(run: RunId, seq: int) -> CheckpointId:
     return CheckpointId(f"ckp_{run[4:]}_{seq}")
 
 
+def checkpoint_of(checkpoint: str) -> tuple[RunId, int] | None:
+    """The run that saved a checkpoint, and the event that did; None when this cannot be a checkpoint's id."""
+    prefix, _, rest = checkpoint.partition("_")
+    digits, _, seq = rest.partition("_")
+    counts = seq.isascii() and seq.isdigit() and seq[0] != "0" and len(seq) < 19
+    usable = len(digits) == _RUN_DIGITS and _HEX.issuperset(digits) and counts
+    return (RunId("run_" + digits), int(seq)) if prefix == "ckp" and usable else None
+
+
 def wait_id(run: RunId, kind: str, number: int) -> WaitId:
     """The id of the wait that a run has raised as its `number`th; those for people have a word of their own."""
     return WaitId(f"{'int' if kind == 'interrupt' else 'wai'}_{run[4:]}_{number}")

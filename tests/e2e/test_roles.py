@@ -34,6 +34,7 @@ MAY = {
     "GET /v1/jobs/{thread_id}/timeline": JOBS,
     "POST /v1/jobs/{thread_id}/cancel": JOBS,
     "POST /v1/jobs/{thread_id}/resume": JOBS,
+    "POST /v1/jobs/{thread_id}/replay": OPERATORS,
     "GET /v1/interrupts": JOBS,
     "GET /v1/interrupts/{interrupt_id}": JOBS,
     "POST /v1/interrupts/{interrupt_id}/resume": JOBS,
@@ -55,6 +56,7 @@ MAY = {
     "GET /v1/attempts/{attempt_id}/retries": OPERATORS,
     "GET /v1/dlq": OPERATORS,
     "GET /v1/dlq/{attempt_id}": OPERATORS,
+    "POST /v1/dlq/{attempt_id}/replay": OPERATORS,
     "GET /v1/audit/logs": OPERATORS,
 }
 CREDENTIALS = {

@@ -25,6 +25,7 @@ from .driver import (
     key,
     nothing,
     opened,
+    replayed,
     report,
     submit,
     want,
@@ -42,6 +43,7 @@ WRITES = [
     ("runtime_closed_leases", "insert"),
     ("runtime_idempotency", "insert"),
     ("runtime_dead_letters", "insert"),
+    ("runtime_replay_effects", "insert"),
     ("runtime_workers", "insert"),
     ("runtime_ended_sessions", "insert"),
     ("runtime_tenants", "insert"),
@@ -230,8 +232,9 @@ class StoreConformance:
 
     @pytest.mark.parametrize(("table", "action"), WRITES)
     async def test_an_error_at_any_write_undoes_the_whole_batch(self, driver: Driver, table: str, action: str) -> None:
-        jobs = (await driver.commit(submit("t1"), submit("t2"), submit("t3"), wants=[want(limit=3)])).granted[0].jobs
-        await driver.commit(ack(jobs[0]), opened("s1", "w3"))
+        threads = [submit(f"t{number}") for number in (1, 2, 3, 5)]
+        jobs = (await driver.commit(*threads, wants=[want(limit=4)])).granted[0].jobs
+        await driver.commit(ack(jobs[0]), ack(jobs[3]), opened("s1", "w3"))
 
         async def everything() -> None:
             await driver.commit(
@@ -239,6 +242,7 @@ class StoreConformance:
                 ack(jobs[1], "failed"),
                 report(jobs[2], "a", checkpoint=b"{}"),
                 submit("t4"),
+                replayed("t5"),
                 opened("s2", "w3"),
                 wants=[want("w2")],
                 audit=[audited()],
@@ -253,7 +257,7 @@ class StoreConformance:
         await driver.harness.heal()
         await everything()
         rows = await driver.verify()
-        assert (len(rows.past_runs), len(rows.dead_letters), len(rows.audit)) == (1, 1, 1)
+        assert (len(rows.past_runs), len(rows.dead_letters), len(rows.audit), len(rows.claims)) == (2, 1, 1, 1)
 
     async def test_the_high_water_mark_rises_with_batches_and_outlives_them(self, driver: Driver) -> None:
         assert await driver.store.high_water_ms() == 0

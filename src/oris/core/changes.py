@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         IdempotentSubmit,
         Job,
         Payload,
+        ReplayClaim,
         Step,
         Tenant,
         Wait,
@@ -48,6 +49,9 @@ class Decision(Struct, frozen=True):
     """The worker's row, for commands about a worker alone; the very same object when it does not change."""
     ended_session: EndedSession | None = None
     waits: tuple[Wait, ...] = ()
+    claim: ReplayClaim | None = None
+    replayed: tuple[DeadLetter, ...] = ()
+    """Dead letters that somebody has replayed, as they are then."""
 
 
 class Handout(Struct, frozen=True):
@@ -59,6 +63,8 @@ class Handout(Struct, frozen=True):
     checkpoint_seq: int
     has_waits: bool = False
     """The run has raised some."""
+    sources: tuple[tuple[RunId, int], ...] = ()
+    """Whose succeeded steps are handed too, and up to which event."""
 
 
 class HandedResume(Struct, frozen=True):
@@ -107,6 +113,7 @@ class Changes(Struct):
     handouts: list[Handout]
     ended_sessions: list[EndedSession]
     waits: dict[str, Wait]
+    claims: dict[str, ReplayClaim]
     calm: bool = True
     """Nothing is owed to any lease by now: until here no time has been lost to one."""
 
@@ -118,4 +125,4 @@ class Changes(Struct):
 
 def no_changes() -> Changes:
     """A batch that has not done anything yet."""
-    return Changes({}, [], [], [], [], [], [], [], {}, {}, [], [], [], {})
+    return Changes({}, [], [], [], [], [], [], [], {}, {}, [], [], [], {}, {})

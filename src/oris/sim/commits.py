@@ -12,9 +12,10 @@ from oris.core import events as ev
 from oris.core.changes import Changes, Handed
 from oris.core.events import Entry
 from oris.core.fold import BrokenTimeline, fold
-from oris.core.invariants import Violation, check_all, check_counters, check_lease
+from oris.core.invariants import check_all, check_counters, check_lease
 from oris.core.model import Job, Worker
 from oris.core.quarantine import QuarantineRules
+from oris.core.violation import Violation
 from oris.ids import JobKey, RunId, WorkerKey
 from oris.sim.disk import Disk
 from oris.sim.judge import Judge

@@ -11,7 +11,7 @@ from oris.core.audit import AuditHead, AuditRecord
 from oris.core.changes import Changes, Handed, HandedStep
 from oris.core.events import Entry
 from oris.core.facts import Loaded, Needs
-from oris.core.model import DeadLetter, Job, Lane, Tenant, Wait, Worker
+from oris.core.model import DeadLetter, Job, Lane, ReplayStatus, Tenant, Wait, Worker
 from oris.ids import JobKey, RunId, TenantId, ThreadId, WaitId, WorkerKey
 
 T = TypeVar("T")
@@ -53,6 +53,7 @@ class DeadLetterFilter(Struct, frozen=True):
 
     tenant_id: TenantId | None = None
     workflow: str | None = None
+    status: ReplayStatus | None = None
 
 
 class InterruptFilter(Struct, frozen=True):
@@ -72,6 +73,7 @@ class Statistics(Struct, frozen=True):
     """Runs scheduled, queued or backing off."""
     leased: int
     dead_letters: int
+    """Those that nobody has replayed yet."""
     oldest_queued_ms: int | None
     """Since when the longest-waiting due run has been available."""
 
@@ -101,7 +103,7 @@ class Reads(Protocol):
         """Events in order, from `after_seq` + 1."""
 
     async def steps(self, run_id: RunId, after_seq: int, limit: int) -> Sequence[HandedStep]:
-        """The latest report of each step of a run, by seq."""
+        """The latest report of each step of a run, by seq; those it has taken over from others included."""
 
     async def retries(self, run_id: RunId) -> Sequence[Entry]:
         """The `retry_scheduled` events of a run, in order, at most 1000."""

@@ -31,7 +31,9 @@ FEATURES = (
     "workers.suspend",
     "interrupts",
     "jobs.cancel.graceful",
+    "jobs.replay",
     "dlq.read",
+    "dlq.replay",
     "audit.read",
 )
 """What this version can do, in words that clients may look for."""

@@ -9,10 +9,10 @@ from typing import Any
 from oris.core.audit import AuditHead
 from oris.core.changes import HandedStep
 from oris.core.events import Entry
-from oris.core.model import DeadLetter, Job, Lane, Tenant, Wait, Worker
+from oris.core.model import DeadLetter, Job, Lane, Tenant, Wait, Worker, sources_of
 from oris.ids import JobKey, RunId, TenantId, ThreadId, WaitId, WorkerKey
 from oris.storage.sqlite import read_statements as sql
-from oris.storage.sqlite.handouts import raised_values, settled_value
+from oris.storage.sqlite.handouts import raised_values, settled_value, steps_of
 from oris.storage.sqlite.load import split
 from oris.storage.sqlite.statements import (
     CALM,
@@ -20,7 +20,6 @@ from oris.storage.sqlite.statements import (
     JOB_BY_KEY,
     JOB_BY_RUN,
     JOB_ID,
-    LATEST_STEPS,
     PAYLOAD,
     TENANT,
     WAIT,
@@ -63,11 +62,10 @@ def timeline(connection: sqlite3.Connection, job_key: JobKey, after_seq: int, li
 
 def steps(connection: sqlite3.Connection, run_id: RunId, after_seq: int, limit: int) -> Sequence[HandedStep]:
     """The latest report of each step."""
-    key = _key_of_run(connection, run_id)
-    if key is None:
+    found = run(connection, run_id)
+    if found is None:
         return []
-    rows = connection.execute(LATEST_STEPS, (_id(connection, key), run_id, after_seq, limit))
-    return [HandedStep(*row) for row in rows]
+    return list(steps_of(connection, _id(connection, found.job_key), run_id, sources_of(found), after_seq, limit))
 
 
 def retries(connection: sqlite3.Connection, run_id: RunId) -> Sequence[Entry]:
