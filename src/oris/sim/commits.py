@@ -141,7 +141,8 @@ class CommitCheck:
         """I10: an attempt is handed exactly what is recorded."""
         for run_id, given in handed.items():
             run = self._witness.runs[run_id]
-            recorded = {name: (step.status, step.seq, step.digest) for name, step in run.steps.items()}
+            known = {**run.inherited, **run.steps}
+            recorded = {name: (step.status, step.seq, step.digest) for name, step in known.items()}
             told = {s.action_id: (s.status, s.seq, _digest(s.body)) for s in given.steps}
             self._judge.require(told == recorded, "I10", run_id, f"handed {told}, recorded {recorded}")
             same = (_digest(given.input), _digest(given.checkpoint)) == (run.input_digest, run.checkpoint_digest)
