@@ -48,6 +48,27 @@ def test_what_is_nearly_a_lease_is_none(nearly: str) -> None:
     assert ids.run_of_lease(nearly) is None
 
 
+@settings(derandomize=True)
+@given(NUMBERS, st.integers(1, 10**18 - 1))
+def test_a_checkpoint_names_its_run_and_its_event(number: int, seq: int) -> None:
+    run = ids.run_id(number)
+    assert ids.checkpoint_of(ids.checkpoint_id(run, seq)) == (run, seq)
+
+
+@pytest.mark.parametrize("seq", ["", "0", "01", "-1", "+1", "1_0", "1.0", " 1", "٣", "1" * 19, "x"])
+def test_what_is_nearly_a_checkpoint_is_none(seq: str) -> None:
+    digits = "0" * 32
+    assert ids.checkpoint_of(f"ckp_{digits}_1") is not None
+    for nearly in (
+        f"ckp_{digits}_{seq}",
+        f"ckp_{digits[1:]}_1",
+        f"run_{digits}_1",
+        f"ckp_{'G' * 32}_1",
+        f"ckp_{digits}",
+    ):
+        assert ids.checkpoint_of(nearly) is None
+
+
 def test_keys_of_different_tenants_differ() -> None:
     thread = ids.ThreadId("t")
     assert ids.job_key(TenantId(""), thread) != ids.job_key(TenantId("a"), thread)

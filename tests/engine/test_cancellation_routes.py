@@ -100,6 +100,8 @@ SETTLING = {
     "/v1/interrupts/{interrupt_id}/reject",
 }
 """Swept in test_cancellation_waits.py: they need a run that waits for people."""
+REPLAYING = {"/v1/jobs/{thread_id}/replay", "/v1/dlq/{attempt_id}/replay"}
+"""Swept in test_cancellation_replays.py: they need a run that is over."""
 VARIES = frozenset(
     {"trace", "idempotent_replay", "lease_expires_at", "lease_remaining_ms", "worker_active_leases", "last_seen_at"}
 )
@@ -176,4 +178,4 @@ async def test_every_mutating_route_is_swept() -> None:
         job = await world.start("held", "w")
         paths = {ROUTES[name](job)[0].replace("/w/", "/{worker_id}/").replace("held", "{thread_id}") for name in ROUTES}
     posts = {route.path for route in route_table(1024).routes if route.method == "POST"}
-    assert paths | SETTLING == posts
+    assert paths | SETTLING | REPLAYING == posts

@@ -9,6 +9,7 @@ import pytest
 
 from .conformance import StoreConformance
 from .conformance_reads import ReadsConformance
+from .conformance_replays import ReplaysConformance
 from .driver import Harness
 from .sqlite_harness import SqliteHarness
 
@@ -26,9 +27,9 @@ class _OnSqlite:
             await harness.aclose()
 
 
-class TestInThreads(_OnSqlite, StoreConformance, ReadsConformance):
+class TestInThreads(_OnSqlite, StoreConformance, ReadsConformance, ReplaysConformance):
     inline = False
 
 
-class TestInline(_OnSqlite, StoreConformance, ReadsConformance):
+class TestInline(_OnSqlite, StoreConformance, ReadsConformance, ReplaysConformance):
     inline = True
