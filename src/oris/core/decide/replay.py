@@ -91,6 +91,8 @@ def _target_of(facts: Facts, run: Job) -> str:
     if is_of_state(run) and run.status != "completed":
         return run.replay_target or ""
     digest = facts.values_digest(run.job_key, run.checkpoint_seq) if run.checkpoint_seq else None
+    # A target that is worked out from less than all would be another one the next time.
+    assert digest is not None or not run.checkpoint_seq
     return state_target(run, digest)
 
 
