@@ -51,6 +51,7 @@ from . import laws
 from .tables import Tables
 
 START_MS = 1_700_000_000_000
+TRACE = "00-00000000000000000000000000000002-0000000000000002-01"
 R = TypeVar("R")
 
 
@@ -183,6 +184,15 @@ class World:
     def cancel(self, thread: str, why: str | None = None, run: RunId | None = None) -> Reply:
         """End a run."""
         return self.ask(c.Cancel(key(thread), why, run))
+
+    def replay(self, thread: str, checkpoint: str | None = None, run: RunId | None = None) -> Reply:
+        """Go on from an earlier state."""
+        named = None if checkpoint is None else ids.checkpoint_of(checkpoint)
+        return self.ask(c.Replay(key(thread), TRACE, named, run))
+
+    def replay_dead_letter(self, thread: str, run: RunId) -> Reply:
+        """Go on from where a run has failed."""
+        return self.ask(c.ReplayDeadLetter(key(thread), run, TRACE))
 
     def cancelled(self, thread: str) -> CancelledRun:
         """End a run, which has to work."""

@@ -104,6 +104,8 @@ SETTLING = {
     "/v1/interrupts/{interrupt_id}/reject",
 }
 """Swept in test_cancellation_waits.py: they need a run that waits for people."""
+REPLAYING = {"/v1/jobs/{thread_id}/replay", "/v1/dlq/{attempt_id}/replay"}
+"""Swept in test_cancellation_replays.py: they need a run that is over."""
 VARIES = frozenset(
     {"trace", "idempotent_replay", "lease_expires_at", "lease_remaining_ms", "worker_active_leases", "last_seen_at"}
     # A key that nobody knows the secret of is of no use and no harm: the repeat makes another.
@@ -185,4 +187,4 @@ async def test_every_mutating_route_is_swept() -> None:
     for what, parameter in (("/w/", "/{worker_id}/"), ("held", "{thread_id}"), (KEY_ID, "{key_id}")):
         paths = {path.replace(what, parameter) for path in paths}
     posts = {route.path for route in route_table(1024).routes if route.method == "POST"}
-    assert paths | SETTLING == posts
+    assert paths | SETTLING | REPLAYING == posts

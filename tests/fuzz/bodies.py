@@ -244,6 +244,15 @@ def _reject(random: Random) -> Json:
     return {"reason": "no"} if random.random() < 0.5 else {}
 
 
+def _replay(random: Random) -> Json:
+    extra = {"checkpoint_id": f"ckp_{'0' * 32}_{random.randrange(9)}", "run_id": run(random.randrange(LEASES))}
+    return {name: extra[name] for name in extra if random.random() < 0.3}
+
+
+def _nothing(random: Random) -> Json:
+    return {}
+
+
 def _clear_quarantine(random: Random) -> Json:
     return {} if random.random() < 0.5 else {"tenant_id": "acme"}
 
@@ -273,6 +282,8 @@ VALID: dict[str, Callable[[Random], Json]] = {
     "/v1/workers/{worker_id}/suspend": _suspend,
     "/v1/workers/{worker_id}/interrupt": _interrupt,
     "/v1/jobs/{thread_id}/resume": _answer,
+    "/v1/jobs/{thread_id}/replay": _replay,
+    "/v1/dlq/{attempt_id}/replay": _nothing,
     "/v1/interrupts/{interrupt_id}/resume": _answer,
     "/v1/interrupts/{interrupt_id}/reject": _reject,
     "/v1/api-keys": _create_key,

@@ -13,13 +13,15 @@ import trio
 from prometheus_client.parser import text_string_to_metric_families
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from oris import ids
 from oris.clock import EngineClock
 from oris.config.levels import parse_levels
-from oris.core.commands import Release
-from oris.core.model import RetryPolicy
+from oris.core.commands import Release, Replay, ReportStep
+from oris.core.model import RetryPolicy, StepStatus
 from oris.core.replies import Refusal
 from oris.engine.unit import Unit
 from oris.errors import Unavailable
+from oris.ids import WorkerKey, attempt_of
 from oris.observability.log_format import render_json
 from oris.observability.logs import Logs
 from oris.observability.metrics import Metrics
@@ -27,6 +29,7 @@ from oris.server.gauges import REFRESH_S, refresh_gauges
 from oris.server.meter import TELL_MS, Meter
 
 from ..engine.harness import (
+    TRACE,
     VirtualClock,
     World,
     ack,
@@ -99,6 +102,38 @@ async def test_submits_are_counted_by_key_and_repeats_and_mismatches_apart(autoj
         assert w.value("oris_runtime_submits_total", keyed="false") == 1
         assert w.value("oris_runtime_idempotent_replays_total") == 1
         assert w.value("oris_runtime_idempotency_conflicts_total") == 1
+
+
+async def test_a_step_that_was_done_twice_is_counted_and_one_that_is_sent_again_is_not(
+    autojump_clock: MockClock,
+) -> None:
+    async with watched() as w:
+        job = await w.world.start("a", "w")
+
+        async def report(status: StepStatus, token: str, body: bytes) -> None:
+            await w.world.ask(
+                ReportStep(WorkerKey("/w"), attempt_of(job.run_id), lease_of(job), "s", status, token, body, None)
+            )
+
+        await report("succeeded", "1", b"1")
+        await report("succeeded", "1", b"1")
+        await report("started", "2", b"1")
+        assert w.value("oris_runtime_duplicate_executions_total") == 0
+        await report("succeeded", "1", b"2")
+        await report("succeeded", "2", b"1")
+        assert w.value("oris_runtime_duplicate_executions_total") == 2
+
+
+async def test_a_replay_that_had_completed_is_counted_as_one(autojump_clock: MockClock) -> None:
+    async with watched() as w:
+        replay = Replay(ids.job_key(ids.NO_TENANT, ids.ThreadId("a")), TRACE)
+        await w.world.ask(ack(await w.world.start("a", "w")))
+        await w.world.ask(replay)
+        await w.world.ask(replay)
+        assert w.value("oris_runtime_idempotent_replays_total") == 0
+        await w.world.ask(ack(await w.world.grant("w")))
+        await w.world.ask(replay)
+        assert w.value("oris_runtime_idempotent_replays_total") == 1
 
 
 async def test_lease_operations_are_counted_by_their_result(autojump_clock: MockClock) -> None:

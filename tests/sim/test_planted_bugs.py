@@ -324,7 +324,30 @@ def a_stream_does_not_wait_for_its_run(patch: Patch) -> None:
     patch.setattr(Listener, "is_done", lambda self, after_seq: self.seq <= after_seq)
 
 
+def a_replay_claims_nothing(patch: Patch) -> None:
+    patch.setattr(Transition, "claim", lambda self, claim: None)
+
+
+def a_replay_hands_on_nothing_of_its_source(patch: Patch) -> None:
+    patch.setattr(module("core.decide.replay"), "with_own_steps", lambda run, until_seq: ())
+
+
+def a_replay_hands_on_what_came_after_its_checkpoint(patch: Patch) -> None:
+    real = module("core.decide.replay").with_own_steps
+    patch.setattr(module("core.decide.replay"), "with_own_steps", lambda run, until_seq: real(run, run.seq))
+
+
+def a_step_that_was_taken_over_is_recorded_again(patch: Patch) -> None:
+    patch.setattr(module("core.decide.report"), "inherited_steps", lambda *args: [])
+    patch.setattr(module("sim.ledger").Ledger, "handed", lambda self, run_id, steps: set())
+    patch.setattr(module("sim.ledger").Ledger, "effect", lambda self, *args: None)
+
+
 BUGS = [
+    bug(a_replay_claims_nothing, "I8", "I23"),
+    bug(a_replay_hands_on_nothing_of_its_source, "I10"),
+    bug(a_replay_hands_on_what_came_after_its_checkpoint, "I10"),
+    bug(a_step_that_was_taken_over_is_recorded_again, "I10"),
     bug(ack_without_the_lease_check, "I3", "I13"),
     bug(report_without_the_lease_check, "I3"),
     bug(release_without_the_lease_check, "I3"),

@@ -27,6 +27,7 @@ from .driver import (
     nothing,
     opened,
     question,
+    replayed,
     report,
     submit,
     suspend,
@@ -45,6 +46,7 @@ WRITES = [
     ("runtime_closed_leases", "insert"),
     ("runtime_idempotency", "insert"),
     ("runtime_dead_letters", "insert"),
+    ("runtime_replay_effects", "insert"),
     ("runtime_workers", "insert"),
     ("runtime_ended_sessions", "insert"),
     ("runtime_tenants", "insert"),
@@ -234,17 +236,18 @@ class StoreConformance:
 
     @pytest.mark.parametrize(("table", "action"), WRITES)
     async def test_an_error_at_any_write_undoes_the_whole_batch(self, driver: Driver, table: str, action: str) -> None:
-        first = [submit(f"t{number}") for number in (1, 2, 3, 5)]
-        jobs = (await driver.commit(*first, wants=[want(limit=4)])).granted[0].jobs
-        await driver.commit(ack(jobs[0]), opened("s1", "w3"))
+        threads = [submit(f"t{number}") for number in (1, 2, 3, 5, 6)]
+        jobs = (await driver.commit(*threads, wants=[want(limit=5)])).granted[0].jobs
+        await driver.commit(ack(jobs[0]), ack(jobs[3]), opened("s1", "w3"))
 
         async def everything() -> None:
             await driver.commit(
                 submit("t1", idempotency_key="k"),
                 ack(jobs[1], "failed"),
                 report(jobs[2], "a", checkpoint=b"{}"),
-                suspend(jobs[3], question()),
+                suspend(jobs[4], question()),
                 submit("t4"),
+                replayed("t5"),
                 opened("s2", "w3"),
                 wants=[want("w2")],
                 audit=[audited()],
@@ -259,7 +262,7 @@ class StoreConformance:
         await driver.harness.heal()
         await everything()
         rows = await driver.verify()
-        assert (len(rows.past_runs), len(rows.dead_letters), len(rows.audit)) == (1, 1, 1)
+        assert (len(rows.past_runs), len(rows.dead_letters), len(rows.audit), len(rows.claims)) == (2, 1, 1, 1)
 
     async def test_waits_are_loaded_by_their_run_their_key_and_their_name(self, driver: Driver) -> None:
         job = (await driver.commit(submit("t1"), wants=[want()])).job()

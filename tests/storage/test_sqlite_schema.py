@@ -12,7 +12,7 @@ from msgspec import Struct
 from oris.core.api_key import ApiKey
 from oris.core.audit import AuditRecord
 from oris.core.events import Entry
-from oris.core.model import ClosedLease, DeadLetter, IdempotentSubmit, Job, Payload, Step, Tenant, Worker
+from oris.core.model import ClosedLease, DeadLetter, IdempotentSubmit, Job, Payload, ReplayClaim, Step, Tenant, Worker
 from oris.errors import ConfigError
 from oris.storage.sqlite import history_statements, read_statements, statements
 from oris.storage.sqlite.connect import Tuning, open_memory, version_warnings
@@ -25,6 +25,7 @@ TABLES: list[tuple[str, type[Struct], tuple[str, ...]]] = [
     ("runtime_closed_leases", ClosedLease, ()),
     ("runtime_idempotency", IdempotentSubmit, ()),
     ("runtime_dead_letters", DeadLetter, ("id",)),
+    ("runtime_replay_effects", ReplayClaim, ()),
     ("runtime_workers", Worker, ()),
     ("runtime_tenants", Tenant, ()),
     ("runtime_audit_log", AuditRecord, ("id",)),
@@ -100,6 +101,7 @@ def test_statements_over_whole_jobs_list_all_fields_in_order(name: str) -> None:
         assert kept == {
             *("job_key", "tenant_id", "thread_id", "run_id", "workflow", "priority", "available_ms", "timeout_ms"),
             *("on_timeout", "retry_policy", "idempotency_key", "metadata", "traceparent", "input_seq", "created_ms"),
+            *("replay_of", "replay_target", "sources"),
         }
     elif "UPDATE" in name:
         assert listed == fields
@@ -142,6 +144,12 @@ def test_the_next_job_id_is_one_probe(connection: sqlite3.Connection) -> None:
         ("statements.JOBS_BY_POLL", "runtime_jobs_poll (worker_key=? AND poll_id=?)"),
         ("statements.LANE_HEADS", "runtime_jobs_dispatch (tenant_id=? AND workflow=?)"),
         ("statements.LATEST_STEPS", "runtime_steps_latest (run_id=? AND seq>?)"),
+        ("statements.SUCCEEDED_STEPS", "runtime_steps_latest (run_id=? AND seq>? AND seq<?)"),
+        ("statements.STEP_BYTES", "runtime_steps_latest (run_id=? AND seq<?)"),
+        (
+            "read_statements.PENDING_DEAD_LETTERS_PAGE",
+            "runtime_dead_letters_pending (replay_status=? AND rowid>? AND rowid<?)",
+        ),
         ("read_statements.RETRIES", "runtime_events_retries (run_id=?)"),
         ("read_statements.DUE", "runtime_jobs_wake (wake_ms>? AND wake_ms<?)"),
         ("read_statements.NEXT_LANE", "runtime_jobs_dispatch ((tenant_id,workflow)>(?,?))"),

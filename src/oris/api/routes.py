@@ -13,6 +13,7 @@ from oris.api.handlers import (
     leases,
     operators,
     poll,
+    replays,
     server,
     submit,
     threads,
@@ -25,6 +26,7 @@ from oris.wire import history as h
 from oris.wire import jobs as j
 from oris.wire import keys as k
 from oris.wire import operators as o
+from oris.wire import replays as r
 from oris.wire import waits as i
 from oris.wire import workers as w
 
@@ -97,6 +99,14 @@ def route_table(body_max_bytes: int) -> RouteTable:
                 body_max_bytes=large,
                 audit_action="job.resume",
             ),
+            post(
+                f"{thread}/replay",
+                replays.replay,
+                OPERATORS,
+                body=r.ReplayRequest,
+                body_max_bytes=small,
+                audit_action="job.replay",
+            ),
             get("/v1/interrupts", interrupts.list_interrupts, CLIENTS, query=i.InterruptsQuery),
             get("/v1/interrupts/{interrupt_id}", interrupts.show, CLIENTS),
             post(
@@ -139,6 +149,14 @@ def route_table(body_max_bytes: int) -> RouteTable:
             get(f"{attempt}/retries", attempts.retries, OPERATORS),
             get("/v1/dlq", operators.list_dead_letters, OPERATORS, query=o.DeadLettersQuery),
             get("/v1/dlq/{attempt_id}", operators.show_dead_letter, OPERATORS),
+            post(
+                "/v1/dlq/{attempt_id}/replay",
+                replays.replay_dead_letter,
+                OPERATORS,
+                body=r.ReplayDeadLetterRequest,
+                body_max_bytes=small,
+                audit_action="dlq.replay",
+            ),
             get("/v1/audit/logs", operators.list_audit, OPERATORS, query=o.AuditQuery),
             get("/v1/api-keys", keys.list_keys, ADMINS, query=k.KeysQuery),
             post(

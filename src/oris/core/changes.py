@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         IdempotentSubmit,
         Job,
         Payload,
+        ReplayClaim,
         Step,
         Tenant,
         Wait,
@@ -51,6 +52,9 @@ class Decision(Struct, frozen=True):
     waits: tuple[Wait, ...] = ()
     api_keys: tuple[ApiKey, ...] = ()
     """The keys that the command has made or changed."""
+    claim: ReplayClaim | None = None
+    replayed: tuple[DeadLetter, ...] = ()
+    """Dead letters that somebody has replayed, as they are then."""
 
 
 class Handout(Struct, frozen=True):
@@ -62,6 +66,8 @@ class Handout(Struct, frozen=True):
     checkpoint_seq: int
     has_waits: bool = False
     """The run has raised some."""
+    sources: tuple[tuple[RunId, int], ...] = ()
+    """Whose succeeded steps are handed too, and up to which event."""
 
 
 class HandedResume(Struct, frozen=True):
@@ -110,6 +116,7 @@ class Changes(Struct):
     handouts: list[Handout]
     ended_sessions: list[EndedSession]
     waits: dict[WaitId, Wait]
+    claims: dict[str, ReplayClaim]
     calm: bool = True
     """Nothing is owed to any lease by now: until here no time has been lost to one."""
     api_keys: dict[KeyId, ApiKey] = field(default_factory=dict)
@@ -122,4 +129,4 @@ class Changes(Struct):
 
 def no_changes() -> Changes:
     """A batch that has not done anything yet."""
-    return Changes({}, [], [], [], [], [], [], [], {}, {}, [], [], [], {})
+    return Changes({}, [], [], [], [], [], [], [], {}, {}, [], [], [], {}, {})

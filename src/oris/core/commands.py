@@ -40,6 +40,26 @@ class Cancel(Struct, frozen=True):
     grace_ms: int | None = None
 
 
+class Replay(Struct, frozen=True):
+    """Start a run from the state that another run of its thread had come to: at a checkpoint, or at its end.
+
+    `run_id` is a precondition: the thread's latest run, or the one that the latest is the replay of.
+    """
+
+    job_key: JobKey
+    traceparent: str
+    checkpoint: tuple[RunId, int] | None = None
+    run_id: RunId | None = None
+
+
+class ReplayDeadLetter(Struct, frozen=True):
+    """Start a run from the state in which a run of its thread has failed."""
+
+    job_key: JobKey
+    run_id: RunId
+    traceparent: str
+
+
 class Heartbeat(Struct, frozen=True):
     """Renew one lease. `single` asks for refusals instead of a `lost` state."""
 
@@ -200,6 +220,8 @@ class Audit(Struct, frozen=True):
 Command: TypeAlias = (
     Submit
     | Cancel
+    | Replay
+    | ReplayDeadLetter
     | Heartbeat
     | ReportStep
     | Ack
@@ -216,6 +238,17 @@ Command: TypeAlias = (
     | RevokeKey
     | NoteKeyUses
 )
+
+
+def makes_run(command: Command) -> bool:
+    """Whether a new run may come of it."""
+    return isinstance(command, Submit | Replay | ReplayDeadLetter)
+
+
+def may_be_repeat(command: Command) -> bool:
+    """Whether it makes sense while no new runs are let in: it may have been done, and is then answered as it was."""
+    keyed = isinstance(command, Submit) and command.idempotency_key is not None
+    return keyed or isinstance(command, Replay | ReplayDeadLetter)
 
 
 class Want(Struct, frozen=True):

@@ -14,13 +14,17 @@ from oris.core.changes import Changes, Decision, Handout, LeaseEnd, no_changes
 from oris.core.model import (
     WAITING,
     ClosedLease,
+    DeadLetter,
     IdempotentSubmit,
     Job,
     Lane,
+    ReplayClaim,
+    SavedCheckpoint,
     Step,
     Tenant,
     Wait,
     Worker,
+    sources_of,
 )
 from oris.core.outage import Outage
 from oris.core.quarantine import QuarantineRules, cleared, with_incident
@@ -51,6 +55,9 @@ class Needs(Struct):
     interrupts: set[JobKey] = field(default_factory=set)
     """Threads whose latest run's newest interrupts are wanted, settled ones too."""
     api_keys: set[KeyId] = field(default_factory=set)
+    replays: set[tuple[JobKey, RunId | str, int]] = field(default_factory=set)
+    """(thread, run or "" for the latest, event of the checkpoint or 0) that is to be replayed. With it come the runs,
+    checkpoints, claims and dead letters that `core.replays.gather` names."""
 
 
 class Heads(Struct, frozen=True):
@@ -74,6 +81,10 @@ class Loaded(Struct):
     ended_sessions: set[tuple[WorkerKey, str]] = field(default_factory=set)
     waits: dict[WaitId, Wait] = field(default_factory=dict)
     api_keys: dict[KeyId, ApiKey] = field(default_factory=dict)
+    past_runs: dict[RunId, Job] = field(default_factory=dict)
+    checkpoints: dict[tuple[JobKey, int], SavedCheckpoint] = field(default_factory=dict)
+    claims: dict[str, ReplayClaim] = field(default_factory=dict)
+    dead_letters: dict[RunId, DeadLetter] = field(default_factory=dict)
 
 
 class Limits(Struct, frozen=True):
@@ -129,6 +140,10 @@ class Facts:
         for wait in loaded.waits.values():
             self._waits_of.setdefault(wait.run_id, {})[wait.wait_id] = wait
         self._api_keys = dict(loaded.api_keys)
+        self._past_runs = dict(loaded.past_runs)
+        self._checkpoints = loaded.checkpoints
+        self._claims = dict(loaded.claims)
+        self._dead_letters = dict(loaded.dead_letters)
 
     def job_of(self, run: RunId | None) -> Job | None:
         """The job whose current run this is."""
@@ -154,6 +169,30 @@ class Facts:
     def waits(self, run: RunId) -> Collection[Wait]:
         """The waits of a run that were asked for: all that are pending, and those that were named."""
         return self._waits_of.get(run, {}).values()
+
+    def run(self, run_id: RunId) -> Job | None:
+        """A run that was asked for by a replay: its thread's latest, or one before."""
+        job = self.job_of(run_id)
+        return job if job is not None and job.run_id == run_id else self._past_runs.get(run_id)
+
+    def checkpoint(self, key: JobKey, seq: int) -> SavedCheckpoint | None:
+        """A checkpoint that was asked for by a replay."""
+        return self._checkpoints.get((key, seq))
+
+    def values_digest(self, key: JobKey, seq: int) -> bytes | None:
+        """The digest of the values that an event has saved: one that was asked for, or one of this batch."""
+        if (key, seq) in self._checkpoints:
+            return self._checkpoints[key, seq].digest
+        mine = (entry for entry in self.changes.entries if (entry.job_key, entry.seq) == (key, seq))
+        return next((entry.payload_digest for entry in mine), None)
+
+    def claim(self, target: str) -> ReplayClaim | None:
+        """Who has claimed a replay target last."""
+        return self._claims.get(target)
+
+    def dead_letter(self, run_id: RunId) -> DeadLetter | None:
+        """The dead letter of a run that was asked for by a replay."""
+        return self._dead_letters.get(run_id)
 
     def worker(self, key: WorkerKey, now_ms: int) -> Worker:
         """The worker's row, a fresh one if it was never granted anything."""
@@ -205,9 +244,14 @@ class Facts:
             self._idempotent[decision.idempotent.key] = decision.idempotent
             changes.idempotent.append(decision.idempotent)
         if decision.past_run is not None:
+            self._past_runs[decision.past_run.run_id] = decision.past_run
             changes.past_runs.append(decision.past_run)
         if decision.dead_letter is not None:
-            changes.dead_letters.append(decision.dead_letter)
+            self._put_dead_letter(decision.dead_letter)
+        for letter in decision.replayed:
+            self._put_dead_letter(letter)
+        if decision.claim is not None:
+            self._claims[decision.claim.target] = changes.claims[decision.claim.target] = decision.claim
         self._count(decision, job, now_ms)
 
     def audit(self, record: AuditRecord) -> None:
@@ -217,7 +261,8 @@ class Facts:
 
     def hand_out(self, job: Job) -> None:
         """Have the job's payloads read in this commit."""
-        handout = Handout(job.job_key, job.run_id, job.input_seq, job.checkpoint_seq, job.waits_raised > 0)
+        has_waits, sources = job.waits_raised > 0, sources_of(job)
+        handout = Handout(job.job_key, job.run_id, job.input_seq, job.checkpoint_seq, has_waits, sources)
         self.changes.handouts.append(handout)
 
     def served(self, tenant_id: TenantId, turn: int) -> None:
@@ -259,6 +304,10 @@ class Facts:
         elif end == "normal":
             row = replace(cleared(row), last_seen_ms=now_ms)
         self._put_worker(row)
+
+    def _put_dead_letter(self, letter: DeadLetter) -> None:
+        self._dead_letters[letter.run_id] = letter
+        self.changes.dead_letters.append(letter)
 
     def _put_worker(self, worker: Worker) -> None:
         self._workers[worker.worker_key] = self.changes.workers[worker.worker_key] = worker

@@ -26,21 +26,15 @@ from oris.core.model import (
     DeadLetter,
     IdempotentSubmit,
     Job,
+    ReplayClaim,
     Step,
     Tenant,
     Wait,
     Worker,
 )
+from oris.core.replay_checks import check_causes, check_replays, check_taken_over
+from oris.core.violation import Violation
 from oris.ids import JobKey, LeaseId, RunId, TenantId, WaitId, WorkerKey
-
-
-class Violation(Struct, frozen=True):
-    """One thing that is not as it must be."""
-
-    rule: str
-    """The invariant's number."""
-    where: str
-    what: str
 
 
 class Snapshot(Struct):
@@ -59,6 +53,7 @@ class Snapshot(Struct):
     audit: list[AuditRecord] = field(default_factory=list)
     waits: dict[WaitId, Wait] = field(default_factory=dict)
     api_keys: list[ApiKey] = field(default_factory=list)
+    claims: dict[str, ReplayClaim] = field(default_factory=dict)
 
 
 def check_all(rows: Snapshot) -> list[Violation]:
@@ -78,6 +73,9 @@ def check_all(rows: Snapshot) -> list[Violation]:
     found += check_steps(runs, rows.steps, rows.entries)
     found += check_idempotency(runs, rows.idempotent)
     found += check_dead_letters(runs, rows.dead_letters)
+    found += check_causes(runs, rows.entries)
+    found += check_replays(runs, rows.claims)
+    found += check_taken_over(runs.values(), rows.steps)
     found += check_waits(runs, rows.waits.values())
     found += check_counters(rows.jobs.values(), rows.workers, rows.tenants)
     found += check_conservation(runs, rows.entries)

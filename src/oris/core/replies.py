@@ -35,6 +35,20 @@ class Submitted(Struct, frozen=True):
     traceparent: str
 
 
+class Replayed(Struct, frozen=True):
+    """A run was made from another one's state, or an earlier replay of the same has completed (`replay`)."""
+
+    thread_id: ThreadId
+    run_id: RunId
+    status: Status
+    checkpoint_id: CheckpointId | None
+    result_seq: int
+    replay: bool
+    traceparent: str
+    replay_count: int = 0
+    """How often the dead letter has been replayed, when one was."""
+
+
 class Beaten(Struct, frozen=True):
     """One lease after a heartbeat."""
 
@@ -177,6 +191,7 @@ class Granted(Struct, frozen=True):
 Reply = (
     Refusal
     | Submitted
+    | Replayed
     | Beaten
     | Reported
     | Acked

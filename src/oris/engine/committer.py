@@ -15,7 +15,7 @@ from trio import TASK_STATUS_IGNORED, TaskStatus
 from oris.clock import EngineClock
 from oris.core.audit import AuditHead
 from oris.core.changes import Changes, Handed
-from oris.core.commands import Release, Submit
+from oris.core.commands import Release, may_be_repeat
 from oris.core.facts import Limits, Loaded
 from oris.core.replies import Granted
 from oris.engine.admission import Admission
@@ -130,7 +130,7 @@ class Committer:
         unit.refusal = self._admission.refusal()
         if unit.refusal is None:
             return True
-        if any(isinstance(c, Submit) and c.idempotency_key is not None for c in unit.commands):
+        if any(map(may_be_repeat, unit.commands)):
             unit.lane = "lookup"
             return True
         self._observer.refused(unit.refusal, len(unit))

@@ -9,7 +9,7 @@ from oris.core.changes import Decision
 from oris.core.commands import Command
 from oris.core.model import TERMINAL
 from oris.core.outage import Outage
-from oris.core.replies import Beaten, Granted, Refusal, Reply, Submitted
+from oris.core.replies import Beaten, Granted, Refusal, Replayed, Reply, Submitted
 from oris.engine.batch import Batch, Outcome
 from oris.engine.observer import Sample
 from oris.errors import Unavailable
@@ -104,6 +104,10 @@ class Meter:
             elif reason in ("queue_full", "tenant_queue_full", "rate_limited", "draining", "disk_full"):
                 metrics.backpressure(reason).inc()
             return
+        if isinstance(command, c.Replay) and isinstance(reply, Replayed) and reply.replay:
+            metrics.idempotent_replays.inc()
+        elif isinstance(command, c.ReportStep) and command.status == "succeeded" and reason == "dedupe_mismatch":
+            metrics.duplicate_executions.inc()
         operation = _OPERATIONS.get(type(command))
         if operation is not None:
             lost = reason in ("lease_lost", "lease_owner_mismatch") or (

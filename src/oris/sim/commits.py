@@ -12,9 +12,10 @@ from oris.core import events as ev
 from oris.core.changes import Changes, Handed
 from oris.core.events import Entry
 from oris.core.fold import BrokenTimeline, fold
-from oris.core.invariants import Violation, check_all, check_counters, check_lease
+from oris.core.invariants import check_all, check_counters, check_lease
 from oris.core.model import Job, Worker
 from oris.core.quarantine import QuarantineRules
+from oris.core.violation import Violation
 from oris.ids import JobKey, RunId, WorkerKey
 from oris.sim.disk import Disk
 from oris.sim.judge import Judge
@@ -148,7 +149,8 @@ class CommitCheck:
         """I10: an attempt is handed exactly what is recorded."""
         for run_id, given in handed.items():
             run = self._witness.runs[run_id]
-            recorded = {name: (step.status, step.seq, step.digest) for name, step in run.steps.items()}
+            known = {**run.inherited, **run.steps}
+            recorded = {name: (step.status, step.seq, step.digest) for name, step in known.items()}
             told = {s.action_id: (s.status, s.seq, _digest(s.body)) for s in given.steps}
             self._judge.require(told == recorded, "I10", run_id, f"handed {told}, recorded {recorded}")
             same = (_digest(given.input), _digest(given.checkpoint)) == (run.input_digest, run.checkpoint_digest)

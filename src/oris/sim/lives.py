@@ -85,6 +85,10 @@ class RunLife:
     queued_in: int = 0
     queued_ms: int = 0
     steps: dict[str, StepLife] = field(default_factory=dict)
+    inherited: dict[str, StepLife] = field(default_factory=dict)
+    """What had succeeded before it began: it is a replay."""
+    checkpoints: dict[int, bytes | None] = field(default_factory=dict)
+    """The digests of those it has saved, by event."""
 
     @property
     def over(self) -> bool:

@@ -17,6 +17,7 @@ from oris.ids import IdempotencyKey, JobKey, LeaseId, RunId, TenantId, WorkerKey
 from oris.sim.judge import Judge
 from oris.sim.lives import LeaseLife, RunLife, StepLife, ThreadLife
 from oris.sim.outages import KnownOutages
+from oris.sim.replay_check import ReplayCheck
 from oris.sim.trace import Trace
 from oris.sim.waits import WaitAccount
 
@@ -46,6 +47,7 @@ class Witness:
         """Bound keys, and the commit that bound each."""
         self.sent_policies: dict[str, dict[str, Any] | None] = {}
         """The retry policy that each ack names, by its lease: told by the workers themselves."""
+        self.replays = ReplayCheck(judge, trace)
         self.granted: list[RunLife] = []
         """Runs granted in the newest commit, in order."""
 
@@ -142,6 +144,8 @@ class Witness:
             input_digest=entry.payload_digest,
         )
         self._judge.require(entry.run_id not in self.runs, "I8", entry.run_id, "the run was made before")
+        if body.replay is not None:
+            self.replays.created(run, entry, body.replay, self.runs)
         self.runs[entry.run_id] = run
         self._trace.saw("status scheduled" if body.due_ms is not None else "status queued at once")
         if thread is None:
@@ -160,7 +164,7 @@ class Witness:
                 self._step(run, entry, body)
             case ev.CheckpointSaved():
                 self._under_lease(run, entry)
-                run.checkpoint_digest = entry.payload_digest
+                run.checkpoint_digest = run.checkpoints[entry.seq] = entry.payload_digest
             case ev.RetryScheduled():
                 self._end_lease(run, entry, body.lease_id, alive=True)
                 self._retry(run, entry, body)
@@ -240,7 +244,7 @@ class Witness:
             self._bad("I3", entry, "written without a live lease")
 
     def _step(self, run: RunLife, entry: Entry, body: ev.StepRecorded) -> None:
-        known = run.steps.get(body.action_id)
+        known = run.inherited.get(body.action_id) or run.steps.get(body.action_id)
         if known is not None and known.status == "succeeded":
             self._bad("I10", entry, f"{body.action_id} had succeeded already")
         run.steps[body.action_id] = StepLife(body.status, entry.seq, entry.payload_digest)

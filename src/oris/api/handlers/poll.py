@@ -21,7 +21,7 @@ from oris.core.model import Job
 from oris.core.replies import Granted
 from oris.engine.engine import Polled
 from oris.errors import ApiError, ErrorCode, invalid
-from oris.ids import RunId, TenantId, ThreadId, WorkerKey, attempt_of, checkpoint_id
+from oris.ids import RunId, TenantId, ThreadId, WorkerKey, attempt_of
 from oris.wire.times import rfc3339
 from oris.wire.workers import (
     AttemptView,
@@ -120,8 +120,8 @@ def _attempt(call: Call, job: Job, handed: Handed) -> AttemptView:
     now_ms = call.services.engine.clock.now_ms()
     timeout_ms = timeout_at(job)
     checkpoint: CheckpointView | UnsetType = UNSET
-    if handed.checkpoint is not None:
-        checkpoint = CheckpointView(checkpoint_id(job.run_id, job.checkpoint_seq), Raw(handed.checkpoint))
+    if handed.checkpoint is not None and job.checkpoint_id is not None:
+        checkpoint = CheckpointView(job.checkpoint_id, Raw(handed.checkpoint))
     return AttemptView(
         attempt_id=attempt_of(job.run_id),
         attempt_no=job.attempt_no,

@@ -35,7 +35,9 @@ FEATURES = (
     "workers.suspend",
     "interrupts",
     "jobs.cancel.graceful",
+    "jobs.replay",
     "dlq.read",
+    "dlq.replay",
     "audit.read",
     "auth.stored_keys",
 )

@@ -13,6 +13,7 @@ from oris.core.decide.create_key import create_key
 from oris.core.decide.heartbeat import heartbeat
 from oris.core.decide.note_key_uses import note_key_uses
 from oris.core.decide.release import release
+from oris.core.decide.replay import replay, replay_dead_letter
 from oris.core.decide.report import report
 from oris.core.decide.resume import reject, resume, resume_thread
 from oris.core.decide.revoke_key import revoke_key
@@ -30,6 +31,10 @@ def decide(facts: Facts, command: c.Command, stamp: Stamp) -> Decision:
     match command:
         case c.Submit():
             return submit(facts, command, stamp)
+        case c.Replay():
+            return replay(facts, command, stamp)
+        case c.ReplayDeadLetter():
+            return replay_dead_letter(facts, command, stamp)
         case c.Heartbeat():
             return heartbeat(facts, command, stamp)
         case c.Ack():
@@ -76,6 +81,13 @@ def add_needs(needs: Needs, command: c.Command) -> None:
                 needs.idempotent.add(idempotency_key(command.tenant_id, command.idempotency_key))
         case c.Cancel() | c.Sweep():
             needs.jobs.add(command.job_key)
+        case c.Replay():
+            needs.jobs.add(command.job_key)
+            of_run, seq = command.checkpoint or ("", 0)
+            needs.replays.add((command.job_key, of_run, seq))
+        case c.ReplayDeadLetter():
+            needs.jobs.add(command.job_key)
+            needs.replays.add((command.job_key, command.run_id, 0))
         case c.ReportStep():
             _add_lease(needs, command.lease_id)
             run = run_of(command.attempt_id)

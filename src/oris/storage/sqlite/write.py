@@ -43,7 +43,9 @@ def write(connection: sqlite3.Connection, changes: Changes, rows: Mapping[JobKey
     if changes.past_runs:
         many(sql.INSERT_PAST_RUN, map(astuple, changes.past_runs))
     if changes.dead_letters:
-        many(sql.INSERT_DEAD_LETTER, map(astuple, changes.dead_letters))
+        many(sql.WRITE_DEAD_LETTER, map(astuple, changes.dead_letters))
+    if changes.claims:
+        many(sql.WRITE_CLAIM, map(astuple, changes.claims.values()))
     if changes.workers:
         many(sql.WRITE_WORKER, map(astuple, changes.workers.values()))
     if changes.ended_sessions:
