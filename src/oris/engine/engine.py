@@ -154,6 +154,8 @@ class Engine:
             refusal = await self.open_session(want.worker_key, want.session)
             if refusal is not None:
                 return Polled("noop", want, refusal=refusal)
+            if self.admission.draining:  # since then
+                return Polled("draining", want)
         watched = Session(want.worker_key, want.session) if watch and want.session is not None else None
         parked = Parked(want, self.clock.now_ms(), watched)
         parked.control = self._mailboxes.collect(want.worker_key, want.poll_id)
@@ -174,14 +176,16 @@ class Engine:
             raise
         self.demand.leave(parked)
         if parked.ending == "failed":
-            self.undelivered(self._polled(parked))
+            self._give_back(self._polled(parked))
             raise (parked.error or Unavailable("the dispatch failed")).with_traceback(None)
         return self._polled(parked)
 
     def fetched(self, want: Want, answer: Answered) -> Polled:
         """What the poll that came with an ack has got."""
-        control = self._mailboxes.collect(want.worker_key, want.poll_id)
         granted = answer.granted
+        if granted is not None and granted.blocked == "session_superseded":
+            return Polled("noop", want, refusal=session_superseded())
+        control = self._mailboxes.collect(want.worker_key, want.poll_id)
         if granted is None:
             return Polled("noop", want, control=control)
         return Polled(_decision(granted), want, granted, answer.handed, control)
@@ -195,6 +199,9 @@ class Engine:
         """The answer never reached its worker: what it held goes back, unless its poll id will ask for it again."""
         if polled.watched is not None:
             self._watch.broke(polled.watched, self.clock.now_ms())
+        self._give_back(polled)
+
+    def _give_back(self, polled: Polled) -> None:
         if polled.want.poll_id is not None:
             return
         if polled.control:

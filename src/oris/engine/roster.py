@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from oris.core.commands import Want
+from oris.core.dispatch import serves
 from oris.core.model import Lane, Worker
-from oris.engine.lines import serves
 from oris.ids import WorkerKey
 
 MAX_WORKERS = 50_000

@@ -8,6 +8,7 @@ leases' ttl decides.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import NamedTuple
 
 from oris.ids import WorkerKey
@@ -32,10 +33,12 @@ class Watch:
         self._started_ms = 0
         self._standing: dict[Session, int] = {}
         """Watched polls that are parked, by session."""
-        self._broken: dict[Session, int] = {}
+        self._broken: OrderedDict[Session, int] = OrderedDict()
         """Sessions whose last watched poll broke, and when; in that order."""
-        self._wave: dict[Session, int] = {}
-        """All that broke within the last grace, heard of since or not."""
+        self._wave: OrderedDict[Session, int] = OrderedDict()
+        """All that broke within the last grace, heard of since or not; in the same order."""
+        self._away = 0
+        """Those of the wave that have not come back."""
         self._held_up_ms = 0
         """When this node stood still last."""
 
@@ -45,26 +48,32 @@ class Watch:
 
     def stands(self, session: Session) -> None:
         """A watched poll is parked."""
+        if session not in self._standing and session in self._wave:
+            self._away -= 1
         self._standing[session] = self._standing.get(session, 0) + 1
 
     def ends(self, session: Session) -> None:
         """A watched poll is over, in whatever way."""
-        left = self._standing.get(session, 0) - 1
+        left = self._standing.pop(session, 0) - 1
         if left > 0:
             self._standing[session] = left
-        else:
-            self._standing.pop(session, None)
+        elif session in self._wave:
+            self._away += 1
 
     def broke(self, session: Session, now_ms: int) -> None:
         """The connection of a watched poll is gone; the poll itself has ended already."""
         if not self._grace_ms or session in self._standing or self._is_fresh(now_ms):
             return
-        self._wave = {each: at_ms for each, at_ms in self._wave.items() if now_ms - at_ms < self._grace_ms}
+        while self._wave and now_ms - next(iter(self._wave.values())) >= self._grace_ms:
+            self._leave_wave(next(iter(self._wave)))
+        self._leave_wave(session)
         self._wave[session] = now_ms
+        self._away += 1
+        self._broken.pop(session, None)
         self._broken[session] = now_ms
-        if len(self._wave) > 1 and 2 * len(self._wave) > len(self._standing.keys() | self._wave.keys()):
-            for each in self._wave:
-                self._broken.pop(each, None)
+        if len(self._wave) > 1 and 2 * len(self._wave) > len(self._standing) + self._away:
+            while self._broken and next(reversed(self._broken)) in self._wave:
+                self._broken.popitem()
 
     def heard(self, worker_key: WorkerKey, name: str | None) -> None:
         """The worker has called; None: it did not say as which session."""
@@ -75,6 +84,10 @@ class Watch:
         else:
             for session in [each for each in self._broken if each.worker_key == worker_key]:
                 del self._broken[session]
+
+    def _leave_wave(self, session: Session) -> None:
+        if self._wave.pop(session, None) is not None and session not in self._standing:
+            self._away -= 1
 
     def _is_fresh(self, now_ms: int) -> bool:
         return now_ms - self._started_ms < FRESH_GRACES * self._grace_ms
