@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Literal
 
 import trio
@@ -180,11 +180,13 @@ class Engine:
             raise (parked.error or Unavailable("the dispatch failed")).with_traceback(None)
         return self._polled(parked)
 
-    def fetched(self, want: Want, answer: Answered) -> Polled:
-        """What the poll that came with an ack has got."""
+    def fetched(self, want: Want, answer: Answered, refusal: Refusal | None = None) -> Polled:
+        """What the poll that came with an ack has got. `refusal`: its session was over before."""
         granted = answer.granted
         if granted is not None and granted.blocked == "session_superseded":
-            return Polled("noop", want, refusal=session_superseded())
+            refusal = session_superseded()
+        if refusal is not None:
+            return Polled("noop", want, refusal=refusal)
         control = self._mailboxes.collect(want.worker_key, want.poll_id)
         if granted is None:
             return Polled("noop", want, control=control)
@@ -230,8 +232,7 @@ class Engine:
     @contextmanager
     def _attended(self, parked: Parked) -> Iterator[None]:
         """While the poll is here, its worker is known to wait, and its connection is watched if it wants that."""
-        asks_for_work = self.roster.polls(parked.want) if parked.want.limit else nullcontext()
-        with asks_for_work:
+        with self.roster.polls(parked.want):
             if parked.watched is not None:
                 self._watch.stands(parked.watched)
             try:

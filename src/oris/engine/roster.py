@@ -24,7 +24,7 @@ RECENT_MS = 60_000
 class Presence:
     """One worker."""
 
-    __slots__ = ("called_ms", "limit", "parked", "polled_ms", "since_ms", "wants")
+    __slots__ = ("busy", "busy_ms", "called_ms", "limit", "parked", "polled_ms", "since_ms", "wants")
 
     def __init__(self, since_ms: int) -> None:
         self.since_ms = since_ms
@@ -35,10 +35,22 @@ class Presence:
         """When a poll for work of its ended last."""
         self.parked = 0
         """Its polls for work that are parked now."""
+        self.busy = 0
+        """Its polls for control messages alone that are parked now: it has no free slot."""
+        self.busy_ms = 0
+        """When such a poll ended last."""
         self.limit = 0
-        """The leases that its last poll would hold."""
+        """The leases that its last poll for work would hold."""
         self.wants: Want | None = None
-        """Its last poll for work."""
+        """Its last poll, for work if there was one."""
+
+    def is_busy(self, now_ms: int) -> bool:
+        """True when it says, or has said lately, that it has no free slot."""
+        return self.busy > 0 or now_ms - self.busy_ms <= RECENT_MS
+
+    def asks(self, now_ms: int) -> bool:
+        """True when it asks for work, or has done so lately."""
+        return self.parked > 0 or now_ms - self.polled_ms <= RECENT_MS
 
 
 class Roster:
@@ -55,15 +67,23 @@ class Roster:
 
     @contextmanager
     def polls(self, want: Want) -> Iterator[None]:
-        """A poll for work is at this node for as long as this is open."""
+        """A poll is at this node for as long as this is open."""
         presence = self._presence(want.worker_key)
-        presence.wants, presence.limit = want, want.worker_limit
-        presence.parked += 1
+        if want.limit:
+            presence.wants, presence.limit = want, want.worker_limit
+            presence.parked += 1
+        else:
+            presence.wants = presence.wants or want
+            presence.busy += 1
         try:
             yield
         finally:
-            presence.parked -= 1
-            presence.polled_ms = self._now_ms()
+            if want.limit:
+                presence.parked -= 1
+                presence.polled_ms = self._now_ms()
+            else:
+                presence.busy -= 1
+                presence.busy_ms = self._now_ms()
 
     def opened(self, worker: Worker) -> None:
         """A commit has said which session is this worker's newest."""
@@ -90,19 +110,27 @@ class Roster:
         return self._now_ms() if presence.parked else presence.polled_ms
 
     def is_deaf(self, worker_key: WorkerKey, leased: int, limit: int) -> bool:
-        """True for one that calls, has room for work, and does not ask for any. `limit`: the server's own."""
+        """True for one that calls, has room for work, and does not ask for any. `limit`: the server's own.
+
+        One that has stated no limit of its own has as many slots as its last poll has asked for, as far as is known.
+        """
         presence, now_ms = self._workers.get(worker_key), self._now_ms()
         if presence is None or presence.parked or now_ms - presence.called_ms > RECENT_MS:
             return False
+        if presence.is_busy(now_ms):
+            return False
         asked_ms = presence.polled_ms or presence.since_ms
-        return now_ms - asked_ms > RECENT_MS and leased < (presence.limit or limit)
+        slots = presence.limit or limit
+        if slots == limit and presence.polled_ms and presence.wants is not None:
+            slots = min(slots, presence.wants.limit)
+        return now_ms - asked_ms > RECENT_MS and leased < slots
 
     def takes(self, lane: Lane) -> bool:
-        """True when some worker that asks for work, or has lately, would take a job of this lane."""
+        """True when some worker that asks for work, or has lately, or has no free slot would take jobs of this lane."""
         now_ms = self._now_ms()
         return any(
             presence.wants is not None
-            and (presence.parked or now_ms - presence.polled_ms <= RECENT_MS)
+            and (presence.asks(now_ms) or presence.is_busy(now_ms))
             and serves(presence.wants, lane)
             for presence in self._workers.values()
         )
