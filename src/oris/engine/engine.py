@@ -17,7 +17,7 @@ from oris.core.outage import Outage
 from oris.core.replies import Granted, Refusal, session_superseded
 from oris.engine.admission import Admission, Monitor, Thresholds
 from oris.engine.committer import CommitBounds, Committer
-from oris.engine.control import Control, Mailboxes
+from oris.engine.control import Control, Holder, Mailboxes
 from oris.engine.demand import Bell, Demand
 from oris.engine.inbox import Inbox
 from oris.engine.observer import Observer
@@ -147,18 +147,16 @@ class Engine:
         Cancelled, it takes nothing: what it was granted meanwhile is released, unless its poll id will ask again.
         Raises StoreError when the dispatch it was in could not be committed, or none will come any more.
         """
-        if self.admission.draining:
-            return Polled("draining", want)
-        self.committer.check()
-        if want.session is not None:
+        if want.session is not None and not self.admission.draining:
             refusal = await self.open_session(want.worker_key, want.session)
             if refusal is not None:
                 return Polled("noop", want, refusal=refusal)
-            if self.admission.draining:  # since then
-                return Polled("draining", want)
+        if self.admission.draining:  # perhaps only since its session was being opened
+            return Polled("draining", want)
+        self.committer.check()
         watched = Session(want.worker_key, want.session) if watch and want.session is not None else None
         parked = Parked(want, self.clock.now_ms(), watched)
-        parked.control = self._mailboxes.collect(want.worker_key, want.poll_id)
+        parked.control = self._mailboxes.collect(_holder(want), want.poll_id)
         if parked.control:
             parked.end("control")
         self.demand.park(parked)
@@ -187,7 +185,7 @@ class Engine:
             refusal = session_superseded()
         if refusal is not None:
             return Polled("noop", want, refusal=refusal)
-        control = self._mailboxes.collect(want.worker_key, want.poll_id)
+        control = self._mailboxes.collect(_holder(want), want.poll_id)
         if granted is None:
             return Polled("noop", want, control=control)
         return Polled(_decision(granted), want, granted, answer.handed, control)
@@ -207,8 +205,8 @@ class Engine:
         if polled.want.poll_id is not None:
             return
         if polled.control:
-            self._mailboxes.give_back(polled.want.worker_key, polled.control)
-            self._publisher.hand_over(polled.want.worker_key)
+            self._mailboxes.give_back(_holder(polled.want), polled.control)
+            self._publisher.hand_over(_holder(polled.want))
         if polled.granted is not None:
             self.committer.take_back([job.lease_id for job in polled.granted.jobs if job.lease_id is not None])
 
@@ -257,6 +255,10 @@ class Engine:
 
     def _bereave(self, worker: WorkerKey) -> None:
         self.sweeper.bereave(worker)
+
+
+def _holder(want: Want) -> Holder:
+    return Holder(want.worker_key, want.session)
 
 
 def _decision(granted: Granted) -> Decision:

@@ -16,7 +16,7 @@ from oris.core.model import Lane, Worker
 from oris.ids import WorkerKey
 
 MAX_WORKERS = 50_000
-"""Workers that are remembered; who was silent for the longest goes first."""
+"""Workers that are remembered; who was silent for the longest goes first, but nobody with a poll that is parked."""
 RECENT_MS = 60_000
 """A worker that has polled within this while is one that takes work."""
 
@@ -64,6 +64,8 @@ class Roster:
     def heard(self, worker_key: WorkerKey) -> None:
         """A worker has called."""
         self._presence(worker_key).called_ms = self._now_ms()
+        if worker_key in self._sessions:
+            self._sessions.move_to_end(worker_key)
 
     @contextmanager
     def polls(self, want: Want) -> Iterator[None]:
@@ -92,6 +94,10 @@ class Roster:
             self._sessions.move_to_end(worker.worker_key)
             if len(self._sessions) > MAX_WORKERS:
                 self._sessions.popitem(last=False)
+
+    def session_of(self, worker_key: WorkerKey) -> str | None:
+        """Its newest session, as far as this node has heard."""
+        return self._sessions.get(worker_key)
 
     def is_open(self, worker_key: WorkerKey, session: str) -> bool:
         """True when it was its worker's newest session when this node heard last."""
@@ -140,7 +146,14 @@ class Roster:
         if presence is None:
             presence = self._workers[worker_key] = Presence(self._now_ms())
             if len(self._workers) > MAX_WORKERS:
-                self._workers.popitem(last=False)
+                self._forget_one()
         else:
             self._workers.move_to_end(worker_key)
         return presence
+
+    def _forget_one(self) -> None:
+        for _ in range(MAX_WORKERS):
+            worker_key, presence = self._workers.popitem(last=False)
+            if not (presence.parked or presence.busy):
+                return
+            self._workers[worker_key] = presence  # it is here; to the end of the line
