@@ -212,3 +212,14 @@ async def test_a_finished_jobs_worker_is_told_nothing(autojump_clock: MockClock)
         job = await world.start("a", "w")
         await world.ask(ack(job))
         assert (await world.poll("w", 0)).control == ()
+
+
+async def test_a_poll_that_was_opening_its_session_does_not_park_in_a_drain(autojump_clock: MockClock) -> None:
+    async with running() as world:
+        world.store.hold()
+        parked = world.soon(lambda: world.poll("w", wait_s=50, session="s1"))
+        await wait_all_tasks_blocked()
+        world.engine.drain()
+        world.store.let_go()
+        await wait_all_tasks_blocked()
+        assert parked.value.decision == "draining"
