@@ -1,4 +1,4 @@
-"""`python -m bench [http|jobs|latency|slo] [--json] [--tiny]`; without a part: all, in one run."""
+"""`python -m bench [http|jobs|latency|fleet|outage|slo] [--json] [--tiny]`; no part: all but `outage`, in one run."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ import json
 import sys
 from collections.abc import Callable
 
+from bench.fleet import Fleet, fleet
 from bench.latency import Latencies, latency
 from bench.machine import Machine, machine
 from bench.measure import TINY, Size
+from bench.outage import Outages, outage
 from bench.slo import missed
 from bench.table import lines
 from bench.throughput import Http, Jobs, http, jobs
 from oris.demo.processes import ending_on_signals
 
-Found = Machine | Http | Jobs | Latencies
-PARTS: dict[str, Callable[[Size], Found]] = {"http": http, "jobs": jobs, "latency": latency}
+Found = Machine | Http | Jobs | Latencies | Fleet | Outages
+USUAL: dict[str, Callable[[Size], Found]] = {"http": http, "jobs": jobs, "latency": latency, "fleet": fleet}
+PARTS: dict[str, Callable[[Size], Found]] = {**USUAL, "outage": outage}
+"""The last one waits for minutes."""
 
 
 def main() -> int:
@@ -28,7 +32,7 @@ def main() -> int:
     parser.add_argument("--tiny", action="store_true", help="only show that it runs; the numbers mean nothing")
     given = parser.parse_args()
     size = TINY if given.tiny else Size()
-    names = list(PARTS) if given.part is None else ["latency" if given.part == "slo" else given.part]
+    names = list(USUAL) if given.part is None else ["latency" if given.part == "slo" else given.part]
     found: dict[str, Found] = {"machine": machine()}
     with ending_on_signals():
         for name in names:

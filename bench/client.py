@@ -86,6 +86,11 @@ def post(path: str, body: bytes) -> bytes:
     return f"{head}\r\n\r\n".encode() + body
 
 
+def get(path: str) -> bytes:
+    """A whole request without a body."""
+    return f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n".encode()
+
+
 def post_json(path: str, body: dict[str, Any]) -> bytes:
     """The same, for what is not sent by the thousand."""
     return post(path, json.dumps(body).encode())

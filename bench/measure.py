@@ -15,6 +15,30 @@ CONNECTIONS = 16
 
 
 @dataclass(frozen=True)
+class FleetSize:
+    """How large a fleet is."""
+
+    holders: int = 1000
+    """Workers with leases; each waits for control messages too."""
+    waiting: int = 1000
+    """Workers that wait for work."""
+    leases: int = 10
+    """Of each holder."""
+    beat_s: float = 10.0
+    """From one heartbeat of a worker to its next."""
+    quiet_s: float = 30.0
+    """For so long there is nothing but heartbeats."""
+    jobs: int = 1000
+    jobs_per_s: float = 20.0
+    kills: int = 15
+    cut: int = 1000
+    """Connections that break together."""
+    partition_s: float = 5.0
+    outage_workers: int = 200
+    outage_s: float = 60.0
+
+
+@dataclass(frozen=True)
 class Size:
     """How much is measured."""
 
@@ -24,9 +48,18 @@ class Size:
     jobs: int = 20_000
     samples: int = 200
     expiries: int = 40
+    fleet: FleetSize = FleetSize()
 
 
-TINY = Size(seconds=0.2, rounds=1, pairs=64, jobs=400, samples=5, expiries=3)
+TINY = Size(
+    seconds=0.2,
+    rounds=1,
+    pairs=64,
+    jobs=400,
+    samples=5,
+    expiries=3,
+    fleet=FleetSize(20, 20, 10, 1.0, 1.0, 10, 20.0, 1, 20, 1.5, 5, 1.5),
+)
 """Shows that everything runs; its numbers mean nothing."""
 
 

@@ -21,6 +21,8 @@ class ServerUnderTest:
 
     process: Process
     port: int
+    database: Path
+    """Its file, if it has one."""
 
     def cpu_s(self) -> float:
         """The processor time it has used so far, of all its threads."""
@@ -50,8 +52,13 @@ class Servers:
 
     def oris(self) -> ServerUnderTest:
         """Oris with its defaults: SQLite, `synchronous=FULL`, logging to a file."""
-        process, address = self._processes.start_server(self._folder / "oris.db")
-        return ServerUnderTest(process, int(address.rpartition(":")[2]))
+        database = self._folder / "oris.db"
+        process, address = self._processes.start_server(database)
+        return ServerUnderTest(process, int(address.rpartition(":")[2]), database)
+
+    def run(self, name: str, *arguments: str) -> Process:
+        """A program of the bench's own."""
+        return self._processes.start(name, list(arguments))
 
     def echo(self) -> ServerUnderTest:
         """The echo route."""
@@ -62,4 +69,4 @@ class Servers:
             return "\n" in process.log.read_text()
 
         wait_for(is_ready, START_LIMIT_S, "the echo server")
-        return ServerUnderTest(process, int(process.log.read_text().rpartition(":")[2]))
+        return ServerUnderTest(process, int(process.log.read_text().rpartition(":")[2]), Path())

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from bench.crowded import Crowded, Load
+from bench.fleet import Fleet
 from bench.latency import Latencies
 from bench.machine import Machine
 from bench.measure import Latency, Rate
+from bench.outage import Outages, Survived
 from bench.throughput import Http, Jobs
 
 
-def lines(found: dict[str, Machine | Http | Jobs | Latencies]) -> Iterator[str]:
-    """Two tables in Markdown: rates, latencies."""
+def lines(found: dict[str, Machine | Http | Jobs | Latencies | Fleet | Outages]) -> Iterator[str]:
+    """Tables in Markdown: rates, latencies, a crowd, outages."""
     rates: list[str] = []
     latencies: list[str] = []
+    more: list[str] = []
     for part in found.values():
         match part:
             case Machine():
@@ -30,12 +34,21 @@ def lines(found: dict[str, Machine | Http | Jobs | Latencies]) -> Iterator[str]:
                 latencies.append(_latency("submit → parked poll", part.dispatch))
                 latencies.append(_latency("lease expiry → another worker's parked poll", part.recovery))
                 latencies.append(_latency("cancel → the worker's parked poll", part.cancel))
+            case Fleet():
+                latencies += _fleet_latencies(part)
+                more += _crowd(part.crowded)
+                more.append(
+                    f"\nA cut of {part.broken.cut.connections:,} connections: {part.broken.cut.lost} leases lost"
+                )
+            case Outages():
+                more += _outages(part)
     if rates:
         yield "\n| throughput | | unit | server CPU for each |\n|---|---:|---|---:|"
         yield from rates
     if latencies:
         yield "\n| latency, ms | p50 | p95 | p99 | max | samples |\n|---|---:|---:|---:|---:|---:|"
         yield from latencies
+    yield from more
 
 
 def _rate(name: str, unit: str, rate: Rate) -> str:
@@ -45,3 +58,40 @@ def _rate(name: str, unit: str, rate: Rate) -> str:
 def _latency(name: str, found: Latency) -> str:
     numbers = (found.p50_ms, found.p95_ms, found.p99_ms, found.max_ms)
     return f"| {name} | {' | '.join(f'{number:.1f}' for number in numbers)} | {found.samples} |"
+
+
+def _fleet_latencies(part: Fleet) -> Iterator[str]:
+    crowd, cut = part.crowded, part.broken.cut
+    yield _latency("fleet: submit → one of the parked polls", crowd.dispatch)
+    yield _latency("fleet: heartbeat of all leases of a worker, at rest", crowd.quiet.heartbeat)
+    yield _latency("fleet: the same, with jobs", crowd.busy.heartbeat)
+    yield _latency("`kill -9` of a watched worker → the last of its jobs elsewhere", part.broken.kill)
+    yield _latency(f"ping while {cut.connections:,} connections are parked", cut.before)
+    yield _latency("ping from their cut on", cut.after)
+
+
+def _crowd(crowd: Crowded) -> Iterator[str]:
+    yield f"\n| {crowd.parked:,} parked polls, {crowd.leases:,} leases | heartbeats alone | with jobs |"
+    yield "|---|---:|---:|"
+
+    def row(name: str, shown: Callable[[Load], str]) -> str:
+        return f"| {name} | {shown(crowd.quiet)} | {shown(crowd.busy)} |"
+
+    yield row("server CPU, of one core", lambda load: f"{load.cpu_share:.0%}")
+    yield row("commits/s", lambda load: f"{load.commits_per_s:.0f}")
+    yield row("commands in a commit", lambda load: f"{load.commands_per_commit:.1f}")
+    yield row("written for a commit, KiB", lambda load: f"{load.written_kib_per_commit:.1f}")
+    yield row("events", lambda load: f"{load.events:,}")
+    yield f"| server memory, MiB (empty: {crowd.rss_empty_mib:.0f}) | | {crowd.rss_mib:.0f} |"
+
+
+def _outages(part: Outages) -> Iterator[str]:
+    yield "\n| outage | s | leases | lost | granted twice | losses counted | unfinished |"
+    yield "|---|---:|---:|---:|---:|---:|---:|"
+
+    def row(name: str, found: Survived) -> str:
+        numbers = (found.leases, found.lost, found.taken, found.losses, found.unfinished)
+        return f"| {name} | {found.seconds:.0f} | {' | '.join(f'{number:,}' for number in numbers)} |"
+
+    yield row("`kill -STOP`, `-CONT`", part.stopped)
+    yield row("`kill -9`, started again", part.down)

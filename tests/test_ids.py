@@ -33,6 +33,22 @@ def test_run_ids_sort_like_their_numbers(a: int, b: int) -> None:
 def test_what_is_no_id_names_no_run(text: str) -> None:
     assert ids.run_of(text) is None
     assert ids.run_of_lease(text) is None
+    assert ids.place_of_checkpoint(text) is None
+
+
+@settings(derandomize=True)
+@given(NUMBERS, st.integers(1, 10**18 - 1))
+def test_a_checkpoint_names_its_run_and_its_event(number: int, seq: int) -> None:
+    run = ids.run_id(number)
+    assert ids.place_of_checkpoint(ids.checkpoint_id(run, seq)) == (run, seq)
+
+
+@pytest.mark.parametrize(
+    "nearly",
+    ["ckp_" + "0" * 32, "ckp_" + "0" * 32 + "_", "ckp_" + "0" * 32 + "_01", "chk_" + "0" * 32 + "_1", "ckp__1"],
+)
+def test_what_is_almost_a_checkpoint_names_none(nearly: str) -> None:
+    assert ids.place_of_checkpoint(nearly) is None
 
 
 @pytest.mark.parametrize(

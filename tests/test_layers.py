@@ -38,6 +38,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "oris.observability",
         # The engine's face; never its committer, demand or inbox.
         "oris.engine.engine",
+        "oris.engine.listeners",
         "oris.engine.unit",
         "oris.engine.waiters",
     ),

@@ -24,6 +24,7 @@ MODULES: dict[str, tuple[str, ...]] = {
 
 SLEEPS: dict[str, str] = {
     "oris/server/gauges.py": "refreshes gauges at an interval",
+    "oris/server/keys.py": "looks at the stored keys at an interval",
     "oris/server/disk.py": "looks at the disk at an interval",
     "oris/engine/committer.py": "a pause before the store is asked again",
     "oris/api/listener.py": "a pause when the process is out of file descriptors",

@@ -20,6 +20,7 @@ AttemptId = NewType("AttemptId", str)
 LeaseId = NewType("LeaseId", str)
 CheckpointId = NewType("CheckpointId", str)
 WaitId = NewType("WaitId", str)
+KeyId = NewType("KeyId", str)
 JobKey = NewType("JobKey", str)
 """`tenant/thread`; neither part may contain a slash."""
 WorkerKey = NewType("WorkerKey", str)
@@ -28,10 +29,13 @@ IdempotencyKey = NewType("IdempotencyKey", str)
 """`tenant/key`; the key itself may contain anything."""
 
 NO_TENANT = TenantId("")
+KEY_ID = r"key_[0-9a-f]{32}"
+"""What the ids of API keys look like."""
 
 _RUN_DIGITS = 32
 _FENCE_DIGITS = 12
 _SALT_DIGITS = 8
+_SEQ_DIGITS_MAX = 18
 _LEASE_LENGTH = 4 + _RUN_DIGITS + _FENCE_DIGITS + _SALT_DIGITS
 _HEX = frozenset("0123456789abcdef")
 
@@ -49,6 +53,11 @@ def worker_key(tenant_id: TenantId, worker_id: WorkerId) -> WorkerKey:
 def idempotency_key(tenant_id: TenantId, key: str) -> IdempotencyKey:
     """The key under which a submit is remembered."""
     return IdempotencyKey(f"{tenant_id}/{key}")
+
+
+def tenant_of(key: JobKey | WorkerKey) -> TenantId:
+    """The tenant of a thread's or a worker's row."""
+    return TenantId(key.partition("/")[0])
 
 
 def worker_of(key: WorkerKey) -> WorkerId:
@@ -103,6 +112,17 @@ def run_of_wait(wait: str) -> RunId | None:
     digits, _, number = rest.partition("_")
     usable = len(digits) == _RUN_DIGITS and _HEX.issuperset(digits) and number.isascii() and number.isdigit()
     return RunId("run_" + digits) if prefix in ("int", "wai") and usable and len(number) < 10 else None
+
+
+def place_of_checkpoint(checkpoint: str) -> tuple[RunId, int] | None:
+    """The run and the seq of a checkpoint's event; None when this cannot be a checkpoint's id."""
+    digits, _, seq = checkpoint[4:].partition("_")
+    if not (seq.isascii() and seq.isdigit() and len(seq) <= _SEQ_DIGITS_MAX):
+        return None
+    run = run_of("att_" + digits)
+    if run is None or checkpoint_id(run, int(seq)) != checkpoint:
+        return None
+    return run, int(seq)
 
 
 class RandomBits(Protocol):

@@ -15,7 +15,7 @@ import trio
 from oris.api.auth import Authenticator, Credential
 from oris.api.dispatch import Dispatcher, Seen
 from oris.api.envelope import ok
-from oris.api.http import Answer, Context, Role, Route, RouteTable
+from oris.api.http import Answer, Context, Role, Route, RouteTable, Write
 from oris.api.hypercorn_config import hypercorn_config
 from oris.api.limits import HttpLimits
 from oris.api.listener import Connections, addresses, open_listeners, serve
@@ -113,6 +113,44 @@ async def big(context: Ctx, body: None) -> Answer:
     return ok(context, pad, on_undelivered=context.services.undelivered.set)
 
 
+async def streamed(context: Ctx, body: None) -> Answer:
+    """Two pieces, and between them what the path says."""
+    how = context.path_params["how"]
+
+    async def stream(write: Write) -> None:
+        if how == "unreadable":
+            raise Unavailable("the store is away")
+        if how == "broken":
+            raise ValueError("the secret reason")
+        await write(b"[1,")
+        context.services.entered.set()
+        try:
+            await _between(context, how, write)
+        finally:
+            context.services.cancelled.set()
+        await write(b"2]")
+
+    headers = (("content-type", "application/json"),)
+    return Answer(200, b"", headers, on_undelivered=context.services.undelivered.set, stream=stream)
+
+
+async def _between(context: Ctx, how: str, write: Write) -> None:
+    if how == "waits":
+        await context.services.release.wait()
+    elif how == "endless":
+        while True:
+            await write(b"0," * 32 * 1024)
+            context.services.calls.append(how)
+    elif how == "torn":
+        raise Unavailable("the store is away")
+    elif how == "bug":
+        raise ValueError("the secret reason")
+
+
+async def nothing(context: Ctx, body: None) -> Answer:
+    return Answer(204, b"")
+
+
 async def fail(context: Ctx, body: None) -> Answer:
     raise FAILURES[context.path_params["how"]]()
 
@@ -147,6 +185,8 @@ TABLE = RouteTable(
         Route("GET", "/v1/park", park, frozenset((Role.ADMIN, Role.WORKER)), long_poll=True),
         Route("GET", "/v1/late", late, ADMINS),
         Route("GET", "/v1/big", big, ADMINS),
+        Route("GET", "/v1/stream/{how}", streamed, ADMINS),
+        Route("GET", "/v1/nothing", nothing, ADMINS),
         Route("GET", "/v1/fail/{how}", fail, ADMINS),
         Route("GET", "/healthz", healthz, None),
     ]

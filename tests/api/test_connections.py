@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from oris.api.hypercorn_config import checked, hypercorn_config
 from oris.api.limits import HttpLimits
-from oris.api.listener import Connections, _Listener, addresses, open_listeners
+from oris.api.listener import ACCEPT_AT_ONCE, Connections, _Listener, addresses, open_listeners
 from oris.errors import ConfigError
 
 from .front import PATIENCE_S, Client, Front, ask, connect, make_front, open_plainly, request, running
@@ -115,6 +116,23 @@ async def test_a_connection_too_many_is_told_so_and_closed(wire: str) -> None:
         await second.stream.aclose()
         await front.connections.wait_none()
         assert (await ask(front, request("GET", "/healthz"))).status == 200
+
+
+async def test_connections_that_wait_are_accepted_in_one_turn_of_the_loop() -> None:
+    front = make_front()
+    config = hypercorn_config(HttpLimits(), keep_alive_timeout_s=1)
+    listener = _Listener(None, config, HttpLimits(), front.dispatcher.unparsed, lambda error: None)  # type: ignore[arg-type]
+    (ours,) = await open_listeners("127.0.0.1", 0)
+    async with ours, trio.open_nursery() as nursery:
+        with ExitStack() as clients:
+            for _ in range(ACCEPT_AT_ONCE):
+                clients.enter_context(socket.create_connection(addresses([ours])[0]))
+            nursery.start_soon(listener.accept, ours, nursery)
+            while not listener.connections.count:
+                await trio.lowlevel.checkpoint()
+            assert listener.connections.count == ACCEPT_AT_ONCE
+        await listener.connections.wait_none()
+        nursery.cancel_scope.cancel(reason="seen")
 
 
 async def test_running_out_of_files_is_waited_for_and_not_spun_on(autojump_clock: MockClock) -> None:

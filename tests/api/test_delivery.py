@@ -173,7 +173,7 @@ async def test_a_request_cancelled_at_any_checkpoint_is_delivered_or_says_so() -
         front, stage = make_front(), Stage()
         with trio.CancelScope() as scope:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(_cancel_after, steps, scope)
+                nursery.start_soon(cancel_after, steps, scope)
                 await stage.run(front)
                 nursery.cancel_scope.cancel()
         ended = bool(stage.sent) and stage.sent[-1]["type"] == "http.response.trailers"
@@ -186,7 +186,8 @@ async def test_a_request_cancelled_at_any_checkpoint_is_delivered_or_says_so() -
     assert cut > 3
 
 
-async def _cancel_after(steps: int, scope: trio.CancelScope) -> None:
+async def cancel_after(steps: int, scope: trio.CancelScope) -> None:
+    """Cancel when so many other steps have been made."""
     for _ in range(steps):
         await trio.lowlevel.cancel_shielded_checkpoint()
     scope.cancel(reason="the sweep")

@@ -56,6 +56,22 @@ def test_latencies_are_measured_and_have_their_percentiles() -> None:
         assert 0 <= found["p50_ms"] <= found["p95_ms"] <= found["p99_ms"] <= found["max_ms"]
 
 
+def test_a_fleet_is_measured_at_rest_with_jobs_dying_and_cut_off() -> None:
+    numbers = measured("fleet")
+    crowd, cut = numbers["crowded"], numbers["broken"]["cut"]
+    assert (crowd["parked"], crowd["leases"]) == (40, 200)
+    assert (crowd["quiet"]["events"], crowd["dispatch"]["samples"]) == (0, 10)
+    assert min(crowd["quiet"]["heartbeat"]["samples"], crowd["quiet"]["commits_per_s"]) > 0
+    assert numbers["broken"]["kill"]["samples"] == 1
+    assert (cut["connections"], cut["lost"]) == (20, 0)
+
+
+def test_outages_are_measured_and_cost_nobody_anything() -> None:
+    for survived in measured("outage").values():
+        assert survived["leases"] == 50
+        assert [survived[what] for what in ("lost", "taken", "losses", "unfinished")] == [0, 0, 0, 0]
+
+
 def test_without_json_there_are_tables() -> None:
     ended = run("jobs")
     assert ended.returncode == 0, ended.stderr

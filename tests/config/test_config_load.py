@@ -222,6 +222,24 @@ def test_without_credentials_nothing_else_is(address: str, variable: str) -> Non
     assert from_env(**{variable: address}, ORIS_API_AUTH_API_KEY="k").settings.has_credentials
 
 
+def test_a_database_that_is_there_may_hold_keys_so_the_server_looks_first(tmp_path: Path) -> None:
+    there = tmp_path / "oris.db"
+    exposed = {"ORIS_SERVER_ADDR": "0.0.0.0:80", "ORIS_SQLITE_DB": str(there), "ORIS_TRUSTED_PROXIES": "10.0.0.1"}
+    assert "no credential is set" in complaint({}, exposed)
+    assert load({}, exposed, None, serving=False).settings.server_addr.port == 80
+    there.touch()
+    assert from_env(**exposed).warnings == ()
+
+
+@pytest.mark.parametrize("first", ["api_auth_bearer_token", "api_auth_api_key"])
+def test_the_second_of_two_tokens_needs_the_first(first: str) -> None:
+    second = {f"ORIS_{first.upper()}_NEXT": "two"}
+    said = f"environment ORIS_{first.upper()}_NEXT: {first}_next is the second of a pair; set {first} too"
+    assert complaint({}, second) == said
+    both = from_env(**second, **{f"ORIS_{first.upper()}": "one"}).settings
+    assert getattr(both, f"{first}_next") == Secret("two")
+
+
 def test_one_address_cannot_serve_both() -> None:
     assert "the API's own address" in complaint({}, {"ORIS_METRICS_ADDR": "127.0.0.1:8080"})
     from_env(ORIS_METRICS_ADDR="127.0.0.1:0", ORIS_SERVER_ADDR="127.0.0.1:0")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from oris.core.api_key import ApiKey
 from oris.core.changes import Changes
 from oris.core.events import Entry
 from oris.core.facts import Heads, Loaded, Needs
@@ -18,7 +19,7 @@ from oris.core.model import (
     Wait,
     Worker,
 )
-from oris.ids import IdempotencyKey, JobKey, LeaseId, RunId, TenantId, WaitId, WorkerKey
+from oris.ids import IdempotencyKey, JobKey, KeyId, LeaseId, RunId, TenantId, WaitId, WorkerKey
 
 
 class Tables:
@@ -37,6 +38,7 @@ class Tables:
         self.tenants: dict[TenantId, Tenant] = {}
         self.ended_sessions: set[tuple[WorkerKey, str]] = set()
         self.waits: dict[WaitId, Wait] = {}
+        self.api_keys: dict[KeyId, ApiKey] = {}
 
     def lanes(self) -> dict[Lane, list[Job]]:
         """All queued jobs, lane by lane, in order."""
@@ -64,6 +66,7 @@ class Tables:
             loaded.heads[lane] = Heads(tuple(jobs[:count]), len(jobs) <= count)
         for wanted in needs.polls:
             loaded.polls[wanted] = tuple(j for j in self.jobs.values() if (j.worker_key, j.poll_id) == wanted)
+        loaded.api_keys = {k: v for k, v in self.api_keys.items() if k in needs.api_keys}
         loaded.ended_sessions = self.ended_sessions & needs.ended_sessions
         self._load_waits(needs, loaded)
         self._load_counters(needs, loaded)
@@ -102,5 +105,6 @@ class Tables:
         self.dead_letters.update({dead.run_id: dead for dead in changes.dead_letters})
         self.workers.update(changes.workers)
         self.waits.update(changes.waits)
+        self.api_keys.update(changes.api_keys)
         self.ended_sessions |= {(ended.worker_key, ended.session) for ended in changes.ended_sessions}
         self.tenants.update({tenant.tenant_id: tenant for tenant in changes.tenants.values()})

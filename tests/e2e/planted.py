@@ -17,6 +17,7 @@ import oris.engine.committer
 import oris.server.build
 import oris.server.disk
 import oris.server.gauges
+import oris.server.keys
 import oris.server.main
 import oris.server.tasks
 from oris.cli import main
@@ -73,7 +74,7 @@ def plant() -> None:
     oris.server.main.BEAT_S = oris.server.tasks.BEAT_S = oris.server.build.BEAT_S = QUICK_S  # type: ignore[attr-defined]
     oris.engine.committer.IDLE_S = QUICK_S
     oris.server.gauges.REFRESH_S = QUICK_S
-    oris.server.disk.LOOK_S = QUICK_S
+    oris.server.disk.LOOK_S = oris.server.keys.LOOK_S = QUICK_S
     if CHILD == "signals":
         oris.server.main.run_signals = Plant(oris.server.main.run_signals)  # type: ignore[assignment]
         return

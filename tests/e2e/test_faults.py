@@ -14,7 +14,7 @@ from .server_process import ServerProcess, data_of, metric, until
 
 SCRIPT = str(Path(__file__).with_name("planted.py"))
 CRITICAL = ("store", "committer", "http", "signals")
-RESTARTED = ("sweeper", "backpressure", "disk", "metrics")
+RESTARTED = ("sweeper", "backpressure", "keys", "disk", "metrics")
 KINDS = ("raise", "return", "hang")
 ALWAYS = 1000
 ADDRESSES = {"ORIS_METRICS_ADDR": "127.0.0.1:0"}

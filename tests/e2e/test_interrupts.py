@@ -39,7 +39,13 @@ def test_run_interrupt_resume_inspect(caller: Caller) -> None:
     assert (shown["value"], shown["status"], shown["settled_value"]) == (question()["value"], "pending", None)
     assert caller.of_thread()["status"] == "interrupted"
     assert caller.of_thread("/explain")["reason"] == "interrupted"
+    detail = caller.of_thread("/detail")
+    assert [wait["interrupt_id"] for wait in detail["pending_interrupts"]] == [interrupt_id]
+    assert detail["observability"]["lease_graph"][0]["ended_by"] == "suspended"
     resumed = data_of(caller.post(f"/v1/interrupts/{interrupt_id}/resume", value={"ok": True, "by": "ann"}))
+    settled = caller.of_thread("/detail")
+    assert settled["pending_interrupts"] == []
+    assert len(settled["observability"]["interrupt_latency_ms"]) == 1
     assert (resumed["status"], resumed["settled_value"]) == ("resumed", {"ok": True, "by": "ann"})
     attempt = caller.take()
     assert (attempt["attempt_no"], attempt["checkpoint"]["values"]) == (1, {"step": 1})

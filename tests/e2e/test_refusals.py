@@ -16,7 +16,8 @@ POSTS = sorted({route.path for route in route_table(1024).routes if route.method
 
 def real(path: str) -> str:
     """A path with names in it."""
-    return path.format(thread_id="t", run_id="run_x", worker_id="w", attempt_id="att_x")
+    names = {"thread_id": "t", "run_id": "run_x", "worker_id": "w", "attempt_id": "att_x"}
+    return path.format(**names, key_id="k", checkpoint_id="ckp_x", interrupt_id="int_x")
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -212,7 +213,7 @@ def test_the_pages_about_the_server_have_their_documented_fields(caller: Caller)
     assert data_of(caller.get("/healthz")) == {"status": "ok"}
     ready = data_of(caller.get("/readyz"))
     assert set(ready) == {"status", "mode", "store", "migrations", "tasks"}
-    tasks = {"store", "committer", "sweeper", "backpressure", "disk", "metrics", "http", "signals", "reload"}
+    tasks = {"store", "committer", "sweeper", "backpressure", "keys", "disk", "metrics", "http", "signals", "reload"}
     assert ready["tasks"] == dict.fromkeys(tasks, "running")
     capabilities = data_of(caller.get("/v1/capabilities"))
     assert capabilities["version"]

@@ -32,6 +32,12 @@ MAY = {
     "GET /v1/jobs/{thread_id}/result": JOBS,
     "GET /v1/jobs/{thread_id}/explain": JOBS,
     "GET /v1/jobs/{thread_id}/timeline": JOBS,
+    "GET /v1/jobs/{thread_id}/timeline/export": JOBS,
+    "GET /v1/jobs/{thread_id}/verify": JOBS,
+    "GET /v1/jobs/{thread_id}/events": JOBS,
+    "GET /v1/jobs/{thread_id}/detail": JOBS,
+    "GET /v1/jobs/{thread_id}/history": JOBS,
+    "GET /v1/jobs/{thread_id}/checkpoints/{checkpoint_id}": JOBS,
     "POST /v1/jobs/{thread_id}/cancel": JOBS,
     "POST /v1/jobs/{thread_id}/resume": JOBS,
     "GET /v1/interrupts": JOBS,
@@ -56,42 +62,46 @@ MAY = {
     "GET /v1/dlq": OPERATORS,
     "GET /v1/dlq/{attempt_id}": OPERATORS,
     "GET /v1/audit/logs": OPERATORS,
+    "GET /v1/api-keys": frozenset({"admin"}),
+    "POST /v1/api-keys": frozenset({"admin"}),
+    "POST /v1/api-keys/{key_id}/revoke": frozenset({"admin"}),
 }
 CREDENTIALS = {
     "admin": {"authorization": "Bearer secret-of-admin"},
     "operator": {"x-api-key": "secret-of-operator"},
-    "client": {"authorization": "Bearer secret-of-client"},
     "worker": {"x-api-key": "secret-of-worker"},
 }
 
 
 @pytest.fixture(scope="module")
 def clients(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, httpx.Client]]:
-    """A client for each role: two servers, with two static credentials each."""
+    """A client for each role, with a stored key; the server has two static credentials too."""
+    folder = tmp_path_factory.mktemp("roles")
+    settings = {
+        "ORIS_API_AUTH_BEARER_TOKEN": "secret-of-admin",
+        "ORIS_API_AUTH_API_KEY": "secret-of-operator",
+        "ORIS_API_AUTH_API_KEY_ROLE": "operator",
+        "ORIS_TRUSTED_PROXIES": "127.0.0.1",
+    }
     with ExitStack() as stack:
-        found: dict[str, httpx.Client] = {}
-        for bearer, key in (("admin", "operator"), ("client", "worker")):
-            server = stack.enter_context(
-                serving(
-                    tmp_path_factory.mktemp(bearer),
-                    ORIS_API_AUTH_BEARER_TOKEN=f"secret-of-{bearer}",
-                    ORIS_API_AUTH_BEARER_ROLE=bearer,
-                    ORIS_API_AUTH_API_KEY=f"secret-of-{key}",
-                    ORIS_API_AUTH_API_KEY_ROLE=key,
-                    ORIS_TRUSTED_PROXIES="127.0.0.1",
-                )
+        server = stack.enter_context(serving(folder, **settings))
+        admin = stack.enter_context(server.client(headers=CREDENTIALS["admin"]))
+        made = {role: data_of(admin.post("/v1/api-keys", json={"role": role})) for role in sorted(EVERYBODY)}
+        yield {
+            role: stack.enter_context(
+                server.client(headers={"x-api-key-id": key["key_id"], "x-api-key": key["secret"]})
             )
-            for role in (bearer, key):
-                found[role] = stack.enter_context(server.client(headers=CREDENTIALS[role]))
-        yield found
-        log = (tmp_path_factory.getbasetemp()).rglob("stderr.log")
-        assert not any("secret-of-" in path.read_text() for path in log)
+            for role, key in made.items()
+        }
+        log = server.stderr.read_text()
+        assert not any(secret in log for secret in ("secret-of-", *(key["secret"] for key in made.values())))
 
 
 def call(client: httpx.Client, route: str, **more: dict[str, str]) -> httpx.Response:
     """A call with nothing in it: who may not, is told so before that matters."""
     method, _, pattern = route.partition(" ")
-    path = pattern.format(thread_id="nobody", run_id="run_x", worker_id="w", attempt_id="att_x", interrupt_id="int_x")
+    names = {"thread_id": "nobody", "run_id": "run_x", "worker_id": "w", "attempt_id": "att_x"}
+    path = pattern.format(**names, interrupt_id="int_x", checkpoint_id="ckp_x", key_id="k")
     return client.request(method, path, json={} if method == "POST" else None, **more)  # type: ignore[arg-type]
 
 

@@ -222,6 +222,7 @@ class World:
         """Nothing is parked, queued or waited for, and the store is as it must be."""
         assert len(self.engine.demand) == 0
         assert len(self.engine.waiters) == 0
+        assert len(self.engine.listeners) == 0
         assert self.engine._inbox.depth() == 0
         rows = self.rows()
         assert check_all(rows) == []

@@ -17,8 +17,9 @@ from oris.api.dispatch import Dispatcher, RawRequest
 from oris.api.http import Answer
 from oris.api.routes import route_table
 from oris.api.services import ApiBounds, Health, Services
+from oris.core.commands import CreateKey
 from oris.core.model import Job
-from oris.ids import attempt_of
+from oris.ids import KeyId, attempt_of
 
 from ..cancel_sweep import Cut, cancel_sweep
 from .harness import World, lease_of, running, submits
@@ -66,6 +67,7 @@ STEP = {"action_id": "s", "status": "succeeded", "dedupe_token": "t", "output": 
 ASKED = {"key": "q", "value": "may I?"}
 DONE = {"terminal_status": "completed", "result": 1}
 
+KEY_ID = KeyId("key_" + "0" * 32)
 ROUTES: dict[str, Make] = {
     "submit": lambda job: ("/v1/jobs", NEW),
     "run and wait": lambda job: ("/v1/jobs/run", {**NEW, "wait_ms": 200}),
@@ -86,6 +88,8 @@ ROUTES: dict[str, Make] = {
     ),
     "interrupt": lambda job: ("/v1/workers/w/interrupt", {**named(job), "interrupts": [ASKED]}),
     "cancel with a grace": lambda job: ("/v1/jobs/held/cancel", {"mode": "graceful"}),
+    "create key": lambda job: ("/v1/api-keys", {"role": "client", "tenant_id": "acme"}),
+    "revoke key": lambda job: (f"/v1/api-keys/{KEY_ID}/revoke", {}),
     "clear-quarantine": lambda job: ("/v1/workers/w/clear-quarantine", {}),
     "heartbeat of a session": lambda job: ("/v1/workers/w/heartbeat", {"lease_ids": [], "session": "s1"}),
     "poll of a session": lambda job: (
@@ -102,6 +106,8 @@ SETTLING = {
 """Swept in test_cancellation_waits.py: they need a run that waits for people."""
 VARIES = frozenset(
     {"trace", "idempotent_replay", "lease_expires_at", "lease_remaining_ms", "worker_active_leases", "last_seen_at"}
+    # A key that nobody knows the secret of is of no use and no harm: the repeat makes another.
+    | {"key_id", "secret"}
 )
 """What a repeat may tell otherwise: spans, times, and that it is one."""
 STATUS = {"reported_idempotent": "reported"}
@@ -121,6 +127,7 @@ async def with_api(trial: Callable[[World, Api, Job], Awaitable[None]]) -> None:
     async with running() as world:
         job = await world.start("held", "w")
         await world.engine.ask(submits("queued1", "queued2"))
+        await world.ask(CreateKey(KEY_ID, "worker", None, bytes(32)))
         world.store.takes_s = 0.01
         api = Api(world)
         await trial(world, api, job)
@@ -174,6 +181,8 @@ async def test_a_poll_that_was_cut_or_not_delivered_leaves_its_work_to_others(
 async def test_every_mutating_route_is_swept() -> None:
     async with running() as world:
         job = await world.start("held", "w")
-        paths = {ROUTES[name](job)[0].replace("/w/", "/{worker_id}/").replace("held", "{thread_id}") for name in ROUTES}
+        paths = {ROUTES[name](job)[0] for name in ROUTES}
+    for what, parameter in (("/w/", "/{worker_id}/"), ("held", "{thread_id}"), (KEY_ID, "{key_id}")):
+        paths = {path.replace(what, parameter) for path in paths}
     posts = {route.path for route in route_table(1024).routes if route.method == "POST"}
     assert paths | SETTLING == posts

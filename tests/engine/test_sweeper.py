@@ -10,7 +10,7 @@ from oris.core import commands as c
 from oris.core.decide import decide
 from oris.engine import batch as batch_module
 from oris.engine.engine import EngineSettings
-from oris.engine.sweeper import BATCH, LOOK_AGAIN_S
+from oris.engine.sweeper import AT_ONCE, BATCH, LOOK_AGAIN_S
 from oris.engine.unit import Unit
 from oris.errors import Unavailable
 
@@ -59,9 +59,11 @@ async def test_an_earlier_deadline_wakes_a_sweeper_that_sleeps_until_a_later_one
         assert trio.current_time() == pytest.approx(0.021, abs=0.001)
 
 
-async def test_a_pass_takes_five_hundred_at_most_and_the_next_follows_at_once(autojump_clock: MockClock) -> None:
+async def test_no_commit_has_more_than_a_hundred_threads_of_the_sweepers_and_they_follow_at_once(
+    autojump_clock: MockClock,
+) -> None:
     async with running(EngineSettings(tenant_limit=5000), sweeper=True) as world:
-        await world.engine.ask(submits(*(f"t{n}" for n in range(1200)), delay_ms=1000))
+        await world.engine.ask(submits(*(f"t{n}" for n in range(BATCH + 250)), delay_ms=1000))
         await trio.sleep(1.01)
         assert {job.status for job in world.rows().jobs.values()} == {"queued"}
         passes = [
@@ -70,7 +72,25 @@ async def test_a_pass_takes_five_hundred_at_most_and_the_next_follows_at_once(au
             for unit in batch.units
             if isinstance(unit.commands[0], c.Sweep)
         ]
-        assert passes == [BATCH, BATCH, 200]
+        assert passes == [AT_ONCE] * 7 + [50]
+
+
+async def test_heartbeats_have_the_most_of_every_commit_while_a_fleet_is_swept(autojump_clock: MockClock) -> None:
+    async with running(EngineSettings(tenant_limit=5000), sweeper=True) as world:
+        await world.engine.ask(submits(*(f"t{n}" for n in range(2 * BATCH)), delay_ms=1000))
+        beat_of = heartbeat(await world.start("live", "w", ttl_ms=60_000))
+        await trio.sleep(0.99)
+        gate = world.store.hold()
+        beats = [world.soon(lambda: world.engine.ask(Unit("renew", [beat_of]))) for _ in range(400)]
+        await trio.sleep(0.02)
+        world.observer.batches.clear()
+        gate.set()
+        for beat in beats:
+            await beat.get()
+        lanes = [(unit.lane, len(unit)) for _, batch in world.observer.batches for unit in batch.units]
+        last_beat = max(place for place, (lane, _) in enumerate(lanes) if lane == "renew")
+        swept_before = sum(number for lane, number in lanes[:last_beat] if lane == "sweep")
+        assert swept_before <= 2 * AT_ONCE
 
 
 async def test_an_idle_sweeper_makes_no_transactions(autojump_clock: MockClock) -> None:

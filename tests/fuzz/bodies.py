@@ -248,6 +248,16 @@ def _clear_quarantine(random: Random) -> Json:
     return {} if random.random() < 0.5 else {"tenant_id": "acme"}
 
 
+def _create_key(random: Random) -> Json:
+    key: Json = {"role": random.choice(("admin", "operator", "client", "worker"))}
+    extra = {"tenant_id": "acme", "expires_at": "2999-01-31T00:00:00Z"}
+    return key | {name: extra[name] for name in extra if random.random() < 0.5}
+
+
+def _revoke_key(random: Random) -> Json:
+    return {}
+
+
 VALID: dict[str, Callable[[Random], Json]] = {
     "/v1/jobs": _submit,
     "/v1/jobs/run": _submit,
@@ -265,6 +275,8 @@ VALID: dict[str, Callable[[Random], Json]] = {
     "/v1/jobs/{thread_id}/resume": _answer,
     "/v1/interrupts/{interrupt_id}/resume": _answer,
     "/v1/interrupts/{interrupt_id}/reject": _reject,
+    "/v1/api-keys": _create_key,
+    "/v1/api-keys/{key_id}/revoke": _revoke_key,
 }
 """A valid body for each POST route; a test sees to it that none is missing."""
 

@@ -43,9 +43,11 @@ def take_reply(buffer: bytearray, *, is_head: bool = False) -> Reply | None:
         del buffer[: end + 4]
         return take_reply(buffer, is_head=is_head)
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    if "content-length" not in headers:
+    if headers.get("transfer-encoding") == "chunked" and not is_head:
+        return _take_streamed(buffer, end + 4, status, headers)
+    if "content-length" not in headers and status != 204 and not is_head:
         raise Wrong(f"an answer without its length: {first!r} {headers}")
-    length = 0 if is_head else int(headers["content-length"])
+    length = 0 if is_head else int(headers.get("content-length", 0))
     if len(buffer) < end + 4 + length:
         return None
     body = bytes(buffer[end + 4 : end + 4 + length])
@@ -53,11 +55,32 @@ def take_reply(buffer: bytearray, *, is_head: bool = False) -> Reply | None:
     return Reply(status, headers, body)
 
 
+def _take_streamed(buffer: bytearray, at: int, status: int, headers: dict[str, str]) -> Reply | None:
+    """An answer whose body comes in pieces, once all of them are there."""
+    body = bytearray()
+    while (line := buffer.find(b"\r\n", at)) >= 0:
+        size = int(buffer[at:line], 16)
+        at = line + 2 + size + 2
+        if len(buffer) < at:
+            return None
+        body += buffer[line + 2 : line + 2 + size]
+        if not size:
+            del buffer[:at]
+            return Reply(status, headers, bytes(body))
+    return None
+
+
 def judge(reply: Reply, *, is_head: bool = False) -> None:
     """Raises Wrong when an answer breaks the contract."""
     if is_head or "server" in reply.headers:
         if "server" in reply.headers:
             raise Wrong("it tells which software it is")
+        return
+    if reply.status == 204:
+        if reply.body or "content-type" in reply.headers or "content-length" in reply.headers:
+            raise Wrong(f"nothing, and yet something: {reply}")
+        return
+    if reply.headers.get("content-type") == "text/event-stream":
         return
     if reply.headers.get("content-type") != "application/json":
         if reply.status != 200 or not reply.headers.get("content-type", "").startswith("text/plain"):

@@ -22,7 +22,9 @@ TOKEN = "the-token-of-the-fuzzer"
 Shape = Literal["framed", "loose", "silent"]
 
 POSTS = sorted(route.path for route in route_table(1024).routes if route.method == "POST")
-GETS = sorted(route.path for route in route_table(1024).routes if route.method == "GET")
+ALL_GETS = sorted(route.path for route in route_table(1024).routes if route.method == "GET")
+GETS = [path for path in ALL_GETS if not path.endswith("/events")]
+"""Those that are answered at once: a stream of events goes on until its client leaves."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ _QUERY_NAMES = (
     "tenant_id",
     "run_id",
     "after_seq",
+    "payloads",
     "wait_ms",
     "lease_id",
     "after",
@@ -130,6 +133,8 @@ def _path(random: Random, pattern: str) -> str:
         "{worker_id}": bodies.worker(),
         "{attempt_id}": bodies.attempt(number),
         "{interrupt_id}": f"int_{bodies.run(number)[4:]}_{random.randrange(3)}",
+        "{checkpoint_id}": "ckp_1",
+        "{key_id}": f"key_{number:032x}",
     }
     for name, value in known.items():
         pattern = pattern.replace(name, value if random.random() < 0.8 else random.choice(_TEXTS))
@@ -203,6 +208,7 @@ _FIELDS = (
     "x-forwarded-proto",
     "host",
     "cookie",
+    "last-event-id",
     "accept-encoding",
     "range",
     "if-none-match",
@@ -288,7 +294,7 @@ _LOOSE_BODIES = (
 
 def _framing(random: Random) -> _Made:
     method = random.choice(("POST", "POST", "GET"))
-    path = _path(random, random.choice(POSTS if method == "POST" else GETS))
+    path = _path(random, random.choice(POSTS if method == "POST" else ALL_GETS))
     fields = random.choice(_FRAMINGS)
     return "loose", _head(random, method, path, "content-type: application/json", *fields) + random.choice(
         _LOOSE_BODIES

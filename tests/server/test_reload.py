@@ -266,3 +266,33 @@ async def test_asked_to_stop_it_stops_in_the_middle_of_a_reload(
         await trio.to_thread.run_sync(began.wait, LIMIT_S)
     gate.set()
     assert rig.lines.all == []
+
+
+async def test_a_key_is_changed_without_a_gap_through_a_second_one(tmp_path: Path) -> None:
+    rig = make(tmp_path, api_auth_api_key="old")
+    said: list[dict[str, str]] = [
+        {"api_auth_api_key": "old", "api_auth_api_key_next": "new"},
+        {"api_auth_api_key": "new", "api_auth_api_key_next": "new"},
+        {"api_auth_api_key": "new"},
+    ]
+    seen = []
+    for settings in said:
+        rig.write(**settings)
+        await rig.reloader.reload()
+        seen.append((rig.lines.all[-1]["changed"], rig.is_let_in("old"), rig.is_let_in("new")))
+    assert seen == [
+        (["api_auth_api_key_next"], True, True),
+        (["api_auth_api_key"], False, True),
+        (["api_auth_api_key_next"], False, True),
+    ]
+    assert "old" not in json.dumps(rig.lines.all)
+
+
+async def test_the_second_token_does_not_come_without_the_first(tmp_path: Path) -> None:
+    """It would close the server to all who call it now."""
+    rig = make(tmp_path, api_auth_api_key="one")
+    rig.write(api_auth_api_key="one", api_auth_bearer_token_next="two")
+    await rig.reloader.reload()
+    assert rig.lines.all[-2]["settings"] == ["api_auth_bearer_token_next"]
+    with pytest.raises(ApiError):
+        rig.callers.authenticate({b"authorization": b"Bearer two"})

@@ -16,6 +16,7 @@ from oris.core.model import TERMINAL
 from oris.core.replies import SessionOpened
 from oris.core.transition import Transition
 from oris.engine.demand import Demand
+from oris.engine.listeners import Listener
 from oris.sim import Outcome, simulate
 from oris.sim.disk import Disk
 from oris.storage.sqlite.database import MemoryDatabase
@@ -298,11 +299,36 @@ def a_graceful_cancel_takes_the_lease_at_once(patch: Patch) -> None:
     patch.setattr(due, "_settle_cancelling", lambda t, end, cancel_ms: real(t, end, t.now_ms))
 
 
+def a_stream_tells_an_event_twice(patch: Patch) -> None:
+    events = module("api.handlers.events")
+    real = events._section
+
+    async def section(call: Any, key: Any, after_seq: int) -> Any:
+        return await real(call, key, max(0, after_seq - 1))
+
+    patch.setattr(events, "_section", section)
+
+
+def a_stream_goes_on_one_event_too_far(patch: Patch) -> None:
+    events = module("api.handlers.events")
+    real = events._section
+
+    async def section(call: Any, key: Any, after_seq: int) -> Any:
+        found = await real(call, key, after_seq)
+        return replace(found, through_seq=found.through_seq + 1)
+
+    patch.setattr(events, "_section", section)
+
+
+def a_stream_does_not_wait_for_its_run(patch: Patch) -> None:
+    patch.setattr(Listener, "is_done", lambda self, after_seq: self.seq <= after_seq)
+
+
 BUGS = [
     bug(ack_without_the_lease_check, "I3", "I13"),
     bug(report_without_the_lease_check, "I3"),
     bug(release_without_the_lease_check, "I3"),
-    bug(heartbeat_revives_an_expired_lease, "I3", first=25),
+    bug(heartbeat_revives_an_expired_lease, "I3"),
     bug(expiry_does_not_count, "I6"),
     bug(a_poison_job_goes_on_for_ever, "I6"),
     bug(the_youngest_job_goes_first, "I22"),
@@ -338,6 +364,9 @@ BUGS = [
     bug(what_is_left_of_the_waits_stays, "I24"),
     bug(a_graceful_cancel_takes_the_lease_at_once, "I16", "I3"),
     bug(a_full_disk_refuses_acks_with_the_new_runs, "I25"),
+    bug(a_stream_tells_an_event_twice, "I11"),
+    bug(a_stream_goes_on_one_event_too_far, "I11"),
+    bug(a_stream_does_not_wait_for_its_run, "I11"),
 ]
 
 

@@ -197,8 +197,8 @@ class StoreConformance:
         handed = (await driver.commit(wants=[want(poll_id="p")])).handed[job.run_id]
         assert [step.action_id for step in handed.steps] == ["s0", "s1"]
         assert handed.steps_truncated
-        rest = await driver.store.reads.steps(job.run_id, handed.steps[-1].seq, 10)
-        assert [step.action_id for step in rest] == ["s2", "s3"]
+        rest = await driver.store.reads.steps(job.run_id, handed.steps[-1].seq, 10, 2_000_000)
+        assert [step.action_id for step in rest.items] == ["s2", "s3"]
 
     async def test_a_thousand_steps_are_handed_out_and_no_more(self, driver: Driver) -> None:
         job = (await driver.commit(submit("t1"), wants=[want(poll_id="p")])).job()

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import pytest
 
 from oris.core import commands as c
 from oris.core.events import first_bad_seq
-from oris.core.model import Lane, RetryPolicy
+from oris.core.model import Lane, RetryPolicy, Wait
 from oris.errors import ApiError
 from oris.ids import JobKey, TenantId, ThreadId, run_id
-from oris.storage.store import AuditFilter, DeadLetterFilter, InterruptFilter, JobFilter, Page
+from oris.storage.store import AuditFilter, DeadLetterFilter, InterruptFilter, JobFilter, Page, StepCounts, Stretch
 
 from .driver import (
     ACME,
@@ -108,6 +109,8 @@ class ReadsConformance:
         with pytest.raises(ApiError, match="cursor"):
             await reads.runs(key("t1"), cursor, 2)
         with pytest.raises(ApiError, match="cursor"):
+            await reads.checkpoints(key("t1"), cursor, 2)
+        with pytest.raises(ApiError, match="cursor"):
             await reads.dead_letters(DeadLetterFilter(), cursor, 2)
         with pytest.raises(ApiError, match="cursor"):
             await reads.audit(AuditFilter(), "a" + cursor, 2)
@@ -137,12 +140,57 @@ class ReadsConformance:
         await driver.commit(ack(again))
         await driver.commit(submit("t1"))
         reads = driver.store.reads
-        assert [(s.action_id, s.body) for s in await reads.steps(job.run_id, 0, 10)] == [("a", b"1"), ("b", b"2")]
-        assert [s.action_id for s in await reads.steps(job.run_id, 0, 1)] == ["a"]
+        steps = await reads.steps(job.run_id, 0, 10, 100)
+        assert [(s.action_id, s.body) for s in steps.items] == [("a", b"1"), ("b", b"2")]
+        assert not steps.more
+        assert await reads.step_counts(job.run_id) == StepCounts(succeeded=2, open=0)
         (retry,) = await reads.retries(job.run_id)
         assert (retry.job_key, retry.event_type, retry.run_id) == (key("t1"), "retry_scheduled", job.run_id)
-        assert list(await reads.steps(run_id(1), 0, 10)) == []
+        assert await reads.steps(run_id(1), 0, 10, 100) == Stretch((), more=False)
+        assert await reads.step_counts(run_id(1)) == StepCounts(0, 0)
         assert list(await reads.retries(run_id(1))) == []
+
+    @pytest.mark.parametrize(("limit", "max_bytes", "given"), [(1, 99, "a"), (9, 7, "ab"), (9, 1, "a"), (3, 12, "abc")])
+    async def test_steps_and_events_stop_at_a_number_and_at_a_size(
+        self, driver: Driver, limit: int, max_bytes: int, given: str
+    ) -> None:
+        job = (await driver.commit(submit("t1"), wants=[want()])).job()
+        await driver.commit(*(report(job, action, b'"x"') for action in "abcd"))
+        reads = driver.store.reads
+        steps = await reads.steps(job.run_id, 0, limit, max_bytes)
+        assert ("".join(step.action_id for step in steps.items), steps.more) == (given, True)
+        first = await reads.told(key("t1"), 3, 1, 10_000)
+        size = len(first.items[0].entry.data) + 3
+        lines = await reads.told(key("t1"), 3, limit, size * max_bytes // 3)
+        assert (len(lines.items), lines.more) == (len(given), True)
+
+    async def test_events_are_told_with_the_payloads_they_have(self, driver: Driver) -> None:
+        job = (await driver.commit(submit("t1", input=b"{ }"), submit("t2"), wants=[want()])).job()
+        await driver.commit(report(job, "a", b"1", checkpoint=b'"here"'), ack(job, body=None))
+        reads = driver.store.reads
+        whole = await reads.told(key("t1"), 0, 100, 10_000)
+        assert [line.entry for line in whole.items] == list(await reads.timeline(key("t1"), 0, 100))
+        assert [line.payload for line in whole.items] == [b"{ }", None, None, b"1", b'"here"', None]
+        assert not whole.more
+        assert (await reads.told(key("none"), 0, 10, 10)).items == ()
+
+    @pytest.mark.parametrize("limit", [1, 2, 3, 4])
+    async def test_checkpoints_of_all_runs_come_newest_first_page_by_page(self, driver: Driver, limit: int) -> None:
+        saved = []
+        for name in ("a", "b", "c"):
+            job = (await driver.commit(submit("t1"), wants=[want()])).job()
+            await driver.commit(report(job, name, checkpoint=b"1"), report(job, "plain"), ack(job))
+            saved.append(job.run_id)
+        reads = driver.store.reads
+        pages = await _all(lambda cursor: reads.checkpoints(key("t1"), cursor, limit))
+        found = [checkpoint for page in pages for checkpoint in page]
+        assert [checkpoint.run_id for checkpoint in found] == saved[::-1]
+        assert all(len(page) == limit for page in pages[:-1])
+        timeline = {entry.seq: entry for entry in await reads.timeline(key("t1"), 0, 100)}
+        for checkpoint in found:
+            entry = timeline[checkpoint.seq]
+            assert (entry.event_type, entry.at_ms) == ("checkpoint_saved", checkpoint.at_ms)
+        assert (await reads.checkpoints(key("none"), None, limit)).items == ()
 
     @pytest.mark.parametrize("limit", [1, 2, 4, 5])
     async def test_dead_letters_come_newest_first_page_by_page(self, driver: Driver, limit: int) -> None:
@@ -277,18 +325,6 @@ class ReadsConformance:
             job = await driver.store.reads.job(key(f"t{number}"))
             assert job is not None
 
-
-async def _all(page_at: Callable[[str | None], Awaitable[Page[T]]]) -> list[tuple[T, ...]]:
-    """Every page of a list."""
-    pages: list[tuple[T, ...]] = []
-    cursor: str | None = None
-    while True:
-        page = await page_at(cursor)
-        pages.append(page.items)
-        cursor = page.next_cursor
-        if cursor is None:
-            return pages
-
     async def test_interrupts_are_listed_newest_first_by_what_they_are_of(self, driver: Driver) -> None:
         reads = driver.store.reads
         for number in range(3):
@@ -317,8 +353,8 @@ async def _all(page_at: Callable[[str | None], Awaitable[Page[T]]]) -> list[tupl
         job = (await driver.commit(submit("t1"), wants=[want()])).job()
         await driver.commit(suspend(job, *(question(f"q{number}") for number in range(7))))
         for where in (InterruptFilter(), InterruptFilter(status="pending"), InterruptFilter(run_id=job.run_id)):
-            pages = await _all(lambda cursor, where=where: driver.store.reads.interrupts(where, cursor, 3))
-            assert sorted(wait.key for wait in pages) == [f"q{number}" for number in range(7)]
+            pages = await _all(partial(_interrupts, driver, where))
+            assert sorted(wait.key for page in pages for wait in page) == [f"q{number}" for number in range(7)]
 
     async def test_what_a_wait_was_raised_and_settled_with_is_read_byte_by_byte(self, driver: Driver) -> None:
         reads = driver.store.reads
@@ -331,3 +367,20 @@ async def _all(page_at: Callable[[str | None], Awaitable[Page[T]]]) -> list[tupl
         assert wait is not None
         place = (wait.status, wait.value_seq, wait.value_index, wait.settled_seq)
         assert await reads.settled_value(key("t1"), *place) == b'{"n": 1.00}'
+
+
+async def _all(page_at: Callable[[str | None], Awaitable[Page[T]]]) -> list[tuple[T, ...]]:
+    """Every page of a list."""
+    pages: list[tuple[T, ...]] = []
+    cursor: str | None = None
+    while True:
+        page = await page_at(cursor)
+        pages.append(page.items)
+        cursor = page.next_cursor
+        if cursor is None:
+            return pages
+
+
+async def _interrupts(driver: Driver, where: InterruptFilter, cursor: str | None) -> Page[Wait]:
+    """One page of three."""
+    return await driver.store.reads.interrupts(where, cursor, 3)

@@ -197,12 +197,8 @@ def test_the_plan_is_printed_and_nothing_is_changed(tmp_path: Path) -> None:
     assert "0001_runtime (for version 0.1.0 or later)" in shown.output
     assert list(tmp_path.iterdir()) == []
     done = CliRunner().invoke(migrate_command, flags)
-    assert done.output.splitlines() == [
-        "applied 0001_runtime",
-        "applied 0002_workers",
-        "applied 0003_waits",
-        f"{path}: up to date",
-    ]
+    applied = [f"applied {migration.title}" for migration in read_migrations(migrations_folder("sqlite"))]
+    assert done.output.splitlines() == [*applied, f"{path}: up to date"]
     content = path.read_bytes()
     again = CliRunner().invoke(migrate_command, ["--plan", *flags])
     assert again.output.splitlines() == [f"{path}: up to date"]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from .conformance import StoreConformance
+from .conformance_keys import KeysConformance
 from .conformance_reads import ReadsConformance
 from .driver import Harness
 from .sqlite_harness import SqliteHarness
@@ -26,9 +27,9 @@ class _OnSqlite:
             await harness.aclose()
 
 
-class TestInThreads(_OnSqlite, StoreConformance, ReadsConformance):
+class TestInThreads(_OnSqlite, StoreConformance, ReadsConformance, KeysConformance):
     inline = False
 
 
-class TestInline(_OnSqlite, StoreConformance, ReadsConformance):
+class TestInline(_OnSqlite, StoreConformance, ReadsConformance, KeysConformance):
     inline = True

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 import pytest
 from msgspec import Struct
 
+from oris.core.api_key import ApiKey
 from oris.core.audit import AuditRecord
 from oris.core.events import Entry
 from oris.core.model import ClosedLease, DeadLetter, IdempotentSubmit, Job, Payload, Step, Tenant, Worker
 from oris.errors import ConfigError
-from oris.storage.sqlite import read_statements, statements
+from oris.storage.sqlite import history_statements, read_statements, statements
 from oris.storage.sqlite.connect import Tuning, open_memory, version_warnings
 from oris.storage.sqlite.upgrade import prepare
 
@@ -27,15 +28,20 @@ TABLES: list[tuple[str, type[Struct], tuple[str, ...]]] = [
     ("runtime_workers", Worker, ()),
     ("runtime_tenants", Tenant, ()),
     ("runtime_audit_log", AuditRecord, ("id",)),
+    ("runtime_api_keys", ApiKey, ("id",)),
 ]
 ALL = {
     f"{module.__name__.rpartition('.')[2]}.{name}": text
-    for module in (statements, read_statements)
+    for module in (statements, read_statements, history_statements)
     for name, text in vars(module).items()
     if name.isupper() and isinstance(text, str)
 }
-# One row per tenant, and one per node: summed as a whole.
-WALKS = {"statements.HIGH_WATER": "runtime_nodes", "read_statements.COUNTERS": "runtime_tenants"}
+# One row per tenant, and one per node: summed as a whole. Keys in force are all kept in memory.
+WALKS = {
+    "statements.HIGH_WATER": "runtime_nodes",
+    "read_statements.COUNTERS": "runtime_tenants",
+    "read_statements.STORED_KEYS": "runtime_api_keys",
+}
 # Lists of everything go backwards over the rows themselves, bounded by LIMIT and the walk's end.
 SORTED_BY_HAND = {
     "read_statements.AUDIT_OF_REQUEST_PAGE",

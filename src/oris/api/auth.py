@@ -1,8 +1,7 @@
-"""Who is calling: static credentials, or, with none, everybody on this machine but no web page."""
+"""Who is calling: by static credentials or stored keys, or, with none, everybody on this machine but no web page."""
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import ipaddress
 from collections.abc import Iterable, Mapping
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from oris.api.http import Caller, Role
+from oris.api.key_ring import KeyRing, digest_of
 from oris.errors import ApiError, ErrorCode
 
 Scheme = Literal["bearer", "api_key"]
@@ -30,43 +30,59 @@ class Authenticator:
     """Turns header fields into a caller.
 
     Every secret that is presented must be right, and every configured one is compared, in constant time and without
-    stopping at the first that fits. With no credential at all the API is open: the caller is an anonymous admin, and
-    requests that came through a proxy or name a foreign host (a web page with a rebound name) are refused.
+    stopping at the first that fits. An `X-Api-Key` that comes with an `X-Api-Key-Id` is the secret of a stored key.
+
+    Where there never was a credential, configured or stored, the API is open: the caller is an anonymous admin, and
+    requests that came through a proxy or name a foreign host (a web page with a rebound name) are refused. Once there
+    was one it stays closed, also when the last has expired or is revoked.
 
     `open_hosts`: addresses and names the open API answers to, beside `localhost` and loopback addresses. When a
     wildcard address (`0.0.0.0`, `::`) is among them, any address will do, but no other name.
     """
 
-    def __init__(self, credentials: Iterable[Credential], *, open_hosts: Iterable[str] = ()) -> None:
+    def __init__(
+        self, credentials: Iterable[Credential], *, open_hosts: Iterable[str] = (), keys: KeyRing | None = None
+    ) -> None:
+        self.keys = keys or KeyRing(lambda: 0)
+        """The stored keys; without a ring there are none."""
+        self._any_static = False
         self.replace(credentials)
         self._open_hosts = frozenset(host.lower() for host in open_hosts)
         self._any_address = not self._open_hosts.isdisjoint(("0.0.0.0", "::"))
 
     def replace(self, credentials: Iterable[Credential]) -> None:
         """Use these, from the next request on."""
-        self._known = [(entry.scheme, _digest(entry.secret.encode()), _caller(entry)) for entry in credentials]
-        self.supported = sorted({scheme for scheme, _, _ in self._known})
+        self._known = [(entry.scheme, digest_of(entry.secret.encode()), _caller(entry)) for entry in credentials]
+        self._any_static = self._any_static or bool(self._known)
 
     @property
     def is_open(self) -> bool:
-        """Whether no credential is configured."""
-        return not self._known
+        """Whether there never was a credential."""
+        return not self._any_static and not self.keys.any_ever
+
+    @property
+    def supported(self) -> list[str]:
+        """The schemes of the credentials there are."""
+        stored = {"api_key"} if self.keys.any_ever else set()
+        return sorted(stored.union(scheme for scheme, _, _ in self._known))
 
     def authenticate(self, fields: Mapping[bytes, bytes]) -> Caller:
         """The caller behind these header fields (lower-case names). Raises ApiError 401, or 403 in open mode."""
         if self.is_open:
             self._check_open(fields)
             return _ANYBODY
-        callers = [self._find(scheme, secret) for scheme, secret in _presented(fields)]
+        callers = [self._find(scheme, secret, fields) for scheme, secret in _presented(fields)]
         caller = callers[0] if callers else None
-        if caller is None or None in callers or b"x-api-key-id" in fields:
-            # Keys with an id are stored ones, of which there are none yet.
+        if caller is None or None in callers:
             message = "credentials are wrong" if callers else "credentials are missing"
             raise ApiError(ErrorCode.UNAUTHORIZED, message, {"supported_auth": list(self.supported)})
         return caller
 
-    def _find(self, scheme: str, secret: bytes) -> Caller | None:
-        digest = _digest(secret)
+    def _find(self, scheme: str, secret: bytes, fields: Mapping[bytes, bytes]) -> Caller | None:
+        key_id = fields.get(b"x-api-key-id")
+        if scheme == "api_key" and key_id is not None:
+            return self.keys.find(key_id, secret)
+        digest = digest_of(secret)
         found: Caller | None = None
         for known_scheme, known, caller in self._known:
             if hmac.compare_digest(known, digest) and known_scheme == scheme:
@@ -98,11 +114,6 @@ def _caller(entry: Credential) -> Caller:
     return Caller(entry.role, entry.tenant_id, entry.scheme, entry.actor_id)
 
 
-def _digest(secret: bytes) -> bytes:
-    """Of one length whatever the secret's is, so that comparing tells nothing about it."""
-    return hashlib.sha256(secret).digest()
-
-
 def _presented(fields: Mapping[bytes, bytes]) -> list[tuple[str, bytes]]:
     presented: list[tuple[str, bytes]] = []
     authorization = fields.get(b"authorization")
@@ -110,8 +121,9 @@ def _presented(fields: Mapping[bytes, bytes]) -> list[tuple[str, bytes]]:
         scheme, _, token = authorization.partition(b" ")
         presented.append(("bearer" if scheme.lower() == b"bearer" else "unknown", token.strip()))
     api_key = fields.get(b"x-api-key")
-    if api_key is not None:
-        presented.append(("api_key", api_key))
+    if api_key is not None or b"x-api-key-id" in fields:
+        # An id without a secret is half a key, and wrong.
+        presented.append(("api_key", api_key or b""))
     return presented
 
 

@@ -18,8 +18,19 @@ import msgspec
 from oris.api import envelope, strict_json
 from oris.api.auth import Authenticator
 from oris.api.auth_limiter import AuthLimiter
-from oris.api.head import Head, HeadFields, parse_query, query_options, read_fields
-from oris.api.http import NOBODY, Answer, Caller, Context, MethodNotAllowed, NotFound, Route, RouteTable
+from oris.api.head import Head, HeadFields, last_event_id, parse_query, query_options, read_fields
+from oris.api.http import (
+    NO_CONTENT,
+    NOBODY,
+    Answer,
+    Caller,
+    Context,
+    MethodNotAllowed,
+    NotFound,
+    Route,
+    RouteTable,
+    whole,
+)
 from oris.api.limits import HttpLimits
 from oris.api.proxies import client_address
 from oris.config.networks import Networks
@@ -137,7 +148,13 @@ class Dispatcher(Generic[S]):
         limit = admitted.context.route.body_max_bytes
         if len(request.body) > limit:
             return self.refuse(admitted, too_large(limit))
-        return await self.run(admitted, request.body)
+        answer = await self.run(admitted, request.body)
+        if answer.stream is None:
+            return answer
+        try:
+            return await whole(answer, answer.stream)
+        except Exception as error:
+            return self.failed(admitted, error)
 
     def admit(self, head: Head) -> Admission[S] | Refusal:
         """Judges a request by its head alone."""
@@ -172,6 +189,7 @@ class Dispatcher(Generic[S]):
                 query,
                 options,
                 self._services,
+                last_event_id(fields.named),
             )
             return Admission(context, fields.has_body, fields.content_length, started_at_s)
         elapsed_s = self._clock() - started_at_s
@@ -186,12 +204,31 @@ class Dispatcher(Generic[S]):
         """
         context = admission.context
         try:
-            answer = await context.route.handler(context, self._decode(context.route, body))
+            answer = await self._handle(context, body)
         except BaseExceptionGroup as group:
             answer = self._of_group(context, group)
         except Exception as error:
             answer = self._of_error(context, error)
         return self._complete(admission, answer)
+
+    def failed(self, admission: Admission[S], error: Exception) -> Answer:
+        """The answer when something goes wrong after the handler has returned; a bug is logged.
+
+        It is observed as the handler's own was, also when that was under way and nothing else can be said any more.
+        """
+        return self._complete(admission, self._of_error(admission.context, error))
+
+    async def _handle(self, context: Context[S], body: bytes) -> Answer:
+        """For as long as the caller's key lets in, if it is a stored one: who waits when it ends is sent away."""
+        route, key_id = context.route, context.caller.key_id
+        decoded = self._decode(route, body)
+        if key_id is None:
+            return await route.handler(context, decoded)
+        if not route.long_poll:
+            self._authenticator.keys.check(key_id)
+            return await route.handler(context, decoded)
+        with self._authenticator.keys.while_valid(key_id):
+            return await route.handler(context, decoded)
 
     def refuse(self, admission: Admission[S], error: ApiError) -> Answer:
         """The answer when an admitted request's body makes it fail."""
@@ -237,11 +274,13 @@ class Dispatcher(Generic[S]):
 
     def _authenticate(self, head: Head, fields: HeadFields, route: Route) -> Caller:
         caller = self._authenticator.authenticate(fields.named)
-        if route.roles is None or caller.role not in route.roles:
+        is_too_narrow = route.whole_server and caller.tenant_id is not None
+        if route.roles is None or caller.role not in route.roles or is_too_narrow:
             if self._on_forbidden is not None and route.audit_action is not None:
                 self._on_forbidden(caller, route.audit_action, fields.request_id)
             details = {"role": caller.role, "method": head.method, "path": head.path}
-            raise ApiError(ErrorCode.FORBIDDEN, "the credential's role may not do this", details)
+            what = "is bound to a tenant, and this concerns all" if is_too_narrow else "has a role that may not do this"
+            raise ApiError(ErrorCode.FORBIDDEN, f"the credential {what}", details)
         return caller
 
     def _too_often(self, head: Head, fields: HeadFields, error: ApiError) -> ApiError:
@@ -314,9 +353,9 @@ class Dispatcher(Generic[S]):
         headers = (*answer.headers, ("x-request-id", request_id))
         if trace is not None:
             headers = (*headers, ("traceparent", trace.traceparent))
-        if not any(name == "content-type" for name, _ in answer.headers):
+        if answer.status != NO_CONTENT and not any(name == "content-type" for name, _ in answer.headers):
             headers = (("content-type", "application/json"), *headers)
-        return Answer(answer.status, answer.body, headers, answer.on_undelivered)
+        return Answer(answer.status, answer.body, headers, answer.on_undelivered, answer.stream)
 
 
 def too_large(limit_bytes: int) -> ApiError:

@@ -37,6 +37,11 @@ def success(request_id: str, data: bytes | msgspec.Struct) -> bytes:
     return b"".join((_HEAD, request_id.encode("ascii"), _MIDDLE, encoded, b"}"))
 
 
+def around(request_id: str) -> tuple[bytes, bytes]:
+    """What stands before and behind the data of a success, for one that is not made in one piece."""
+    return b"".join((_HEAD, request_id.encode("ascii"), _MIDDLE)), b"}"
+
+
 def ok(
     context: Context[Any],
     data: bytes | msgspec.Struct,

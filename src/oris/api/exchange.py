@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import trio
 
 from oris.api.dispatch import Admission
-from oris.api.http import Answer
+from oris.api.http import NO_CONTENT, Answer
 
 EXCHANGE = "oris.exchange"
 """The key of the exchange in the ASGI state of a request."""
@@ -65,7 +65,8 @@ class Exchange:
 
 
 def encoded_headers(answer: Answer) -> list[tuple[bytes, bytes]]:
-    """The header fields of an answer as ASGI wants them, its length among them."""
+    """The header fields of an answer as ASGI wants them, its length among them where it has one."""
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
-    headers.append((b"content-length", b"%d" % len(answer.body)))
+    if answer.stream is None and answer.status != NO_CONTENT:
+        headers.append((b"content-length", b"%d" % len(answer.body)))
     return headers

@@ -22,6 +22,7 @@ _SINGLE = frozenset(
         b"content-length",
         b"content-type",
         b"host",
+        b"last-event-id",
         b"traceparent",
         b"transfer-encoding",
         b"x-api-key",
@@ -89,6 +90,12 @@ def read_fields(head: Head, rng: RandomBits) -> HeadFields:
     request_id = sent_id.decode("ascii") if is_usable else f"req_{rng.getrandbits(96):024x}"
     has_body = chunked or bool(content_length)
     return HeadFields(named, count, size, request_id, has_body, content_length, error)
+
+
+def last_event_id(named: Mapping[bytes, bytes]) -> str | None:
+    """Where a client that reads a stream of events has got to; None when it does not say."""
+    sent = named.get(b"last-event-id")
+    return None if sent is None else sent.decode("latin-1")
 
 
 def parse_query(query_string: bytes) -> Mapping[str, str]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 from urllib.parse import unquote
 
 import msgspec
 
+from oris.ids import KeyId
 from oris.observability.trace import Trace
 
 S = TypeVar("S")
@@ -37,14 +38,28 @@ class Caller(msgspec.Struct, frozen=True):
     actor_type: str
     """`bearer`, `api_key` or `anonymous`; goes into the audit record."""
     actor_id: str
+    key_id: KeyId | None = None
+    """The stored key it calls with; None for static credentials and anybody."""
 
 
 NOBODY = Caller(role=None, tenant_id=None, actor_type="anonymous", actor_id="anonymous")
 """The caller of a public route."""
 
 
+NO_CONTENT = 204
+"""The status of an answer that has no body, nor the header fields of one."""
+Write: TypeAlias = Callable[[bytes], Awaitable[None]]
+"""Sends one piece of a body and returns when the client's connection has taken it."""
+Stream: TypeAlias = Callable[[Write], Awaitable[None]]
+"""Writes a body piece by piece, and returns at its end. It is called once, or never when nobody is there any more."""
+
+
 class Answer(msgspec.Struct, frozen=True):
-    """What goes back: the whole body, already encoded.
+    """What goes back: the whole body, already encoded; or, with `stream`, one that is written piece by piece.
+
+    A stream is called without a checkpoint after its handler has returned, and may be cancelled wherever it waits. What
+    it raises cuts the answer off, so that nobody takes it for whole; before its first piece it is answered as usual.
+    It writes itself, instead of being iterated over, so that it may hold what it needs in `with` blocks.
 
     `on_undelivered` is called at most once, synchronously, when the answer did not reach the client's socket: the
     client went away, the request was cancelled, the server stopped. It must neither block nor raise.
@@ -55,6 +70,18 @@ class Answer(msgspec.Struct, frozen=True):
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
     on_undelivered: Callable[[], None] | None = None
+    stream: Stream | None = None
+
+
+async def whole(answer: Answer, stream: Stream) -> Answer:
+    """The same answer with its body in one piece, for callers without a socket. Raises what the stream raises."""
+    body = bytearray()
+
+    async def write(piece: bytes) -> None:
+        body.extend(piece)
+
+    await stream(write)
+    return Answer(answer.status, bytes(body), answer.headers, answer.on_undelivered)
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -74,6 +101,8 @@ class Route(msgspec.Struct, frozen=True):
     long_poll: bool = False
     """Its time is parked time and has a histogram of its own."""
     audit_action: str | None = None
+    whole_server: bool = False
+    """It concerns the server with all its tenants: refused to a credential that is bound to one."""
 
 
 class Context(msgspec.Struct, Generic[S], frozen=True):
@@ -91,6 +120,8 @@ class Context(msgspec.Struct, Generic[S], frozen=True):
     options: Any
     """The decoded `Route.query` struct; None when the route declares none."""
     services: S
+    last_event_id: str | None = None
+    """Where a client that reads a stream of events has got to, if it says so."""
 
 
 class Match(msgspec.Struct, frozen=True):

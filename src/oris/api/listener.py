@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Iterator
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Protocol, cast
@@ -26,6 +27,8 @@ from oris.errors import ConfigError
 
 _OUT_OF_FILES = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 _OUT_OF_FILES_PAUSE_S = 0.1
+ACCEPT_AT_ONCE = 64
+"""Connections accepted in one turn of the event loop, at most."""
 
 
 class ConnectionFault(Protocol):
@@ -99,6 +102,26 @@ class Connections:
             stream.abort()
 
 
+def _waiting(listener: trio.SocketListener, limit: int) -> Iterator[trio.SocketStream]:
+    """Connections that wait to be accepted, without a checkpoint between them.
+
+    Trio accepts one in each turn of the event loop. Under load a turn takes its time, and a heartbeat over a new
+    connection would wait for as many turns as there are connections before it.
+    """
+    ours = listener.socket
+    borrowed = socket.socket(ours.family, ours.type, ours.proto, fileno=ours.fileno())
+    try:
+        borrowed.setblocking(False)  # as it is already
+        for _ in range(limit):
+            try:
+                accepted, _address = borrowed.accept()
+            except OSError:
+                return  # there is none; what else it may be, the next one that is waited for tells
+            yield trio.SocketStream(trio.socket.from_stdlib_socket(accepted))
+    finally:
+        borrowed.detach()
+
+
 class _Listener:
     """What the tasks of one `serve` have in common."""
 
@@ -131,12 +154,17 @@ class _Listener:
                 # The connection stays in the backlog, so trying again at once would spin.
                 await trio.sleep(_OUT_OF_FILES_PAUSE_S)
                 continue
-            if self.connections.is_full:
-                self._turn_away(accepted.socket)
-                continue
-            stream = self._stream(accepted)
-            self.connections.add(stream)
-            nursery.start_soon(self._serve, stream)
+            self._take(accepted, nursery)
+            for another in _waiting(listener, ACCEPT_AT_ONCE - 1):
+                self._take(another, nursery)
+
+    def _take(self, accepted: trio.SocketStream, nursery: trio.Nursery) -> None:
+        if self.connections.is_full:
+            self._turn_away(accepted.socket)
+            return
+        stream = self._stream(accepted)
+        self.connections.add(stream)
+        nursery.start_soon(self._serve, stream)
 
     async def _serve(self, stream: ClientStream) -> None:
         """One connection from its first byte to its closed socket."""

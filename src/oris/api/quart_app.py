@@ -19,6 +19,7 @@ from werkzeug.exceptions import HTTPException
 from oris.api.dispatch import Dispatcher
 from oris.api.exchange import EXCHANGE, Exchange, encoded_headers
 from oris.api.head import Head
+from oris.api.streaming import send_stream
 from oris.errors import ApiError, ErrorCode
 
 
@@ -37,9 +38,12 @@ class ApiConnection(TrioASGIHTTPConnection):
             answer = await app.dispatcher.run(exchange.admission, exchange.body)
             # From here on the guard answers for it; no checkpoint may come in between.
             exchange.answer = answer
-            headers = encoded_headers(answer)
-            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-            await send({"type": "http.response.body", "body": answer.body, "more_body": False})
+            if answer.stream is not None:
+                await send_stream(exchange, answer, answer.stream, send)
+            else:
+                headers = encoded_headers(answer)
+                await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+                await send({"type": "http.response.body", "body": answer.body, "more_body": False})
             nursery.cancel_scope.cancel(reason="the answer is sent")
 
 

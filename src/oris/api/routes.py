@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from oris.api.handlers import (
     attempts,
+    detail,
+    events,
     explain,
+    history,
     interrupts,
+    keys,
     leases,
     operators,
     poll,
     server,
     submit,
     threads,
+    timeline,
     waits,
     workers,
 )
 from oris.api.http import Role, Route, RouteTable
+from oris.wire import history as h
 from oris.wire import jobs as j
+from oris.wire import keys as k
 from oris.wire import operators as o
 from oris.wire import waits as i
 from oris.wire import workers as w
@@ -51,7 +58,7 @@ def route_table(body_max_bytes: int) -> RouteTable:
             get("/readyz", server.readyz, PUBLIC),
             get("/metrics", server.metrics, PUBLIC),
             get("/v1/capabilities", server.capabilities, frozenset(Role)),
-            get("/v1/admin/status", server.status, ADMINS),
+            get("/v1/admin/status", server.status, ADMINS, whole_server=True),
             post("/v1/jobs", submit.run, CLIENTS, **run),
             post("/v1/jobs/run", submit.run, CLIENTS, **run),
             post(
@@ -67,7 +74,13 @@ def route_table(body_max_bytes: int) -> RouteTable:
             get(f"{thread}/runs", threads.list_runs, CLIENTS, query=j.RunsQuery),
             get(f"{thread}/result", threads.result, CLIENTS, query=j.ResultQuery, long_poll=True),
             get(f"{thread}/explain", explain.show, CLIENTS, query=j.ThreadQuery),
-            get(f"{thread}/timeline", threads.timeline, CLIENTS, query=j.TimelineQuery),
+            get(f"{thread}/timeline", timeline.page, CLIENTS, query=h.TimelineQuery),
+            get(f"{thread}/timeline/export", timeline.export, CLIENTS, query=h.ExportQuery),
+            get(f"{thread}/verify", timeline.verify, CLIENTS, query=j.ThreadQuery),
+            get(f"{thread}/events", events.listen, CLIENTS, query=h.EventsQuery),
+            get(f"{thread}/detail", detail.show, CLIENTS, query=j.ThreadQuery),
+            get(f"{thread}/history", history.list_checkpoints, CLIENTS, query=h.HistoryQuery),
+            get(f"{thread}/checkpoints/{{checkpoint_id}}", history.show, CLIENTS, query=j.ThreadQuery),
             post(
                 f"{thread}/cancel",
                 threads.cancel,
@@ -127,6 +140,23 @@ def route_table(body_max_bytes: int) -> RouteTable:
             get("/v1/dlq", operators.list_dead_letters, OPERATORS, query=o.DeadLettersQuery),
             get("/v1/dlq/{attempt_id}", operators.show_dead_letter, OPERATORS),
             get("/v1/audit/logs", operators.list_audit, OPERATORS, query=o.AuditQuery),
+            get("/v1/api-keys", keys.list_keys, ADMINS, query=k.KeysQuery),
+            post(
+                "/v1/api-keys",
+                keys.create,
+                ADMINS,
+                body=k.CreateKeyRequest,
+                body_max_bytes=small,
+                audit_action="apikey.create",
+            ),
+            post(
+                "/v1/api-keys/{key_id}/revoke",
+                keys.revoke,
+                ADMINS,
+                body=k.RevokeKeyRequest,
+                body_max_bytes=small,
+                audit_action="apikey.revoke",
+            ),
         )
     )
 

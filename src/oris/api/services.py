@@ -22,6 +22,8 @@ class ApiBounds(Struct, frozen=True):
     batch_max: int = 1000
     wait_max_ms: int = 55_000
     lease_ttl_default_s: int = 30
+    listeners_max: int = 3000
+    """Streams of events that are open at a time."""
 
 
 class Health(Struct, frozen=True):

@@ -111,8 +111,7 @@ class Guard:
         try:
             await self._app(scope, _Receive(exchange, receive), _Send(exchange, send))
         except Exception as error:
-            context = admission.context
-            answer = self._dispatcher.fault(context.request_id, context.method, context.path, error)
+            answer = self._dispatcher.failed(admission, error)
             if not exchange.started:
                 await _send_refusal(answer, receive, send, linger_s=None)
         finally:

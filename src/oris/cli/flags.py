@@ -56,15 +56,16 @@ def settings_flags(function: F) -> F:
     )(function)
 
 
-def load_all(context: click.Context) -> Loaded:
+def load_all(context: click.Context, *, serving: bool = True) -> Loaded:
     """The settings, with their sources and warnings, from the flags of this call and the process's environment."""
     meta = context.meta
-    return load(meta.get(_FLAGS, {}), os.environ, meta.get(_FILE), strict=meta.get(_STRICT, False))
+    strict = meta.get(_STRICT, False)
+    return load(meta.get(_FLAGS, {}), os.environ, meta.get(_FILE), strict=strict, serving=serving)
 
 
-def load_settings(context: click.Context) -> Settings:
+def load_settings(context: click.Context, *, serving: bool = True) -> Settings:
     """The settings; warnings are printed on stderr, one line each. Raises ConfigError."""
-    loaded = load_all(context)
+    loaded = load_all(context, serving=serving)
     print_warnings(loaded)
     return loaded.settings
 

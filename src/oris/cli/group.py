@@ -13,13 +13,14 @@ import click
 from oris.cli.config import config
 from oris.cli.demo import demo
 from oris.cli.flags import load_settings, load_sources, settings_flags
+from oris.cli.keys import keys
 from oris.cli.migrate import migrate
 from oris.cli.simulate import simulate
 from oris.cli.version import version
 from oris.config.one_line import one_line
 from oris.errors import ConfigError
 
-_COMMANDS = (config, demo, migrate, simulate, version)
+_COMMANDS = (config, demo, keys, migrate, simulate, version)
 _WRONG_USE = 2
 _INTERRUPTED = 130
 

@@ -7,6 +7,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from oris.config.one_line import one_line
+from oris.config.settings import ROTATION
 from oris.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -16,9 +17,15 @@ if TYPE_CHECKING:
     from oris.config.settings import Settings
 
 
-def check_together(settings: Settings, sources: Mapping[str, str]) -> None:
-    """ConfigError when settings that are each allowed do not go together; changes and opens nothing."""
-    _check_exposure(settings, sources)
+def check_together(settings: Settings, sources: Mapping[str, str], *, serving: bool = True) -> None:
+    """ConfigError when settings that are each allowed do not go together; changes and opens nothing.
+
+    `serving`: for a server, or to tell how one would do; not for commands that listen nowhere.
+    """
+    if serving and not settings.sqlite_db.exists():
+        # Keys may be stored in a database that is there: the server looks once it is open.
+        check_exposure(settings, sources, any_key=False)
+    _check_rotation(settings, sources)
     _check_distinct_addresses(settings, sources)
     _check_tls(settings, sources)
     _check_room(settings, sources, "inbox_max_bytes", "body_max_bytes")
@@ -32,16 +39,23 @@ def check_together(settings: Settings, sources: Mapping[str, str]) -> None:
         raise ConfigError(f"{sources['sqlite_db']}: database {shown} {error}") from None
 
 
-def _check_exposure(settings: Settings, sources: Mapping[str, str]) -> None:
-    if settings.has_credentials or settings.allow_insecure:
+def check_exposure(settings: Settings, sources: Mapping[str, str], *, any_key: bool) -> None:
+    """ConfigError when other machines could reach a server that lets everybody in; `any_key`: keys are stored."""
+    if settings.has_credentials or any_key or settings.allow_insecure:
         return
     for name, address in (("server_addr", settings.server_addr), ("metrics_addr", settings.metrics_addr)):
         if address is not None and not address.is_loopback:
             raise ConfigError(
                 f"{sources[name]}: {address} can be reached from other machines and no credential is set; set "
-                "ORIS_API_AUTH_BEARER_TOKEN or ORIS_API_AUTH_API_KEY, listen on a loopback address such as "
-                "127.0.0.1, or set ORIS_ALLOW_INSECURE=true"
+                "ORIS_API_AUTH_BEARER_TOKEN or ORIS_API_AUTH_API_KEY, make a key with `oris keys create`, listen on a "
+                "loopback address such as 127.0.0.1, or set ORIS_ALLOW_INSECURE=true"
             )
+
+
+def _check_rotation(settings: Settings, sources: Mapping[str, str]) -> None:
+    for second, first in ROTATION.items():
+        if getattr(settings, second) is not None and getattr(settings, first) is None:
+            raise ConfigError(f"{sources[second]}: {second} is the second of a pair; set {first} too")
 
 
 def _check_distinct_addresses(settings: Settings, sources: Mapping[str, str]) -> None:

@@ -45,11 +45,13 @@ def load(
     file: Path | None,
     *,
     strict: bool = False,
+    serving: bool = True,
 ) -> Loaded:
     """Read and check everything; nothing is opened for writing and nothing is started.
 
     `flags` holds the text of each flag by its field's name (`batch_max`, `api_auth_api_key_file`), None where
-    it was not given. With `strict` an unknown `ORIS_*` variable is an error.
+    it was not given. With `strict` an unknown `ORIS_*` variable is an error. `serving` False:
+    for a command that listens nowhere, so that nobody can be let in by mistake.
 
     Raises ConfigError with one line that names the source, the value unless it is a secret, and what is allowed.
     """
@@ -68,7 +70,7 @@ def load(
         *_exposed_secrets(sources),
         *_useless_proxies(settings, sources),
     ]
-    check_together(settings, sources)
+    check_together(settings, sources, serving=serving)
     return Loaded(settings, tuple(warnings), sources)
 
 
@@ -97,8 +99,8 @@ def parse(field: Field, given: Given) -> object:
 
 
 def _useless_proxies(settings: Settings, sources: Mapping[str, str]) -> list[str]:
-    if not settings.trusted_proxies or settings.has_credentials:
-        return []
+    if not settings.trusted_proxies or settings.has_credentials or settings.sqlite_db.exists():
+        return []  # where there is a database, there may be keys in it
     return [
         f"{sources['trusted_proxies']} changes nothing: without a credential, requests that came through a proxy are "
         "refused"

@@ -95,7 +95,11 @@ and the flags of a running process cannot change, but the files they name can.
   environment: {secrets}, and the flags and keys of the same names. Spaces and line ends around it are dropped.
 - An `ORIS_*` variable that is not a setting is a warning, because Kubernetes injects such for a service named
   `oris`. It is an error when it is one edit away from a setting's name, or with `--strict-config`.
-- Without a credential only loopback addresses are listened on, unless `ORIS_ALLOW_INSECURE` is true.
+- Without a credential, set here or stored as an API key, only loopback addresses are listened on, unless
+  `ORIS_ALLOW_INSECURE` is true.
+- The bearer token and the API key may have two values at a time. To change one without a gap: set the `_NEXT` one to
+  the new value, let all callers move to it, set the first to the new value, and take `_NEXT` away or leave it equal.
+  With files or the config file each step is a SIGHUP, with variables a restart.
 
 | variable | flag | key | allowed | default | meaning [unit] |
 |---|---|---|---|---|---|

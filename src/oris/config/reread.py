@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from oris.config.field import Field
 from oris.config.load import first_given, parse
-from oris.config.settings import FIELDS, Settings
+from oris.config.settings import FIELDS, ROTATION, Settings
 from oris.config.sources import Layer, environment_layer, file_layer, flag_layer
 from oris.errors import ConfigError
 
@@ -71,7 +71,7 @@ class Sources:
                 continue
             if new == old:
                 continue
-            if _may_change(each.name, old, new):
+            if _may_change(before, each.name, new):
                 changed[each.name] = new
             else:
                 unchangeable.append(each.name)
@@ -84,7 +84,10 @@ class Sources:
         return None if wanted.default is None else wanted.kind.read(wanted.default)
 
 
-def _may_change(name: str, old: object, new: object) -> bool:
+def _may_change(before: Settings, name: str, new: object) -> bool:
     if name in ROTATED:
-        return old is not None and new is not None
+        return getattr(before, name) is not None and new is not None
+    if name in ROTATION:
+        # The second of a pair may come and go, as long as the first is there.
+        return getattr(before, ROTATION[name]) is not None
     return name == "log"

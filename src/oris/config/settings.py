@@ -49,10 +49,18 @@ class Settings:
     )
 
     api_auth_bearer_token: Secret | None = setting(None, secret(), "the token callers send as Authorization: Bearer")
-    api_auth_bearer_role: str = setting("admin", choice(*_ROLES), "what the bearer token allows")
+    api_auth_bearer_token_next: Secret | None = setting(
+        None, secret(), "a second bearer token that is as good as the first: callers move from one to the other"
+    )
+    api_auth_bearer_role: str = setting("admin", choice(*_ROLES), "what the bearer tokens allow")
     api_auth_api_key: Secret | None = setting(None, secret(), "the key callers send as X-Api-Key")
-    api_auth_api_key_role: str = setting("admin", choice(*_ROLES), "what the API key allows")
-    allow_insecure: bool = setting("false", boolean(), "allow other machines to connect although no credential is set")
+    api_auth_api_key_next: Secret | None = setting(
+        None, secret(), "a second API key that is as good as the first, for the same end"
+    )
+    api_auth_api_key_role: str = setting("admin", choice(*_ROLES), "what the API keys allow")
+    allow_insecure: bool = setting(
+        "false", boolean(), "allow other machines to connect although there is no credential"
+    )
 
     tls_cert: Path | None = setting(
         None, file(), "the server's certificate and those between it and its CA, in PEM; with tls_key it turns TLS on"
@@ -122,6 +130,12 @@ class Settings:
     )
 
     http_max_connections: int = setting("4096", whole(1, 1_000_000), "open connections", unit="connections")
+    events_max_listeners: int = setting(
+        "3000",
+        whole(0, 1_000_000),
+        "open streams of events; beyond, 503; at most three quarters of the connections, whatever is set",
+        unit="streams",
+    )
     http_bodies_max_bytes: int | None = setting(
         None,
         whole(1024, 1_099_511_627_776),
@@ -143,8 +157,10 @@ class Settings:
 
     @property
     def has_credentials(self) -> bool:
-        """Whether a caller can be told from a stranger."""
+        """Whether a caller can be told from a stranger by these settings alone; a stored key does as well."""
         return self.api_auth_bearer_token is not None or self.api_auth_api_key is not None
 
 
 FIELDS = declared_fields(Settings)
+ROTATION = {"api_auth_bearer_token_next": "api_auth_bearer_token", "api_auth_api_key_next": "api_auth_api_key"}
+"""The second value of a static credential, and the first, without which it means nothing."""

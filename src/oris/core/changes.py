@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
+    from oris.core.api_key import ApiKey
     from oris.core.audit import AuditRecord
     from oris.core.events import Entry
     from oris.core.model import (
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
         Worker,
     )
     from oris.core.replies import Reply
-    from oris.ids import JobKey, RunId, WaitId, WorkerKey
+    from oris.ids import JobKey, KeyId, RunId, WaitId, WorkerKey
 
 
 LeaseEnd = Literal["lost", "normal", "taken"]
@@ -48,6 +49,8 @@ class Decision(Struct, frozen=True):
     """The worker's row, for commands about a worker alone; the very same object when it does not change."""
     ended_session: EndedSession | None = None
     waits: tuple[Wait, ...] = ()
+    api_keys: tuple[ApiKey, ...] = ()
+    """The keys that the command has made or changed."""
 
 
 class Handout(Struct, frozen=True):
@@ -109,11 +112,12 @@ class Changes(Struct):
     waits: dict[WaitId, Wait]
     calm: bool = True
     """Nothing is owed to any lease by now: until here no time has been lost to one."""
+    api_keys: dict[KeyId, ApiKey] = field(default_factory=dict)
 
     @property
     def empty(self) -> bool:
         """True when there is nothing to write; handouts are only read."""
-        return not (self.jobs or self.workers or self.tenants or self.audit)
+        return not (self.jobs or self.workers or self.tenants or self.audit or self.api_keys)
 
 
 def no_changes() -> Changes:

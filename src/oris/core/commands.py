@@ -6,8 +6,9 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
+from oris.core.api_key import KeyRole
 from oris.core.model import OnExpire, OnReject, RetryPolicy, StepStatus, TimeoutStatus, WaitKind, WaitMode
-from oris.ids import AttemptId, JobKey, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
+from oris.ids import AttemptId, JobKey, KeyId, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
 
 
 class Submit(Struct, frozen=True):
@@ -157,6 +158,29 @@ class ClearQuarantine(Struct, frozen=True):
     worker_key: WorkerKey
 
 
+class CreateKey(Struct, frozen=True):
+    """Let whoever knows a secret in. `digest` is its SHA-256: the secret itself comes no further than the API."""
+
+    key_id: KeyId
+    role: KeyRole
+    tenant_id: TenantId | None
+    digest: bytes
+    expires_ms: int | None = None
+
+
+class RevokeKey(Struct, frozen=True):
+    """Shut a key out for good. `tenant_id` is that of the caller, to whom other tenants' keys do not exist."""
+
+    key_id: KeyId
+    tenant_id: TenantId | None
+
+
+class NoteKeyUses(Struct, frozen=True):
+    """Remember when keys were last used."""
+
+    used: tuple[tuple[KeyId, int], ...]
+
+
 class Audit(Struct, frozen=True):
     """Who did what, written in the commit of the change. `details` is JSON without secrets or payloads."""
 
@@ -188,6 +212,9 @@ Command: TypeAlias = (
     | OpenSession
     | DropSession
     | ClearQuarantine
+    | CreateKey
+    | RevokeKey
+    | NoteKeyUses
 )
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from oris.core.api_key import ApiKey
 from oris.core.audit import AuditHead, AuditRecord
 from oris.core.changes import Changes, Decision, Handout, LeaseEnd, no_changes
 from oris.core.model import (
@@ -24,7 +25,7 @@ from oris.core.model import (
 from oris.core.outage import Outage
 from oris.core.quarantine import QuarantineRules, cleared, with_incident
 from oris.core.replies import Refusal
-from oris.ids import IdempotencyKey, JobKey, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
+from oris.ids import IdempotencyKey, JobKey, KeyId, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
 
 
 class Needs(Struct):
@@ -49,6 +50,7 @@ class Needs(Struct):
     """(run, key) of waits that are raised, perhaps again. What a job that is found waits for, comes with it."""
     interrupts: set[JobKey] = field(default_factory=set)
     """Threads whose latest run's newest interrupts are wanted, settled ones too."""
+    api_keys: set[KeyId] = field(default_factory=set)
 
 
 class Heads(Struct, frozen=True):
@@ -71,6 +73,7 @@ class Loaded(Struct):
     polls: dict[tuple[WorkerKey, str], tuple[Job, ...]] = field(default_factory=dict)
     ended_sessions: set[tuple[WorkerKey, str]] = field(default_factory=set)
     waits: dict[WaitId, Wait] = field(default_factory=dict)
+    api_keys: dict[KeyId, ApiKey] = field(default_factory=dict)
 
 
 class Limits(Struct, frozen=True):
@@ -125,6 +128,7 @@ class Facts:
         self._waits_of: dict[RunId, dict[WaitId, Wait]] = {}
         for wait in loaded.waits.values():
             self._waits_of.setdefault(wait.run_id, {})[wait.wait_id] = wait
+        self._api_keys = dict(loaded.api_keys)
 
     def job_of(self, run: RunId | None) -> Job | None:
         """The job whose current run this is."""
@@ -167,6 +171,10 @@ class Facts:
         """The tenant's row, a fresh one if it has no jobs yet."""
         return self._tenants.get(tenant_id) or Tenant(tenant_id, 0, 0, 0)
 
+    def api_key(self, key_id: KeyId) -> ApiKey | None:
+        """A stored key, revoked or not."""
+        return self._api_keys.get(key_id)
+
     def apply(self, decision: Decision, now_ms: int) -> None:
         """Take a decision over, whole."""
         job, changes = decision.job, self.changes
@@ -177,6 +185,8 @@ class Facts:
             ended = decision.ended_session
             self._ended_sessions.add((ended.worker_key, ended.session))
             changes.ended_sessions.append(ended)
+        for key in decision.api_keys:
+            self._api_keys[key.key_id] = changes.api_keys[key.key_id] = key
         if job is None:
             return
         changes.jobs[job.job_key] = self.jobs[job.job_key] = job

@@ -13,6 +13,7 @@ from msgspec import Struct, field
 from msgspec.structs import asdict, replace
 
 from oris.core import events as ev
+from oris.core.api_key import ApiKey
 from oris.core.audit import AuditRecord, first_bad_record
 from oris.core.deadlines import next_deadline
 from oris.core.events import Entry
@@ -57,6 +58,7 @@ class Snapshot(Struct):
     tenants: dict[TenantId, Tenant] = field(default_factory=dict)
     audit: list[AuditRecord] = field(default_factory=list)
     waits: dict[WaitId, Wait] = field(default_factory=dict)
+    api_keys: list[ApiKey] = field(default_factory=list)
 
 
 def check_all(rows: Snapshot) -> list[Violation]:

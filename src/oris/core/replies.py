@@ -6,6 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from oris.core.api_key import ApiKey
 from oris.core.model import Job, Status, Wait, WaitKind, WaitStatus, Worker
 from oris.errors import Details, ErrorCode
 from oris.ids import AttemptId, CheckpointId, JobKey, LeaseId, RunId, ThreadId, WaitId
@@ -130,6 +131,24 @@ class QuarantineCleared(Struct, frozen=True):
     worker: Worker
 
 
+class KeyCreated(Struct, frozen=True):
+    """The key as stored."""
+
+    key: ApiKey
+
+
+class KeyRevoked(Struct, frozen=True):
+    """The key, which nobody gets in with any more."""
+
+    key: ApiKey
+
+
+class KeyUsesNoted(Struct, frozen=True):
+    """`count` keys have a newer time of their last use."""
+
+    count: int
+
+
 class Audited(Struct, frozen=True):
     """An audit record was written."""
 
@@ -169,6 +188,9 @@ Reply = (
     | SessionOpened
     | SessionDropped
     | QuarantineCleared
+    | KeyCreated
+    | KeyRevoked
+    | KeyUsesNoted
     | Audited
     | Granted
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal
 
@@ -10,6 +10,7 @@ import trio
 from msgspec import Struct
 
 from oris.clock import EngineClock
+from oris.core.api_key import ApiKey
 from oris.core.changes import Handed
 from oris.core.commands import OpenSession, Want
 from oris.core.facts import Limits
@@ -20,6 +21,7 @@ from oris.engine.committer import CommitBounds, Committer
 from oris.engine.control import Control, Holder, Mailboxes
 from oris.engine.demand import Bell, Demand
 from oris.engine.inbox import Inbox
+from oris.engine.listeners import Listeners
 from oris.engine.observer import Observer
 from oris.engine.outages import Outages
 from oris.engine.parked import Parked
@@ -80,7 +82,10 @@ class Engine:
         self.settings = settings
         self.reads: Reads = store.reads
         self.waiters = Waiters()
+        self.listeners = Listeners()
         self.admission = Admission(settings.thresholds)
+        self.on_key: Callable[[ApiKey], None] | None = None
+        """Told of each API key that a commit has made or changed, before anybody gets an answer. Must not raise."""
         self._bell = Bell()
         self._inbox = Inbox(settings.inbox_max_commands, settings.inbox_max_bytes)
         self._mailboxes = Mailboxes()
@@ -91,7 +96,14 @@ class Engine:
         self._watch.begin(clock.now_ms())
         self._outages = Outages(self._outage_over)
         self._publisher = Publisher(
-            self.demand, self.waiters, self._mailboxes, self.roster, self._set_alarm, self._bereave
+            self.demand,
+            self.waiters,
+            self.listeners,
+            self._mailboxes,
+            self.roster,
+            self._set_alarm,
+            self._bereave,
+            self._key_changed,
         )
         self.committer = Committer(
             store,
@@ -211,10 +223,11 @@ class Engine:
             self.committer.take_back([job.lease_id for job in polled.granted.jobs if job.lease_id is not None])
 
     def drain(self) -> None:
-        """Let nothing new in: submits are refused, parked polls answered `draining`, waits ended."""
+        """Let nothing new in: submits are refused, parked polls answered `draining`, waits and streams ended."""
         self.admission.draining = True
         self.demand.end_all("draining")
         self.waiters.end_all()
+        self.listeners.end_all()
 
     def _polled(self, parked: Parked) -> Polled:
         granted, want, watched = parked.granted, parked.want, parked.watched
@@ -252,6 +265,10 @@ class Engine:
 
     def _set_alarm(self, at_ms: int) -> None:
         self.sweeper.set_alarm(at_ms)
+
+    def _key_changed(self, key: ApiKey) -> None:
+        if self.on_key is not None:
+            self.on_key(key)
 
     def _bereave(self, worker: WorkerKey) -> None:
         self.sweeper.bereave(worker)

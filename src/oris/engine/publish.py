@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from oris.core.api_key import ApiKey
 from oris.core.changes import Decision
 from oris.core.model import Job, Worker
 from oris.engine.batch import Outcome
 from oris.engine.control import Holder, Mailboxes, control_of, graceful_cancel
 from oris.engine.demand import Demand
+from oris.engine.listeners import Listeners
 from oris.engine.roster import Roster
 from oris.engine.waiters import Waiters
 from oris.ids import WorkerKey
@@ -21,21 +23,30 @@ class Publisher:
         self,
         demand: Demand,
         waiters: Waiters,
+        listeners: Listeners,
         mailboxes: Mailboxes,
         roster: Roster,
         set_alarm: Callable[[int], None],
         bereave: Callable[[WorkerKey], None],
+        key_changed: Callable[[ApiKey], None],
     ) -> None:
-        """`bereave` is told of workers that may hold leases of a session that is over."""
+        """`bereave` is told of workers that may hold leases of a session that is over.
+
+        `key_changed` is told of API keys first of all: a revoked one lets nobody in once its revocation is answered.
+        """
         self._demand = demand
         self._waiters = waiters
+        self._listeners = listeners
         self._mailboxes = mailboxes
         self._roster = roster
         self._set_alarm = set_alarm
         self._bereave = bereave
+        self._key_changed = key_changed
 
     def publish(self, outcome: Outcome) -> None:
         """Tell everybody whom the outcome concerns."""
+        for key in outcome.facts.changes.api_keys.values():
+            self._key_changed(key)
         told: dict[Holder, None] = {}
         earliest: int | None = None
         for decision in outcome.decisions:
@@ -56,7 +67,9 @@ class Publisher:
             if decision.past_run is not None:
                 # A deadline may have ended it in this very decision.
                 self._waiters.publish(decision.past_run)
+                self._listeners.publish(decision.past_run)
             self._waiters.publish(job)
+            self._listeners.publish(job)
         for changed in outcome.workers:
             self._worker(changed)
         self._demand.lower(outcome.drained, outcome.blocked)

@@ -28,6 +28,9 @@ from oris.storage.store import Reads
 LOOK_AGAIN_S = 0.25
 BATCH = 500
 """Threads in one pass."""
+AT_ONCE = 100
+"""Of them, those that go into one commit: the sweeper's share of it. Where a pass filled it, the heartbeats of a large
+fleet, whose leases come up for a look together, would wait in line behind their own leases."""
 
 
 class Sweeper:
@@ -59,7 +62,7 @@ class Sweeper:
         self.set_alarm(self._clock.now_ms())
 
     async def run(self, beat: Beat, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Sweep until cancelled. Cancelled, it leaves nothing half done: a pass is one unit."""
+        """Sweep until cancelled. Cancelled, it leaves nothing half done: what is left of a pass stays due."""
         task_status.started()
         while True:
             beat()
@@ -117,9 +120,12 @@ class Sweeper:
             # They stay due; without a pause they would be asked for without end.
             raise Unavailable("no deadline could be applied")
 
-    async def _ask(self, commands: Sequence[Command]) -> tuple[object, ...]:
-        answer = await self._committer.ask(Unit("sweep", commands))
-        return answer.replies
+    async def _ask(self, commands: Sequence[Command]) -> Sequence[object]:
+        replies: list[object] = []
+        for first in range(0, len(commands), AT_ONCE):
+            answer = await self._committer.ask(Unit("sweep", commands[first : first + AT_ONCE]))
+            replies += answer.replies
+        return replies
 
     async def _rest_until(self, next_ms: int | None) -> None:
         """Until that deadline, an earlier one that comes up meanwhile, or the next look at the store."""

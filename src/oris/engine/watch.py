@@ -36,9 +36,9 @@ class Watch:
         self._broken: OrderedDict[Session, int] = OrderedDict()
         """Sessions whose last watched poll broke, and when; in that order."""
         self._wave: OrderedDict[Session, int] = OrderedDict()
-        """All that broke within the last grace, heard of since or not; in the same order."""
-        self._away = 0
-        """Those of the wave that have not come back."""
+        """All that broke within the last grace, heard of since or not; in that order."""
+        self._returned: set[Session] = set()
+        """Those of them that are parked again."""
         self._held_up_ms = 0
         """When this node stood still last."""
 
@@ -48,32 +48,48 @@ class Watch:
 
     def stands(self, session: Session) -> None:
         """A watched poll is parked."""
-        if session not in self._standing and session in self._wave:
-            self._away -= 1
         self._standing[session] = self._standing.get(session, 0) + 1
+        if session in self._wave:
+            self._returned.add(session)
 
     def ends(self, session: Session) -> None:
         """A watched poll is over, in whatever way."""
-        left = self._standing.pop(session, 0) - 1
+        left = self._standing.get(session, 0) - 1
         if left > 0:
             self._standing[session] = left
-        elif session in self._wave:
-            self._away += 1
+        else:
+            self._standing.pop(session, None)
+            self._returned.discard(session)
 
     def broke(self, session: Session, now_ms: int) -> None:
         """The connection of a watched poll is gone; the poll itself has ended already."""
         if not self._grace_ms or session in self._standing or self._is_fresh(now_ms):
             return
-        while self._wave and now_ms - next(iter(self._wave.values())) >= self._grace_ms:
-            self._leave_wave(next(iter(self._wave)))
-        self._leave_wave(session)
-        self._wave[session] = now_ms
-        self._away += 1
-        self._broken.pop(session, None)
-        self._broken[session] = now_ms
-        if len(self._wave) > 1 and 2 * len(self._wave) > len(self._standing) + self._away:
-            while self._broken and next(reversed(self._broken)) in self._wave:
-                self._broken.popitem()
+        # A thousand may break in one breath: each costs the same, however many there are.
+        self._end_wave(now_ms)
+        for line in (self._wave, self._broken):
+            line[session] = now_ms
+            line.move_to_end(session)
+        watched = len(self._standing) + len(self._wave) - len(self._returned)
+        if len(self._wave) > 1 and 2 * len(self._wave) > watched:
+            self._excuse_wave()
+
+    def _end_wave(self, now_ms: int) -> None:
+        """Forget what broke longer ago than a grace."""
+        while self._wave:
+            session, at_ms = next(iter(self._wave.items()))
+            if now_ms - at_ms < self._grace_ms:
+                return
+            del self._wave[session]
+            self._returned.discard(session)
+
+    def _excuse_wave(self) -> None:
+        """Take none of those that broke together for dead. What broke before them stands before them in the line."""
+        while self._broken:
+            session, at_ms = self._broken.popitem()
+            if session not in self._wave:
+                self._broken[session] = at_ms
+                return
 
     def heard(self, worker_key: WorkerKey, name: str | None) -> None:
         """The worker has called; None: it did not say as which session."""
@@ -84,10 +100,6 @@ class Watch:
         else:
             for session in [each for each in self._broken if each.worker_key == worker_key]:
                 del self._broken[session]
-
-    def _leave_wave(self, session: Session) -> None:
-        if self._wave.pop(session, None) is not None and session not in self._standing:
-            self._away -= 1
 
     def _is_fresh(self, now_ms: int) -> bool:
         return now_ms - self._started_ms < FRESH_GRACES * self._grace_ms

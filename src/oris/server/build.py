@@ -13,6 +13,7 @@ from msgspec.structs import asdict
 
 from oris.api.auth_limiter import AuthLimiter
 from oris.api.http import Caller, RouteTable
+from oris.api.key_ring import KeyRing
 from oris.api.limits import HttpLimits
 from oris.api.listener import Connections, addresses, open_listeners
 from oris.api.routes import metrics_routes, route_table
@@ -31,7 +32,9 @@ from oris.observability.logs import Logs
 from oris.observability.metrics import Metrics
 from oris.server.disk import DiskWatch
 from oris.server.front import Front, RequestLog, authenticator, dispatcher
+from oris.server.garbage import Garbage
 from oris.server.gauges import refresh_gauges
+from oris.server.keys import keep_keys, learn_keys
 from oris.server.limits import METRICS_CONNECTIONS_MAX, claim_machine, http_limits, tell_limits
 from oris.server.meter import Meter
 from oris.server.probe import probe_for
@@ -61,8 +64,10 @@ class Server:
         self.limiter = AuthLimiter(
             SystemClock().monotonic_s, self.told.unauthorized, self.metrics.http_unauthorized.inc
         )
+        self.garbage = Garbage(SystemClock().monotonic_s)
         self.node_id = f"{socket.gethostname()}:{settings.server_addr.port}"
-        self.authenticator = authenticator(settings)
+        self.keys = KeyRing(self.clock.now_ms)
+        self.authenticator = authenticator(settings, self.keys)
         self.tls: ServerTls | None = None
         """How the API's address is encrypted; the one for metrics alone is not."""
         self.listeners: list[trio.SocketListener] = []
@@ -108,10 +113,12 @@ class Server:
             self.clock.start_after(await store.high_water_ms())
             for warning in store.warnings:
                 self.logs.get("oris.storage").warning("store_warning", detail=warning)
+            await learn_keys(self.keys, store.reads, settings, self.clock.now_ms())
             meter = Meter(self.metrics, self.logs, self.clock.now_ms)
             self.store = store
             self._engine = Engine(store, self.clock, self.random, meter, engine_settings(settings))
             self._engine.admission.no_room = store.no_room
+            self._engine.on_key = self.keys.put
             self._disk = DiskWatch(store, self._engine.committer, self.metrics, self.logs)
             task_status.started()
             while not handle.stopping.is_set() and not store.failed.is_set():
@@ -148,11 +155,12 @@ class Server:
             self.watchdog.rest()
 
     async def run_metrics(self, handle: Handle, *, task_status: trio.TaskStatus[object]) -> None:
-        """Refresh the gauges, and serve the metrics on their own address if there is one."""
+        """Refresh the gauges, look for garbage, and serve the metrics on their own address if there is one."""
 
         def beat() -> None:
             handle.beat()
             self.limiter.tick()
+            self.garbage.look()
 
         async def both() -> None:
             async with trio.open_nursery() as nursery:
@@ -172,6 +180,11 @@ class Server:
         assert self._disk is not None
         task_status.started()
         await until_stopping(handle, partial(self._disk.run, handle.beat))
+
+    async def run_keys(self, handle: Handle, *, task_status: trio.TaskStatus[object]) -> None:
+        """Write when keys were used, and look for what others have done to them."""
+        task_status.started()
+        await until_stopping(handle, partial(keep_keys, self.keys, self.engine, self.logs, handle.beat))
 
     async def _metrics_sockets(self) -> list[trio.SocketListener]:
         """Those taken before the start; serving closes them, so a restarted task takes the same address again."""
@@ -254,6 +267,7 @@ class Server:
             "parked_polls": len(engine.demand),
             "watched_sessions": engine.watched_sessions,
             "waiters": len(engine.waiters),
+            "listeners": len(engine.listeners),
             "connections": 0 if self.connections is None else self.connections.count,
             "limits": {
                 "max_active_leases_per_worker": settings.max_active_leases_per_worker,
@@ -286,6 +300,7 @@ class Server:
                 batch_max=settings.batch_max,
                 wait_max_ms=settings.wait_max_ms,
                 lease_ttl_default_s=settings.lease_ttl_default_seconds,
+                listeners_max=min(settings.events_max_listeners, max(1, limits.connections_max * 3 // 4)),
             ),
             health=self.health,
             metrics=self.metrics.render,

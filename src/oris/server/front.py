@@ -13,6 +13,7 @@ from oris.api.auth_limiter import AuthLimiter
 from oris.api.dispatch import Dispatcher, Seen
 from oris.api.http import Caller, Role, RouteTable
 from oris.api.hypercorn_config import hypercorn_config
+from oris.api.key_ring import KeyRing
 from oris.api.limits import HttpLimits
 from oris.api.listener import Connections, serve
 from oris.api.quart_app import ApiApp
@@ -25,21 +26,21 @@ from oris.observability.logs import Logs
 from oris.observability.metrics import Metrics
 
 
-def authenticator(settings: Settings) -> Authenticator:
-    """Who may call: the static credentials, or everybody on this machine when there are none."""
-    return Authenticator(credentials(settings), open_hosts=[settings.server_addr.host])
+def authenticator(settings: Settings, keys: KeyRing | None = None) -> Authenticator:
+    """Who may call: those with a static credential or a stored key; everybody on this machine when there are none."""
+    return Authenticator(credentials(settings), open_hosts=[settings.server_addr.host], keys=keys)
 
 
 def credentials(settings: Settings) -> list[Credential]:
-    """The static credentials."""
-    credentials = []
-    if settings.api_auth_bearer_token is not None:
-        token = settings.api_auth_bearer_token.reveal()
-        credentials.append(Credential("bearer", token, Role(settings.api_auth_bearer_role)))
-    if settings.api_auth_api_key is not None:
-        key = settings.api_auth_api_key.reveal()
-        credentials.append(Credential("api_key", key, Role(settings.api_auth_api_key_role)))
-    return credentials
+    """The static credentials; the audit trail tells the second of a pair from the first, unless they are equal."""
+    # Of two that are equal the last is found, so the first of a pair stands last.
+    tokens = {"static-next": settings.api_auth_bearer_token_next, "static": settings.api_auth_bearer_token}
+    keys = {"static-next": settings.api_auth_api_key_next, "static": settings.api_auth_api_key}
+    as_bearer, as_key = Role(settings.api_auth_bearer_role), Role(settings.api_auth_api_key_role)
+    return [
+        *(Credential("bearer", token.reveal(), as_bearer, name) for name, token in tokens.items() if token is not None),
+        *(Credential("api_key", key.reveal(), as_key, name) for name, key in keys.items() if key is not None),
+    ]
 
 
 @dataclass(frozen=True)

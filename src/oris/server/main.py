@@ -55,6 +55,7 @@ async def _serve(settings: Settings, sources: Sources, logs: Logs, bridge: Stdli
         wall_ms = SystemClock().wall_ms
         reloader = Reloader(settings, sources, logs, bridge.apply, server.authenticator, server.tls, wall_ms)
         tree = make_tree(server, reloader)
+        server.garbage.begin()
         outcome = await tree.run()
     log = logs.get("oris.server")
     if outcome.exit_code == 2:
@@ -76,6 +77,7 @@ def make_tree(server: Server, reloader: Reloader) -> Tree:
         Child("committer", server.run_committer, "critical", stall_after_s=STALL_S),
         Child("sweeper", server.run_sweeper, "restart", budget=RestartBudget(), stall_after_s=STALL_S * 2),
         Child("backpressure", server.run_backpressure, "restart", budget=RestartBudget(), stall_after_s=STALL_S),
+        Child("keys", server.run_keys, "restart", budget=RestartBudget(), stall_after_s=STALL_S * 2),
         Child("disk", server.run_disk, "restart", budget=RestartBudget(), stall_after_s=STALL_S * 2),
         Child("metrics", server.run_metrics, "restart", budget=RestartBudget(), stall_after_s=STALL_S * 2),
         Child(
@@ -100,11 +102,12 @@ def make_tree(server: Server, reloader: Reloader) -> Tree:
 
 def _stop_plan(server: Server) -> StopPlan:
     limit_s = server.settings.drain_limit_ms / 1000.0
+    background = ("sweeper", "backpressure", "keys", "disk", "metrics", "reload")
     return StopPlan(
         steps=(
             Step("answer parked polls and waits", 1.0, action=server.drain),
             Step("let requests end", limit_s * HTTP_GRACE_PART + 1.0, children=("http",)),
-            Step("stop background tasks", 2.0, children=("sweeper", "backpressure", "disk", "metrics", "reload")),
+            Step("stop background tasks", 2.0, children=background),
             Step("commit what is queued", max(1.0, limit_s / 4), children=("committer",)),
             Step("close the store", 5.0, children=("store",)),
         ),
@@ -179,6 +182,6 @@ class _Events:
             version=program_version(),
             backend=server.settings.runtime_backend,
             database=str(server.settings.sqlite_db),
-            auth="on" if server.settings.has_credentials else "off",
+            auth="off" if server.authenticator.is_open else "on",
             tls="off" if server.tls is None else "mutual" if server.tls.asks_clients else "on",
         )

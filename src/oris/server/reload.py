@@ -18,7 +18,7 @@ from oris.api.auth import Authenticator
 from oris.api.tls import Credentials, ServerTls, TlsFiles, load_credentials
 from oris.config.levels import INFO, LogLevels
 from oris.config.reread import Reread, Sources
-from oris.config.settings import Settings
+from oris.config.settings import ROTATION, Settings
 from oris.errors import ConfigError
 from oris.observability.logs import Logs
 from oris.server.front import credentials
@@ -30,6 +30,7 @@ READ_S = 10.0
 
 T = TypeVar("T")
 _TLS = ("tls_cert", "tls_key", "tls_client_ca")
+_STATIC = (*ROTATION.values(), *ROTATION)
 
 
 def tls_files(settings: Settings) -> TlsFiles | None:
@@ -119,7 +120,7 @@ class Reloader:
         if self._tls is not None and found.credentials is None:
             after = dataclasses.replace(after, **{name: getattr(before, name) for name in _TLS})
         self._settings, self._sources = after, found.reread.sources
-        changed = [name for name in ("api_auth_bearer_token", "api_auth_api_key") if _differs(before, after, name)]
+        changed = [name for name in _STATIC if _differs(before, after, name)]
         if changed:
             self._authenticator.replace(credentials(after))
         told: dict[str, Any] = {}

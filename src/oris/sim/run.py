@@ -15,6 +15,7 @@ from oris.sim.commits import CommitCheck
 from oris.sim.determinism import deterministic
 from oris.sim.disk import Disk
 from oris.sim.faults import Faults
+from oris.sim.follower import Follower
 from oris.sim.judge import Judge
 from oris.sim.ledger import Ledger
 from oris.sim.network import Network
@@ -85,6 +86,7 @@ class Simulation:
             self.streams,
             outages,
         )
+        self.follower = Follower(self.server, self.ledger, self.judge, self.trace, self.streams("follower"))
 
     async def run(self) -> None:
         """Both phases."""
@@ -99,6 +101,7 @@ class Simulation:
                 for name in ("ann", "bob"):
                     person = Person(name, network, self.ledger, self.trace, self.streams(f"person.{name}"))
                     background.start_soon(person.run)
+                background.start_soon(self.follower.run)
                 await self._safety(network)
                 await self._liveness()
                 background.cancel_scope.cancel(reason="the simulation is over")
@@ -145,7 +148,9 @@ class Simulation:
             self.judge.require(run.over, "L1", run.run_id, f"is still {run.status}")
         await pause(1.0)
         self.commits.whole()
-        self.ledger.settle(self.disk.snapshot())
+        rows = self.disk.snapshot()
+        self.ledger.settle(rows)
+        self.follower.settle(rows)
 
     async def _chaos(self, network: Network) -> None:
         """What strikes out of nowhere."""

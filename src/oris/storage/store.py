@@ -7,6 +7,7 @@ from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from msgspec import Struct
 
+from oris.core.api_key import ApiKey
 from oris.core.audit import AuditHead, AuditRecord
 from oris.core.changes import Changes, Handed, HandedStep
 from oris.core.events import Entry
@@ -25,6 +26,36 @@ class Page(Struct, Generic[T], frozen=True):
 
     items: tuple[T, ...]
     next_cursor: str | None
+
+
+class Stretch(Struct, Generic[T], frozen=True):
+    """Items in order, bounded in number and in bytes, but one at least if there is one."""
+
+    items: tuple[T, ...]
+    more: bool
+    """There are others behind them."""
+
+
+class Told(Struct, frozen=True):
+    """An event with its payload; None: it never had one, or it was erased."""
+
+    entry: Entry
+    payload: bytes | None
+
+
+class SavedCheckpoint(Struct, frozen=True):
+    """Where in a timeline a checkpoint was saved."""
+
+    seq: int
+    run_id: RunId
+    at_ms: int
+
+
+class StepCounts(Struct, frozen=True):
+    """The steps of a run: those whose latest report is a success, and the others."""
+
+    succeeded: int
+    open: int
 
 
 class JobFilter(Struct, frozen=True):
@@ -65,6 +96,13 @@ class InterruptFilter(Struct, frozen=True):
     workflow: str | None = None
 
 
+class StoredKeys(Struct, frozen=True):
+    """The keys that let anybody in, and whether there ever was one."""
+
+    keys: tuple[ApiKey, ...]
+    any_ever: bool
+
+
 class Statistics(Struct, frozen=True):
     """What the gauges show; counted by the store."""
 
@@ -101,8 +139,17 @@ class Reads(Protocol):
     async def timeline(self, job_key: JobKey, after_seq: int, limit: int) -> Sequence[Entry]:
         """Events in order, from `after_seq` + 1."""
 
-    async def steps(self, run_id: RunId, after_seq: int, limit: int) -> Sequence[HandedStep]:
-        """The latest report of each step of a run, by seq."""
+    async def told(self, job_key: JobKey, after_seq: int, limit: int, max_bytes: int) -> Stretch[Told]:
+        """Events in order with their payloads, from `after_seq` + 1; `max_bytes` of data and payloads together."""
+
+    async def checkpoints(self, job_key: JobKey, cursor: str | None, limit: int) -> Page[SavedCheckpoint]:
+        """The checkpoints of a thread's runs."""
+
+    async def steps(self, run_id: RunId, after_seq: int, limit: int, max_bytes: int) -> Stretch[HandedStep]:
+        """The latest report of each step of a run, by seq; `max_bytes` of outputs and errors together."""
+
+    async def step_counts(self, run_id: RunId) -> StepCounts:
+        """How many steps of a run stand as succeeded, and how many do not."""
 
     async def retries(self, run_id: RunId) -> Sequence[Entry]:
         """The `retry_scheduled` events of a run, in order, at most 1000."""
@@ -141,6 +188,12 @@ class Reads(Protocol):
 
     async def audit_heads(self) -> Sequence[AuditHead]:
         """The ends of all audit chains, the newest 100."""
+
+    async def api_keys(self, tenant_id: TenantId | None, cursor: str | None, limit: int) -> Page[ApiKey]:
+        """Stored keys, revoked and expired ones too, of one tenant or (None) all. A page may be short of `limit`."""
+
+    async def stored_keys(self, now_ms: int) -> StoredKeys:
+        """What is needed to tell who calls: the keys that are neither revoked nor expired."""
 
     async def dead_leases(self, worker_key: WorkerKey | None, limit: int) -> Sequence[JobKey]:
         """Threads whose lease is of a session that is over, of one worker or (None) of all; in no order."""

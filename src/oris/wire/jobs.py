@@ -13,7 +13,6 @@ from oris.wire.names import (
     PageLimit,
     PositiveMs,
     Priority,
-    Seq,
     TenantName,
     Token,
     WaitMs,
@@ -182,18 +181,6 @@ class ResultView(Struct, frozen=True):
     error: Raw | UnsetType = UNSET
 
 
-class EventView(Struct, frozen=True):
-    """One line of a timeline."""
-
-    seq: int
-    event_type: str
-    run_id: str
-    attempt_no: int
-    data: Raw
-    created_at: str
-    worker_id: str | UnsetType = UNSET
-
-
 class CancelledView(Struct, frozen=True):
     """A run after a cancel."""
 
@@ -243,10 +230,3 @@ class ResultQuery(ThreadQuery, frozen=True, forbid_unknown_fields=True):
     """How long to wait for the end."""
 
     wait_ms: WaitMs = 0
-
-
-class TimelineQuery(ThreadQuery, frozen=True, forbid_unknown_fields=True):
-    """A page of a timeline."""
-
-    after_seq: Seq = 0
-    limit: PageLimit = 50

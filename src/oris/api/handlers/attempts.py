@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import UNSET
 
 from oris.api.envelope import ok
-from oris.api.handlers.common import not_found, visible
+from oris.api.handlers.common import PAGE_BYTES, not_found, visible
 from oris.api.handlers.poll import step_view
 from oris.api.http import Answer, Role
 from oris.api.services import Call
@@ -48,10 +48,8 @@ async def steps(call: Call, _: None) -> Answer:
         live = job.lease_id == query.lease_id and job.lease_expires_ms > call.services.engine.clock.now_ms()
         if not live:
             raise ApiError(ErrorCode.CONFLICT, "the lease is not live", {"reason": "lease_lost"})
-    found = await call.services.engine.reads.steps(job.run_id, query.after, query.limit + 1)
-    page = found[: query.limit]
-    more = len(found) > len(page)
-    return ok(call, StepsView(tuple(map(step_view, page)), page[-1].seq if more else None))
+    found = await call.services.engine.reads.steps(job.run_id, query.after, query.limit, PAGE_BYTES)
+    return ok(call, StepsView(tuple(map(step_view, found.items)), found.items[-1].seq if found.more else None))
 
 
 async def retries(call: Call, _: None) -> Answer:

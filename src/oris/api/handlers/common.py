@@ -6,11 +6,13 @@ import re
 from typing import TypeVar
 
 from msgspec import Raw
+from msgspec.structs import replace
 
 from oris.api.services import Call
 from oris.core.commands import Audit
 from oris.core.model import Job
 from oris.core.replies import Refusal, SessionOpened
+from oris.engine.unit import Unit
 from oris.errors import ApiError, ErrorCode, invalid
 from oris.ids import NO_TENANT, JobKey, RunId, TenantId, ThreadId, WorkerId, WorkerKey, job_key, worker_key
 from oris.observability.trace import Trace, parse_traceparent
@@ -21,6 +23,8 @@ R = TypeVar("R")
 _NAME = re.compile(NAME)
 
 NULL = Raw(b"null")
+PAGE_BYTES = 4 * 1024 * 1024
+"""Clients' values that one page may carry; a single one may be larger by the operator's will."""
 
 
 def accepted(reply: object, kind: type[R]) -> R:
@@ -37,12 +41,12 @@ def not_found(what: str) -> ApiError:
 
 
 def tenant_for_new(call: Call, named: str | None) -> TenantId:
-    """The tenant of a new thing: the credential's own, else the one that is named, else none."""
+    """The tenant of a new thing: the credential's own, else the one that is named, else none. Raises 404."""
     bound = call.caller.tenant_id
     if bound is None:
         return NO_TENANT if named is None else TenantId(named)
     if named is not None and named != bound:
-        raise ApiError(ErrorCode.FORBIDDEN, "the credential is bound to another tenant", {"field": "tenant_id"})
+        raise not_found("tenant")
     return TenantId(bound)
 
 
@@ -152,19 +156,27 @@ def wait_seconds(call: Call, wait_ms: int) -> float:
 
 
 def audit(call: Call, action: str, resource_type: str, resource_id: str, tenant_id: str = "") -> Audit:
-    """Who does this, for the record in the commit of the change."""
+    """Who does this, for the record in the commit of the change. The caller's own tenant can see it at any rate."""
     caller = call.caller
     return Audit(
         actor_type=caller.actor_type,
         actor_id=caller.actor_id,
         actor_role=str(caller.role or ""),
-        tenant_id=tenant_id,
+        tenant_id=tenant_id or caller.tenant_id or "",
         source="http",
         action=action,
         resource_type=resource_type,
         resource_id=resource_id,
         request_id=call.request_id,
     )
+
+
+async def audit_refusal(call: Call, told: Audit, error: ApiError) -> None:
+    """What came to nothing before there was a command was decided too: a record of its own, for a 403, 404 or 409."""
+    if error.code not in (ErrorCode.FORBIDDEN, ErrorCode.NOT_FOUND, ErrorCode.CONFLICT):
+        return
+    reason = str((error.details or {}).get("reason") or error.code)
+    await call.services.engine.ask(Unit("write", [], audit=replace(told, refusal=reason)))
 
 
 def trace_of_run(call: Call, traceparent: str | None) -> TraceView:

@@ -8,8 +8,17 @@ import msgspec
 from msgspec import Raw
 
 from oris.api.envelope import ok
-from oris.api.handlers.audited import refused
-from oris.api.handlers.common import NULL, accepted, audit, locate, not_found, payload, run_named, tenant_filter
+from oris.api.handlers.common import (
+    NULL,
+    accepted,
+    audit,
+    audit_refusal,
+    locate,
+    not_found,
+    payload,
+    run_named,
+    tenant_filter,
+)
 from oris.api.http import Answer
 from oris.api.services import Call
 from oris.core.commands import Command, Reject, Resume, ResumeThread
@@ -64,7 +73,7 @@ async def resume_thread(call: Call, body: ResumeThreadRequest) -> Answer:
     try:
         key = await locate(call, body.tenant_id)
     except ApiError as error:
-        await refused(call, "job.resume", "thread", thread, error)
+        await audit_refusal(call, audit(call, "job.resume", "thread", thread), error)
         raise
     tenant, _, thread = key.partition("/")
     command = ResumeThread(key, value, _by(call), None if body.run_id is None else run_named(body.run_id))
@@ -117,7 +126,7 @@ async def _settle(call: Call, action: str, command_for: Callable[[Wait], Command
     try:
         wait = await _named(call)
     except ApiError as error:
-        await refused(call, action, "interrupt", call.path_params["interrupt_id"][:256], error)
+        await audit_refusal(call, audit(call, action, "interrupt", call.path_params["interrupt_id"][:256]), error)
         raise
     command = command_for(wait)
     told = audit(call, action, "interrupt", wait.wait_id, wait.tenant_id)

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Raw
 
 from oris.api.envelope import ok
-from oris.api.handlers.common import NULL, not_found, tenant_filter
+from oris.api.handlers.common import NULL, PAGE_BYTES, not_found, tenant_filter
 from oris.api.http import Answer
 from oris.api.services import Call
 from oris.core.audit import AuditRecord
@@ -24,7 +24,16 @@ async def list_dead_letters(call: Call, _: None) -> Answer:
     if query.status == "replayed":
         return ok(call, b'{"entries":[],"next_cursor":null}')
     page = await call.services.engine.reads.dead_letters(where, query.cursor, query.limit)
-    entries = [await _dead_letter(call, entry) for entry in page.items]
+    entries: list[DeadLetterView] = []
+    room = PAGE_BYTES
+    for letter in page.items:
+        entry = await _dead_letter(call, letter)
+        room -= len(bytes(entry.error))
+        if entries and room < 0:
+            # The page ends here: one that is so long has the cursor that goes on behind it.
+            page = await call.services.engine.reads.dead_letters(where, query.cursor, len(entries))
+            break
+        entries.append(entry)
     return ok(call, msgspec.json.encode({"entries": entries, "next_cursor": page.next_cursor}))
 
 

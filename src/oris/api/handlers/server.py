@@ -18,6 +18,10 @@ FEATURES = (
     "jobs.timeout",
     "jobs.delay",
     "jobs.explain",
+    "jobs.history",
+    "jobs.events",
+    "jobs.export",
+    "jobs.verify",
     "workers.poll",
     "workers.poll_id",
     "workers.control",
@@ -33,6 +37,7 @@ FEATURES = (
     "jobs.cancel.graceful",
     "dlq.read",
     "audit.read",
+    "auth.stored_keys",
 )
 """What this version can do, in words that clients may look for."""
 

@@ -14,6 +14,7 @@ from oris.api.envelope import ok
 from oris.api.handlers.common import (
     accepted,
     audit,
+    audit_refusal,
     payload,
     tenant_for_new,
     trace_view,
@@ -45,7 +46,11 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 async def run(call: Call, body: JobRequest) -> Answer:
     """`POST /v1/jobs`, `POST /v1/jobs/run`. A wait ends with the run, or with the caller's patience."""
-    command = to_command(call, body, "")
+    try:
+        command = to_command(call, body, "")
+    except ApiError as refused:
+        await audit_refusal(call, audit(call, "job.run", "thread", body.thread_id), refused)
+        raise
     wait_s = wait_seconds(call, body.wait_ms)
     unit = Unit(
         "submit",
@@ -70,7 +75,11 @@ async def batch(call: Call, body: BatchRequest) -> Answer:
     limit = call.services.bounds.batch_max
     if len(body.jobs) > limit:
         raise invalid("jobs", f"at most {limit} jobs")
-    commands = [to_command(call, job, f"jobs[{place}].") for place, job in enumerate(body.jobs)]
+    try:
+        commands = [to_command(call, job, f"jobs[{place}].") for place, job in enumerate(body.jobs)]
+    except ApiError as refused:
+        await audit_refusal(call, audit(call, "job.batch", "batch", call.request_id), refused)
+        raise
     unit = Unit(
         "submit",
         commands,
@@ -98,7 +107,7 @@ def _accepted_view(call: Call, job: BatchedJob, reply: Submitted) -> SubmittedVi
 
 
 def to_command(call: Call, job: BatchedJob, path: str) -> Submit:
-    """The command for a job; `path` goes before the names of fields at fault. Raises 400, 403, 413."""
+    """The command for a job; `path` goes before the names of fields at fault. Raises 400, 404, 413."""
     tenant_id = tenant_for_new(call, job.tenant_id)
     thread_id = ThreadId(job.thread_id)
     if job.delay_ms is not None and job.run_at is not None:

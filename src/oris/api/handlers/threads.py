@@ -7,11 +7,11 @@ import trio
 from msgspec import UNSET, Raw, UnsetType
 
 from oris.api.envelope import ok
-from oris.api.handlers.audited import refused
 from oris.api.handlers.common import (
     NULL,
     accepted,
     audit,
+    audit_refusal,
     latest_run,
     locate,
     payloads_of,
@@ -24,7 +24,6 @@ from oris.api.handlers.common import (
 from oris.api.http import Answer
 from oris.api.services import Call
 from oris.core.commands import Cancel
-from oris.core.events import Entry
 from oris.core.model import TERMINAL, Job
 from oris.core.replies import CancelledRun
 from oris.engine.unit import Unit
@@ -35,7 +34,6 @@ from oris.storage.store import JobFilter
 from oris.wire.jobs import (
     CancelledView,
     CancelRequest,
-    EventView,
     JobRow,
     JobsQuery,
     JobView,
@@ -44,7 +42,6 @@ from oris.wire.jobs import (
     ResultView,
     RunsQuery,
     ThreadQuery,
-    TimelineQuery,
 )
 from oris.wire.times import rfc3339, rfc3339_or_none
 
@@ -60,13 +57,13 @@ async def list_jobs(call: Call, _: None) -> Answer:
 async def show(call: Call, _: None) -> Answer:
     """`GET /v1/jobs/{thread_id}`."""
     query: ThreadQuery = call.options
-    return ok(call, await _view(call, await latest_run(call, query.tenant_id, query.run_id)))
+    return ok(call, await job_view(call, await latest_run(call, query.tenant_id, query.run_id)))
 
 
 async def show_run(call: Call, _: None) -> Answer:
     """`GET /v1/runs/{run_id}`."""
     job = await call.services.engine.reads.run(run_named(call.path_params["run_id"]))
-    return ok(call, await _view(call, visible(call, job, "run")))
+    return ok(call, await job_view(call, visible(call, job, "run")))
 
 
 async def list_runs(call: Call, _: None) -> Answer:
@@ -100,21 +97,13 @@ async def result(call: Call, _: None) -> Answer:
     )
 
 
-async def timeline(call: Call, _: None) -> Answer:
-    """`GET /v1/jobs/{thread_id}/timeline`."""
-    query: TimelineQuery = call.options
-    job = await latest_run(call, query.tenant_id, query.run_id)
-    entries = await call.services.engine.reads.timeline(job.job_key, query.after_seq, query.limit)
-    return ok(call, msgspec.json.encode({"timeline": [_event(entry) for entry in entries]}))
-
-
 async def cancel(call: Call, body: CancelRequest) -> Answer:
     """`POST /v1/jobs/{thread_id}/cancel`: durable before the answer."""
     thread = call.path_params["thread_id"][:256]
     try:
         key = await locate(call, body.tenant_id)
     except ApiError as error:
-        await refused(call, "job.cancel", "thread", thread, error)
+        await audit_refusal(call, audit(call, "job.cancel", "thread", thread), error)
         raise
     tenant, _, thread = key.partition("/")
     grace_ms = body.grace_ms if body.mode == "graceful" else None
@@ -143,7 +132,8 @@ def _row(job: Job) -> JobRow:
     )
 
 
-async def _view(call: Call, job: Job) -> JobView:
+async def job_view(call: Call, job: Job) -> JobView:
+    """A run in full."""
     seqs = [job.input_seq, job.checkpoint_seq, job.result_seq, job.error_seq]
     given, values, result_, error = await payloads_of(call, job, seqs)
     lease: LeaseView | UnsetType = UNSET
@@ -171,16 +161,4 @@ async def _view(call: Call, job: Job) -> JobView:
         updated_at=rfc3339(job.updated_ms),
         trace=trace_view(parse_traceparent(job.traceparent)),
         lease=lease,
-    )
-
-
-def _event(entry: Entry) -> EventView:
-    return EventView(
-        seq=entry.seq,
-        event_type=entry.event_type,
-        run_id=entry.run_id,
-        attempt_no=entry.attempt_no,
-        data=Raw(entry.data),
-        created_at=rfc3339(entry.at_ms),
-        worker_id=UNSET if entry.worker_id is None else entry.worker_id,
     )

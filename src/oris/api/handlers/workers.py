@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from oris.api.envelope import ok
-from oris.api.handlers.common import accepted, audit, name_in_path, not_found, tenant_filter
+from oris.api.handlers.common import accepted, audit, audit_refusal, name_in_path, not_found, tenant_filter
 from oris.api.http import Answer
 from oris.api.services import Call
 from oris.core.commands import ClearQuarantine
@@ -13,6 +13,7 @@ from oris.core.model import Worker
 from oris.core.quarantine import is_quarantined
 from oris.core.replies import QuarantineCleared
 from oris.engine.unit import Unit
+from oris.errors import ApiError
 from oris.ids import NO_TENANT, WorkerId, WorkerKey, worker_key, worker_of
 from oris.wire.operators import ClearQuarantineRequest, WorkerQuery, WorkersQuery, WorkerView
 from oris.wire.times import rfc3339, rfc3339_or_none
@@ -37,7 +38,12 @@ async def show(call: Call, _: None) -> Answer:
 
 async def clear_quarantine(call: Call, body: ClearQuarantineRequest) -> Answer:
     """`POST /v1/workers/{worker_id}/clear-quarantine`: harmless for one that is not quarantined."""
-    key = _named(call, body.tenant_id)
+    try:
+        key = _named(call, body.tenant_id)
+    except ApiError as error:
+        name = call.path_params["worker_id"][:256]
+        await audit_refusal(call, audit(call, "worker.clear_quarantine", "worker", name), error)
+        raise
     tenant = key.partition("/")[0]
     told = audit(call, "worker.clear_quarantine", "worker", worker_of(key), tenant)
     answer = await call.services.engine.ask(Unit("write", [ClearQuarantine(key)], audit=told))

@@ -9,10 +9,13 @@ from oris.core.changes import Decision
 from oris.core.decide.ack import ack
 from oris.core.decide.cancel import cancel
 from oris.core.decide.clear_quarantine import clear_quarantine
+from oris.core.decide.create_key import create_key
 from oris.core.decide.heartbeat import heartbeat
+from oris.core.decide.note_key_uses import note_key_uses
 from oris.core.decide.release import release
 from oris.core.decide.report import report
 from oris.core.decide.resume import reject, resume, resume_thread
+from oris.core.decide.revoke_key import revoke_key
 from oris.core.decide.session import drop_session, open_session
 from oris.core.decide.submit import submit
 from oris.core.decide.suspend import suspend
@@ -53,6 +56,12 @@ def decide(facts: Facts, command: c.Command, stamp: Stamp) -> Decision:
             return drop_session(facts, command, stamp)
         case c.ClearQuarantine():
             return clear_quarantine(facts, command, stamp)
+        case c.CreateKey():
+            return create_key(facts, command, stamp)
+        case c.RevokeKey():
+            return revoke_key(facts, command, stamp)
+        case c.NoteKeyUses():
+            return note_key_uses(facts, command)
         case _:
             assert_never(command)
 
@@ -92,6 +101,10 @@ def add_needs(needs: Needs, command: c.Command) -> None:
             needs.ended_sessions.add((command.worker_key, command.session))
         case c.DropSession() | c.ClearQuarantine():
             needs.workers.add(command.worker_key)
+        case c.CreateKey() | c.RevokeKey():
+            needs.api_keys.add(command.key_id)
+        case c.NoteKeyUses():
+            needs.api_keys.update(key_id for key_id, _ in command.used)
         case _:
             assert_never(command)
 

@@ -13,7 +13,7 @@ from oris.core.model import ClosedLease
 from oris.core.replies import Beaten, Refusal, conflict, not_found
 from oris.core.stamp import Stamp
 from oris.core.transition import Transition
-from oris.ids import run_of_lease, worker_of
+from oris.ids import NO_TENANT, run_of_lease, tenant_of, worker_of
 
 
 def heartbeat(facts: Facts, command: Heartbeat, stamp: Stamp) -> Decision:
@@ -35,7 +35,7 @@ def _refuse(t: Transition, command: Heartbeat, closed: ClosedLease | None) -> Re
     owner = closed.worker_key if closed else None
     if t.current is not None and t.current.lease_id == command.lease_id:
         owner = t.current.worker_key
-    if owner is None:
+    if owner is None or not _may_know(t, command, closed):
         return not_found("lease")
     if owner != command.worker_key:
         return conflict(
@@ -45,6 +45,13 @@ def _refuse(t: Transition, command: Heartbeat, closed: ClosedLease | None) -> Re
             actual_worker_id=worker_of(command.worker_key),
         )
     return lost(closed)
+
+
+def _may_know(t: Transition, command: Heartbeat, closed: ClosedLease | None) -> bool:
+    """To a worker of a tenant the leases of other tenants' runs do not exist."""
+    tenant = tenant_of(command.worker_key)
+    key = closed.job_key if closed is not None else t.job.job_key
+    return tenant in (NO_TENANT, tenant_of(key))
 
 
 def _state(command: Heartbeat, closed: ClosedLease | None) -> Beaten:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any, NamedTuple
 
+from oris.core.api_key import ApiKey
 from oris.core.facts import Heads, Loaded, Needs
 from oris.core.model import SUSPENDED, ClosedLease, IdempotentSubmit, Job, Step, Tenant, Wait, Worker
 from oris.ids import JobKey, TenantId, WorkerKey
@@ -148,3 +149,7 @@ def _load_details(connection: sqlite3.Connection, needs: Needs, found: Found) ->
         rows = connection.execute(sql.STEPS_OF_ACTION, step).fetchall()
         if rows:
             loaded.steps[step] = [step_of(row) for row in rows]
+    for key_id in sorted(needs.api_keys):
+        row = connection.execute(sql.API_KEY, (key_id,)).fetchone()
+        if row is not None:
+            loaded.api_keys[key_id] = ApiKey(*row)

@@ -10,6 +10,10 @@ from pathlib import Path
 from oris.errors import ConfigError
 
 
+class InUse(ConfigError):
+    """Another process has the database."""
+
+
 class FileLock:
     """Holds `<database>.lock` from `__init__` to `release`.
 
@@ -18,7 +22,7 @@ class FileLock:
     """
 
     def __init__(self, database: Path) -> None:
-        """Raises ConfigError when another server holds it, or when the file cannot be made."""
+        """Raises InUse when another server holds it, ConfigError when the file cannot be made."""
         path = database.with_name(database.name + ".lock")
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -29,7 +33,7 @@ class FileLock:
         except OSError as error:
             holder = os.read(self._descriptor, 32).decode("ascii", "replace").strip()
             os.close(self._descriptor)
-            raise ConfigError(f"{database} is in use by another server (pid {holder or 'unknown'})") from error
+            raise InUse(f"{database} is in use by another server (pid {holder or 'unknown'})") from error
         # Who holds it is told as a courtesy: the lock is as good without it, on a full disk for example.
         with suppress(OSError):
             os.ftruncate(self._descriptor, 0)

@@ -7,14 +7,16 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
+from oris.core.api_key import ApiKey
 from oris.core.audit import AuditRecord
 from oris.core.model import DeadLetter, Job, Wait, Worker
 from oris.errors import invalid
 from oris.ids import JobKey, TenantId
 from oris.storage.sqlite import read_statements as sql
+from oris.storage.sqlite.history_statements import CHECKPOINTS_PAGE
 from oris.storage.sqlite.load import split
 from oris.storage.sqlite.statements import JOB_BY_KEY
-from oris.storage.store import AuditFilter, DeadLetterFilter, InterruptFilter, JobFilter, Page
+from oris.storage.store import AuditFilter, DeadLetterFilter, InterruptFilter, JobFilter, Page, SavedCheckpoint
 
 WALK_MAX_ROWS = 10_000
 """Rows one page may look at."""
@@ -36,6 +38,16 @@ def runs_page(connection: sqlite3.Connection, job_key: JobKey, cursor: str | Non
     items.extend(Job(*row[:-1]) for row in kept)
     # The next page begins at the row that did not fit.
     return Page(tuple(items), str(rows[len(kept)][-1] + 1) if len(rows) > len(kept) else None)
+
+
+def checkpoints_page(
+    connection: sqlite3.Connection, job_key: JobKey, cursor: str | None, limit: int
+) -> Page[SavedCheckpoint]:
+    """The checkpoints of all of a thread's runs."""
+    before = _END if cursor is None else _number(cursor)
+    rows = connection.execute(CHECKPOINTS_PAGE, (*split(job_key), before, limit + 1)).fetchall()
+    items = tuple(SavedCheckpoint(*row) for row in rows[:limit])
+    return Page(items, str(items[-1].seq) if len(rows) > limit else None)
 
 
 def jobs_page(connection: sqlite3.Connection, where: JobFilter, cursor: str | None, limit: int) -> Page[Job]:
@@ -96,6 +108,15 @@ def workers_page(
     found = [Worker(*row) for row in connection.execute(sql.WORKERS_PAGE, values)]
     last = found[limit - 1] if len(found) > limit else None
     return Page(tuple(found[:limit]), None if last is None else f"{last.first_seen_ms}.{last.worker_key}")
+
+
+def api_keys_page(
+    connection: sqlite3.Connection, tenant_id: TenantId | None, cursor: str | None, limit: int
+) -> Page[ApiKey]:
+    """Stored keys by the time they were made."""
+    values = {"tenant_id": tenant_id}
+    rows, following = _walk(connection, sql.API_KEYS_PAGE, sql.API_KEYS_WALK_END, values, cursor, limit)
+    return Page(tuple(ApiKey(*row[:-1]) for row in rows), following)
 
 
 def audit_page(connection: sqlite3.Connection, where: AuditFilter, cursor: str | None, limit: int) -> Page[AuditRecord]:

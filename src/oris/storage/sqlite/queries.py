@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from oris.core.api_key import ApiKey
 from oris.core.audit import AuditHead
 from oris.core.changes import HandedStep
 from oris.core.events import Entry
@@ -13,6 +14,7 @@ from oris.core.model import DeadLetter, Job, Lane, Tenant, Wait, Worker
 from oris.ids import JobKey, RunId, TenantId, ThreadId, WaitId, WorkerKey
 from oris.storage.sqlite import read_statements as sql
 from oris.storage.sqlite.handouts import raised_values, settled_value
+from oris.storage.sqlite.history_statements import STEP_COUNTS, TOLD
 from oris.storage.sqlite.load import split
 from oris.storage.sqlite.statements import (
     CALM,
@@ -26,6 +28,8 @@ from oris.storage.sqlite.statements import (
     WAIT,
     WORKER,
 )
+from oris.storage.sqlite.stretch import stretch
+from oris.storage.store import StepCounts, StoredKeys, Stretch, Told
 
 LANES_FOR_AGE = 200
 """Lanes that are asked for their oldest job; with more, the gauge looks at these."""
@@ -61,13 +65,28 @@ def timeline(connection: sqlite3.Connection, job_key: JobKey, after_seq: int, li
     return [Entry(job_key, *row) for row in rows]
 
 
-def steps(connection: sqlite3.Connection, run_id: RunId, after_seq: int, limit: int) -> Sequence[HandedStep]:
+def told(connection: sqlite3.Connection, job_key: JobKey, after_seq: int, limit: int, max_bytes: int) -> Stretch[Told]:
+    """Events in order, with their payloads."""
+    rows = connection.execute(TOLD, (*split(job_key), after_seq, limit + 1))
+    lines = (Told(Entry(job_key, *row[:-1]), row[-1]) for row in rows)
+    return stretch(lines, limit, max_bytes, lambda line: len(line.entry.data) + len(line.payload or b""))
+
+
+def steps(
+    connection: sqlite3.Connection, run_id: RunId, after_seq: int, limit: int, max_bytes: int
+) -> Stretch[HandedStep]:
     """The latest report of each step."""
     key = _key_of_run(connection, run_id)
     if key is None:
-        return []
-    rows = connection.execute(LATEST_STEPS, (_id(connection, key), run_id, after_seq, limit))
-    return [HandedStep(*row) for row in rows]
+        return Stretch((), more=False)
+    rows = connection.execute(LATEST_STEPS, (_id(connection, key), run_id, after_seq, limit + 1))
+    return stretch((HandedStep(*row) for row in rows), limit, max_bytes, lambda step: len(step.body or b""))
+
+
+def step_counts(connection: sqlite3.Connection, run_id: RunId) -> StepCounts:
+    """How many steps of a run stand as succeeded, and how many do not."""
+    succeeded, known = connection.execute(STEP_COUNTS, (run_id,)).fetchone()
+    return StepCounts(succeeded, known - succeeded)
 
 
 def retries(connection: sqlite3.Connection, run_id: RunId) -> Sequence[Entry]:
@@ -118,6 +137,12 @@ def audit_heads(connection: sqlite3.Connection) -> Sequence[AuditHead]:
     """The ends of the newest chains."""
     chains = connection.execute(sql.NEWEST_CHAINS).fetchall()
     return [AuditHead(*connection.execute(sql.CHAIN_END, chain).fetchone()) for chain in chains]
+
+
+def stored_keys(connection: sqlite3.Connection, now_ms: int) -> StoredKeys:
+    """The keys that let anybody in."""
+    keys = tuple(ApiKey(*row) for row in connection.execute(sql.STORED_KEYS, (now_ms,)))
+    return StoredKeys(keys, connection.execute(sql.ANY_KEY_EVER).fetchone() is not None)
 
 
 def due(connection: sqlite3.Connection, now_ms: int, limit: int) -> Sequence[JobKey]:

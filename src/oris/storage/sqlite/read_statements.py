@@ -129,6 +129,19 @@ WHERE (first_seen_ms, worker_key) < (:before_ms, :before)
   AND (:tenant_id IS NULL OR (worker_key >= :tenant_id || '/' AND worker_key < :tenant_id || '0'))
 ORDER BY first_seen_ms DESC, worker_key DESC LIMIT :limit
 """
+API_KEYS_PAGE = """
+SELECT key_id, role, tenant_id, digest, created_ms, expires_ms, revoked_ms, used_ms, id
+FROM runtime_api_keys
+WHERE id < :before AND id >= :walk_end AND (:tenant_id IS NULL OR tenant_id = :tenant_id)
+ORDER BY id DESC LIMIT :limit
+"""
+API_KEYS_WALK_END = "SELECT id FROM runtime_api_keys WHERE id < :before ORDER BY id DESC LIMIT 1 OFFSET :walk"
+STORED_KEYS = """
+SELECT key_id, role, tenant_id, digest, created_ms, expires_ms, revoked_ms, used_ms
+FROM runtime_api_keys INDEXED BY runtime_api_keys_standing
+WHERE revoked_ms IS NULL AND (expires_ms IS NULL OR expires_ms > ?) ORDER BY id
+"""
+ANY_KEY_EVER = "SELECT 1 FROM runtime_api_keys LIMIT 1"
 AUDIT_PAGE = """
 SELECT audit_id, chain_id, seq, actor_type, actor_id, actor_role, tenant_id, source, action, resource_type,
        resource_id, result, request_id, details, created_ms, hash, id

@@ -6,13 +6,26 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
+from oris.core.api_key import ApiKey
 from oris.core.audit import AuditHead, AuditRecord
 from oris.core.changes import HandedStep
 from oris.core.events import Entry
 from oris.core.model import DeadLetter, Job, Lane, Tenant, Wait, Worker
 from oris.ids import JobKey, RunId, TenantId, ThreadId, WaitId, WorkerKey
 from oris.storage.sqlite import pages, queries
-from oris.storage.store import AuditFilter, DeadLetterFilter, InterruptFilter, JobFilter, Page, Statistics
+from oris.storage.store import (
+    AuditFilter,
+    DeadLetterFilter,
+    InterruptFilter,
+    JobFilter,
+    Page,
+    SavedCheckpoint,
+    Statistics,
+    StepCounts,
+    StoredKeys,
+    Stretch,
+    Told,
+)
 
 T = TypeVar("T")
 
@@ -57,9 +70,21 @@ class SqliteReads:
         """Events in order, from `after_seq` + 1."""
         return await self._run(lambda c: queries.timeline(c, job_key, after_seq, limit))
 
-    async def steps(self, run_id: RunId, after_seq: int, limit: int) -> Sequence[HandedStep]:
+    async def told(self, job_key: JobKey, after_seq: int, limit: int, max_bytes: int) -> Stretch[Told]:
+        """Events in order with their payloads, from `after_seq` + 1."""
+        return await self._run(lambda c: queries.told(c, job_key, after_seq, limit, max_bytes))
+
+    async def checkpoints(self, job_key: JobKey, cursor: str | None, limit: int) -> Page[SavedCheckpoint]:
+        """The checkpoints of a thread's runs."""
+        return await self._run(lambda c: pages.checkpoints_page(c, job_key, cursor, limit))
+
+    async def steps(self, run_id: RunId, after_seq: int, limit: int, max_bytes: int) -> Stretch[HandedStep]:
         """The latest report of each step of a run, by seq."""
-        return await self._run(lambda c: queries.steps(c, run_id, after_seq, limit))
+        return await self._run(lambda c: queries.steps(c, run_id, after_seq, limit, max_bytes))
+
+    async def step_counts(self, run_id: RunId) -> StepCounts:
+        """How many steps of a run stand as succeeded, and how many do not."""
+        return await self._run(lambda c: queries.step_counts(c, run_id))
 
     async def retries(self, run_id: RunId) -> Sequence[Entry]:
         """The `retry_scheduled` events of a run, in order, at most 1000."""
@@ -111,6 +136,14 @@ class SqliteReads:
     async def audit_heads(self) -> Sequence[AuditHead]:
         """The ends of all audit chains, the newest 100."""
         return await self._run(queries.audit_heads)
+
+    async def api_keys(self, tenant_id: TenantId | None, cursor: str | None, limit: int) -> Page[ApiKey]:
+        """Stored keys; at most 10,000 are looked at."""
+        return await self._run(lambda c: pages.api_keys_page(c, tenant_id, cursor, limit))
+
+    async def stored_keys(self, now_ms: int) -> StoredKeys:
+        """Those that let anybody in."""
+        return await self._run(lambda c: queries.stored_keys(c, now_ms))
 
     async def due(self, now_ms: int, limit: int) -> Sequence[JobKey]:
         """Threads whose wake-up time has come, the earliest first."""

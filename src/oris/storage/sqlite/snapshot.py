@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from oris.core.api_key import ApiKey
 from oris.core.audit import AuditRecord
 from oris.core.events import Entry
 from oris.core.invariants import Snapshot
@@ -21,6 +22,7 @@ _DEAD_LETTERS = "SELECT * FROM runtime_dead_letters ORDER BY id"
 _WORKERS = "SELECT * FROM runtime_workers"
 _TENANTS = "SELECT * FROM runtime_tenants"
 _WAITS = "SELECT * FROM runtime_waits"
+_API_KEYS = "SELECT * FROM runtime_api_keys ORDER BY id"
 _AUDIT = "SELECT * FROM runtime_audit_log ORDER BY id"
 
 
@@ -53,4 +55,5 @@ def _read(connection: sqlite3.Connection) -> Snapshot:
     rows.tenants = {tenant.tenant_id: tenant for tenant in (Tenant(*row) for row in execute(_TENANTS))}
     rows.audit = [AuditRecord(*row[1:]) for row in execute(_AUDIT)]
     rows.waits = {wait.wait_id: wait for wait in (Wait(*row) for row in execute(_WAITS))}
+    rows.api_keys = [ApiKey(*row[1:]) for row in execute(_API_KEYS)]
     return rows

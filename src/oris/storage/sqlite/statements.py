@@ -101,6 +101,10 @@ SELECT worker_key, leased, first_seen_ms, last_seen_ms, session, session_ms, cut
        incident_ms, quarantined_until_ms
 FROM runtime_workers WHERE worker_key = ?
 """
+API_KEY = """
+SELECT key_id, role, tenant_id, digest, created_ms, expires_ms, revoked_ms, used_ms
+FROM runtime_api_keys WHERE key_id = ?
+"""
 ENDED_SESSION = "SELECT ended_ms FROM runtime_ended_sessions WHERE worker_key = ? AND session = ?"
 TENANT = "SELECT tenant_id, waiting, leased, served FROM runtime_tenants WHERE tenant_id = ?"
 
@@ -207,6 +211,13 @@ INSERT_ENDED_SESSION = "INSERT INTO runtime_ended_sessions (worker_key, session,
 WRITE_TENANT = """
 INSERT INTO runtime_tenants (tenant_id, waiting, leased, served) VALUES (?, ?, ?, ?)
 ON CONFLICT (tenant_id) DO UPDATE SET waiting = excluded.waiting, leased = excluded.leased, served = excluded.served
+"""
+# Of a key that is there already only its end and its last use ever change.
+WRITE_API_KEY = """
+INSERT INTO runtime_api_keys (
+    key_id, role, tenant_id, digest, created_ms, expires_ms, revoked_ms, used_ms
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (key_id) DO UPDATE SET revoked_ms = excluded.revoked_ms, used_ms = excluded.used_ms
 """
 INSERT_AUDIT = """
 INSERT INTO runtime_audit_log (

@@ -1,0 +1,200 @@
+"""`python -m oris keys`: API keys on a database that no server has open; the first one above all."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+import click
+
+from oris.cli.flags import load_settings, settings_flags
+from oris.config.one_line import one_line
+from oris.errors import ConfigError
+
+if TYPE_CHECKING:
+    from oris.config.settings import Settings
+    from oris.core.api_key import ApiKey
+    from oris.core.commands import Audit, Command
+    from oris.core.replies import Reply
+    from oris.engine.engine import Engine
+
+T = TypeVar("T")
+_ROLES = ("admin", "operator", "client", "worker")
+_UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_DURATION = re.compile(r"([1-9][0-9]{0,4})([smhd])")
+_TENANT = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
+@click.group()
+def keys() -> None:
+    """Make, list and revoke API keys while no server runs."""
+
+
+@keys.command()
+@click.option("--role", type=click.Choice(_ROLES), required=True, help="What the key allows.")
+@click.option("--tenant", metavar="TENANT", help="Bind the key to a tenant: others' things do not exist for it.")
+@click.option("--expires-in", metavar="DURATION", help="When it ends from now on: 90d, 12h, 30m or 45s.")
+@click.option("--expires-at", metavar="TIME", help="When it ends: 2031-01-31T00:00:00Z.")
+@settings_flags
+@click.pass_context
+def create(
+    context: click.Context, role: str, tenant: str | None, expires_in: str | None, expires_at: str | None
+) -> int:
+    """Make a key, and print its id and its secret. The secret is shown this once, and stored nowhere."""
+    settings = load_settings(context, serving=False)
+    if tenant is not None and not _TENANT.fullmatch(tenant):
+        raise click.BadParameter("must be 1 to 128 of A-Z a-z 0-9 . _ : -", param_hint="--tenant")
+    if expires_in is not None and expires_at is not None:
+        raise click.UsageError("give --expires-in or --expires-at, not both")
+    left_ms = None if expires_in is None else _duration_ms(expires_in)
+    end_ms = None if expires_at is None else _time_ms(expires_at)
+
+    from oris.api.key_ring import new_key
+    from oris.core.commands import CreateKey
+    from oris.core.replies import KeyCreated
+    from oris.ids import TenantId
+    from oris.wire.times import rfc3339_or_none
+
+    key_id, secret, digest = new_key()
+
+    async def make(engine: Engine) -> Reply:
+        expires_ms = end_ms if left_ms is None else engine.clock.now_ms() + left_ms
+        command = CreateKey(key_id, role, None if tenant is None else TenantId(tenant), digest, expires_ms)  # type: ignore[arg-type]
+        return await _ask(engine, command, _audit("apikey.create", key_id, tenant or ""))
+
+    reply = _offline(settings, make)
+    if not isinstance(reply, KeyCreated):
+        _refused(reply)
+    key = reply.key
+    click.echo(f"key_id   {key.key_id}")
+    click.echo(f"secret   {secret}")
+    click.echo(f"role     {key.role}")
+    click.echo(f"tenant   {key.tenant_id or '-'}")
+    click.echo(f"expires  {rfc3339_or_none(key.expires_ms) or 'never'}")
+    return 0
+
+
+@keys.command(name="list")
+@settings_flags
+@click.pass_context
+def list_(context: click.Context) -> int:
+    """Print all keys, the newest first: never a secret, which nobody has but its holder."""
+    settings = _of_a_database(context)
+
+    async def read(engine: Engine) -> list[ApiKey]:
+        found: list[ApiKey] = []
+        cursor: str | None = None
+        while True:
+            page = await engine.reads.api_keys(None, cursor, 200)
+            found.extend(page.items)
+            cursor = page.next_cursor
+            if cursor is None:
+                return found
+
+    for key in _offline(settings, read):
+        click.echo("  ".join(_columns(key)))
+    return 0
+
+
+@keys.command()
+@click.argument("key_id")
+@settings_flags
+@click.pass_context
+def revoke(context: click.Context, key_id: str) -> int:
+    """Shut a key out for good. Again is harmless."""
+    settings = _of_a_database(context)
+
+    from oris.core.commands import RevokeKey
+    from oris.core.replies import KeyRevoked
+    from oris.ids import KEY_ID, KeyId
+
+    if not re.fullmatch(KEY_ID, key_id):
+        raise click.BadParameter("is no key id; `oris keys list` shows them", param_hint="KEY_ID")
+
+    async def end(engine: Engine) -> Reply:
+        return await _ask(engine, RevokeKey(KeyId(key_id), None), _audit("apikey.revoke", key_id, ""))
+
+    reply = _offline(settings, end)
+    if not isinstance(reply, KeyRevoked):
+        _refused(reply)
+    click.echo(f"revoked {key_id}")
+    return 0
+
+
+def _of_a_database(context: click.Context) -> Settings:
+    """The settings, for a command that makes no database."""
+    settings = load_settings(context, serving=False)
+    if not settings.sqlite_db.exists():
+        raise ConfigError(f"{one_line(str(settings.sqlite_db))}: there is no database")
+    return settings
+
+
+def _offline(settings: Settings, work: Callable[[Engine], Awaitable[T]]) -> T:
+    """What `work` answers, on the database alone. Raises ConfigError."""
+    import trio
+
+    from oris.errors import StoreError
+    from oris.server.offline import run_offline
+    from oris.storage.sqlite.lock import InUse
+
+    try:
+        return trio.run(run_offline, settings, work)
+    except InUse as error:
+        raise ConfigError(f"{error}; while it runs, keys are managed over HTTP: see POST /v1/api-keys") from None
+    except StoreError as error:
+        raise ConfigError(f"{one_line(str(settings.sqlite_db))}: {error}") from error
+
+
+async def _ask(engine: Engine, command: Command, audit: Audit) -> Reply:
+    from oris.engine.unit import Unit
+
+    return (await engine.ask(Unit("write", [command], audit=audit))).replies[0]
+
+
+def _audit(action: str, key_id: str, tenant: str) -> Audit:
+    """Whoever may write the database may do all; the name is what the machine calls him."""
+    from oris.core.commands import Audit
+
+    return Audit("local", f"uid:{os.getuid()}", "admin", tenant, "cli", action, "api_key", key_id, "")
+
+
+def _duration_ms(text: str) -> int:
+    matched = _DURATION.fullmatch(text)
+    if matched is None:
+        raise click.BadParameter("must be like 90d, 12h, 30m or 45s", param_hint="--expires-in")
+    return int(matched[1]) * _UNITS_MS[matched[2]]
+
+
+def _time_ms(text: str) -> int:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise click.BadParameter("must be like 2031-01-31T00:00:00Z", param_hint="--expires-at")
+    return int(moment.timestamp() * 1000)
+
+
+def _columns(key: ApiKey) -> tuple[str, ...]:
+    from oris.wire.times import rfc3339, rfc3339_or_none
+
+    end = f"expires {rfc3339_or_none(key.expires_ms) or 'never'}"
+    return (
+        key.key_id,
+        f"{key.role:<8}",
+        f"tenant {key.tenant_id or '-'}",
+        f"created {rfc3339(key.created_ms)}",
+        f"used {rfc3339_or_none(key.used_ms) or 'never'}",
+        end if key.revoked_ms is None else f"revoked {rfc3339(key.revoked_ms)}",
+    )
+
+
+def _refused(reply: Reply) -> NoReturn:
+    from oris.core.replies import Refusal
+
+    assert isinstance(reply, Refusal)
+    field = (reply.details or {}).get("field")
+    raise click.ClickException(f"{field}: {reply.message}" if field else reply.message)

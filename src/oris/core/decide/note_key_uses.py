@@ -1,0 +1,20 @@
+"""Note key uses: when keys were last used, so that one that nobody needs any more can be told."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from oris.core.changes import Decision
+from oris.core.commands import NoteKeyUses
+from oris.core.facts import Facts
+from oris.core.replies import KeyUsesNoted
+
+
+def note_key_uses(facts: Facts, command: NoteKeyUses) -> Decision:
+    """A later use than the one that is stored; keys that do not exist are passed over."""
+    noted = tuple(
+        replace(key, used_ms=used_ms)
+        for key_id, used_ms in command.used
+        if (key := facts.api_key(key_id)) is not None and used_ms > (key.used_ms or 0)
+    )
+    return Decision(KeyUsesNoted(len(noted)), api_keys=noted)

@@ -1,0 +1,102 @@
+"""A simulated reader of streams of events: follows threads through disconnects, crashes and restarts."""
+
+from __future__ import annotations
+
+from random import Random
+
+import trio
+
+from oris.api.dispatch import Admission
+from oris.api.head import Head
+from oris.api.http import Write
+from oris.core.invariants import Snapshot
+from oris.errors import StoreError
+from oris.ids import JobKey, TenantId, ThreadId, job_key
+from oris.sim.clock import pause
+from oris.sim.judge import Judge
+from oris.sim.ledger import Ledger
+from oris.sim.server import Life, Server
+from oris.sim.trace import Trace
+
+ENDS = frozenset({"completed", "cancelled", "dead_lettered"})
+"""The types of the events that a run may end with."""
+
+
+class Follower:
+    """Reads one thread after another, each from where it has got to. What it was told is held against the store."""
+
+    def __init__(self, server: Server, ledger: Ledger, judge: Judge, trace: Trace, random: Random) -> None:
+        self._server = server
+        self._ledger = ledger
+        self._judge = judge
+        self._trace = trace
+        self._random = random
+        self._told: dict[JobKey, list[tuple[int, str]]] = {}
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await pause(self._random.uniform(0.01, 0.5))
+            runs = list(self._ledger.submits.values())[-6:]
+            if runs:
+                told = self._random.choice(runs)
+                await self._follow(job_key(TenantId(told.tenant), ThreadId(told.thread)))
+
+    def settle(self, rows: Snapshot) -> None:
+        """I11: what was told of a thread is the beginning of its timeline: without a gap, and nothing twice."""
+        for key, told in self._told.items():
+            stored = [(entry.seq, entry.event_type) for entry in rows.entries.get(key, [])]
+            self._judge.require(told == stored[: len(told)], "I11", key, "a listener was told something else")
+
+    async def _follow(self, key: JobKey) -> None:
+        """On a connection that breaks now and then, whoever breaks it."""
+        life = self._server.life
+        if life is None:
+            return
+        scope = trio.CancelScope(deadline=trio.current_time() + self._random.expovariate(0.5))
+        life.connections[scope] = None
+        try:
+            with scope:
+                await self._listen(life, key)
+        finally:
+            life.connections.pop(scope, None)
+
+    async def _listen(self, life: Life, key: JobKey) -> None:
+        assert life.dispatcher is not None
+        tenant, _, thread = key.partition("/")
+        told = self._told.setdefault(key, [])
+        headers = [(b"authorization", b"Bearer simulated-client"), (b"last-event-id", b"%d" % len(told))]
+        head = Head("GET", f"/v1/jobs/{thread}/events", f"tenant_id={tenant}".encode(), headers)
+        admitted = life.dispatcher.admit(head)
+        assert isinstance(admitted, Admission), admitted
+        answer = await life.dispatcher.run(admitted, b"")
+        self._trace.saw(f"follower got {answer.status}")
+        if answer.stream is None:
+            return
+        try:
+            await answer.stream(self._writer(life, key))
+        except StoreError:
+            self._trace.saw("stream cut by the store")
+            return
+        if not life.dead:
+            self._trace.saw("stream ended")
+            ended = bool(told) and told[-1][1] in ENDS
+            self._judge.require(ended, "I11", key, f"the stream has ended after {told[-1:]}")
+
+    def _writer(self, life: Life, key: JobKey) -> Write:
+        told = self._told[key]
+
+        async def write(piece: bytes) -> None:
+            if life.dead:
+                return
+            for message in piece.decode().split("\n\n"):
+                fields = dict(line.partition(": ")[::2] for line in message.split("\n"))
+                if "id" in fields:
+                    seq, kind = int(fields["id"]), fields["event"]
+                    self._trace.note("told", f"{key} {seq} {kind}")
+                    self._judge.require(seq == len(told) + 1, "I11", key, f"told {seq} after {len(told)}")
+                    told.append((seq, kind))
+            # A slow client: the next piece waits until this one has gone.
+            await pause(self._random.expovariate(100.0))
+
+        return write
