@@ -31,6 +31,13 @@ def _order(job: Job) -> tuple[int, int, str]:
     return job.order
 
 
+def serves(want: Want, lane: Lane) -> bool:
+    """True when a job of this lane may go to this poll."""
+    if want.workflows is not None and lane.workflow not in want.workflows:
+        return False
+    return want.tenant_id is None or want.tenant_id == lane.tenant_id
+
+
 class Dispatched(Struct):
     """What came of all wants, and what is left in the lanes that were looked at."""
 
@@ -103,9 +110,7 @@ class Queue:
         unread = False
         for line in self.lines:
             lane = line.lane
-            if want.workflows is not None and lane.workflow not in want.workflows:
-                continue
-            if want.tenant_id is not None and lane.tenant_id != want.tenant_id:
+            if not serves(want, lane):
                 continue
             if not line.jobs:
                 unread = unread or (not line.complete and line.leased < want.tenant_limit)
@@ -119,7 +124,7 @@ class Queue:
     def chosen(self, facts: Facts, threads: frozenset[ThreadId], want: Want) -> list[Job]:
         """Queued jobs of these threads, in the order of the queue, wherever in it they stand."""
         found = (job for job in facts.jobs.values() if job.thread_id in threads and job.status == "queued")
-        mine = [job for job in found if want.tenant_id in (None, job.tenant_id) and job.job_key not in facts.set_aside]
+        mine = [job for job in found if serves(want, job.lane) and job.job_key not in facts.set_aside]
         return sorted(mine, key=_order)
 
     def take(self, job: Job) -> None:
@@ -185,12 +190,7 @@ def _serve(facts: Facts, queue: Queue, want: Want, stamp: Stamp, result: Dispatc
         size += line.jobs[0].handout_bytes
         if taken and size > facts.limits.answer_max_bytes:
             break
-        job = line.jobs.popleft()
-        try:
-            taken.append(_grant(facts, job, want, stamp, result))
-        except Exception as error:
-            # Nothing of it was applied. It stays queued and is passed over, so that those behind it are not held up.
-            result.errors[job.job_key] = error
+        taken += _granted_or_passed_over(facts, line.jobs.popleft(), want, stamp, result)
         queue.tenant_changed(facts, line.lane.tenant_id)
     return _granted(facts, want, tuple(taken), (), blocked, full, stamp)
 
@@ -202,6 +202,7 @@ def _serve_chosen(
     taken: list[Job] = []
     blocked: Blocked | None = None
     full: TenantId | None = None
+    size = 0
     for job in queue.chosen(facts, threads, want)[: want.limit]:
         blocked = _blocked(facts, want, stamp.now_ms)
         if blocked is not None:
@@ -209,8 +210,11 @@ def _serve_chosen(
         if facts.tenant(job.tenant_id).leased >= want.tenant_limit:
             full = job.tenant_id
             continue
+        size += job.handout_bytes
+        if taken and size > facts.limits.answer_max_bytes:
+            break
         queue.take(job)
-        taken.append(_grant(facts, job, want, stamp, result))
+        taken += _granted_or_passed_over(facts, job, want, stamp, result)
         queue.tenant_changed(facts, job.tenant_id)
     if full is not None and not taken:
         blocked = "tenant_limit"
@@ -242,6 +246,15 @@ def _is_live(job: Job, facts: Facts, now_ms: int) -> bool:
         return False
     timeout_ms = timeout_at(job)
     return now_ms < expiry_of(job, facts, now_ms).at_ms and (timeout_ms is None or now_ms < timeout_ms)
+
+
+def _granted_or_passed_over(facts: Facts, job: Job, want: Want, stamp: Stamp, result: Dispatched) -> tuple[Job, ...]:
+    try:
+        return (_grant(facts, job, want, stamp, result),)
+    except Exception as error:
+        # Nothing of it was applied. It stays queued and is passed over, so that those behind it are not held up.
+        result.errors[job.job_key] = error
+        return ()
 
 
 def _grant(facts: Facts, job: Job, want: Want, stamp: Stamp, result: Dispatched) -> Job:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Literal
 
 import trio
@@ -18,7 +18,7 @@ from oris.core.outage import Outage
 from oris.core.replies import Granted, Refusal, session_superseded
 from oris.engine.admission import Admission, Monitor, Thresholds
 from oris.engine.committer import CommitBounds, Committer
-from oris.engine.control import Control, Mailboxes
+from oris.engine.control import Control, Holder, Mailboxes
 from oris.engine.demand import Bell, Demand
 from oris.engine.inbox import Inbox
 from oris.engine.listeners import Listeners
@@ -159,16 +159,16 @@ class Engine:
         Cancelled, it takes nothing: what it was granted meanwhile is released, unless its poll id will ask again.
         Raises StoreError when the dispatch it was in could not be committed, or none will come any more.
         """
-        if self.admission.draining:
-            return Polled("draining", want)
-        self.committer.check()
-        if want.session is not None:
+        if want.session is not None and not self.admission.draining:
             refusal = await self.open_session(want.worker_key, want.session)
             if refusal is not None:
                 return Polled("noop", want, refusal=refusal)
+        if self.admission.draining:  # perhaps only since its session was being opened
+            return Polled("draining", want)
+        self.committer.check()
         watched = Session(want.worker_key, want.session) if watch and want.session is not None else None
         parked = Parked(want, self.clock.now_ms(), watched)
-        parked.control = self._mailboxes.collect(want.worker_key, want.poll_id)
+        parked.control = self._mailboxes.collect(_holder(want), want.poll_id)
         if parked.control:
             parked.end("control")
         self.demand.park(parked)
@@ -186,14 +186,18 @@ class Engine:
             raise
         self.demand.leave(parked)
         if parked.ending == "failed":
-            self.undelivered(self._polled(parked))
+            self._give_back(self._polled(parked))
             raise (parked.error or Unavailable("the dispatch failed")).with_traceback(None)
         return self._polled(parked)
 
-    def fetched(self, want: Want, answer: Answered) -> Polled:
-        """What the poll that came with an ack has got."""
-        control = self._mailboxes.collect(want.worker_key, want.poll_id)
+    def fetched(self, want: Want, answer: Answered, refusal: Refusal | None = None) -> Polled:
+        """What the poll that came with an ack has got. `refusal`: its session was over before."""
         granted = answer.granted
+        if granted is not None and granted.blocked == "session_superseded":
+            refusal = session_superseded()
+        if refusal is not None:
+            return Polled("noop", want, refusal=refusal)
+        control = self._mailboxes.collect(_holder(want), want.poll_id)
         if granted is None:
             return Polled("noop", want, control=control)
         return Polled(_decision(granted), want, granted, answer.handed, control)
@@ -207,11 +211,14 @@ class Engine:
         """The answer never reached its worker: what it held goes back, unless its poll id will ask for it again."""
         if polled.watched is not None:
             self._watch.broke(polled.watched, self.clock.now_ms())
+        self._give_back(polled)
+
+    def _give_back(self, polled: Polled) -> None:
         if polled.want.poll_id is not None:
             return
         if polled.control:
-            self._mailboxes.give_back(polled.want.worker_key, polled.control)
-            self._publisher.hand_over(polled.want.worker_key)
+            self._mailboxes.give_back(_holder(polled.want), polled.control)
+            self._publisher.hand_over(_holder(polled.want))
         if polled.granted is not None:
             self.committer.take_back([job.lease_id for job in polled.granted.jobs if job.lease_id is not None])
 
@@ -236,8 +243,7 @@ class Engine:
     @contextmanager
     def _attended(self, parked: Parked) -> Iterator[None]:
         """While the poll is here, its worker is known to wait, and its connection is watched if it wants that."""
-        asks_for_work = self.roster.polls(parked.want) if parked.want.limit else nullcontext()
-        with asks_for_work:
+        with self.roster.polls(parked.want):
             if parked.watched is not None:
                 self._watch.stands(parked.watched)
             try:
@@ -266,6 +272,10 @@ class Engine:
 
     def _bereave(self, worker: WorkerKey) -> None:
         self.sweeper.bereave(worker)
+
+
+def _holder(want: Want) -> Holder:
+    return Holder(want.worker_key, want.session)
 
 
 def _decision(granted: Granted) -> Decision:

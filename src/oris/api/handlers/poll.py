@@ -79,13 +79,14 @@ def want_of(
 
 
 def poll_view(call: Call, polled: Polled) -> PollView:
-    """A poll's answer."""
+    """A poll's answer. One that is refused is a noop with the reason: it came with acks, which are answered."""
     granted = polled.granted
     control = tuple(ControlView(c.type, c.attempt_id, c.lease_id, c.reason) for c in polled.control)
     waits = polled.decision in ("backpressure", "draining")
     retry_after_ms = RETRY_AFTER_MS if waits else UNSET
     if granted is None:
-        return PollView(polled.decision, (), control, retry_after_ms=retry_after_ms)
+        reason = UNSET if polled.refusal is None else "session_superseded"
+        return PollView(polled.decision, (), control, reason=reason, retry_after_ms=retry_after_ms)
     jobs = granted.jobs or granted.redelivered
     attempts = tuple(_attempt(call, job, polled.handed.get(RunId(job.run_id), _NOTHING)) for job in jobs)
     first = attempts[0] if attempts else None
