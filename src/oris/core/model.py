@@ -114,6 +114,8 @@ class Job(Struct, frozen=True):
     """How many waits the run has raised, ever."""
     cancel_due_ms: int | None = None
     """Until when a worker that was asked to end may go on."""
+    lease_asked_ms: int = 0
+    """When the lease ends by what its worker has asked for; an outage moves `lease_expires_ms` beyond."""
 
     @property
     def order(self) -> tuple[int, int, str]:

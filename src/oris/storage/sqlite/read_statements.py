@@ -11,7 +11,8 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms, id
+       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
+       lease_asked_ms, id
 FROM runtime_runs WHERE run_id = ?
 """
 PAST_RUNS = """
@@ -19,7 +20,8 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms, id
+       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
+       lease_asked_ms, id
 FROM runtime_runs WHERE job_key = ? AND id < ? ORDER BY id DESC LIMIT ?
 """
 JOBS_PAGE = """
@@ -27,7 +29,8 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms, id
+       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
+       lease_asked_ms, id
 FROM runtime_jobs
 WHERE id < :before AND id >= :walk_end
   AND (:status IS NULL OR status = :status) AND (:workflow IS NULL OR workflow = :workflow)
@@ -39,7 +42,8 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms, id
+       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
+       lease_asked_ms, id
 FROM runtime_jobs INDEXED BY runtime_jobs_tenant
 WHERE tenant_id = :tenant_id AND id < :before AND id >= :walk_end
   AND (:status IS NULL OR status = :status) AND (:workflow IS NULL OR workflow = :workflow)
@@ -172,7 +176,7 @@ WHERE j.worker_key IS NOT NULL AND j.lease_session IS NOT NULL
 LIMIT ?
 """
 LEASED = """
-SELECT id, job_key FROM runtime_jobs
+SELECT id, job_key FROM runtime_jobs INDEXED BY runtime_jobs_poll
 WHERE worker_key IS NOT NULL AND lease_expires_ms < ? AND id > ? ORDER BY id LIMIT ?
 """
 EARLIEST_WAKE = "SELECT wake_ms FROM runtime_jobs WHERE wake_ms IS NOT NULL ORDER BY wake_ms LIMIT 1"

@@ -30,7 +30,8 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms, id
+       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
+       lease_asked_ms, id
 FROM runtime_jobs WHERE thread_id = ? AND tenant_id = ?
 """
 JOB_BY_RUN = """
@@ -38,7 +39,8 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms, id
+       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
+       lease_asked_ms, id
 FROM runtime_jobs WHERE run_id = ?
 """
 JOBS_BY_POLL = """
@@ -46,7 +48,8 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms, id
+       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
+       lease_asked_ms, id
 FROM runtime_jobs WHERE worker_key = ? AND poll_id = ? ORDER BY id
 """
 JOBS_OF_THREAD = """
@@ -54,7 +57,8 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms, id
+       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
+       lease_asked_ms, id
 FROM runtime_jobs WHERE thread_id = ? ORDER BY tenant_id LIMIT 100
 """
 LANE_HEADS = """
@@ -62,7 +66,8 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms, id
+       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
+       lease_asked_ms, id
 FROM runtime_jobs WHERE status = 'queued' AND tenant_id = ? AND workflow = ?
 ORDER BY priority DESC, available_ms, run_id LIMIT ?
 """
@@ -113,9 +118,10 @@ INSERT INTO runtime_jobs (
     available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
     lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
     checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-    wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms
+    wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
+    lease_asked_ms
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-          ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+          ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 # A run keeps what its submit said: only what its events change is written, and no index over the rest is touched.
 UPDATE_RUN = """
@@ -124,7 +130,7 @@ UPDATE runtime_jobs SET
     worker_key = ?, poll_id = ?, lease_granted_ms = ?, lease_expires_ms = ?, lost_ms = ?, used_ms = ?,
     checkpoint_seq = ?, result_seq = ?, error_seq = ?, handout_bytes = ?, checkpoint_bytes = ?, updated_ms = ?, seq = ?,
     head_hash = ?, wake_ms = ?, lease_session = ?, lease_ttl_ms = ?,
-    wait_mode = ?, waits_open = ?, interrupts_open = ?, waits_raised = ?, cancel_due_ms = ?
+    wait_mode = ?, waits_open = ?, interrupts_open = ?, waits_raised = ?, cancel_due_ms = ?, lease_asked_ms = ?
 WHERE id = ?
 """
 RUN_FIELDS = (
@@ -132,9 +138,9 @@ RUN_FIELDS = (
     *("worker_key", "poll_id", "lease_granted_ms", "lease_expires_ms", "lost_ms", "used_ms"),
     *("checkpoint_seq", "result_seq", "error_seq", "handout_bytes", "checkpoint_bytes", "updated_ms", "seq"),
     *("head_hash", "wake_ms", "lease_session", "lease_ttl_ms"),
-    *("wait_mode", "waits_open", "interrupts_open", "waits_raised", "cancel_due_ms"),
+    *("wait_mode", "waits_open", "interrupts_open", "waits_raised", "cancel_due_ms", "lease_asked_ms"),
 )
-UPDATE_LEASE_END = "UPDATE runtime_jobs SET lease_expires_ms = ? WHERE id = ?"
+UPDATE_LEASE_END = "UPDATE runtime_jobs SET lease_expires_ms = ?, lease_asked_ms = ? WHERE id = ?"
 UPDATE_JOB = """
 UPDATE runtime_jobs SET
     job_key = ?, tenant_id = ?, thread_id = ?, run_id = ?, workflow = ?, priority = ?, status = ?, reason = ?,
@@ -143,7 +149,7 @@ UPDATE runtime_jobs SET
     on_timeout = ?, used_ms = ?, retry_policy = ?, idempotency_key = ?, metadata = ?, traceparent = ?, input_seq = ?,
     checkpoint_seq = ?, result_seq = ?, error_seq = ?, handout_bytes = ?, checkpoint_bytes = ?, created_ms = ?,
     updated_ms = ?, seq = ?, head_hash = ?, wake_ms = ?, lease_session = ?, lease_ttl_ms = ?,
-    wait_mode = ?, waits_open = ?, interrupts_open = ?, waits_raised = ?, cancel_due_ms = ?
+    wait_mode = ?, waits_open = ?, interrupts_open = ?, waits_raised = ?, cancel_due_ms = ?, lease_asked_ms = ?
 WHERE id = ?
 """
 INSERT_PAST_RUN = """
@@ -152,9 +158,10 @@ INSERT INTO runtime_runs (
     available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
     lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
     checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-    wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms
+    wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
+    lease_asked_ms
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-          ?, ?, ?, ?, ?, ?, ?, ?, ?)
+          ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 INSERT_EVENT = """
 INSERT INTO runtime_events (
