@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from oris.core.outage import LONGEST_GRACE_MS, Cause, Outage
+from oris.core.outage import LONGEST_GRACE_MS, Outage
 
 LEAST_MS = 500
 """Shorter ones are not worth the name; the monitor looks five times as often."""

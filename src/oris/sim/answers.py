@@ -142,7 +142,7 @@ class AnswerCheck:
 
     def _beat(self, command: c.Heartbeat, reply: Reply) -> None:
         lease = self._witness.leases.get(command.lease_id)
-        held = isinstance(reply, Beaten) and reply.state == "held"
+        held = isinstance(reply, Beaten) and reply.state in ("held", "cancelling")
         live = self._live(lease, command.worker_key, held)
         self._trace.saw(f"heartbeat {reply.state}" if isinstance(reply, Beaten) else "heartbeat refused")
         self._judge.require(held == live, "I3", command.lease_id, f"a heartbeat got {reply}; live is {live}")

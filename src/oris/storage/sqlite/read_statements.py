@@ -176,7 +176,7 @@ WHERE j.worker_key IS NOT NULL AND j.lease_session IS NOT NULL
 LIMIT ?
 """
 LEASED = """
-SELECT id, job_key FROM runtime_jobs INDEXED BY runtime_jobs_poll
+SELECT id, job_key FROM runtime_jobs INDEXED BY runtime_jobs_leased
 WHERE worker_key IS NOT NULL AND lease_expires_ms < ? AND id > ? ORDER BY id LIMIT ?
 """
 EARLIEST_WAKE = "SELECT wake_ms FROM runtime_jobs WHERE wake_ms IS NOT NULL ORDER BY wake_ms LIMIT 1"
