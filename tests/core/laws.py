@@ -83,7 +83,9 @@ def folding_the_events_gives_the_row(tables: Tables, job: Job) -> None:
     """I11: heartbeats move the lease's end without an event; the wake-up time is a bound, no fact."""
     folded = fold(tables.entries[job.job_key])
     assert folded is not None
-    expected = replace(folded, lease_expires_ms=job.lease_expires_ms, wake_ms=job.wake_ms)
+    expected = replace(
+        folded, lease_expires_ms=job.lease_expires_ms, lease_asked_ms=job.lease_asked_ms, wake_ms=job.wake_ms
+    )
     assert asdict(expected) == asdict(job)
 
 

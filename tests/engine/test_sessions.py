@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -264,6 +266,24 @@ async def test_a_lease_not_renewed_after_an_outage_is_lost_when_its_grace_is_ove
         back_at = trio.current_time()
         assert [job.attempt_no for job in granted(await world.poll("heir", wait_s=50))] == [2]
         assert 5.0 <= trio.current_time() - back_at < 5.6
+
+
+async def test_a_dead_workers_lease_ends_on_a_slow_disk_too(autojump_clock: MockClock) -> None:
+    async with running(sweeper=True, monitor=True, check=False) as world:
+        await world.start("a", "w", ttl_ms=5_000)
+        world.store.takes_s = 0.6
+        busy = world.soon(lambda: traffic(world))
+        await trio.sleep(8)
+        busy.scope.cancel()
+        world.store.takes_s = 0
+        assert len(world.observer.outages) > 5
+        assert (await world.job("a")).attempt_no == 2
+
+
+async def traffic(world: World) -> None:
+    """Commits, one after the other."""
+    for number in count():
+        await world.engine.ask(submits(f"x{number}", workflow="other"))
 
 
 async def test_settings_may_switch_the_watch_off(autojump_clock: MockClock) -> None:

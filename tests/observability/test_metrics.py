@@ -34,6 +34,8 @@ NAMES = {
     "oris_runtime_log_drops_total",
     "oris_runtime_loop_lag_ms",
     "oris_runtime_oldest_queued_age_ms",
+    "oris_runtime_outage_seconds_total",
+    "oris_runtime_outages_total",
     "oris_runtime_pending_interrupts",
     "oris_runtime_queue_depth",
     "oris_runtime_queue_wait_ms",

@@ -331,6 +331,20 @@ async def test_jumps_of_the_clock_are_counted_and_told(
         assert [line["by_ms"] for line in w.lines.named("clock_jumped")] == [90_000]
 
 
+async def test_outages_are_counted_by_cause_with_the_time_they_took(autojump_clock: MockClock) -> None:
+    async with watched(monitor=True) as w:
+        await w.world.submitted("known")
+        w.world.store.before = lambda _: Unavailable("odd")
+        with pytest.raises(Unavailable):
+            await w.world.submit("a")
+        await trio.sleep(20)
+        w.world.store.before = lambda _: None
+        await w.world.submitted("b")
+        assert w.value("oris_runtime_outages_total", cause="trouble") == 1
+        assert w.value("oris_runtime_outage_seconds_total", cause="trouble") == pytest.approx(20, abs=0.5)
+        assert [line["cause"] for line in w.lines.named("outage_over")] == ["trouble"]
+
+
 async def test_gauges_stay_as_they_were_while_the_store_is_away(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -238,6 +238,25 @@ def an_outage_revives_what_was_over_before_it(patch: Patch) -> None:
     patch.setattr(module("core.lease"), "expiry", generous)
 
 
+def each_outage_makes_the_next_one_count(patch: Patch) -> None:
+    real = module("core.lease").expiry
+    patch.setattr(
+        module("core.lease"),
+        "expiry",
+        lambda job, outages: real(replace(job, lease_asked_ms=job.lease_expires_ms), outages),
+    )
+
+
+def an_outage_gives_more_than_it_took(patch: Patch) -> None:
+    real = module("core.lease").expiry
+
+    def generous(job: Any, outages: Any) -> int:
+        end_ms = int(real(job, outages))
+        return end_ms if end_ms == job.lease_expires_ms else max(job.lease_expires_ms, job.lease_asked_ms + 30_000)
+
+    patch.setattr(module("core.lease"), "expiry", generous)
+
+
 def an_older_session_goes_on(patch: Patch) -> None:
     patch.setattr(module("core.lease"), "_session_end", lambda job, worker: None)
 
@@ -377,6 +396,8 @@ BUGS = [
     bug(a_restart_forgets_the_time, "I21"),
     bug(an_outage_is_not_made_up_for, "I3", "I6"),
     bug(an_outage_revives_what_was_over_before_it, "I3", first=56),
+    bug(each_outage_makes_the_next_one_count, "I21", "I3"),
+    bug(an_outage_gives_more_than_it_took, "I21", "I3"),
     bug(an_older_session_goes_on, "I3"),
     bug(any_session_is_granted_work, "I20", "I1"),
     bug(a_lost_lease_is_no_incident, "I20"),

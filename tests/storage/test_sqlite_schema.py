@@ -152,6 +152,7 @@ def test_the_next_job_id_is_one_probe(connection: sqlite3.Connection) -> None:
         ),
         ("read_statements.RETRIES", "runtime_events_retries (run_id=?)"),
         ("read_statements.DUE", "runtime_jobs_wake (wake_ms>? AND wake_ms<?)"),
+        ("read_statements.LEASED", "runtime_jobs_leased (id>?)"),
         ("read_statements.NEXT_LANE", "runtime_jobs_dispatch ((tenant_id,workflow)>(?,?))"),
         ("read_statements.OLDEST_BELOW_PRIORITY", "runtime_jobs_dispatch (tenant_id=? AND workflow=? AND priority<?)"),
         ("read_statements.JOBS_OF_TENANT_PAGE", "runtime_jobs_tenant (tenant_id=? AND rowid>? AND rowid<?)"),

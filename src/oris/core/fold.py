@@ -1,7 +1,7 @@
 """What an event does to a run. `decide` changes a run by its events only, so folding a timeline gives its state.
 
-Apart from that fold stand three things that change without an event or are bounds, not facts: `lease_expires_ms`
-(heartbeats move it), `wake_ms` (see `core.deadlines`) and `lost_ms`'s use as a measure.
+Apart from that fold stand things that change without an event or are bounds, not facts: `lease_asked_ms` (heartbeats
+move it), `lease_expires_ms` (so do outages), `wake_ms` (see `core.deadlines`) and `lost_ms`'s use as a measure.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ def _changed(job: Job, seq: int, at_ms: int, body: RunEvent | WaitEvent | LeaseE
                 "lease_expires_ms": body.expires_ms,
                 "lease_session": body.session,
                 "lease_ttl_ms": body.expires_ms - at_ms,
+                "lease_asked_ms": body.expires_ms,
                 "lost_ms": 0,
             }
         case ev.StepRecorded():
@@ -158,6 +159,7 @@ def _without_lease(job: Job, until_ms: int) -> Changed:
         "lease_expires_ms": 0,
         "lease_session": None,
         "lease_ttl_ms": 0,
+        "lease_asked_ms": 0,
         "cancel_due_ms": None,
         "used_ms": job.used_ms + max(0, until_ms - job.lease_granted_ms),
     }

@@ -94,7 +94,7 @@ def check_timeline(job: Job, entries: Sequence[Entry]) -> list[Violation]:
     except BrokenTimeline as error:
         return [Violation("I11", job.job_key, str(error))]
     found = _differences(job, folded)
-    if folded is not None and job.lease_expires_ms < folded.lease_expires_ms:
+    if folded is not None and not job.lease_expires_ms >= job.lease_asked_ms >= folded.lease_asked_ms:
         found.append(Violation("I11", job.job_key, "the lease ends before it was granted to end"))
     return found
 
@@ -318,7 +318,8 @@ def check_audit(records: Iterable[AuditRecord]) -> list[Violation]:
 def _differences(stored: Job, folded: Job | None) -> list[Violation]:
     if folded is None:
         return [Violation("I11", stored.job_key, "the timeline tells of no run")]
-    expected = asdict(replace(folded, lease_expires_ms=stored.lease_expires_ms, wake_ms=stored.wake_ms))
+    apart = {"lease_expires_ms": stored.lease_expires_ms, "lease_asked_ms": stored.lease_asked_ms}
+    expected = asdict(replace(folded, **apart, wake_ms=stored.wake_ms))
     return [
         Violation("I11", stored.job_key, f"{name} is {value!r}, the timeline says {expected[name]!r}")
         for name, value in asdict(stored).items()

@@ -135,6 +135,8 @@ class Job(Struct, frozen=True):
     """The run that saved the checkpoint, while that is another one."""
     steps_succeeded: int = 0
     """How many of its own steps have."""
+    lease_asked_ms: int = 0
+    """When the lease ends by what its worker has asked for; an outage moves `lease_expires_ms` beyond."""
 
     @property
     def order(self) -> tuple[int, int, str]:

@@ -127,8 +127,15 @@ class Transition:
         )
 
     def extend_lease(self, expires_ms: int) -> None:
-        """Move the lease's end; no event, and no index changes."""
+        """Move the lease's end for an outage; no event, and no index changes."""
         self.current = replace(self.job, lease_expires_ms=expires_ms)
+
+    def renew_lease(self, asked_ms: int) -> None:
+        """Its worker asks for it until then. Its end never moves back; no event, and no index changes."""
+        job = self.job
+        if asked_ms > job.lease_asked_ms:
+            end_ms = max(job.lease_expires_ms, asked_ms)
+            self.current = replace(job, lease_expires_ms=end_ms, lease_asked_ms=asked_ms)
 
     def refresh_wake(self) -> None:
         """Move the wake-up time to the next deadline, when heartbeats have moved that on."""

@@ -182,8 +182,10 @@ class Committer:
 
     async def _prepare(self) -> None:
         self._chain_id = f"chn_{self._seeds.next(self._clock.now_ms()):032x}"
-        self._outages.begin(await self._store.calm_ms(), self._clock.now_ms())
+        calm_ms = await self._store.calm_ms()
         await self._learn()
+        # Until now nobody could have been heard.
+        self._outages.begin(calm_ms, self._clock.now_ms())
 
     async def _learn(self) -> None:
         """Learn what the store holds: how many wait, which lanes have work, where the audit chains end."""

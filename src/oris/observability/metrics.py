@@ -165,6 +165,14 @@ class Metrics:
         self.clock_jumps = make.counter(
             "oris_runtime_clock_jumps_total", "Jumps of the wall clock by more than a second; no lease moves by them."
         )
+        self.outages = make.counters(
+            "oris_runtime_outages_total",
+            "Times in which this node could not commit, for half a second or more.",
+            "cause",
+        )
+        self.outage_seconds = make.counters(
+            "oris_runtime_outage_seconds_total", "Seconds in which this node could not commit, by outage.", "cause"
+        )
         self.log_drops = make.counter(
             "oris_runtime_log_drops_total", "Log lines dropped because nobody read them fast enough."
         )

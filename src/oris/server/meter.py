@@ -77,7 +77,11 @@ class Meter:
     def outage(self, outage: Outage) -> None:
         """The node can commit again."""
         took_ms = outage.to_ms - outage.from_ms
-        self._log.warning("outage_over", took_ms=took_ms, detail="leases that were live before it live on for it")
+        self._metrics.outages(outage.cause).inc()
+        self._metrics.outage_seconds(outage.cause).inc(took_ms / 1000.0)
+        self._log.warning(
+            "outage_over", cause=outage.cause, took_ms=took_ms, detail="leases that were live before it live on for it"
+        )
 
     def sampled(self, sample: Sample, level: int) -> None:
         """The monitor has looked."""

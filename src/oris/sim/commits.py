@@ -125,13 +125,16 @@ class CommitCheck:
             self._judge.fail(Violation("I11", key, str(error)))
             return
         if folded is not None:
-            folded = replace(folded, lease_expires_ms=row.lease_expires_ms, wake_ms=row.wake_ms)
+            asked_ms = row.lease_asked_ms
+            folded = replace(
+                folded, lease_expires_ms=row.lease_expires_ms, lease_asked_ms=asked_ms, wake_ms=row.wake_ms
+            )
         if folded != row:
             self._judge.fail(Violation("I11", key, f"the row is not its timeline: {_difference(row, folded)}"))
         self._agrees(row)
         self._judge.all(check_lease(row))
         if row.lease_id is not None:
-            self._witness.renewed(row.lease_id, row.lease_expires_ms, now_ms)
+            self._witness.renewed(row.lease_id, row.lease_asked_ms, row.lease_expires_ms, now_ms)
             self._judge.require(row.lease_expires_ms > now_ms, "I1", key, "left with a lease that is over")
 
     def _agrees(self, row: Job) -> None:

@@ -24,6 +24,9 @@ from oris.sim.waits import WaitAccount
 EXPIRY_SLACK_MS = 50
 """An expired lease is taken back, and a due run queued, within this while nothing is wrong."""
 
+DEFAULT_TTL_MS = 30_000
+"""What a heartbeat asks for that does not say."""
+
 
 class Witness:
     """What has been committed, as its events tell it."""
@@ -88,19 +91,28 @@ class Witness:
             if (replaced and lease.session != row.session) or lease.granted_ms < row.cut_ms:
                 lease.dead_in = lease.dead_in or self.commit
 
-    def renewed(self, lease_id: LeaseId, expires_ms: int, now_ms: int) -> None:
-        """A row shows this end of a lease after the commit."""
+    def renewed(self, lease_id: LeaseId, asked_ms: int, expires_ms: int, now_ms: int) -> None:
+        """A row shows this end of a lease after the commit, and until when its worker has asked for it."""
         lease = self.leases.get(lease_id)
-        if lease is None or expires_ms == lease.expires_ms:
+        if lease is None or (asked_ms, expires_ms) == (lease.asked_ms, lease.expires_ms):
             return
         where = str(lease_id)
-        self._judge.require(expires_ms > lease.expires_ms, "I3", where, "its end moved back")
-        live = self._outages.lives(lease, lease.expires_ms, now_ms, believed=True)
+        later = expires_ms >= lease.expires_ms and asked_ms >= lease.asked_ms
+        self._judge.require(later, "I3", where, "its end moved back")
+        live = self._outages.lives(lease, lease.asked_ms, lease.expires_ms, now_ms, believed=True)
         self._judge.require(live, "I3", where, "it was renewed after its end")
+        if asked_ms != lease.asked_ms:
+            told = f"its worker asks for {lease.ttl_ms} ms, not for {asked_ms - now_ms}"
+            self._judge.require(asked_ms - now_ms in (lease.ttl_ms, DEFAULT_TTL_MS), "I3", where, told)
+        if expires_ms not in (asked_ms, lease.expires_ms):
+            most_ms = self._outages.latest_ms(lease, lease.asked_ms, now_ms)
+            told = f"outages give it until {most_ms}, the row until {expires_ms}"
+            self._judge.require(expires_ms <= most_ms, "I21", where, told)
         if now_ms >= lease.expires_ms:
             self._trace.saw("lease lived on for an outage")
-        lease.expired_before_ms, lease.extended_in = lease.expires_ms, self.commit
-        lease.expires_ms = expires_ms
+        lease.expired_before_ms, lease.asked_before_ms = lease.expires_ms, lease.asked_ms
+        lease.extended_in = self.commit
+        lease.expires_ms, lease.asked_ms = expires_ms, asked_ms
 
     def cut_short(self, closed: ClosedLease, now_ms: int) -> None:
         """A lease was taken from a worker that was asked to end its run: not before its time for that is over."""
@@ -119,7 +131,7 @@ class Witness:
         limits = (lease.times_out_ms, lease.cancel_due_ms)
         if not lease.stands(worker, self.commit) or any(at_ms is not None and now_ms >= at_ms for at_ms in limits):
             return False
-        return self._outages.lives(lease, lease.ends_ms(self.commit), now_ms, believed)
+        return self._outages.lives(lease, lease.asked_for_ms(self.commit), lease.ends_ms(self.commit), now_ms, believed)
 
     def bound(self, row: IdempotentSubmit) -> None:
         """A key was bound."""
@@ -228,6 +240,7 @@ class Witness:
             times_out_ms,
             session=body.session,
             ttl_ms=body.expires_ms - entry.at_ms,
+            asked_ms=body.expires_ms,
         )
         run.status = "running"
         self.granted.append(run)
@@ -277,8 +290,7 @@ class Witness:
                 self._bad("I3", entry, f"ended with its session at {body.expired_ms}, which goes on")
         elif not self._ran_out(lease, body.expired_ms) or body.expired_ms > entry.at_ms:
             self._bad("I3", entry, f"expired at {body.expired_ms}; the lease ran until {lease.expires_ms}")
-        elif body.expired_ms < self._outages.owed_until_ms(lease, body.expired_ms):
-            owed_ms = self._outages.owed_until_ms(lease, body.expired_ms)
+        elif body.expired_ms < (owed_ms := self._outages.owed_until_ms(lease, lease.asked_ms)):
             self._bad("I6", entry, f"expired at {body.expired_ms}, an outage had it live until {owed_ms}")
         self._in_time(entry, body.expired_ms, "taken back")
         self._close(run, lease, entry, body.expired_ms)
@@ -290,7 +302,9 @@ class Witness:
         """Whether this is the end of its time, that an outage has given it included."""
         if at_ms == lease.expires_ms:
             return True
-        return at_ms > lease.expires_ms and self._outages.lives(lease, lease.expires_ms, at_ms - 1, believed=True)
+        return at_ms > lease.expires_ms and self._outages.lives(
+            lease, lease.asked_ms, lease.expires_ms, at_ms - 1, believed=True
+        )
 
     def _timed_out(self, run: RunLife, entry: Entry, body: ev.TimedOut) -> None:
         lease = run.lease

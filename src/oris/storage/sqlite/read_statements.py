@@ -12,7 +12,7 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
        wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
-       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, id
+       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, id
 FROM runtime_runs WHERE run_id = ?
 """
 PAST_RUNS = """
@@ -21,7 +21,7 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
        wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
-       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, id
+       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, id
 FROM runtime_runs WHERE job_key = ? AND id < ? ORDER BY id DESC LIMIT ?
 """
 JOBS_PAGE = """
@@ -30,7 +30,7 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
        wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
-       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, id
+       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, id
 FROM runtime_jobs
 WHERE id < :before AND id >= :walk_end
   AND (:status IS NULL OR status = :status) AND (:workflow IS NULL OR workflow = :workflow)
@@ -43,7 +43,7 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
        wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
-       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, id
+       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, id
 FROM runtime_jobs INDEXED BY runtime_jobs_tenant
 WHERE tenant_id = :tenant_id AND id < :before AND id >= :walk_end
   AND (:status IS NULL OR status = :status) AND (:workflow IS NULL OR workflow = :workflow)
@@ -213,7 +213,7 @@ WHERE j.worker_key IS NOT NULL AND j.lease_session IS NOT NULL
 LIMIT ?
 """
 LEASED = """
-SELECT id, job_key FROM runtime_jobs
+SELECT id, job_key FROM runtime_jobs INDEXED BY runtime_jobs_leased
 WHERE worker_key IS NOT NULL AND lease_expires_ms < ? AND id > ? ORDER BY id LIMIT ?
 """
 EARLIEST_WAKE = "SELECT wake_ms FROM runtime_jobs WHERE wake_ms IS NOT NULL ORDER BY wake_ms LIMIT 1"

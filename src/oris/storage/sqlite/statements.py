@@ -31,7 +31,7 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
        wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
-       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, id
+       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, id
 FROM runtime_jobs WHERE thread_id = ? AND tenant_id = ?
 """
 JOB_BY_RUN = """
@@ -40,7 +40,7 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
        wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
-       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, id
+       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, id
 FROM runtime_jobs WHERE run_id = ?
 """
 JOBS_BY_POLL = """
@@ -49,7 +49,7 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
        wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
-       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, id
+       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, id
 FROM runtime_jobs WHERE worker_key = ? AND poll_id = ? ORDER BY id
 """
 JOBS_OF_THREAD = """
@@ -58,7 +58,7 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
        wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
-       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, id
+       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, id
 FROM runtime_jobs WHERE thread_id = ? ORDER BY tenant_id LIMIT 100
 """
 LANE_HEADS = """
@@ -67,7 +67,7 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
        wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
-       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, id
+       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, id
 FROM runtime_jobs WHERE status = 'queued' AND tenant_id = ? AND workflow = ?
 ORDER BY priority DESC, available_ms, run_id LIMIT ?
 """
@@ -138,9 +138,9 @@ INSERT INTO runtime_jobs (
     lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
     checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
     wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
-    replay_of, replay_target, sources, checkpoint_run, steps_succeeded
+    replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-          ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+          ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 # A run keeps what its submit said: only what its events change is written, and no index over the rest is touched.
 UPDATE_RUN = """
@@ -150,7 +150,7 @@ UPDATE runtime_jobs SET
     checkpoint_seq = ?, result_seq = ?, error_seq = ?, handout_bytes = ?, checkpoint_bytes = ?, updated_ms = ?, seq = ?,
     head_hash = ?, wake_ms = ?, lease_session = ?, lease_ttl_ms = ?,
     wait_mode = ?, waits_open = ?, interrupts_open = ?, waits_raised = ?, cancel_due_ms = ?,
-    checkpoint_run = ?, steps_succeeded = ?
+    checkpoint_run = ?, steps_succeeded = ?, lease_asked_ms = ?
 WHERE id = ?
 """
 RUN_FIELDS = (
@@ -159,9 +159,9 @@ RUN_FIELDS = (
     *("checkpoint_seq", "result_seq", "error_seq", "handout_bytes", "checkpoint_bytes", "updated_ms", "seq"),
     *("head_hash", "wake_ms", "lease_session", "lease_ttl_ms"),
     *("wait_mode", "waits_open", "interrupts_open", "waits_raised", "cancel_due_ms"),
-    *("checkpoint_run", "steps_succeeded"),
+    *("checkpoint_run", "steps_succeeded", "lease_asked_ms"),
 )
-UPDATE_LEASE_END = "UPDATE runtime_jobs SET lease_expires_ms = ? WHERE id = ?"
+UPDATE_LEASE_END = "UPDATE runtime_jobs SET lease_expires_ms = ?, lease_asked_ms = ? WHERE id = ?"
 UPDATE_JOB = """
 UPDATE runtime_jobs SET
     job_key = ?, tenant_id = ?, thread_id = ?, run_id = ?, workflow = ?, priority = ?, status = ?, reason = ?,
@@ -171,7 +171,7 @@ UPDATE runtime_jobs SET
     checkpoint_seq = ?, result_seq = ?, error_seq = ?, handout_bytes = ?, checkpoint_bytes = ?, created_ms = ?,
     updated_ms = ?, seq = ?, head_hash = ?, wake_ms = ?, lease_session = ?, lease_ttl_ms = ?,
     wait_mode = ?, waits_open = ?, interrupts_open = ?, waits_raised = ?, cancel_due_ms = ?,
-    replay_of = ?, replay_target = ?, sources = ?, checkpoint_run = ?, steps_succeeded = ?
+    replay_of = ?, replay_target = ?, sources = ?, checkpoint_run = ?, steps_succeeded = ?, lease_asked_ms = ?
 WHERE id = ?
 """
 INSERT_PAST_RUN = """
@@ -181,9 +181,9 @@ INSERT INTO runtime_runs (
     lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
     checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
     wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
-    replay_of, replay_target, sources, checkpoint_run, steps_succeeded
+    replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-          ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+          ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 INSERT_EVENT = """
 INSERT INTO runtime_events (

@@ -66,7 +66,7 @@ def _write_jobs(
     new: list[Job] = []
     replaced: list[tuple[Any, ...]] = []
     moved: list[tuple[Any, ...]] = []
-    renewed: list[tuple[int, int]] = []
+    renewed: list[tuple[int, int, int]] = []
     for job in jobs:
         row = rows.get(job.job_key)
         if row is None:
@@ -75,7 +75,7 @@ def _write_jobs(
             replaced.append((*astuple(job), row.id))
         elif row.job.seq == job.seq and row.job.wake_ms == job.wake_ms:
             # Without an event only the lease's end and the wake-up time change.
-            renewed.append((job.lease_expires_ms, row.id))
+            renewed.append((job.lease_expires_ms, job.lease_asked_ms, row.id))
         else:
             moved.append((*_run_fields(job), row.id))
     if new:
