@@ -5,6 +5,7 @@ from __future__ import annotations
 from oris.core.changes import Changes
 from oris.core.events import Entry
 from oris.core.facts import Heads, Loaded, Needs
+from oris.core.mode import Mode
 from oris.core.model import (
     WAITING,
     ClosedLease,
@@ -34,6 +35,8 @@ class Tables:
         self.workers: dict[WorkerKey, Worker] = {}
         self.tenants: dict[TenantId, Tenant] = {}
         self.ended_sessions: set[tuple[WorkerKey, str]] = set()
+        self.modes: dict[str, Mode] = {}
+        self.nodes: set[str] = set()
 
     def lanes(self) -> dict[Lane, list[Job]]:
         """All queued jobs, lane by lane, in order."""
@@ -62,6 +65,7 @@ class Tables:
         for wanted in needs.polls:
             loaded.polls[wanted] = tuple(j for j in self.jobs.values() if (j.worker_key, j.poll_id) == wanted)
         loaded.ended_sessions = self.ended_sessions & needs.ended_sessions
+        loaded.nodes = self.nodes & needs.nodes
         self._load_counters(needs, loaded)
         return loaded
 
@@ -88,5 +92,6 @@ class Tables:
         self.past_runs.update({job.run_id: job for job in changes.past_runs})
         self.dead_letters.update({dead.run_id: dead for dead in changes.dead_letters})
         self.workers.update(changes.workers)
+        self.modes.update(changes.modes)
         self.ended_sessions |= {(ended.worker_key, ended.session) for ended in changes.ended_sessions}
         self.tenants.update({tenant.tenant_id: tenant for tenant in changes.tenants.values()})

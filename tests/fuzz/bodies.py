@@ -248,6 +248,12 @@ def _clear_quarantine(random: Random) -> Json:
     return {} if random.random() < 0.5 else {"tenant_id": "acme"}
 
 
+def _mode(random: Random) -> Json:
+    """Mostly on: what is switched off would hide the rest."""
+    node = {} if random.random() < 0.5 else {"node": f"node-{random.randrange(3)}"}
+    return {"submit": random.random() < 0.9, "dispatch": random.random() < 0.9, "reason": "upgrade"} | node
+
+
 VALID: dict[str, Callable[[Random], Json]] = {
     "/v1/jobs": _submit,
     "/v1/jobs/run": _submit,
@@ -265,6 +271,7 @@ VALID: dict[str, Callable[[Random], Json]] = {
     "/v1/jobs/{thread_id}/resume": _answer,
     "/v1/interrupts/{interrupt_id}/resume": _answer,
     "/v1/interrupts/{interrupt_id}/reject": _reject,
+    "/v1/admin/mode": _mode,
 }
 """A valid body for each POST route; a test sees to it that none is missing."""
 

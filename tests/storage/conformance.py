@@ -6,8 +6,10 @@ import pytest
 import trio
 
 from oris.core.changes import Changes
+from oris.core.commands import SetMode
 from oris.core.decide import decide
 from oris.core.facts import Facts, Limits, Loaded, Needs
+from oris.core.mode import CLUSTER
 from oris.core.model import Lane, RetryPolicy
 from oris.core.replies import Submitted
 from oris.core.stamp import Stamp
@@ -46,6 +48,7 @@ WRITES = [
     ("runtime_ended_sessions", "insert"),
     ("runtime_tenants", "insert"),
     ("runtime_audit_log", "insert"),
+    ("runtime_modes", "insert"),
     ("runtime_nodes", "insert"),
 ]
 
@@ -240,6 +243,7 @@ class StoreConformance:
                 report(jobs[2], "a", checkpoint=b"{}"),
                 submit("t4"),
                 opened("s2", "w3"),
+                SetMode(CLUSTER, submit=False, dispatch=False, reason=None, by="ops"),
                 wants=[want("w2")],
                 audit=[audited()],
             )
@@ -386,3 +390,4 @@ async def _a_bit_of_everything(driver: Driver) -> None:
     await driver.commit(report(first, "a", checkpoint=b"{}"), audit=[audited()])
     await driver.commit(ack(first), ack(second, "failed"))
     await driver.commit(submit("t1", idempotency_key="k"), wants=[want("w2")])
+    await driver.commit(SetMode(CLUSTER, submit=True, dispatch=True, reason=None, by="ops"))

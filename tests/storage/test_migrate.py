@@ -201,6 +201,7 @@ def test_the_plan_is_printed_and_nothing_is_changed(tmp_path: Path) -> None:
         "applied 0001_runtime",
         "applied 0002_workers",
         "applied 0003_waits",
+        "applied 0004_mode",
         f"{path}: up to date",
     ]
     content = path.read_bytes()

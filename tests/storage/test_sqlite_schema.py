@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from oris.core.audit import AuditRecord
 from oris.core.events import Entry
+from oris.core.mode import Mode
 from oris.core.model import ClosedLease, DeadLetter, IdempotentSubmit, Job, Payload, Step, Tenant, Worker
 from oris.errors import ConfigError
 from oris.storage.sqlite import read_statements, statements
@@ -26,6 +27,7 @@ TABLES: list[tuple[str, type[Struct], tuple[str, ...]]] = [
     ("runtime_dead_letters", DeadLetter, ("id",)),
     ("runtime_workers", Worker, ()),
     ("runtime_tenants", Tenant, ()),
+    ("runtime_modes", Mode, ()),
     ("runtime_audit_log", AuditRecord, ("id",)),
 ]
 ALL = {
@@ -35,7 +37,12 @@ ALL = {
     if name.isupper() and isinstance(text, str)
 }
 # One row per tenant, and one per node: summed as a whole.
-WALKS = {"statements.HIGH_WATER": "runtime_nodes", "read_statements.COUNTERS": "runtime_tenants"}
+WALKS = {
+    "statements.HIGH_WATER": "runtime_nodes",
+    "read_statements.COUNTERS": "runtime_tenants",
+    "read_statements.MODES": "runtime_modes",
+    "read_statements.NODES": "runtime_nodes",
+}
 # Lists of everything go backwards over the rows themselves, bounded by LIMIT and the walk's end.
 SORTED_BY_HAND = {
     "read_statements.AUDIT_OF_REQUEST_PAGE",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from oris.api.handlers import (
+    admin,
     attempts,
     explain,
     interrupts,
@@ -16,6 +17,7 @@ from oris.api.handlers import (
     workers,
 )
 from oris.api.http import Role, Route, RouteTable
+from oris.wire import admin as a
 from oris.wire import jobs as j
 from oris.wire import operators as o
 from oris.wire import waits as i
@@ -51,7 +53,15 @@ def route_table(body_max_bytes: int) -> RouteTable:
             get("/readyz", server.readyz, PUBLIC),
             get("/metrics", server.metrics, PUBLIC),
             get("/v1/capabilities", server.capabilities, frozenset(Role)),
-            get("/v1/admin/status", server.status, ADMINS),
+            get("/v1/admin/status", admin.status, ADMINS),
+            post(
+                "/v1/admin/mode",
+                admin.set_mode,
+                OPERATORS,
+                body=a.ModeRequest,
+                body_max_bytes=small,
+                audit_action=admin.ACTION,
+            ),
             post("/v1/jobs", submit.run, CLIENTS, **run),
             post("/v1/jobs/run", submit.run, CLIENTS, **run),
             post(

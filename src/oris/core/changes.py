@@ -9,6 +9,7 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from oris.core.audit import AuditRecord
     from oris.core.events import Entry
+    from oris.core.mode import Mode
     from oris.core.model import (
         ClosedLease,
         DeadLetter,
@@ -48,6 +49,7 @@ class Decision(Struct, frozen=True):
     """The worker's row, for commands about a worker alone; the very same object when it does not change."""
     ended_session: EndedSession | None = None
     waits: tuple[Wait, ...] = ()
+    mode: Mode | None = None
 
 
 class Handout(Struct, frozen=True):
@@ -107,15 +109,16 @@ class Changes(Struct):
     handouts: list[Handout]
     ended_sessions: list[EndedSession]
     waits: dict[str, Wait]
+    modes: dict[str, Mode]
     calm: bool = True
     """Nothing is owed to any lease by now: until here no time has been lost to one."""
 
     @property
     def empty(self) -> bool:
         """True when there is nothing to write; handouts are only read."""
-        return not (self.jobs or self.workers or self.tenants or self.audit)
+        return not (self.jobs or self.workers or self.tenants or self.audit or self.modes)
 
 
 def no_changes() -> Changes:
     """A batch that has not done anything yet."""
-    return Changes({}, [], [], [], [], [], [], [], {}, {}, [], [], [], {})
+    return Changes({}, [], [], [], [], [], [], [], {}, {}, [], [], [], {}, {})

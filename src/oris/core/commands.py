@@ -157,8 +157,18 @@ class ClearQuarantine(Struct, frozen=True):
     worker_key: WorkerKey
 
 
+class SetMode(Struct, frozen=True):
+    """An operator switches new runs, or the giving out of work, off or on; at one node, or (`mode.CLUSTER`) at all."""
+
+    node_id: str
+    submit: bool
+    dispatch: bool
+    reason: str | None
+    by: str
+
+
 class Audit(Struct, frozen=True):
-    """Who did what, written in the commit of the change. `details` is JSON without secrets or payloads."""
+    """Who did what, written in the commit of the change. Without secrets or payloads."""
 
     actor_type: str
     actor_id: str
@@ -171,6 +181,8 @@ class Audit(Struct, frozen=True):
     request_id: str
     refusal: str | None = None
     """Set when the API refused before any command could be made (403)."""
+    details: bytes = b"{}"
+    """What was done, as JSON; for a batch the counts stand in its place."""
 
 
 Command: TypeAlias = (
@@ -188,6 +200,7 @@ Command: TypeAlias = (
     | OpenSession
     | DropSession
     | ClearQuarantine
+    | SetMode
 )
 
 

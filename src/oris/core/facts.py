@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from oris.core.audit import AuditHead, AuditRecord
 from oris.core.changes import Changes, Decision, Handout, LeaseEnd, no_changes
+from oris.core.mode import Modes
 from oris.core.model import (
     WAITING,
     ClosedLease,
@@ -49,6 +50,8 @@ class Needs(Struct):
     """(run, key) of waits that are raised, perhaps again. What a job that is found waits for, comes with it."""
     interrupts: set[JobKey] = field(default_factory=set)
     """Threads whose latest run's newest interrupts are wanted, settled ones too."""
+    nodes: set[str] = field(default_factory=set)
+    """Nodes of which it has to be known whether they have ever been there."""
 
 
 class Heads(Struct, frozen=True):
@@ -71,6 +74,7 @@ class Loaded(Struct):
     polls: dict[tuple[WorkerKey, str], tuple[Job, ...]] = field(default_factory=dict)
     ended_sessions: set[tuple[WorkerKey, str]] = field(default_factory=set)
     waits: dict[WaitId, Wait] = field(default_factory=dict)
+    nodes: set[str] = field(default_factory=set)
 
 
 class Limits(Struct, frozen=True):
@@ -97,6 +101,7 @@ class Facts:
         audit_head: AuditHead | None = None,
         set_aside: frozenset[JobKey] = frozenset(),
         outages: tuple[Outage, ...] = (),
+        modes: Modes | None = None,
     ) -> None:
         self.limits = limits
         self.depth = depth
@@ -108,6 +113,8 @@ class Facts:
         """Queued jobs that are not to be granted: granting them has raised."""
         self.outages = outages
         """Those that may still matter to a lease, in time order."""
+        self.modes = modes or Modes()
+        """What is switched on here, as far as this batch has come."""
         self.jobs = dict(loaded.jobs)
         self.heads = loaded.heads
         self.polls = loaded.polls
@@ -121,6 +128,7 @@ class Facts:
         self._workers = dict(loaded.workers)
         self._tenants = dict(loaded.tenants)
         self._ended_sessions = set(loaded.ended_sessions)
+        self._nodes = loaded.nodes
         self._waits = dict(loaded.waits)
         self._waits_of: dict[RunId, dict[WaitId, Wait]] = {}
         for wait in loaded.waits.values():
@@ -159,6 +167,10 @@ class Facts:
         """True when the worker has a row."""
         return key in self._workers
 
+    def knows_node(self, node_id: str) -> bool:
+        """True when this is the node that asks, or one that has ever committed anything."""
+        return node_id == self.modes.here or node_id in self._nodes
+
     def is_session_ended(self, key: WorkerKey, session: str) -> bool:
         """True when a newer session of this worker has replaced it."""
         return (key, session) in self._ended_sessions
@@ -177,6 +189,9 @@ class Facts:
             ended = decision.ended_session
             self._ended_sessions.add((ended.worker_key, ended.session))
             changes.ended_sessions.append(ended)
+        if decision.mode is not None:
+            changes.modes[decision.mode.node_id] = decision.mode
+            self.modes = self.modes.with_row(decision.mode)
         if job is None:
             return
         changes.jobs[job.job_key] = self.jobs[job.job_key] = job

@@ -17,6 +17,7 @@ from oris.core.audit import AuditRecord, first_bad_record
 from oris.core.deadlines import next_deadline
 from oris.core.events import Entry
 from oris.core.fold import BrokenTimeline, fold
+from oris.core.mode import Mode
 from oris.core.model import (
     SUSPENDED,
     TERMINAL,
@@ -57,6 +58,7 @@ class Snapshot(Struct):
     tenants: dict[TenantId, Tenant] = field(default_factory=dict)
     audit: list[AuditRecord] = field(default_factory=list)
     waits: dict[WaitId, Wait] = field(default_factory=dict)
+    modes: list[Mode] = field(default_factory=list)
 
 
 def check_all(rows: Snapshot) -> list[Violation]:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from oris.core.mode import Mode
 from oris.core.model import Job, Status, Wait, WaitKind, WaitStatus, Worker
 from oris.errors import Details, ErrorCode
 from oris.ids import AttemptId, CheckpointId, JobKey, LeaseId, RunId, ThreadId, WaitId
@@ -130,6 +131,12 @@ class QuarantineCleared(Struct, frozen=True):
     worker: Worker
 
 
+class ModeSet(Struct, frozen=True):
+    """The mode as it was written."""
+
+    mode: Mode
+
+
 class Audited(Struct, frozen=True):
     """An audit record was written."""
 
@@ -169,6 +176,7 @@ Reply = (
     | SessionOpened
     | SessionDropped
     | QuarantineCleared
+    | ModeSet
     | Audited
     | Granted
 )

@@ -13,6 +13,7 @@ from oris.clock import EngineClock
 from oris.core.changes import Handed
 from oris.core.commands import OpenSession, Want
 from oris.core.facts import Limits
+from oris.core.mode import Modes
 from oris.core.outage import Outage
 from oris.core.replies import Granted, Refusal, session_superseded
 from oris.engine.admission import Admission, Monitor, Thresholds
@@ -49,6 +50,8 @@ class EngineSettings(Struct, frozen=True):
     inbox_max_bytes: int = 64 * 1024 * 1024
     bounds: CommitBounds = CommitBounds()
     thresholds: Thresholds = Thresholds()
+    node_id: str = "node"
+    """This node's name in the cluster."""
 
 
 Decision = Literal["dispatched", "noop", "backpressure", "draining"]
@@ -81,6 +84,7 @@ class Engine:
         self.reads: Reads = store.reads
         self.waiters = Waiters()
         self.admission = Admission(settings.thresholds)
+        self.admission.modes = Modes(settings.node_id)
         self._bell = Bell()
         self._inbox = Inbox(settings.inbox_max_commands, settings.inbox_max_bytes)
         self._mailboxes = Mailboxes()
@@ -107,6 +111,7 @@ class Engine:
             limits=settings.limits,
             tenant_limit=settings.tenant_limit,
             bounds=settings.bounds,
+            node_id=settings.node_id,
         )
         self.sweeper = Sweeper(self.committer, self.reads, clock, self.demand, self._outages, self._watch)
         self.monitor = Monitor(
@@ -156,6 +161,9 @@ class Engine:
                 return Polled("noop", want, refusal=refusal)
         watched = Session(want.worker_key, want.session) if watch and want.session is not None else None
         parked = Parked(want, self.clock.now_ms(), watched)
+        if not self.dispatches(want):
+            # What it holds already, and what it has to be told, it gets all the same.
+            parked.end("draining")
         parked.control = self._mailboxes.collect(want.worker_key, want.poll_id)
         if parked.control:
             parked.end("control")
@@ -182,9 +190,14 @@ class Engine:
         """What the poll that came with an ack has got."""
         control = self._mailboxes.collect(want.worker_key, want.poll_id)
         granted = answer.granted
-        if granted is None:
-            return Polled("noop", want, control=control)
-        return Polled(_decision(granted), want, granted, answer.handed, control)
+        decision = "noop" if granted is None else _decision(granted)
+        if decision == "noop" and not self.dispatches(want):
+            decision = "draining"
+        return Polled(decision, want, granted, answer.handed, control)
+
+    def dispatches(self, want: Want) -> bool:
+        """Whether a poll may be given new work; one that names its threads may be, whatever is switched off."""
+        return self.admission.modes.dispatch or want.threads is not None
 
     @property
     def watched_sessions(self) -> int:
@@ -217,7 +230,7 @@ class Engine:
             decision: Decision = "draining" if parked.ending == "draining" else "noop"
             return Polled(decision, want, control=parked.control, watched=watched)
         if parked.ending == "draining" and not (granted.jobs or granted.redelivered):
-            return Polled("draining", want, granted, watched=watched)
+            return Polled("draining", want, granted, control=parked.control, watched=watched)
         return Polled(_decision(granted), want, granted, parked.handed, parked.control, watched)
 
     @contextmanager

@@ -110,7 +110,7 @@ class Server:
                 self.logs.get("oris.storage").warning("store_warning", detail=warning)
             meter = Meter(self.metrics, self.logs, self.clock.now_ms)
             self.store = store
-            self._engine = Engine(store, self.clock, self.random, meter, engine_settings(settings))
+            self._engine = Engine(store, self.clock, self.random, meter, engine_settings(settings, self.node_id))
             self._engine.admission.no_room = store.no_room
             self._disk = DiskWatch(store, self._engine.committer, self.metrics, self.logs)
             task_status.started()
@@ -209,11 +209,11 @@ class Server:
         critical = ("store", "committer", "http")
         store = self._store_word()
         draining = self._engine is not None and self._engine.admission.draining
-        mode = "draining" if draining else {"ready": "serving"}.get(status.state, status.state)
+        mode = self.engine.admission.modes.word if status.state == "ready" else str(status.state)
         return Health(
             alive=all(tasks[name] in ("running", "stopping") for name in critical),
             ready=status.state == "ready" and store in ("ok", "low_disk") and not draining,
-            mode=mode,
+            mode="draining" if draining else mode,
             store=store,
             migrations="applied",
             tasks=dict(tasks),
@@ -349,7 +349,7 @@ def tuning(settings: Settings) -> Tuning:
     )
 
 
-def engine_settings(settings: Settings) -> EngineSettings:
+def engine_settings(settings: Settings, node_id: str) -> EngineSettings:
     """The engine's part of the settings."""
     return EngineSettings(
         limits=Limits(
@@ -364,4 +364,5 @@ def engine_settings(settings: Settings) -> EngineSettings:
         inbox_max_commands=settings.inbox_max_commands,
         inbox_max_bytes=settings.inbox_max_bytes,
         bounds=CommitBounds(max_commands=settings.commit_max_commands),
+        node_id=node_id,
     )

@@ -33,6 +33,7 @@ FEATURES = (
     "jobs.cancel.graceful",
     "dlq.read",
     "audit.read",
+    "admin.mode",
 )
 """What this version can do, in words that clients may look for."""
 
@@ -75,8 +76,3 @@ async def capabilities(call: Call, _: None) -> Answer:
         "wait_max_ms": bounds.wait_max_ms,
     }
     return ok(call, _json({"version": program_version(), "api_version": "v1", "features": FEATURES, "limits": limits}))
-
-
-async def status(call: Call, _: None) -> Answer:
-    """`GET /v1/admin/status`."""
-    return ok(call, _json(call.services.status()))

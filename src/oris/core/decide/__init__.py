@@ -14,10 +14,12 @@ from oris.core.decide.release import release
 from oris.core.decide.report import report
 from oris.core.decide.resume import reject, resume, resume_thread
 from oris.core.decide.session import drop_session, open_session
+from oris.core.decide.set_mode import set_mode
 from oris.core.decide.submit import submit
 from oris.core.decide.suspend import suspend
 from oris.core.decide.sweep import sweep
 from oris.core.facts import Facts, Needs
+from oris.core.mode import CLUSTER
 from oris.core.stamp import Stamp
 from oris.ids import LeaseId, idempotency_key, run_of, run_of_lease, run_of_wait
 
@@ -53,6 +55,8 @@ def decide(facts: Facts, command: c.Command, stamp: Stamp) -> Decision:
             return drop_session(facts, command, stamp)
         case c.ClearQuarantine():
             return clear_quarantine(facts, command, stamp)
+        case c.SetMode():
+            return set_mode(facts, command, stamp)
         case _:
             assert_never(command)
 
@@ -92,6 +96,9 @@ def add_needs(needs: Needs, command: c.Command) -> None:
             needs.ended_sessions.add((command.worker_key, command.session))
         case c.DropSession() | c.ClearQuarantine():
             needs.workers.add(command.worker_key)
+        case c.SetMode():
+            if command.node_id != CLUSTER:
+                needs.nodes.add(command.node_id)
         case _:
             assert_never(command)
 

@@ -9,11 +9,12 @@ from typing import Any
 from oris.core.audit import AuditHead
 from oris.core.changes import HandedStep
 from oris.core.events import Entry
+from oris.core.mode import Mode
 from oris.core.model import DeadLetter, Job, Lane, Tenant, Wait, Worker
 from oris.ids import JobKey, RunId, TenantId, ThreadId, WaitId, WorkerKey
 from oris.storage.sqlite import read_statements as sql
 from oris.storage.sqlite.handouts import raised_values, settled_value
-from oris.storage.sqlite.load import split
+from oris.storage.sqlite.load import mode_of, split
 from oris.storage.sqlite.statements import (
     CALM,
     HIGH_WATER,
@@ -173,6 +174,16 @@ def counters(connection: sqlite3.Connection) -> tuple[int, int, int, int | None]
     waiting, leased = connection.execute(sql.COUNTERS).fetchone()
     (dead,) = connection.execute(sql.DEAD_LETTERS_TOTAL).fetchone()
     return waiting, leased, dead, oldest_queued_ms(connection)
+
+
+def modes(connection: sqlite3.Connection) -> Sequence[Mode]:
+    """What operators have switched."""
+    return [mode_of(row) for row in connection.execute(sql.MODES)]
+
+
+def nodes(connection: sqlite3.Connection) -> Sequence[tuple[str, int]]:
+    """Nodes, and when each has committed last."""
+    return connection.execute(sql.NODES).fetchall()
 
 
 def high_water_ms(connection: sqlite3.Connection) -> int:

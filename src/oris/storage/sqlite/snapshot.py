@@ -8,7 +8,7 @@ from oris.core.audit import AuditRecord
 from oris.core.events import Entry
 from oris.core.invariants import Snapshot
 from oris.core.model import ClosedLease, DeadLetter, IdempotentSubmit, Job, Tenant, Wait, Worker
-from oris.storage.sqlite.load import step_of
+from oris.storage.sqlite.load import mode_of, step_of
 
 _JOBS = "SELECT * FROM runtime_jobs ORDER BY id"
 _RUNS = "SELECT * FROM runtime_runs ORDER BY id"
@@ -21,6 +21,7 @@ _DEAD_LETTERS = "SELECT * FROM runtime_dead_letters ORDER BY id"
 _WORKERS = "SELECT * FROM runtime_workers"
 _TENANTS = "SELECT * FROM runtime_tenants"
 _WAITS = "SELECT * FROM runtime_waits"
+_MODES = "SELECT * FROM runtime_modes ORDER BY node_id"
 _AUDIT = "SELECT * FROM runtime_audit_log ORDER BY id"
 
 
@@ -53,4 +54,5 @@ def _read(connection: sqlite3.Connection) -> Snapshot:
     rows.tenants = {tenant.tenant_id: tenant for tenant in (Tenant(*row) for row in execute(_TENANTS))}
     rows.audit = [AuditRecord(*row[1:]) for row in execute(_AUDIT)]
     rows.waits = {wait.wait_id: wait for wait in (Wait(*row) for row in execute(_WAITS))}
+    rows.modes = [mode_of(row) for row in execute(_MODES)]
     return rows

@@ -102,6 +102,7 @@ SELECT worker_key, leased, first_seen_ms, last_seen_ms, session, session_ms, cut
 FROM runtime_workers WHERE worker_key = ?
 """
 ENDED_SESSION = "SELECT ended_ms FROM runtime_ended_sessions WHERE worker_key = ? AND session = ?"
+NODE = "SELECT now_ms FROM runtime_nodes WHERE node_id = ?"
 TENANT = "SELECT tenant_id, waiting, leased, served FROM runtime_tenants WHERE tenant_id = ?"
 
 # --- writing ---
@@ -207,6 +208,12 @@ INSERT_ENDED_SESSION = "INSERT INTO runtime_ended_sessions (worker_key, session,
 WRITE_TENANT = """
 INSERT INTO runtime_tenants (tenant_id, waiting, leased, served) VALUES (?, ?, ?, ?)
 ON CONFLICT (tenant_id) DO UPDATE SET waiting = excluded.waiting, leased = excluded.leased, served = excluded.served
+"""
+WRITE_MODE = """
+INSERT INTO runtime_modes (node_id, submit, dispatch, reason, set_by, set_ms) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (node_id) DO UPDATE SET
+    submit = excluded.submit, dispatch = excluded.dispatch, reason = excluded.reason, set_by = excluded.set_by,
+    set_ms = excluded.set_ms
 """
 INSERT_AUDIT = """
 INSERT INTO runtime_audit_log (

@@ -50,6 +50,8 @@ def write(connection: sqlite3.Connection, changes: Changes, rows: Mapping[JobKey
         many(sql.INSERT_ENDED_SESSION, map(astuple, changes.ended_sessions))
     if changes.tenants:
         many(sql.WRITE_TENANT, map(astuple, changes.tenants.values()))
+    if changes.modes:
+        many(sql.WRITE_MODE, map(astuple, changes.modes.values()))
     if changes.audit:
         many(sql.INSERT_AUDIT, map(astuple, changes.audit))
     return ids
