@@ -166,7 +166,7 @@ async def test_a_credential_that_is_bound_to_a_tenant_switches_nothing_and_that_
     autojump_clock: MockClock,
 ) -> None:
     async with running() as world:
-        api = Api(world, Credential("bearer", "secret", Role.OPERATOR, "acme"))
+        api = Api(world, Credential("bearer", "secret", Role.OPERATOR, tenant_id="acme"))
         body = {"submit": False, "dispatch": False}
         answer = await api.post("/v1/admin/mode", body, (b"authorization", b"Bearer secret"))
         assert answer.status == 403
