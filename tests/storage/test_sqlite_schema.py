@@ -14,7 +14,7 @@ from oris.core.events import Entry
 from oris.core.mode import Mode
 from oris.core.model import ClosedLease, DeadLetter, IdempotentSubmit, Job, Payload, Step, Tenant, Worker
 from oris.errors import ConfigError
-from oris.storage.sqlite import read_statements, statements
+from oris.storage.sqlite import audit_statements, read_statements, statements
 from oris.storage.sqlite.connect import Tuning, open_memory, version_warnings
 from oris.storage.sqlite.upgrade import prepare
 
@@ -32,7 +32,7 @@ TABLES: list[tuple[str, type[Struct], tuple[str, ...]]] = [
 ]
 ALL = {
     f"{module.__name__.rpartition('.')[2]}.{name}": text
-    for module in (statements, read_statements)
+    for module in (statements, read_statements, audit_statements)
     for name, text in vars(module).items()
     if name.isupper() and isinstance(text, str)
 }
