@@ -6,6 +6,7 @@ from oris.core.api_key import ApiKey
 from oris.core.changes import Changes
 from oris.core.events import Entry
 from oris.core.facts import Heads, Loaded, Needs
+from oris.core.mode import Mode
 from oris.core.model import (
     SUSPENDED,
     WAITING,
@@ -43,6 +44,8 @@ class Tables:
         self.ended_sessions: set[tuple[WorkerKey, str]] = set()
         self.waits: dict[WaitId, Wait] = {}
         self.api_keys: dict[KeyId, ApiKey] = {}
+        self.modes: dict[str, Mode] = {}
+        self.nodes: set[str] = set()
 
     def lanes(self) -> dict[Lane, list[Job]]:
         """All queued jobs, lane by lane, in order."""
@@ -78,6 +81,7 @@ class Tables:
                 gather(loaded.jobs[key], run_id, seq, self, loaded)
         loaded.ended_sessions = self.ended_sessions & needs.ended_sessions
         self._load_waits(needs, loaded)
+        loaded.nodes = self.nodes & needs.nodes
         self._load_counters(needs, loaded)
         return loaded
 
@@ -146,5 +150,6 @@ class Tables:
         self.workers.update(changes.workers)
         self.waits.update(changes.waits)
         self.api_keys.update(changes.api_keys)
+        self.modes.update(changes.modes)
         self.ended_sessions |= {(ended.worker_key, ended.session) for ended in changes.ended_sessions}
         self.tenants.update({tenant.tenant_id: tenant for tenant in changes.tenants.values()})

@@ -21,6 +21,7 @@ from oris.core.decide import add_needs, decide
 from oris.core.dispatch import Dispatched, dispatch
 from oris.core.events import Body, decode
 from oris.core.facts import Facts, Limits, Needs
+from oris.core.mode import Modes
 from oris.core.model import (
     Job,
     Lane,
@@ -83,6 +84,7 @@ class World:
         self.heads_read = 1000
         self.admission: Refusal | None = None
         self.outages: tuple[Outage, ...] = ()
+        self.modes = Modes("here")
         self.tables = Tables()
         self.last = Dispatched([], set(), set(), [], {})
         self._seeds = ids.SeedSource(random.Random(1))
@@ -95,6 +97,7 @@ class World:
             depth=self.tables.depth(),
             admission=self.admission,
             outages=self.outages,
+            modes=self.modes,
         )
         replies = []
         for command in commands:
@@ -104,6 +107,7 @@ class World:
         self.last = dispatch(facts, list(wants), self._stamp(), self.tenant_limit)
         before = dict(self.tables.jobs)
         self.tables.write(facts.changes)
+        self.modes = facts.modes
         assert facts.depth == self.tables.depth()
         laws.check(self.tables, before, facts.changes, self.now_ms)
         return replies

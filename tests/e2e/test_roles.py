@@ -23,6 +23,7 @@ OPERATORS = frozenset({"admin", "operator"})
 MAY = {
     "GET /v1/capabilities": EVERYBODY,
     "GET /v1/admin/status": frozenset({"admin"}),
+    "POST /v1/admin/mode": OPERATORS,
     "POST /v1/jobs": JOBS,
     "POST /v1/jobs/run": JOBS,
     "POST /v1/jobs/batch": JOBS,

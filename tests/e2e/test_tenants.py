@@ -103,6 +103,7 @@ LIST = Request(200)
 REQUESTS: dict[str, Request] = {
     "GET /v1/capabilities": Request(200),
     "GET /v1/admin/status": Request(403, whole_server=True),
+    "POST /v1/admin/mode": Request(403, lambda things: {"submit": True, "dispatch": True}, whole_server=True),
     "POST /v1/jobs": Request(404, job),
     "POST /v1/jobs/run": Request(404, job),
     "POST /v1/jobs/batch": Request(404, lambda things: {"jobs": [job(things)]}),

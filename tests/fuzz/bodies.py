@@ -267,6 +267,12 @@ def _revoke_key(random: Random) -> Json:
     return {}
 
 
+def _mode(random: Random) -> Json:
+    """Mostly on: what is switched off would hide the rest."""
+    node = {} if random.random() < 0.5 else {"node": f"node-{random.randrange(3)}"}
+    return {"submit": random.random() < 0.9, "dispatch": random.random() < 0.9, "reason": "upgrade"} | node
+
+
 VALID: dict[str, Callable[[Random], Json]] = {
     "/v1/jobs": _submit,
     "/v1/jobs/run": _submit,
@@ -288,6 +294,7 @@ VALID: dict[str, Callable[[Random], Json]] = {
     "/v1/interrupts/{interrupt_id}/reject": _reject,
     "/v1/api-keys": _create_key,
     "/v1/api-keys/{key_id}/revoke": _revoke_key,
+    "/v1/admin/mode": _mode,
 }
 """A valid body for each POST route; a test sees to it that none is missing."""
 

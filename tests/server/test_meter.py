@@ -16,7 +16,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from oris import ids
 from oris.clock import EngineClock
 from oris.config.levels import parse_levels
-from oris.core.commands import Release, Replay, ReportStep
+from oris.core.commands import Release, Replay, ReportStep, SetMode
+from oris.core.mode import CLUSTER
 from oris.core.model import RetryPolicy, StepStatus
 from oris.core.replies import Refusal
 from oris.engine.unit import Unit
@@ -318,6 +319,26 @@ async def test_a_disk_without_room_is_a_reason_of_its_own(autojump_clock: MockCl
         w.world.engine.admission.no_room = lambda: False
         await trio.sleep(0.2)
         assert w.value("oris_runtime_backpressure_active", reason="disk_full") == 0
+
+
+async def test_what_is_switched_off_shows_while_it_is(autojump_clock: MockClock) -> None:
+    async with watched(monitor=True) as w:
+
+        async def switch(on: bool) -> None:
+            await w.world.ask(SetMode(CLUSTER, on, on, "upgrade", "ann"))
+            await trio.sleep(0.2)
+
+        await switch(False)
+        the(Refusal, await w.world.submit("a"))
+        assert w.value("oris_runtime_admission_level") == 2
+        assert w.value("oris_runtime_backpressure_total", reason="draining") == 1
+        active = "oris_runtime_backpressure_active"
+        assert (w.value(active, reason="draining"), w.value(active, reason="dispatch_off")) == (1, 1)
+        await switch(True)
+        assert w.value("oris_runtime_admission_level") == 0
+        assert (w.value(active, reason="draining"), w.value(active, reason="dispatch_off")) == (0, 0)
+        told = [(line["level"], line["mode"], line["set_by"], line["reason"]) for line in w.lines.named("mode_changed")]
+        assert told == [("warning", "drained", "ann", "upgrade"), ("info", "serving", "ann", "upgrade")]
 
 
 async def test_jumps_of_the_clock_are_counted_and_told(

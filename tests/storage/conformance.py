@@ -7,8 +7,10 @@ import trio
 
 from oris.core import commands as c
 from oris.core.changes import Changes
+from oris.core.commands import SetMode
 from oris.core.decide import decide
 from oris.core.facts import Facts, Limits, Loaded, Needs
+from oris.core.mode import CLUSTER
 from oris.core.model import Lane, RetryPolicy
 from oris.core.replies import Submitted
 from oris.core.stamp import Stamp
@@ -51,6 +53,7 @@ WRITES = [
     ("runtime_ended_sessions", "insert"),
     ("runtime_tenants", "insert"),
     ("runtime_audit_log", "insert"),
+    ("runtime_modes", "insert"),
     ("runtime_nodes", "insert"),
     ("runtime_waits", "insert"),
 ]
@@ -249,6 +252,7 @@ class StoreConformance:
                 submit("t4"),
                 replayed("t5"),
                 opened("s2", "w3"),
+                SetMode(CLUSTER, submit=False, dispatch=False, reason=None, by="ops"),
                 wants=[want("w2")],
                 audit=[audited()],
             )
@@ -428,3 +432,4 @@ async def _a_bit_of_everything(driver: Driver) -> None:
     await driver.commit(report(first, "a", checkpoint=b"{}"), audit=[audited()])
     await driver.commit(ack(first), ack(second, "failed"))
     await driver.commit(submit("t1", idempotency_key="k"), wants=[want("w2")])
+    await driver.commit(SetMode(CLUSTER, submit=True, dispatch=True, reason=None, by="ops"))

@@ -12,9 +12,10 @@ from msgspec import Struct
 from oris.core.api_key import ApiKey
 from oris.core.audit import AuditRecord
 from oris.core.events import Entry
+from oris.core.mode import Mode
 from oris.core.model import ClosedLease, DeadLetter, IdempotentSubmit, Job, Payload, ReplayClaim, Step, Tenant, Worker
 from oris.errors import ConfigError
-from oris.storage.sqlite import history_statements, read_statements, statements
+from oris.storage.sqlite import audit_statements, history_statements, read_statements, statements
 from oris.storage.sqlite.connect import Tuning, open_memory, version_warnings
 from oris.storage.sqlite.upgrade import prepare
 
@@ -28,12 +29,13 @@ TABLES: list[tuple[str, type[Struct], tuple[str, ...]]] = [
     ("runtime_replay_effects", ReplayClaim, ()),
     ("runtime_workers", Worker, ()),
     ("runtime_tenants", Tenant, ()),
+    ("runtime_modes", Mode, ()),
     ("runtime_audit_log", AuditRecord, ("id",)),
     ("runtime_api_keys", ApiKey, ("id",)),
 ]
 ALL = {
     f"{module.__name__.rpartition('.')[2]}.{name}": text
-    for module in (statements, read_statements, history_statements)
+    for module in (statements, read_statements, history_statements, audit_statements)
     for name, text in vars(module).items()
     if name.isupper() and isinstance(text, str)
 }
@@ -42,6 +44,8 @@ WALKS = {
     "statements.HIGH_WATER": "runtime_nodes",
     "read_statements.COUNTERS": "runtime_tenants",
     "read_statements.STORED_KEYS": "runtime_api_keys",
+    "read_statements.MODES": "runtime_modes",
+    "read_statements.NODES": "runtime_nodes",
 }
 # Lists of everything go backwards over the rows themselves, bounded by LIMIT and the walk's end.
 SORTED_BY_HAND = {

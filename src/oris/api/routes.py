@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from oris.api.handlers import (
+    admin,
     attempts,
     detail,
     events,
@@ -22,6 +23,7 @@ from oris.api.handlers import (
     workers,
 )
 from oris.api.http import Role, Route, RouteTable
+from oris.wire import admin as a
 from oris.wire import history as h
 from oris.wire import jobs as j
 from oris.wire import keys as k
@@ -60,7 +62,15 @@ def route_table(body_max_bytes: int) -> RouteTable:
             get("/readyz", server.readyz, PUBLIC),
             get("/metrics", server.metrics, PUBLIC),
             get("/v1/capabilities", server.capabilities, frozenset(Role)),
-            get("/v1/admin/status", server.status, ADMINS, whole_server=True),
+            get("/v1/admin/status", admin.status, ADMINS, whole_server=True),
+            post(
+                "/v1/admin/mode",
+                admin.set_mode,
+                OPERATORS,
+                body=a.ModeRequest,
+                body_max_bytes=small,
+                audit_action=admin.ACTION,
+            ),
             post("/v1/jobs", submit.run, CLIENTS, **run),
             post("/v1/jobs/run", submit.run, CLIENTS, **run),
             post(

@@ -201,8 +201,18 @@ class NoteKeyUses(Struct, frozen=True):
     used: tuple[tuple[KeyId, int], ...]
 
 
+class SetMode(Struct, frozen=True):
+    """An operator switches new runs, or the giving out of work, off or on; at one node, or (`mode.CLUSTER`) at all."""
+
+    node_id: str
+    submit: bool
+    dispatch: bool
+    reason: str | None
+    by: str
+
+
 class Audit(Struct, frozen=True):
-    """Who did what, written in the commit of the change. `details` is JSON without secrets or payloads."""
+    """Who did what, written in the commit of the change. Without secrets or payloads."""
 
     actor_type: str
     actor_id: str
@@ -215,6 +225,8 @@ class Audit(Struct, frozen=True):
     request_id: str
     refusal: str | None = None
     """Set when the API refused before any command could be made (403)."""
+    details: bytes = b"{}"
+    """What was done, as JSON; for a batch the counts stand in its place."""
 
 
 Command: TypeAlias = (
@@ -237,6 +249,7 @@ Command: TypeAlias = (
     | CreateKey
     | RevokeKey
     | NoteKeyUses
+    | SetMode
 )
 
 

@@ -3,7 +3,8 @@ batch itself has queued, so a submit and its grant share one commit.
 
 Order: within a tenant by (priority, time first available, run number). Between tenants, by `fairness`: round robin
 serves the tenant with the fewest live leases (then the one served longest ago), fifo the oldest job of all.
-A tenant at its limit is passed over and delays nobody.
+A tenant at its limit is passed over and delays nobody. While dispatch is switched off, only polls that name their
+threads (an admin's) get anything new; leases that a lost answer carried come again to everybody.
 """
 
 from __future__ import annotations
@@ -172,6 +173,8 @@ def _serve(facts: Facts, queue: Queue, want: Want, stamp: Stamp, result: Dispatc
         for job in again:
             facts.hand_out(job)
         return _granted(facts, want, (), again, None, None, stamp)
+    if not facts.modes.dispatch and want.threads is None:
+        return _granted(facts, want, (), (), None, None, stamp)
     if want.threads is not None:
         return _serve_chosen(facts, queue, want, want.threads, stamp, result)
     taken: list[Job] = []

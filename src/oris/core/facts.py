@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from oris.core.api_key import ApiKey
 from oris.core.audit import AuditHead, AuditRecord
 from oris.core.changes import Changes, Decision, Handout, LeaseEnd, no_changes
+from oris.core.mode import Modes
 from oris.core.model import (
     WAITING,
     ClosedLease,
@@ -58,6 +59,8 @@ class Needs(Struct):
     replays: set[tuple[JobKey, RunId | str, int]] = field(default_factory=set)
     """(thread, run or "" for the latest, event of the checkpoint or 0) that is to be replayed. With it come the runs,
     checkpoints, claims and dead letters that `core.replays.gather` names."""
+    nodes: set[str] = field(default_factory=set)
+    """Nodes of which it has to be known whether they have ever been there."""
 
 
 class Heads(Struct, frozen=True):
@@ -85,6 +88,7 @@ class Loaded(Struct):
     checkpoints: dict[tuple[JobKey, int], SavedCheckpoint] = field(default_factory=dict)
     claims: dict[str, ReplayClaim] = field(default_factory=dict)
     dead_letters: dict[RunId, DeadLetter] = field(default_factory=dict)
+    nodes: set[str] = field(default_factory=set)
 
 
 class Limits(Struct, frozen=True):
@@ -111,6 +115,7 @@ class Facts:
         audit_head: AuditHead | None = None,
         set_aside: frozenset[JobKey] = frozenset(),
         outages: tuple[Outage, ...] = (),
+        modes: Modes | None = None,
     ) -> None:
         self.limits = limits
         self.depth = depth
@@ -122,6 +127,8 @@ class Facts:
         """Queued jobs that are not to be granted: granting them has raised."""
         self.outages = outages
         """Those that may still matter to a lease, in time order."""
+        self.modes = modes or Modes()
+        """What is switched on here, as far as this batch has come."""
         self.jobs = dict(loaded.jobs)
         self.heads = loaded.heads
         self.polls = loaded.polls
@@ -135,6 +142,7 @@ class Facts:
         self._workers = dict(loaded.workers)
         self._tenants = dict(loaded.tenants)
         self._ended_sessions = set(loaded.ended_sessions)
+        self._nodes = loaded.nodes
         self._waits = dict(loaded.waits)
         self._waits_of: dict[RunId, dict[WaitId, Wait]] = {}
         for wait in loaded.waits.values():
@@ -202,6 +210,10 @@ class Facts:
         """True when the worker has a row."""
         return key in self._workers
 
+    def knows_node(self, node_id: str) -> bool:
+        """True when this is the node that asks, or one that has ever committed anything."""
+        return node_id == self.modes.here or node_id in self._nodes
+
     def is_session_ended(self, key: WorkerKey, session: str) -> bool:
         """True when a newer session of this worker has replaced it."""
         return (key, session) in self._ended_sessions
@@ -226,6 +238,9 @@ class Facts:
             changes.ended_sessions.append(ended)
         for key in decision.api_keys:
             self._api_keys[key.key_id] = changes.api_keys[key.key_id] = key
+        if decision.mode is not None:
+            changes.modes[decision.mode.node_id] = decision.mode
+            self.modes = self.modes.with_row(decision.mode)
         if job is None:
             return
         changes.jobs[job.job_key] = self.jobs[job.job_key] = job

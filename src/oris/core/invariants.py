@@ -18,6 +18,7 @@ from oris.core.audit import AuditRecord, first_bad_record
 from oris.core.deadlines import next_deadline
 from oris.core.events import Entry
 from oris.core.fold import BrokenTimeline, fold
+from oris.core.mode import Mode
 from oris.core.model import (
     SUSPENDED,
     TERMINAL,
@@ -54,6 +55,7 @@ class Snapshot(Struct):
     waits: dict[WaitId, Wait] = field(default_factory=dict)
     api_keys: list[ApiKey] = field(default_factory=list)
     claims: dict[str, ReplayClaim] = field(default_factory=dict)
+    modes: list[Mode] = field(default_factory=list)
 
 
 def check_all(rows: Snapshot) -> list[Violation]:

@@ -7,6 +7,7 @@ from typing import Literal
 from msgspec import Struct
 
 from oris.core.api_key import ApiKey
+from oris.core.mode import Mode
 from oris.core.model import Job, Status, Wait, WaitKind, WaitStatus, Worker
 from oris.errors import Details, ErrorCode
 from oris.ids import AttemptId, CheckpointId, JobKey, LeaseId, RunId, ThreadId, WaitId
@@ -163,6 +164,12 @@ class KeyUsesNoted(Struct, frozen=True):
     count: int
 
 
+class ModeSet(Struct, frozen=True):
+    """The mode as it was written."""
+
+    mode: Mode
+
+
 class Audited(Struct, frozen=True):
     """An audit record was written."""
 
@@ -206,6 +213,7 @@ Reply = (
     | KeyCreated
     | KeyRevoked
     | KeyUsesNoted
+    | ModeSet
     | Audited
     | Granted
 )

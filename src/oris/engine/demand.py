@@ -189,6 +189,12 @@ class Demand:
                 parked.error = error
                 parked.give_up(ending)
 
+    def stop_dispatch(self) -> None:
+        """Answer every parked poll that would take whatever comes; those that name their threads wait on."""
+        for others in list(self._of_worker.values()):
+            for parked in [each for each in others if each.want.threads is None]:
+                parked.give_up("draining")
+
     def has_work(self) -> bool:
         """True when a dispatch could come to something."""
         return bool(self._fresh) or self._lines.any_waiting(self._ready)

@@ -14,6 +14,7 @@ from oris.core.api_key import ApiKey
 from oris.core.changes import Handed
 from oris.core.commands import OpenSession, Want
 from oris.core.facts import Limits
+from oris.core.mode import Modes
 from oris.core.outage import Outage
 from oris.core.replies import Granted, Refusal, session_superseded
 from oris.engine.admission import Admission, Monitor, Thresholds
@@ -51,6 +52,8 @@ class EngineSettings(Struct, frozen=True):
     inbox_max_bytes: int = 64 * 1024 * 1024
     bounds: CommitBounds = CommitBounds()
     thresholds: Thresholds = Thresholds()
+    node_id: str = "node"
+    """This node's name in the cluster."""
 
 
 Decision = Literal["dispatched", "noop", "backpressure", "draining"]
@@ -86,6 +89,7 @@ class Engine:
         self.admission = Admission(settings.thresholds)
         self.on_key: Callable[[ApiKey], None] | None = None
         """Told of each API key that a commit has made or changed, before anybody gets an answer. Must not raise."""
+        self.admission.modes = Modes(settings.node_id)
         self._bell = Bell()
         self._inbox = Inbox(settings.inbox_max_commands, settings.inbox_max_bytes)
         self._mailboxes = Mailboxes()
@@ -119,6 +123,7 @@ class Engine:
             limits=settings.limits,
             tenant_limit=settings.tenant_limit,
             bounds=settings.bounds,
+            node_id=settings.node_id,
         )
         self.sweeper = Sweeper(self.committer, self.reads, clock, self.demand, self._outages, self._watch)
         self.monitor = Monitor(
@@ -168,6 +173,9 @@ class Engine:
         self.committer.check()
         watched = Session(want.worker_key, want.session) if watch and want.session is not None else None
         parked = Parked(want, self.clock.now_ms(), watched)
+        if not self.dispatches(want):
+            # What it holds already, and what it has to be told, it gets all the same.
+            parked.end("draining")
         parked.control = self._mailboxes.collect(_holder(want), want.poll_id)
         if parked.control:
             parked.end("control")
@@ -198,9 +206,14 @@ class Engine:
         if refusal is not None:
             return Polled("noop", want, refusal=refusal)
         control = self._mailboxes.collect(_holder(want), want.poll_id)
-        if granted is None:
-            return Polled("noop", want, control=control)
-        return Polled(_decision(granted), want, granted, answer.handed, control)
+        decision = "noop" if granted is None else _decision(granted)
+        if decision == "noop" and not self.dispatches(want):
+            decision = "draining"
+        return Polled(decision, want, granted, answer.handed, control)
+
+    def dispatches(self, want: Want) -> bool:
+        """Whether a poll may be given new work; one that names its threads may be, whatever is switched off."""
+        return self.admission.modes.dispatch or want.threads is not None
 
     @property
     def watched_sessions(self) -> int:
@@ -237,7 +250,7 @@ class Engine:
             decision: Decision = "draining" if parked.ending == "draining" else "noop"
             return Polled(decision, want, control=parked.control, watched=watched)
         if parked.ending == "draining" and not (granted.jobs or granted.redelivered):
-            return Polled("draining", want, granted, watched=watched)
+            return Polled("draining", want, granted, control=parked.control, watched=watched)
         return Polled(_decision(granted), want, granted, parked.handed, parked.control, watched)
 
     @contextmanager

@@ -116,7 +116,7 @@ class Server:
             await learn_keys(self.keys, store.reads, settings, self.clock.now_ms())
             meter = Meter(self.metrics, self.logs, self.clock.now_ms)
             self.store = store
-            self._engine = Engine(store, self.clock, self.random, meter, engine_settings(settings))
+            self._engine = Engine(store, self.clock, self.random, meter, engine_settings(settings, self.node_id))
             self._engine.admission.no_room = store.no_room
             self._engine.on_key = self.keys.put
             self._disk = DiskWatch(store, self._engine.committer, self.metrics, self.logs)
@@ -222,11 +222,11 @@ class Server:
         critical = ("store", "committer", "http")
         store = self._store_word()
         draining = self._engine is not None and self._engine.admission.draining
-        mode = "draining" if draining else {"ready": "serving"}.get(status.state, status.state)
+        mode = self.engine.admission.modes.word if status.state == "ready" else str(status.state)
         return Health(
             alive=all(tasks[name] in ("running", "stopping") for name in critical),
             ready=status.state == "ready" and store in ("ok", "low_disk") and not draining,
-            mode=mode,
+            mode="draining" if draining else mode,
             store=store,
             migrations="applied",
             tasks=dict(tasks),
@@ -364,7 +364,7 @@ def tuning(settings: Settings) -> Tuning:
     )
 
 
-def engine_settings(settings: Settings) -> EngineSettings:
+def engine_settings(settings: Settings, node_id: str) -> EngineSettings:
     """The engine's part of the settings."""
     return EngineSettings(
         limits=Limits(
@@ -379,4 +379,5 @@ def engine_settings(settings: Settings) -> EngineSettings:
         inbox_max_commands=settings.inbox_max_commands,
         inbox_max_bytes=settings.inbox_max_bytes,
         bounds=CommitBounds(max_commands=settings.commit_max_commands),
+        node_id=node_id,
     )

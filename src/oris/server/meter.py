@@ -7,6 +7,7 @@ from collections.abc import Callable
 from oris.core import commands as c
 from oris.core.changes import Decision
 from oris.core.commands import Command
+from oris.core.mode import Modes
 from oris.core.model import TERMINAL
 from oris.core.outage import Outage
 from oris.core.replies import Beaten, Granted, Refusal, Replayed, Reply, Submitted
@@ -82,6 +83,14 @@ class Meter:
         self._log.warning(
             "outage_over", cause=outage.cause, took_ms=took_ms, detail="leases that were live before it live on for it"
         )
+
+    def mode_changed(self, modes: Modes) -> None:
+        """What is switched on here was learnt, or has changed."""
+        self._metrics.backpressure_active("dispatch_off").set(int(not modes.dispatch))
+        newest = max(modes.rows, key=lambda row: row.set_ms, default=None)
+        by, why = (None, None) if newest is None else (newest.set_by, newest.reason)
+        tell = self._log.info if modes.submit and modes.dispatch else self._log.warning
+        tell("mode_changed", mode=modes.word, set_by=by, reason=why)
 
     def sampled(self, sample: Sample, level: int) -> None:
         """The monitor has looked."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from oris.core import commands as c
+from oris.core.mode import Modes
 from oris.core.outage import Outage
 from oris.core.replies import (
     Acked,
@@ -80,6 +81,10 @@ class AnswerCheck:
     def outage(self, outage: Outage) -> None:
         """See `Observer`."""
         self._trace.saw("outage")
+
+    def mode_changed(self, modes: Modes) -> None:
+        """See `Observer`."""
+        self._trace.saw(f"mode {modes.word}")
 
     def sampled(self, sample: Sample, level: int) -> None:
         """See `Observer`."""

@@ -12,6 +12,7 @@ from oris.core.audit import AuditHead, AuditRecord
 from oris.core.changes import Changes, Handed, HandedStep
 from oris.core.events import Entry
 from oris.core.facts import Loaded, Needs
+from oris.core.mode import Mode
 from oris.core.model import DeadLetter, Job, Lane, ReplayStatus, Tenant, Wait, Worker
 from oris.ids import JobKey, RunId, TenantId, ThreadId, WaitId, WorkerKey
 
@@ -212,6 +213,12 @@ class Reads(Protocol):
 
     async def lanes(self, limit: int) -> Sequence[Lane]:
         """Lanes with a due job, found by a loose scan."""
+
+    async def modes(self) -> Sequence[Mode]:
+        """What operators have switched, for the cluster and for single nodes."""
+
+    async def nodes(self) -> Sequence[tuple[str, int]]:
+        """Nodes that have committed anything, each with when it did so last; at most 100."""
 
     async def statistics(self) -> Statistics:
         """Counts for the gauges."""

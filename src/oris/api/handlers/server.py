@@ -40,6 +40,7 @@ FEATURES = (
     "dlq.replay",
     "audit.read",
     "auth.stored_keys",
+    "admin.mode",
 )
 """What this version can do, in words that clients may look for."""
 
@@ -82,8 +83,3 @@ async def capabilities(call: Call, _: None) -> Answer:
         "wait_max_ms": bounds.wait_max_ms,
     }
     return ok(call, _json({"version": program_version(), "api_version": "v1", "features": FEATURES, "limits": limits}))
-
-
-async def status(call: Call, _: None) -> Answer:
-    """`GET /v1/admin/status`."""
-    return ok(call, _json(call.services.status()))

@@ -18,10 +18,12 @@ from oris.core.decide.report import report
 from oris.core.decide.resume import reject, resume, resume_thread
 from oris.core.decide.revoke_key import revoke_key
 from oris.core.decide.session import drop_session, open_session
+from oris.core.decide.set_mode import set_mode
 from oris.core.decide.submit import submit
 from oris.core.decide.suspend import suspend
 from oris.core.decide.sweep import sweep
 from oris.core.facts import Facts, Needs
+from oris.core.mode import CLUSTER
 from oris.core.stamp import Stamp
 from oris.ids import LeaseId, idempotency_key, run_of, run_of_lease, run_of_wait
 
@@ -67,6 +69,8 @@ def decide(facts: Facts, command: c.Command, stamp: Stamp) -> Decision:
             return revoke_key(facts, command, stamp)
         case c.NoteKeyUses():
             return note_key_uses(facts, command)
+        case c.SetMode():
+            return set_mode(facts, command, stamp)
         case _:
             assert_never(command)
 
@@ -117,6 +121,9 @@ def add_needs(needs: Needs, command: c.Command) -> None:
             needs.api_keys.add(command.key_id)
         case c.NoteKeyUses():
             needs.api_keys.update(key_id for key_id, _ in command.used)
+        case c.SetMode():
+            if command.node_id != CLUSTER:
+                needs.nodes.add(command.node_id)
         case _:
             assert_never(command)
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from oris.core.api_key import ApiKey
 from oris.core.facts import Heads, Loaded, Needs
+from oris.core.mode import Mode
 from oris.core.model import SUSPENDED, ClosedLease, IdempotentSubmit, Job, Step, Tenant, Wait, Worker, sources_of
 from oris.ids import JobKey, RunId, TenantId, WorkerKey
 from oris.storage.sqlite import statements as sql
@@ -50,6 +51,12 @@ def step_of(row: tuple[Any, ...]) -> Step:
     """A step; its last column is a truth value."""
     run_id, action_id, status, token, digest, seq, checkpoint_seq, latest = row
     return Step(run_id, action_id, status, token, digest, seq, checkpoint_seq, latest == 1)
+
+
+def mode_of(row: tuple[Any, ...]) -> Mode:
+    """A row of the modes; its switches are truth values."""
+    node_id, submit, dispatch, reason, set_by, set_ms = row
+    return Mode(node_id, submit == 1, dispatch == 1, reason, set_by, set_ms)
 
 
 def _job(found: Found, row: tuple[Any, ...]) -> Job:
@@ -149,6 +156,9 @@ def _load_details(connection: sqlite3.Connection, needs: Needs, found: Found) ->
     for session in sorted(needs.ended_sessions):
         if connection.execute(sql.ENDED_SESSION, session).fetchone() is not None:
             loaded.ended_sessions.add(session)
+    for node in sorted(needs.nodes):
+        if connection.execute(sql.NODE, (node,)).fetchone() is not None:
+            loaded.nodes.add(node)
     for key in sorted(needs.idempotent):
         row = connection.execute(sql.IDEMPOTENT, (key,)).fetchone()
         if row is not None:

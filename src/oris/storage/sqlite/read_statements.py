@@ -229,6 +229,9 @@ SELECT priority, available_ms FROM runtime_jobs
 WHERE status = 'queued' AND tenant_id = ? AND workflow = ? AND priority < ?
 ORDER BY priority DESC, available_ms LIMIT 1
 """
+# A row per node.
+MODES = "SELECT node_id, submit, dispatch, reason, set_by, set_ms FROM runtime_modes ORDER BY node_id LIMIT 1000"
+NODES = "SELECT node_id, now_ms FROM runtime_nodes ORDER BY node_id LIMIT 100"
 # One short row per tenant: the only table that is summed.
 PENDING_INTERRUPTS = """
 SELECT count(*) FROM runtime_waits INDEXED BY runtime_waits_open WHERE kind = 'interrupt' AND status = 'pending'

@@ -126,6 +126,7 @@ SELECT key_id, role, tenant_id, digest, created_ms, expires_ms, revoked_ms, used
 FROM runtime_api_keys WHERE key_id = ?
 """
 ENDED_SESSION = "SELECT ended_ms FROM runtime_ended_sessions WHERE worker_key = ? AND session = ?"
+NODE = "SELECT now_ms FROM runtime_nodes WHERE node_id = ?"
 TENANT = "SELECT tenant_id, waiting, leased, served FROM runtime_tenants WHERE tenant_id = ?"
 
 # --- writing ---
@@ -255,6 +256,12 @@ INSERT INTO runtime_api_keys (
     key_id, role, tenant_id, digest, created_ms, expires_ms, revoked_ms, used_ms
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (key_id) DO UPDATE SET revoked_ms = excluded.revoked_ms, used_ms = excluded.used_ms
+"""
+WRITE_MODE = """
+INSERT INTO runtime_modes (node_id, submit, dispatch, reason, set_by, set_ms) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (node_id) DO UPDATE SET
+    submit = excluded.submit, dispatch = excluded.dispatch, reason = excluded.reason, set_by = excluded.set_by,
+    set_ms = excluded.set_ms
 """
 INSERT_AUDIT = """
 INSERT INTO runtime_audit_log (

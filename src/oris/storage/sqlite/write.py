@@ -54,6 +54,8 @@ def write(connection: sqlite3.Connection, changes: Changes, rows: Mapping[JobKey
         many(sql.WRITE_TENANT, map(astuple, changes.tenants.values()))
     if changes.api_keys:
         many(sql.WRITE_API_KEY, map(astuple, changes.api_keys.values()))
+    if changes.modes:
+        many(sql.WRITE_MODE, map(astuple, changes.modes.values()))
     if changes.audit:
         many(sql.INSERT_AUDIT, map(astuple, changes.audit))
     return ids
