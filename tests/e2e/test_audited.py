@@ -86,6 +86,34 @@ def mode(http: httpx.Client, name: str) -> httpx.Response:
     return http.post("/v1/admin/mode", json={"submit": True, "dispatch": True}, headers={"x-request-id": name})
 
 
+def failed(http: httpx.Client, thread: str) -> str:
+    """A job whose run has failed; its attempt."""
+    submit(http, thread)
+    held = data_of(http.post("/v1/workers/poll", json={"worker_id": "w", "workflows": [thread]}))
+    (attempt,) = held["attempts"]
+    lease = {name: attempt[name] for name in ("attempt_id", "lease_id")}
+    data_of(http.post("/v1/workers/w/ack", json=lease | {"terminal_status": "failed"}))
+    return str(attempt["attempt_id"])
+
+
+def replay(http: httpx.Client, name: str) -> httpx.Response:
+    failed(http, name)
+    return http.post(f"/v1/jobs/{name}/replay", json={}, headers={"x-request-id": name})
+
+
+def replay_dead_letter(http: httpx.Client, name: str) -> httpx.Response:
+    return http.post(f"/v1/dlq/{failed(http, name)}/replay", json={}, headers={"x-request-id": name})
+
+
+def create_key(http: httpx.Client, name: str) -> httpx.Response:
+    return http.post("/v1/api-keys", json={"role": "client"}, headers={"x-request-id": name})
+
+
+def revoke_key(http: httpx.Client, name: str) -> httpx.Response:
+    key_id = data_of(http.post("/v1/api-keys", json={"role": "client"}))["key_id"]
+    return http.post(f"/v1/api-keys/{key_id}/revoke", json={}, headers={"x-request-id": name})
+
+
 ACTIONS: dict[str, tuple[Act, str]] = {
     "job.run": (run, "thread"),
     "job.batch": (batch, "batch"),
@@ -95,6 +123,10 @@ ACTIONS: dict[str, tuple[Act, str]] = {
     "interrupt.reject": (reject, "interrupt"),
     "worker.clear_quarantine": (clear, "worker"),
     "admin.mode": (mode, "cluster"),
+    "job.replay": (replay, "thread"),
+    "dlq.replay": (replay_dead_letter, "dead_letter"),
+    "apikey.create": (create_key, "api_key"),
+    "apikey.revoke": (revoke_key, "api_key"),
 }
 """How each is done, and what it is done to."""
 
@@ -135,6 +167,9 @@ def test_a_batch_is_one_record_with_counts(http: httpx.Client) -> None:
         ("interrupt.reject", "/v1/interrupts/wai_none/reject", {}, "not_found"),
         ("worker.clear_quarantine", "/v1/workers/nobody/clear-quarantine", {}, "not_found"),
         ("admin.mode", "/v1/admin/mode", {"submit": True, "dispatch": True, "node": "nobody"}, "not_found"),
+        ("job.replay", "/v1/jobs/busy/replay", {}, "run_active"),
+        ("dlq.replay", f"/v1/dlq/att_{'0' * 32}/replay", {}, "not_found"),
+        ("apikey.revoke", f"/v1/api-keys/key_{'0' * 32}/revoke", {}, "not_found"),
     ],
 )
 def test_what_was_refused_is_in_the_trail_with_its_reason(
