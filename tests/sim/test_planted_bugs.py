@@ -296,13 +296,6 @@ def a_quarantined_worker_is_given_all_it_wants(patch: Patch) -> None:
     patch.setattr(module("core.dispatch"), "room_for", lambda worker, limit, now_ms: limit)
 
 
-def a_proxy_that_reloads_kills_the_fleet(patch: Patch) -> None:
-    def broke(self: Any, session: Any, now_ms: int) -> None:
-        self._broken[session] = now_ms
-
-    patch.setattr(module("engine.watch").Watch, "broke", broke)
-
-
 def a_wait_settles_twice(patch: Patch) -> None:
     resume = module("core.decide.resume")
     real = resume._begin
@@ -410,7 +403,6 @@ BUGS = [
     bug(a_lost_lease_is_no_incident, "I20"),
     bug(each_lease_is_an_incident_of_its_own, "I20"),
     bug(a_quarantined_worker_is_given_all_it_wants, "I20", first=16),
-    bug(a_proxy_that_reloads_kills_the_fleet, "I6", first=80),
     bug(a_wait_settles_twice, "I24", "I5"),
     bug(what_is_left_of_the_waits_stays, "I24"),
     bug(a_graceful_cancel_takes_the_lease_at_once, "I16", "I3"),
