@@ -70,6 +70,7 @@ def route_table(body_max_bytes: int) -> RouteTable:
                 body=a.ModeRequest,
                 body_max_bytes=small,
                 audit_action=admin.ACTION,
+                whole_server=True,
             ),
             post("/v1/jobs", submit.run, CLIENTS, **run),
             post("/v1/jobs/run", submit.run, CLIENTS, **run),
