@@ -34,6 +34,7 @@ class Api:
 
     def __init__(self, world: World, *credentials: Credential) -> None:
         self.faults: list[BaseException] = []
+        self.forbidden: list[str] = []
         services = Services(
             world.engine, random.Random(3), ApiBounds(), lambda: HEALTH, lambda: b"", lambda: {"status": "ok"}
         )
@@ -45,6 +46,7 @@ class Api:
             rng=random.Random(4),
             fault_log=lambda request_id, method, path, error: self.faults.append(error),
             observe=lambda seen: None,
+            on_forbidden=lambda caller, action, request_id: self.forbidden.append(action),
         )
 
     async def post(self, path: str, body: Body, *more: tuple[bytes, bytes]) -> Answer:
