@@ -1,7 +1,6 @@
 """Thousands of connections from one process, each with its script; between its requests a script may pause.
 
-A script is a generator that yields a request, and is sent the answer's body, or yields a `Pause`. For a pause longer
-than the server keeps an idle connection it hangs up, and connects anew afterwards, as workers between heartbeats do.
+A script is a generator that yields a request, and is sent the answer's body, or yields a `Pause`.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from typing import NamedTuple
 
 from bench.client import BadAnswer, Connection
 
-KEEP_S = 0.5
 LOOK_S = 0.02
 
 
@@ -23,6 +21,8 @@ class Pause(NamedTuple):
     """Go on at this moment of `time.perf_counter`."""
 
     until_s: float
+    hangs_up: bool = False
+    """Connect anew afterwards: the server does not keep an idle connection for so long."""
 
 
 Play = Generator[bytes | Pause, bytes, None]
@@ -93,7 +93,7 @@ class Crowd:
 
     def _goes_on(self, play: Play, connection: Connection | None, wish: bytes | Pause) -> None:
         if isinstance(wish, Pause):
-            if connection is not None and wish.until_s - time.perf_counter() > KEEP_S:
+            if connection is not None and wish.hangs_up:
                 connection.close()
                 connection = None
             heapq.heappush(self._paused, (wish.until_s, next(self._numbers), play, connection))

@@ -75,7 +75,7 @@ def beats(worker_id: str, attempts: Held, number: int, every_s: float, on_beat: 
     request = heartbeat(worker_id, attempts)
     due_s = time.perf_counter() + every_s * (number * GOLDEN % 1)
     while True:
-        yield Pause(due_s)
+        yield Pause(due_s, hangs_up=True)
         start_s = time.perf_counter()
         lost = lost_of((yield request))
         on_beat((time.perf_counter() - start_s) * 1000)

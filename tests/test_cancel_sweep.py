@@ -117,5 +117,7 @@ async def test_a_subject_is_cut_in_every_state_of_the_task_it_works_with(autojum
             nursery.start_soon(beside)
             await cut.run(subject)
 
-    await cancel_sweep(trial, "a task beside", ("between",))
-    assert len(seen) >= 6
+    # Trio shuffles the tasks of a turn, so one sweep alone may find the task beside a step further than it was cut at.
+    for _ in range(30):
+        await cancel_sweep(trial, "a task beside", ("between",))
+    assert seen >= set(range(2, 11))

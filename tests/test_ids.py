@@ -33,14 +33,14 @@ def test_run_ids_sort_like_their_numbers(a: int, b: int) -> None:
 def test_what_is_no_id_names_no_run(text: str) -> None:
     assert ids.run_of(text) is None
     assert ids.run_of_lease(text) is None
-    assert ids.place_of_checkpoint(text) is None
+    assert ids.checkpoint_of(text) is None
 
 
 @settings(derandomize=True)
 @given(NUMBERS, st.integers(1, 10**18 - 1))
 def test_a_checkpoint_names_its_run_and_its_event(number: int, seq: int) -> None:
     run = ids.run_id(number)
-    assert ids.place_of_checkpoint(ids.checkpoint_id(run, seq)) == (run, seq)
+    assert ids.checkpoint_of(ids.checkpoint_id(run, seq)) == (run, seq)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_checkpoint_names_its_run_and_its_event(number: int, seq: int) -> None
     ["ckp_" + "0" * 32, "ckp_" + "0" * 32 + "_", "ckp_" + "0" * 32 + "_01", "chk_" + "0" * 32 + "_1", "ckp__1"],
 )
 def test_what_is_almost_a_checkpoint_names_none(nearly: str) -> None:
-    assert ids.place_of_checkpoint(nearly) is None
+    assert ids.checkpoint_of(nearly) is None
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,20 @@ def test_what_is_nearly_an_attempt_is_none(nearly: str) -> None:
 @pytest.mark.parametrize("nearly", ["lse_" + "0" * 51, "lse_" + "0" * 53, "att_" + "0" * 52, "lse_" + "g" * 52])
 def test_what_is_nearly_a_lease_is_none(nearly: str) -> None:
     assert ids.run_of_lease(nearly) is None
+
+
+@pytest.mark.parametrize("seq", ["", "0", "01", "-1", "+1", "1_0", "1.0", " 1", "٣", "1" * 19, "x"])
+def test_what_is_nearly_a_checkpoint_is_none(seq: str) -> None:
+    digits = "0" * 32
+    assert ids.checkpoint_of(f"ckp_{digits}_1") is not None
+    for nearly in (
+        f"ckp_{digits}_{seq}",
+        f"ckp_{digits[1:]}_1",
+        f"run_{digits}_1",
+        f"ckp_{'G' * 32}_1",
+        f"ckp_{digits}",
+    ):
+        assert ids.checkpoint_of(nearly) is None
 
 
 def test_keys_of_different_tenants_differ() -> None:

@@ -35,7 +35,6 @@ KEY_ID = r"key_[0-9a-f]{32}"
 _RUN_DIGITS = 32
 _FENCE_DIGITS = 12
 _SALT_DIGITS = 8
-_SEQ_DIGITS_MAX = 18
 _LEASE_LENGTH = 4 + _RUN_DIGITS + _FENCE_DIGITS + _SALT_DIGITS
 _HEX = frozenset("0123456789abcdef")
 
@@ -101,6 +100,15 @@ def checkpoint_id(run: RunId, seq: int) -> CheckpointId:
     return CheckpointId(f"ckp_{run[4:]}_{seq}")
 
 
+def checkpoint_of(checkpoint: str) -> tuple[RunId, int] | None:
+    """The run that saved a checkpoint, and the event that did; None when this cannot be a checkpoint's id."""
+    prefix, _, rest = checkpoint.partition("_")
+    digits, _, seq = rest.partition("_")
+    counts = seq.isascii() and seq.isdigit() and seq[0] != "0" and len(seq) < 19
+    usable = len(digits) == _RUN_DIGITS and _HEX.issuperset(digits) and counts
+    return (RunId("run_" + digits), int(seq)) if prefix == "ckp" and usable else None
+
+
 def wait_id(run: RunId, kind: str, number: int) -> WaitId:
     """The id of the wait that a run has raised as its `number`th; those for people have a word of their own."""
     return WaitId(f"{'int' if kind == 'interrupt' else 'wai'}_{run[4:]}_{number}")
@@ -112,17 +120,6 @@ def run_of_wait(wait: str) -> RunId | None:
     digits, _, number = rest.partition("_")
     usable = len(digits) == _RUN_DIGITS and _HEX.issuperset(digits) and number.isascii() and number.isdigit()
     return RunId("run_" + digits) if prefix in ("int", "wai") and usable and len(number) < 10 else None
-
-
-def place_of_checkpoint(checkpoint: str) -> tuple[RunId, int] | None:
-    """The run and the seq of a checkpoint's event; None when this cannot be a checkpoint's id."""
-    digits, _, seq = checkpoint[4:].partition("_")
-    if not (seq.isascii() and seq.isdigit() and len(seq) <= _SEQ_DIGITS_MAX):
-        return None
-    run = run_of("att_" + digits)
-    if run is None or checkpoint_id(run, int(seq)) != checkpoint:
-        return None
-    return run, int(seq)
 
 
 class RandomBits(Protocol):

@@ -49,7 +49,7 @@ WORKER = {
 }
 DEAD = {
     *("attempt_id", "run_id", "thread_id", "tenant_id", "workflow", "attempt_no", "terminal_status", "reason"),
-    *("error", "dead_at", "replay_status", "replay_count", "last_replayed_at"),
+    *("error", "dead_at", "replay_status", "replay_count", "last_replayed_at", "replay_run_id"),
 }
 POLLED = {
     *("decision", "reason", "attempts", "control", "worker_active_leases", "worker_limit", "tenant_id"),
@@ -67,9 +67,11 @@ CONTRACT: dict[str, set[str]] = {
     "GET /openapi.json": set(),
     "GET /v1/capabilities": {"version", "api_version", "features", "limits"},
     "GET /v1/admin/status": {
-        *("mode", "reason", "version", "node_id", "tasks", "store", "admission_level", "queue_depth"),
+        *("mode", "reason", "versions", "node_id", "tasks", "store", "admission_level", "queue_depth"),
         *("parked_polls", "watched_sessions", "waiters", "listeners", "connections", "limits"),
+        *("modes", "active_leases", "nodes"),
     },
+    "POST /v1/admin/mode": {"node", "submit", "dispatch", "reason", "set_by", "set_at"},
     "POST /v1/jobs": SUBMITTED,
     "POST /v1/jobs/run": SUBMITTED,
     "POST /v1/jobs/batch": {"results", "next"},
@@ -92,6 +94,10 @@ CONTRACT: dict[str, set[str]] = {
         *("thread_id", "run_id", "checkpoint_id", "values", "created_at"),
     },
     "POST /v1/jobs/{thread_id}/resume": INTERRUPT,
+    "POST /v1/jobs/{thread_id}/replay": {
+        *("thread_id", "run_id", "attempt_id", "status", "idempotent_replay", "trace", "checkpoint_id", "result"),
+    },
+    "POST /v1/dlq/{attempt_id}/replay": {"thread_id", "run_id", "attempt_id", "status", "replay_count"},
     "GET /v1/interrupts": {"interrupts"} | PAGED,
     "GET /v1/interrupts/{interrupt_id}": INTERRUPT,
     "POST /v1/interrupts/{interrupt_id}/resume": INTERRUPT,
@@ -230,8 +236,10 @@ def test_fields_have_their_bounds() -> None:
     }
     assert [name for name, is_needed in needed.items() if not is_needed] == [
         "POST /v1/jobs/{thread_id}/cancel",
+        "POST /v1/jobs/{thread_id}/replay",
         "POST /v1/interrupts/{interrupt_id}/reject",
         "POST /v1/workers/{worker_id}/clear-quarantine",
+        "POST /v1/dlq/{attempt_id}/replay",
         "POST /v1/api-keys/{key_id}/revoke",
     ]
     assert schemas["JobRow"]["properties"]["created_at"]["format"] == "date-time"

@@ -14,8 +14,9 @@ from oris.core.deadlines import next_deadline
 from oris.core.facts import Facts
 from oris.core.fold import fold
 from oris.core.invariants import check_waits
-from oris.core.model import TERMINAL, WAITING, Job
-from oris.ids import JobKey
+from oris.core.model import TERMINAL, WAITING, Job, Step
+from oris.core.replay_checks import check_causes, check_replays, check_taken_over
+from oris.ids import JobKey, RunId
 
 from .tables import Tables
 
@@ -57,6 +58,18 @@ def check(tables: Tables, before: Mapping[JobKey, Job], changes: Changes, now_ms
     counters_equal_counts(tables)
     runs = {job.run_id: job for job in (*tables.past_runs.values(), *tables.jobs.values())}
     assert check_waits(runs, tables.waits.values()) == []
+    a_target_completes_at_most_once(tables)
+
+
+def a_target_completes_at_most_once(tables: Tables) -> None:
+    """I8, I23, and I10 of what replays take over."""
+    runs = {job.run_id: job for job in (*tables.jobs.values(), *tables.past_runs.values())}
+    steps: dict[RunId, list[Step]] = {}
+    for (run_id, _), rows in tables.steps.items():
+        steps.setdefault(run_id, []).extend(rows.values())
+    assert check_replays(runs, tables.claims) == []
+    assert check_causes(runs, tables.entries) == []
+    assert check_taken_over(runs.values(), steps) == []
 
 
 def a_timeline_is_gapless_and_chained(tables: Tables, job: Job) -> None:
@@ -70,7 +83,9 @@ def folding_the_events_gives_the_row(tables: Tables, job: Job) -> None:
     """I11: heartbeats move the lease's end without an event; the wake-up time is a bound, no fact."""
     folded = fold(tables.entries[job.job_key])
     assert folded is not None
-    expected = replace(folded, lease_expires_ms=job.lease_expires_ms, wake_ms=job.wake_ms)
+    expected = replace(
+        folded, lease_expires_ms=job.lease_expires_ms, lease_asked_ms=job.lease_asked_ms, wake_ms=job.wake_ms
+    )
     assert asdict(expected) == asdict(job)
 
 

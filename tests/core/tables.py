@@ -6,6 +6,7 @@ from oris.core.api_key import ApiKey
 from oris.core.changes import Changes
 from oris.core.events import Entry
 from oris.core.facts import Heads, Loaded, Needs
+from oris.core.mode import Mode
 from oris.core.model import (
     SUSPENDED,
     WAITING,
@@ -14,11 +15,14 @@ from oris.core.model import (
     IdempotentSubmit,
     Job,
     Lane,
+    ReplayClaim,
     Step,
     Tenant,
     Wait,
     Worker,
+    sources_of,
 )
+from oris.core.replays import gather
 from oris.ids import IdempotencyKey, JobKey, KeyId, LeaseId, RunId, TenantId, WaitId, WorkerKey
 
 
@@ -36,9 +40,12 @@ class Tables:
         self.dead_letters: dict[RunId, DeadLetter] = {}
         self.workers: dict[WorkerKey, Worker] = {}
         self.tenants: dict[TenantId, Tenant] = {}
+        self.claims: dict[str, ReplayClaim] = {}
         self.ended_sessions: set[tuple[WorkerKey, str]] = set()
         self.waits: dict[WaitId, Wait] = {}
         self.api_keys: dict[KeyId, ApiKey] = {}
+        self.modes: dict[str, Mode] = {}
+        self.nodes: set[str] = set()
 
     def lanes(self) -> dict[Lane, list[Job]]:
         """All queued jobs, lane by lane, in order."""
@@ -59,7 +66,9 @@ class Tables:
                 loaded.jobs[job.job_key] = job
         loaded.closed = {k: v for k, v in self.closed.items() if k in needs.closed}
         loaded.idempotent = {k: v for k, v in self.idempotent.items() if k in needs.idempotent}
-        loaded.steps = {k: list(v.values()) for k, v in self.steps.items() if k in needs.steps}
+        of = {job.run_id: [run for run, _ in sources_of(job)] for job in loaded.jobs.values()}
+        named = needs.steps | {(source, action) for run, action in needs.steps for source in of.get(run, ())}
+        loaded.steps = {k: list(v.values()) for k, v in self.steps.items() if k in named}
         lanes = self.lanes()
         for lane, count in needs.heads.items():
             jobs = lanes.get(lane, [])
@@ -67,8 +76,12 @@ class Tables:
         for wanted in needs.polls:
             loaded.polls[wanted] = tuple(j for j in self.jobs.values() if (j.worker_key, j.poll_id) == wanted)
         loaded.api_keys = {k: v for k, v in self.api_keys.items() if k in needs.api_keys}
+        for key, run_id, seq in sorted(needs.replays):
+            if key in loaded.jobs:
+                gather(loaded.jobs[key], run_id, seq, self, loaded)
         loaded.ended_sessions = self.ended_sessions & needs.ended_sessions
         self._load_waits(needs, loaded)
+        loaded.nodes = self.nodes & needs.nodes
         self._load_counters(needs, loaded)
         return loaded
 
@@ -80,6 +93,36 @@ class Tables:
             named = wait.wait_id in needs.waits or (wait.run_id, wait.key) in needs.wait_keys
             if pending or named or (wait.run_id in asked and wait.kind == "interrupt"):
                 loaded.waits[wait.wait_id] = wait
+
+    def run(self, run_id: RunId) -> Job | None:
+        """See `Lookup`."""
+        return self.past_runs.get(run_id)
+
+    def saved(self, key: JobKey, seq: int) -> tuple[RunId, bytes, int] | None:
+        """See `Lookup`."""
+        for entry in self.entries[key]:
+            if (entry.seq, entry.event_type) == (seq, "checkpoint_saved"):
+                assert entry.payload_digest is not None
+                return entry.run_id, entry.payload_digest, len(self.payloads[key, seq])
+        return None
+
+    def payload_bytes(self, key: JobKey, seq: int) -> int:
+        """See `Lookup`."""
+        return len(self.payloads[key, seq])
+
+    def step_bytes(self, key: JobKey, run_id: RunId, until_seq: int) -> int:
+        """See `Lookup`."""
+        steps = [step for (run, _), rows in self.steps.items() if run == run_id for step in rows.values()]
+        done = [step.seq for step in steps if step.status == "succeeded" and step.seq <= until_seq]
+        return sum(len(self.payloads.get((key, seq), b"")) for seq in done)
+
+    def claim(self, target: str) -> ReplayClaim | None:
+        """See `Lookup`."""
+        return self.claims.get(target)
+
+    def dead_letter(self, run_id: RunId) -> DeadLetter | None:
+        """See `Lookup`."""
+        return self.dead_letters.get(run_id)
 
     def _load_counters(self, needs: Needs, loaded: Loaded) -> None:
         found = [*loaded.jobs.values()]
@@ -103,8 +146,10 @@ class Tables:
         self.idempotent.update({submit.key: submit for submit in changes.idempotent})
         self.past_runs.update({job.run_id: job for job in changes.past_runs})
         self.dead_letters.update({dead.run_id: dead for dead in changes.dead_letters})
+        self.claims.update(changes.claims)
         self.workers.update(changes.workers)
         self.waits.update(changes.waits)
         self.api_keys.update(changes.api_keys)
+        self.modes.update(changes.modes)
         self.ended_sessions |= {(ended.worker_key, ended.session) for ended in changes.ended_sessions}
         self.tenants.update({tenant.tenant_id: tenant for tenant in changes.tenants.values()})

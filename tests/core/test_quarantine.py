@@ -164,3 +164,13 @@ def test_a_quarantined_worker_still_writes_under_what_it_holds() -> None:
     job = world.grant("a", "w")
     world.reported(job, "step")
     assert world.acked(job).status == "completed"
+
+
+def test_a_session_is_not_charged_for_leases_from_before_it_that_live_on() -> None:
+    world = World()
+    world.start("a", "w")
+    for number in range(3):
+        world.later(1_000)
+        world.open_session("w", f"s{number}")
+    assert world.worker("w").incidents == 0
+    assert world.job("a").status == "running"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from oris.core.events import LeaseExpired
+from oris.core.facts import Limits
 from oris.core.replies import SessionOpened, Submitted
 
 from .world import World, reason, the
@@ -134,3 +135,32 @@ def test_chosen_threads_keep_to_the_limits() -> None:
         world.submit(thread)
     granted = world.poll("w", 5, threads={"a", "b"}, worker_limit=1)
     assert ([job.thread_id for job in granted.jobs], granted.blocked) == (["a"], "worker_limit")
+
+
+def test_chosen_threads_are_granted_only_of_the_polls_workflows() -> None:
+    world = World()
+    world.submit("a", workflow="mail")
+    world.submit("b", workflow="print")
+    assert world.got("w", 5, workflows={"print"}, threads={"a", "b"}) == ["b"]
+
+
+def test_the_answer_to_a_poll_for_chosen_threads_stops_at_its_size_too() -> None:
+    world = World(Limits(answer_max_bytes=2_000))
+    threads = [f"t{number}" for number in range(10)]
+    for thread in threads:
+        world.submit(thread, input=b'"' + b"x" * 800 + b'"')
+    assert world.got("w", 10, threads=set(threads)) == ["t0", "t1"]
+
+
+def test_a_lease_that_ran_out_and_is_found_after_its_session_was_replaced_is_superseded() -> None:
+    world = World()
+    the(SessionOpened, world.open_session("w", "s1"))
+    the(Submitted, world.submit("a"))
+    job = world.grant("a", "w", session="s1", ttl_ms=1_000)
+    world.later(1_500)
+    world.open_session("w", "s2")
+    world.sweep("a")
+    (lost,) = world.bodies("a", LeaseExpired)
+    assert (lost.cause, lost.expired_ms) == ("ttl", job.lease_expires_ms)
+    assert job.lease_id is not None
+    assert world.tables.closed[job.lease_id].state == "superseded", "its successor is told nothing of it"

@@ -21,6 +21,7 @@ from oris.core.decide import add_needs, decide
 from oris.core.dispatch import Dispatched, dispatch
 from oris.core.events import Body, decode
 from oris.core.facts import Facts, Limits, Needs
+from oris.core.mode import Modes
 from oris.core.model import (
     Job,
     Lane,
@@ -51,6 +52,7 @@ from . import laws
 from .tables import Tables
 
 START_MS = 1_700_000_000_000
+TRACE = "00-00000000000000000000000000000002-0000000000000002-01"
 R = TypeVar("R")
 
 
@@ -82,6 +84,7 @@ class World:
         self.heads_read = 1000
         self.admission: Refusal | None = None
         self.outages: tuple[Outage, ...] = ()
+        self.modes = Modes("here")
         self.tables = Tables()
         self.last = Dispatched([], set(), set(), [], {})
         self._seeds = ids.SeedSource(random.Random(1))
@@ -94,6 +97,7 @@ class World:
             depth=self.tables.depth(),
             admission=self.admission,
             outages=self.outages,
+            modes=self.modes,
         )
         replies = []
         for command in commands:
@@ -103,6 +107,7 @@ class World:
         self.last = dispatch(facts, list(wants), self._stamp(), self.tenant_limit)
         before = dict(self.tables.jobs)
         self.tables.write(facts.changes)
+        self.modes = facts.modes
         assert facts.depth == self.tables.depth()
         laws.check(self.tables, before, facts.changes, self.now_ms)
         return replies
@@ -183,6 +188,15 @@ class World:
     def cancel(self, thread: str, why: str | None = None, run: RunId | None = None) -> Reply:
         """End a run."""
         return self.ask(c.Cancel(key(thread), why, run))
+
+    def replay(self, thread: str, checkpoint: str | None = None, run: RunId | None = None) -> Reply:
+        """Go on from an earlier state."""
+        named = None if checkpoint is None else ids.checkpoint_of(checkpoint)
+        return self.ask(c.Replay(key(thread), TRACE, named, run))
+
+    def replay_dead_letter(self, thread: str, run: RunId) -> Reply:
+        """Go on from where a run has failed."""
+        return self.ask(c.ReplayDeadLetter(key(thread), run, TRACE))
 
     def cancelled(self, thread: str) -> CancelledRun:
         """End a run, which has to work."""

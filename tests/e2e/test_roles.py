@@ -23,6 +23,7 @@ OPERATORS = frozenset({"admin", "operator"})
 MAY = {
     "GET /v1/capabilities": EVERYBODY,
     "GET /v1/admin/status": frozenset({"admin"}),
+    "POST /v1/admin/mode": OPERATORS,
     "POST /v1/jobs": JOBS,
     "POST /v1/jobs/run": JOBS,
     "POST /v1/jobs/batch": JOBS,
@@ -40,6 +41,7 @@ MAY = {
     "GET /v1/jobs/{thread_id}/checkpoints/{checkpoint_id}": JOBS,
     "POST /v1/jobs/{thread_id}/cancel": JOBS,
     "POST /v1/jobs/{thread_id}/resume": JOBS,
+    "POST /v1/jobs/{thread_id}/replay": OPERATORS,
     "GET /v1/interrupts": JOBS,
     "GET /v1/interrupts/{interrupt_id}": JOBS,
     "POST /v1/interrupts/{interrupt_id}/resume": JOBS,
@@ -61,6 +63,7 @@ MAY = {
     "GET /v1/attempts/{attempt_id}/retries": OPERATORS,
     "GET /v1/dlq": OPERATORS,
     "GET /v1/dlq/{attempt_id}": OPERATORS,
+    "POST /v1/dlq/{attempt_id}/replay": OPERATORS,
     "GET /v1/audit/logs": OPERATORS,
     "GET /v1/api-keys": frozenset({"admin"}),
     "POST /v1/api-keys": frozenset({"admin"}),

@@ -26,6 +26,8 @@ LEFT_OUT = {
 }
 ENDLESS = "get_v1_jobs_thread_id_events"
 """Its answer goes on while the run does, and Schemathesis would wait for the end; test_events listens to it."""
+MODE = "post_v1_admin_mode"
+"""It switches off what the other routes do: it has a run of its own."""
 WITHIN_S = 240.0
 
 
@@ -85,11 +87,28 @@ def test_no_answer_of_the_server_differs_from_its_document(server: ServerProcess
         file_of(document, tmp_path),
         f"--url={server.url}",
         f"--exclude-operation-id={ENDLESS}",
+        f"--exclude-operation-id={MODE}",
         "--phases=coverage,fuzzing,stateful",
         "--max-examples=5",
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert f"Tested: {sum(map(len, document['paths'].values())) - 1}" in ran.stdout
+    assert f"Tested: {sum(map(len, document['paths'].values())) - 2}" in ran.stdout
+
+
+def test_no_answer_of_the_switches_differs_either(server: ServerProcess, tmp_path: Path) -> None:
+    ran = schemathesis(
+        tmp_path,
+        file_of(document_of(server), tmp_path),
+        f"--url={server.url}",
+        f"--include-operation-id={MODE}",
+        "--phases=coverage,fuzzing",
+        "--max-examples=30",
+    )
+    with server.client() as http:
+        http.headers["authorization"] = f"Bearer {TOKEN}"
+        assert http.post("/v1/admin/mode", json={"submit": True, "dispatch": True}).status_code == 200
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "Tested: 1" in ran.stdout
 
 
 def _without_404(operation: dict[str, Any]) -> None:

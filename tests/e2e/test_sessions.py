@@ -191,3 +191,16 @@ def test_ack_and_poll_carries_control_messages(caller: Caller) -> None:
     data_of(caller.post(f"/v1/jobs/{second['thread_id']}/cancel"))
     acked = data_of(caller.ack(first, poll={"workflows": [caller.name]}))
     assert [(told["type"], told["lease_id"]) for told in acked["next"]["control"]] == [("cancel", second["lease_id"])]
+
+
+def test_an_ack_that_fetches_is_answered_though_its_session_is_over(caller: Caller) -> None:
+    """Whatever has happened since; only the fetch is told."""
+    caller.submit()
+    (attempt,) = caller.poll(session="s1")["attempts"]
+    fetch = {"session": "s1", "workflows": [caller.name]}
+    first = data_of(caller.ack(attempt, poll=fetch))
+    assert "reason" not in first["next"]
+    caller.poll(session="s2")
+    again = data_of(caller.ack(attempt, poll=fetch))
+    assert again["status"] == first["status"] == "completed"
+    assert again["next"] == {"decision": "noop", "reason": "session_superseded", "attempts": [], "control": []}

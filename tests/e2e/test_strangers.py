@@ -178,9 +178,13 @@ def test_more_connections_than_files_are_a_warning_and_are_turned_away_in_time(t
 
 def _submits(http: httpx.Client) -> bool:
     try:
-        return bool(data_of(http.post("/v1/jobs", json={"thread_id": "t", "idempotency_key": "k"})))
+        answer = http.post("/v1/jobs", json={"thread_id": "t", "idempotency_key": "k"})
     except httpx.TransportError:
         return False  # the crowd is not gone yet
+    if answer.status_code == 503:
+        assert error_of(answer)[2] == {"reason": "inbox_full"}
+        return False  # nor yet
+    return bool(data_of(answer))
 
 
 def test_bodies_in_flight_are_as_many_as_the_setting_says(tmp_path: Path) -> None:

@@ -56,7 +56,8 @@ class Things:
         """Where a route is not about the running one: the run that is over, or the one that waits for an answer."""
         if "dlq" in path:
             return {"attempt_id": self.dead}
-        other = {"/v1/jobs/{thread_id}/events": "dead", "/v1/jobs/{thread_id}/resume": "asks"}.get(path)
+        words = {"events": "dead", "replay": "dead", "resume": "asks"}
+        other = words.get(path.rpartition("/")[2]) if path.startswith("/v1/jobs/{thread_id}") else None
         return {} if other is None else {"thread_id": other + self.thread[1:]}
 
 
@@ -83,6 +84,8 @@ class Request:
     query: Callable[[Things], Body] = field(default=lambda things: {})
     whole_server: bool = False
     """It is for no key that is bound, whatever its role."""
+    again: tuple[int, ...] = ()
+    """What else who may is answered, when somebody was before him."""
 
 
 def under_lease(things: Things) -> Body:
@@ -100,6 +103,7 @@ LIST = Request(200)
 REQUESTS: dict[str, Request] = {
     "GET /v1/capabilities": Request(200),
     "GET /v1/admin/status": Request(403, whole_server=True),
+    "POST /v1/admin/mode": Request(403, lambda things: {"submit": True, "dispatch": True}, whole_server=True),
     "POST /v1/jobs": Request(404, job),
     "POST /v1/jobs/run": Request(404, job),
     "POST /v1/jobs/batch": Request(404, lambda things: {"jobs": [job(things)]}),
@@ -117,6 +121,7 @@ REQUESTS: dict[str, Request] = {
     "GET /v1/jobs/{thread_id}/checkpoints/{checkpoint_id}": BY_NAME,
     "POST /v1/jobs/{thread_id}/cancel": Request(404, lambda things: {}),
     "POST /v1/jobs/{thread_id}/resume": Request(404, lambda things: {"value": 1}),
+    "POST /v1/jobs/{thread_id}/replay": Request(404, lambda things: {}, again=(409,)),
     "GET /v1/interrupts": LIST,
     "GET /v1/interrupts/{interrupt_id}": BY_NAME,
     "POST /v1/interrupts/{interrupt_id}/resume": Request(404, lambda things: {"value": 1}),
@@ -144,6 +149,7 @@ REQUESTS: dict[str, Request] = {
     "GET /v1/attempts/{attempt_id}/retries": BY_NAME,
     "GET /v1/dlq": LIST,
     "GET /v1/dlq/{attempt_id}": BY_NAME,
+    "POST /v1/dlq/{attempt_id}/replay": Request(404, lambda things: {}, again=(409,)),
     "GET /v1/audit/logs": LIST,
     "GET /v1/api-keys": LIST,
     "POST /v1/api-keys": Request(404, lambda things: {"role": "client", "tenant_id": HOME}),
@@ -268,7 +274,7 @@ def home_cells(rig: Rig, route: str, things: Things) -> None:
             may = role in MAY[route] and not (request.whole_server and tenant is not None)
             # A worker of no tenant is another worker: the lease is not its own.
             others = (404, 409) if tenant is None and "worker" in route else ()
-            rig.check(route, f"{role} of {tenant}", response, *((200, *others) if may else (403,)))
+            rig.check(route, f"{role} of {tenant}", response, *((200, *others, *request.again) if may else (403,)))
 
 
 def stranger_cells(rig: Rig, route: str, things: Things) -> None:

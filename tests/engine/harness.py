@@ -20,6 +20,7 @@ from oris.core.changes import Changes, Handed
 from oris.core.commands import Want
 from oris.core.facts import Loaded, Needs
 from oris.core.invariants import Snapshot, check_all
+from oris.core.mode import Modes
 from oris.core.model import Job
 from oris.core.outage import Outage
 from oris.core.replies import Refusal, Reply, Submitted
@@ -142,6 +143,7 @@ class Recorder:
     turned_away: int = 0
     outages: list[Outage] = field(default_factory=list)
     jumps: list[int] = field(default_factory=list)
+    modes: list[Modes] = field(default_factory=list)
 
     def committed(self, outcome: Outcome, batch: Batch, took_ms: float) -> None:
         self.batches.append((outcome, batch))
@@ -157,6 +159,9 @@ class Recorder:
 
     def outage(self, outage: Outage) -> None:
         self.outages.append(outage)
+
+    def mode_changed(self, modes: Modes) -> None:
+        self.modes.append(modes)
 
     def sampled(self, sample: Sample, level: int) -> None:
         self.levels.append(level)

@@ -12,7 +12,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from oris.api.auth import Authenticator
+from oris.api.auth import Authenticator, Credential
 from oris.api.dispatch import Dispatcher, RawRequest
 from oris.api.http import Answer
 from oris.api.routes import route_table
@@ -32,24 +32,26 @@ Make = Callable[[Job], tuple[str, Body]]
 class Api:
     """The whole API over a world, without sockets."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *credentials: Credential) -> None:
         self.faults: list[BaseException] = []
+        self.forbidden: list[str] = []
         services = Services(
             world.engine, random.Random(3), ApiBounds(), lambda: HEALTH, lambda: b"", lambda: {"status": "ok"}
         )
         self._dispatcher = Dispatcher(
             route_table(1024 * 1024),
             services,
-            Authenticator(()),
+            Authenticator(credentials),
             clock=trio.current_time,
             rng=random.Random(4),
             fault_log=lambda request_id, method, path, error: self.faults.append(error),
             observe=lambda seen: None,
+            on_forbidden=lambda caller, action, request_id: self.forbidden.append(action),
         )
 
-    async def post(self, path: str, body: Body) -> Answer:
+    async def post(self, path: str, body: Body, *more: tuple[bytes, bytes]) -> Answer:
         content = json.dumps(body).encode()
-        headers = ((b"content-type", b"application/json"), (b"content-length", str(len(content)).encode()))
+        headers = ((b"content-type", b"application/json"), (b"content-length", str(len(content)).encode()), *more)
         return await self._dispatcher.dispatch(RawRequest("POST", path, b"", headers, content))
 
 
@@ -90,6 +92,7 @@ ROUTES: dict[str, Make] = {
     "cancel with a grace": lambda job: ("/v1/jobs/held/cancel", {"mode": "graceful"}),
     "create key": lambda job: ("/v1/api-keys", {"role": "client", "tenant_id": "acme"}),
     "revoke key": lambda job: (f"/v1/api-keys/{KEY_ID}/revoke", {}),
+    "mode": lambda job: ("/v1/admin/mode", {"submit": False, "dispatch": False, "reason": "upgrade"}),
     "clear-quarantine": lambda job: ("/v1/workers/w/clear-quarantine", {}),
     "heartbeat of a session": lambda job: ("/v1/workers/w/heartbeat", {"lease_ids": [], "session": "s1"}),
     "poll of a session": lambda job: (
@@ -104,8 +107,18 @@ SETTLING = {
     "/v1/interrupts/{interrupt_id}/reject",
 }
 """Swept in test_cancellation_waits.py: they need a run that waits for people."""
+REPLAYING = {"/v1/jobs/{thread_id}/replay", "/v1/dlq/{attempt_id}/replay"}
+"""Swept in test_cancellation_replays.py: they need a run that is over."""
 VARIES = frozenset(
-    {"trace", "idempotent_replay", "lease_expires_at", "lease_remaining_ms", "worker_active_leases", "last_seen_at"}
+    {
+        "trace",
+        "idempotent_replay",
+        "lease_expires_at",
+        "lease_remaining_ms",
+        "worker_active_leases",
+        "last_seen_at",
+        "set_at",
+    }
     # A key that nobody knows the secret of is of no use and no harm: the repeat makes another.
     | {"key_id", "secret"}
 )
@@ -185,4 +198,4 @@ async def test_every_mutating_route_is_swept() -> None:
     for what, parameter in (("/w/", "/{worker_id}/"), ("held", "{thread_id}"), (KEY_ID, "{key_id}")):
         paths = {path.replace(what, parameter) for path in paths}
     posts = {route.path for route in route_table(1024).routes if route.method == "POST"}
-    assert paths | SETTLING == posts
+    assert paths | SETTLING | REPLAYING == posts

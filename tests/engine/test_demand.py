@@ -259,3 +259,24 @@ def test_a_control_poll_is_looked_at_once_and_then_costs_nothing() -> None:
     demand.put_back(poll)
     assert not demand.has_work()
     assert demand.take({}, [])[0] == []
+
+
+def test_a_poll_id_is_its_sessions_own() -> None:
+    demand = Demand(Bell(), 1000)
+    first, other, again = (parked(demand, "w", poll_id="p", session=session) for session in ("s1", None, "s1"))
+    assert [poll.ending for poll in (first, other, again)] == ["superseded", None, None]
+
+
+def test_a_quarantined_workers_polls_are_freed_with_it_and_no_others() -> None:
+    demand, until = Demand(Bell(), 1000), Granted((), (), "quarantined", 0, 100, quarantined_until_ms=1_000)
+    of_w, of_v = parked(demand, "w"), parked(demand, "v")
+    look(demand, granted=until)
+    demand.worker_freed(of_w.want.worker_key)
+    assert look(demand, [lane()], granted=until) == [of_w]
+    demand.quarantine_over(999)
+    assert look(demand, [lane()]) == []
+    demand.quarantine_over(1_000)
+    assert look(demand, [lane()]) == [of_v, of_w]
+    for poll in (of_w, of_v):
+        demand.leave(poll)
+    assert len(demand) == 0

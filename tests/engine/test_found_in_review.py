@@ -9,7 +9,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from oris.core import dispatch as dispatching
 from oris.core.commands import Ack
 from oris.core.replies import Acked
-from oris.engine.control import Control, Mailboxes
+from oris.engine.control import Control, Holder, Mailboxes
 from oris.engine.engine import EngineSettings
 from oris.errors import Unavailable
 from oris.ids import AttemptId, LeaseId, WorkerKey, attempt_of, lease_id
@@ -50,12 +50,12 @@ async def test_a_lane_that_was_never_shown_does_not_hold_a_poll_back(autojump_cl
 
 
 def test_a_worker_with_one_poll_id_for_all_its_polls_is_told_twice_at_most() -> None:
-    boxes, worker = Mailboxes(), WorkerKey("/w")
+    boxes, holder = Mailboxes(), Holder(WorkerKey("/w"), None)
     message = Control("cancel", AttemptId("att_1"), LeaseId("lse_1"), "why")
-    boxes.post(worker, message)
-    assert boxes.collect(worker, "p") == (message,)
-    assert boxes.collect(worker, "p") == (message,)
-    assert boxes.collect(worker, "p") == ()
+    boxes.post(holder, message)
+    assert boxes.collect(holder, "p") == (message,)
+    assert boxes.collect(holder, "p") == (message,)
+    assert boxes.collect(holder, "p") == ()
 
 
 async def test_a_job_that_cannot_be_granted_holds_up_nobody_behind_it(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from oris.core.outage import LONGEST_GRACE_MS, Outage
 from oris.engine.outages import LEAST_MS, Outages
 
@@ -31,7 +33,7 @@ def test_a_new_store_owes_nothing_and_an_old_one_the_time_since() -> None:
     assert (outages.calm(5_000), told) == (True, [])
     outages, told = account()
     outages.begin(4_990, 5_000)
-    assert told == [Outage(4_990, 5_000)], "however short: the leases of a second may be over by it"
+    assert told == [Outage(4_990, 5_000, "start")], "however short: the leases of a second may be over by it"
     assert not outages.calm(5_000)
     settle(outages, 5_000)
     assert outages.calm(5_000)
@@ -44,7 +46,7 @@ def test_a_standstill_is_noticed_by_whoever_looks_first() -> None:
         outages.alive(1_000 + LEAST_MS - 1)
         assert told == []
         back_ms = 1_000 + LEAST_MS - 1 + 60_000
-        assert outages.at(back_ms) == (Outage(back_ms - 60_000, back_ms),)
+        assert outages.at(back_ms) == (Outage(back_ms - 60_000, back_ms, "standstill"),)
         assert not outages.calm(back_ms)
         if look == "monitor":
             outages.alive(back_ms)
@@ -113,9 +115,42 @@ def test_an_outage_is_forgotten_once_it_can_matter_to_no_lease() -> None:
     outages, _ = account()
     outages.begin(1_000, 5_000)
     settle(outages, 5_000)
-    assert outages.at(5_001) == (Outage(1_000, 5_000),)
+    assert outages.at(5_001) == (Outage(1_000, 5_000, "start"),)
     assert outages.latest_end_ms() == 5_000 + LONGEST_GRACE_MS
     outages.alive(5_000)
     outages.alive(9_000)
     settle(outages, 5_001 + LONGEST_GRACE_MS)
-    assert outages.at(9_001) == (Outage(5_000, 9_000),)
+    assert outages.at(9_001) == (Outage(5_000, 9_000, "standstill"),)
+
+
+def slow_disk(outages: Outages, now_ms: int, commits: int, *, made_up: bool) -> int:
+    """Each commit takes 0.6 s; the passes of the sweeper that are under way meanwhile get through, or do not."""
+    for _ in range(commits):
+        owed = outages.owing()
+        commit(outages, now_ms, now_ms + 600)
+        now_ms += 600
+        if made_up and owed is not None:
+            outages.made_up(owed, now_ms)
+    return now_ms
+
+
+@pytest.mark.parametrize("made_up", [True, False])
+def test_outages_are_forgotten_on_a_slow_disk_too(made_up: bool) -> None:
+    outages, told = account()
+    outages.alive(1_000_000)
+    now_ms = slow_disk(outages, 1_000_000, 2_000, made_up=made_up)
+    assert len(told) == 2_000
+    assert len(outages.at(now_ms)) < 200
+
+
+def test_commits_are_calm_again_when_the_disk_is_fast_again() -> None:
+    for made_up in (True, False):
+        outages, _ = account()
+        outages.alive(1_000_000)
+        now_ms = slow_disk(outages, 1_000_000, 300, made_up=made_up)
+        commit(outages, now_ms, now_ms + 2)
+        assert not outages.calm(now_ms + 2)
+        settle(outages, now_ms + 2)
+        assert outages.calm(now_ms + 3)
+        outages.made_up(0, now_ms + 2 + LONGEST_GRACE_MS)
+        assert outages.at(now_ms + 3) == ()

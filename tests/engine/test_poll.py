@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from oris.core.replies import CancelledRun
-from oris.engine.control import MAX_MESSAGES, MAX_WORKERS, Control, Mailboxes
+from oris.engine.control import MAX_HOLDERS, MAX_MESSAGES, Control, Holder, Mailboxes
 from oris.engine.engine import EngineSettings
 from oris.errors import Unavailable
 from oris.ids import AttemptId, LeaseId, WorkerKey
@@ -173,6 +173,10 @@ async def test_a_poll_before_the_start_and_after_the_end_is_refused(autojump_clo
         assert trio.current_time() == 0
 
 
+def holder(worker: str, session: str | None = None) -> Holder:
+    return Holder(WorkerKey(worker), session)
+
+
 def message(number: int) -> Control:
     return Control("cancel", AttemptId(f"att_{number}"), LeaseId(f"lse_{number}"), "why")
 
@@ -180,27 +184,27 @@ def message(number: int) -> Control:
 def test_a_worker_that_never_polls_keeps_its_newest_messages_only() -> None:
     boxes = Mailboxes()
     for number in range(MAX_MESSAGES + 5):
-        boxes.post(WorkerKey("/w"), message(number))
-    kept = boxes.collect(WorkerKey("/w"), None)
+        boxes.post(holder("/w"), message(number))
+    kept = boxes.collect(holder("/w"), None)
     assert [m.lease_id for m in kept] == [f"lse_{n}" for n in range(5, MAX_MESSAGES + 5)]
-    assert boxes.collect(WorkerKey("/w"), None) == ()
+    assert boxes.collect(holder("/w"), None) == ()
 
 
 def test_a_poll_id_that_is_used_for_ever_gathers_no_more_than_that() -> None:
     boxes = Mailboxes()
     for number in range(3 * MAX_MESSAGES):
-        boxes.post(WorkerKey("/w"), message(number))
-        kept = boxes.collect(WorkerKey("/w"), "always")
+        boxes.post(holder("/w"), message(number))
+        kept = boxes.collect(holder("/w"), "always")
     assert len(kept) == 2
     assert kept[-1].lease_id == f"lse_{3 * MAX_MESSAGES - 1}"
 
 
 def test_mailboxes_are_bounded_in_workers_and_the_longest_silent_goes_first() -> None:
     boxes = Mailboxes()
-    for number in range(MAX_WORKERS + 1):
-        boxes.post(WorkerKey(f"/w{number}"), message(number))
-    assert boxes.collect(WorkerKey("/w0"), None) == ()
-    assert len(boxes.collect(WorkerKey("/w1"), None)) == 1
+    for number in range(MAX_HOLDERS + 1):
+        boxes.post(holder(f"/w{number}"), message(number))
+    assert boxes.collect(holder("/w0"), None) == ()
+    assert len(boxes.collect(holder("/w1"), None)) == 1
 
 
 async def test_a_finished_jobs_worker_is_told_nothing(autojump_clock: MockClock) -> None:
@@ -208,3 +212,14 @@ async def test_a_finished_jobs_worker_is_told_nothing(autojump_clock: MockClock)
         job = await world.start("a", "w")
         await world.ask(ack(job))
         assert (await world.poll("w", 0)).control == ()
+
+
+async def test_a_poll_that_was_opening_its_session_does_not_park_in_a_drain(autojump_clock: MockClock) -> None:
+    async with running() as world:
+        world.store.hold()
+        parked = world.soon(lambda: world.poll("w", wait_s=50, session="s1"))
+        await wait_all_tasks_blocked()
+        world.engine.drain()
+        world.store.let_go()
+        await wait_all_tasks_blocked()
+        assert parked.value.decision == "draining"

@@ -91,3 +91,55 @@ def test_who_was_silent_for_the_longest_is_forgotten_first() -> None:
     assert roster.called_ms(key("w0")) is None
     assert roster.called_ms(key("w1")) == now.ms
     assert roster.is_open(key("w0"), "s"), "its session is kept for itself"
+
+
+def test_a_worker_that_holds_all_it_has_asked_for_is_not_deaf() -> None:
+    now = Now()
+    roster = Roster(now)
+    with roster.polls(want("w", 4)):
+        pass
+    now.ms += RECENT_MS + 1
+    roster.heard(key())
+    assert not roster.is_deaf(key(), leased=4, limit=100), "four slots, for all that is known"
+    assert roster.is_deaf(key(), leased=3, limit=100)
+
+
+def test_a_worker_that_polls_for_control_messages_alone_is_full_and_neither_deaf_nor_missing() -> None:
+    now = Now()
+    roster = Roster(now)
+    with roster.polls(want("w", 2, workflows=["mail"])):
+        pass
+    for _ in range(10):
+        now.ms += 10_000
+        roster.heard(key())
+        with roster.polls(want("w", 0)):
+            assert not roster.is_deaf(key(), leased=1, limit=100)
+    assert not roster.is_deaf(key(), leased=1, limit=100)
+    assert roster.takes(MAIL), "it is busy, not gone"
+    assert not roster.takes(Lane(NO_TENANT, "pay"))
+    assert roster.polled_ms(key()) == now.ms - 100_000, "it has not asked for work since"
+    now.ms += RECENT_MS + 1
+    roster.heard(key())
+    assert roster.is_deaf(key(), leased=1, limit=100)
+    assert not roster.takes(MAIL)
+
+
+def test_a_worker_with_a_parked_poll_is_not_forgotten() -> None:
+    now = Now()
+    roster = Roster(now)
+    with roster.polls(want("waits")):
+        for number in range(MAX_WORKERS + 1):
+            roster.heard(key(f"w{number}"))
+        assert roster.polled_ms(key("waits")) == now.ms
+        assert roster.takes(MAIL)
+    assert roster.called_ms(key("w0")) is None
+
+
+def test_the_session_of_a_worker_that_calls_is_kept_before_that_of_a_silent_one() -> None:
+    roster = Roster(Now())
+    for number in range(MAX_WORKERS):
+        roster.opened(Worker(key(f"w{number}"), 0, 0, 0, session="s"))
+    roster.heard(key("w0"))
+    roster.opened(Worker(key("another"), 0, 0, 0, session="s"))
+    assert roster.is_open(key("w0"), "s")
+    assert not roster.is_open(key("w1"), "s")

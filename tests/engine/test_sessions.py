@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from oris.core import commands as c
+from oris.core import dispatch as dispatching
 from oris.core.outage import Outage
+from oris.core.replies import Acked
 from oris.engine.engine import EngineSettings, Polled
 from oris.errors import Unavailable
-from oris.ids import NO_TENANT, WorkerId, worker_key
+from oris.ids import NO_TENANT, LeaseId, RunId, WorkerId, lease_id, worker_key
 
-from .harness import World, granted, heartbeat, reason, running, submits, want
+from .harness import World, ack, cancel, granted, heartbeat, reason, running, submits, want
 
 W = worker_key(NO_TENANT, WorkerId("w"))
 
@@ -102,14 +106,31 @@ async def test_an_answer_that_was_not_delivered_is_a_broken_connection(autojump_
         assert (await world.job("a")).status == "queued"
 
 
+async def test_a_poll_that_a_failed_commit_ended_is_no_broken_connection(autojump_clock: MockClock) -> None:
+    async with running(sweeper=True, monitor=True) as world:
+        await lived()
+        await world.start("a", "w", session="s1", ttl_ms=3_600_000)
+        world.store.before = lambda _: Unavailable("planted")
+        with pytest.raises(Unavailable, match="planted"):
+            await world.engine.poll(want("w", 1, session="s1"), 50, watch=True)
+        world.store.before = lambda _: None
+        await trio.sleep(3)
+        assert (await world.job("a")).status == "running", "it was answered; its connection stands"
+
+
+async def five_incidents(world: World) -> None:
+    """Session s5 of the worker comes into quarantine."""
+    for number in range(5):
+        await world.start(f"t{number}", "w", session=f"s{number}")
+        await trio.sleep(0.01)
+        await world.engine.open_session(W, f"s{number + 1}")
+
+
 async def test_a_quarantined_workers_parked_poll_gets_its_probe_when_the_window_is_over(
     autojump_clock: MockClock,
 ) -> None:
     async with running(sweeper=True) as world:
-        for number in range(5):
-            await world.start(f"t{number}", "w", session=f"s{number}")
-            await trio.sleep(0.01)
-            await world.engine.open_session(W, f"s{number + 1}")
+        await five_incidents(world)
         parked = world.soon(lambda: world.poll("w", 10, wait_s=50, session="s5"))
         await trio.sleep(29)
         assert not parked.done.is_set()
@@ -119,10 +140,7 @@ async def test_a_quarantined_workers_parked_poll_gets_its_probe_when_the_window_
 
 async def test_a_cleared_worker_is_served_at_once(autojump_clock: MockClock) -> None:
     async with running(sweeper=True) as world:
-        for number in range(5):
-            await world.start(f"t{number}", "w", session=f"s{number}")
-            await trio.sleep(0.01)
-            await world.engine.open_session(W, f"s{number + 1}")
+        await five_incidents(world)
         parked = world.soon(lambda: world.poll("w", 10, wait_s=50, session="s5"))
         await trio.sleep(1)
         await world.ask(c.ClearQuarantine(W))
@@ -140,6 +158,85 @@ async def test_a_poll_for_chosen_threads_waits_for_them_alone(autojump_clock: Mo
         await world.submitted("b")
         assert [job.thread_id for job in granted(await chosen.get())] == ["b"]
         assert [job.thread_id for job in granted(await world.poll("w"))] == ["a"]
+
+
+@pytest.mark.parametrize("cleared", [True, False])
+async def test_a_poll_for_chosen_threads_is_held_back_and_freed_like_any_other(
+    cleared: bool, autojump_clock: MockClock
+) -> None:
+    async with running(sweeper=True) as world:
+        await five_incidents(world)
+        await trio.sleep(0.5)
+        parked = world.soon(lambda: world.poll("w", wait_s=50, session="s5", threads=["t4"]))
+        await trio.sleep(20)
+        assert not parked.done.is_set()
+        if cleared:
+            await world.ask(c.ClearQuarantine(W))
+            await wait_all_tasks_blocked()
+        else:
+            await trio.sleep(12)
+        assert [job.thread_id for job in granted(parked.value)] == ["t4"]
+
+
+async def test_a_chosen_job_that_cannot_be_granted_costs_the_poll_nothing_else(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running() as world:
+        await world.engine.ask(submits("poison", "good"))
+        poisoned = (await world.job("poison")).run_id
+
+        def failing(run: RunId, fence: int, salt: int) -> LeaseId:
+            if run == poisoned:
+                raise RuntimeError("poison")
+            return lease_id(run, fence, salt)
+
+        monkeypatch.setattr(dispatching, "lease_id", failing)
+        polled = await world.poll("admin", 5, threads=["poison", "good"])
+        assert [job.thread_id for job in granted(polled)] == ["good"]
+        assert [str(error) for error in world.observer.bugs] == ["poison"]
+
+
+async def test_a_message_waits_for_the_session_that_held_the_lease(autojump_clock: MockClock) -> None:
+    async with running() as world:
+        await world.start("a", "w")
+        await world.engine.open_session(W, "s1")
+        await world.start("b", "w", session="s1")
+        of_session = world.soon(lambda: world.poll("w", 0, wait_s=50, session="s1"))
+        await wait_all_tasks_blocked()
+        await world.ask(cancel("a"))
+        await world.engine.open_session(W, "s1")
+        await wait_all_tasks_blocked()
+        assert not of_session.done.is_set(), "that lease was granted to no session"
+        await world.ask(cancel("b"))
+        await wait_all_tasks_blocked()
+        assert len(of_session.value.control) == 1
+        await world.engine.open_session(W, "s2")
+        assert len((await world.poll("w", 0)).control) == 1, "a new session does not touch what waits for no session"
+
+
+async def test_a_process_is_told_nothing_of_what_the_one_before_it_held(autojump_clock: MockClock) -> None:
+    async with running() as world:
+        await world.submitted("a", timeout_ms=1_000)
+        await world.grant("w", session="s1")
+        await trio.sleep(2)
+        await world.engine.open_session(W, "s2")
+        await world.ask(c.Sweep((await world.job("a")).job_key))
+        assert (await world.job("a")).status == "failed"
+        assert (await world.poll("w", 0, session="s2")).control == ()
+
+
+async def test_a_fetch_of_a_session_that_is_over_is_told_so_and_takes_no_messages(autojump_clock: MockClock) -> None:
+    async with running() as world:
+        await world.start("a", "w")
+        job = await world.start("b", "w")
+        await world.ask(cancel("a"))
+        await world.engine.open_session(W, "s1")
+        await world.engine.open_session(W, "s2")
+        asked = want("w", session="s1")
+        answer = await world.ask(ack(job), want=asked)
+        assert isinstance(answer.replies[0], Acked)
+        assert was_superseded(world.engine.fetched(asked, answer))
+        assert len((await world.poll("w", 0)).control) == 1
 
 
 async def outage(world: World, seconds: float) -> None:
@@ -169,6 +266,24 @@ async def test_a_lease_not_renewed_after_an_outage_is_lost_when_its_grace_is_ove
         back_at = trio.current_time()
         assert [job.attempt_no for job in granted(await world.poll("heir", wait_s=50))] == [2]
         assert 5.0 <= trio.current_time() - back_at < 5.6
+
+
+async def test_a_dead_workers_lease_ends_on_a_slow_disk_too(autojump_clock: MockClock) -> None:
+    async with running(sweeper=True, monitor=True, check=False) as world:
+        await world.start("a", "w", ttl_ms=5_000)
+        world.store.takes_s = 0.6
+        busy = world.soon(lambda: traffic(world))
+        await trio.sleep(8)
+        busy.scope.cancel()
+        world.store.takes_s = 0
+        assert len(world.observer.outages) > 5
+        assert (await world.job("a")).attempt_no == 2
+
+
+async def traffic(world: World) -> None:
+    """Commits, one after the other."""
+    for number in count():
+        await world.engine.ask(submits(f"x{number}", workflow="other"))
 
 
 async def test_settings_may_switch_the_watch_off(autojump_clock: MockClock) -> None:

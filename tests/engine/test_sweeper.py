@@ -8,13 +8,15 @@ from trio.testing import MockClock
 
 from oris.core import commands as c
 from oris.core.decide import decide
+from oris.core.outage import LONGEST_GRACE_MS, Outage
 from oris.engine import batch as batch_module
 from oris.engine.engine import EngineSettings
 from oris.engine.sweeper import AT_ONCE, BATCH, LOOK_AGAIN_S
 from oris.engine.unit import Unit
 from oris.errors import Unavailable
+from oris.ids import JobKey
 
-from .harness import ack, granted, heartbeat, running, submits
+from .harness import START_MS, ack, granted, heartbeat, running, submits
 
 
 async def test_a_lease_that_is_not_renewed_goes_to_another_workers_parked_poll_at_expiry(
@@ -129,3 +131,45 @@ async def test_a_deadline_that_cannot_be_applied_is_tried_again_now_and_then(
         assert 5 <= len(world.store.commits) <= 2 + 5 / LOOK_AGAIN_S
         assert (await world.job("good")).status == "queued"
         assert (await world.job("bad")).status == "scheduled"
+
+
+async def test_deadlines_are_met_though_leases_cannot_be_listed(autojump_clock: MockClock) -> None:
+    async with running(sweeper=True, monitor=True) as world:
+        asked: list[int] = []
+
+        async def too_long(before_ms: int, after: int, limit: int) -> list[tuple[int, JobKey]]:
+            asked.append(after)
+            raise Unavailable("the read took too long")
+
+        world.engine.sweeper._reads.leased = too_long  # type: ignore[method-assign]
+        world.engine._outages._add(Outage(START_MS, START_MS + 600))
+        poll = world.soon(lambda: world.poll("w", wait_s=50))
+        await world.submitted("a", delay_ms=1_000)
+        assert granted(await poll.get())[0].thread_id == "a"
+        assert trio.current_time() == pytest.approx(1, abs=0.001)
+        assert len(asked) < 10, "and what fails is not asked for without end"
+
+
+async def test_many_leases_are_made_up_for_a_page_in_each_pass(autojump_clock: MockClock) -> None:
+    async with running() as world:
+        many = BATCH + BATCH // 2
+        await world.engine.ask(submits(*(f"t{n}" for n in range(many))))
+        for worker in range(8):
+            await world.poll(f"w{worker}", 100)
+        since_ms = world.engine.clock.now_ms()
+        world.engine._outages._add(Outage(since_ms, since_ms + 20_000))
+        beats = 0
+
+        def beat() -> None:
+            nonlocal beats
+            beats += 1
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(world.engine.sweeper.run, beat)
+            await trio.sleep(2 * LOOK_AGAIN_S)
+            nursery.cancel_scope.cancel()
+        assert beats >= 2
+        assert world.engine._outages.owing() is None
+        assert {job.lease_expires_ms for job in [await world.job(f"t{n}") for n in range(many)]} == {
+            since_ms + 20_000 + LONGEST_GRACE_MS
+        }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from oris.engine.watch import FRESH_GRACES, Session, Watch
 from oris.ids import NO_TENANT, WorkerId, worker_key
 
@@ -122,3 +124,21 @@ def test_without_a_grace_nobody_is_watched() -> None:
     watch = watching("a", "b", "c", grace_ms=0)
     cut(watch, LATER_MS, "a")
     assert watch.next_due_ms() is None
+
+
+def test_those_that_came_back_and_stand_are_counted_once() -> None:
+    watch = watching("a", "b", "c", "d")
+    cut(watch, LATER_MS, "a")
+    watch.heard(session("a").worker_key, "s")
+    watch.stands(session("a"))
+    cut(watch, LATER_MS + 1, "b")
+    assert watch.due(LATER_MS + 1 + GRACE_MS) == [session("b")], "two of four, of whom one is back"
+
+
+def test_a_proxy_that_cuts_thousands_of_polls_does_not_stop_the_loop() -> None:
+    names = [f"w{number}" for number in range(4_000)]
+    watch = watching(*names)
+    started = time.process_time()  # some 10 ms; at each break a look at all the others would take 2 s
+    cut(watch, LATER_MS, *names)
+    assert time.process_time() - started < 0.5
+    assert watch.due(LATER_MS + GRACE_MS) == []

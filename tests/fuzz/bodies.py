@@ -244,6 +244,15 @@ def _reject(random: Random) -> Json:
     return {"reason": "no"} if random.random() < 0.5 else {}
 
 
+def _replay(random: Random) -> Json:
+    extra = {"checkpoint_id": f"ckp_{'0' * 32}_{random.randrange(9)}", "run_id": run(random.randrange(LEASES))}
+    return {name: extra[name] for name in extra if random.random() < 0.3}
+
+
+def _nothing(random: Random) -> Json:
+    return {}
+
+
 def _clear_quarantine(random: Random) -> Json:
     return {} if random.random() < 0.5 else {"tenant_id": "acme"}
 
@@ -256,6 +265,12 @@ def _create_key(random: Random) -> Json:
 
 def _revoke_key(random: Random) -> Json:
     return {}
+
+
+def _mode(random: Random) -> Json:
+    """Mostly on: what is switched off would hide the rest."""
+    node = {} if random.random() < 0.5 else {"node": f"node-{random.randrange(3)}"}
+    return {"submit": random.random() < 0.9, "dispatch": random.random() < 0.9, "reason": "upgrade"} | node
 
 
 VALID: dict[str, Callable[[Random], Json]] = {
@@ -273,10 +288,13 @@ VALID: dict[str, Callable[[Random], Json]] = {
     "/v1/workers/{worker_id}/suspend": _suspend,
     "/v1/workers/{worker_id}/interrupt": _interrupt,
     "/v1/jobs/{thread_id}/resume": _answer,
+    "/v1/jobs/{thread_id}/replay": _replay,
+    "/v1/dlq/{attempt_id}/replay": _nothing,
     "/v1/interrupts/{interrupt_id}/resume": _answer,
     "/v1/interrupts/{interrupt_id}/reject": _reject,
     "/v1/api-keys": _create_key,
     "/v1/api-keys/{key_id}/revoke": _revoke_key,
+    "/v1/admin/mode": _mode,
 }
 """A valid body for each POST route; a test sees to it that none is missing."""
 

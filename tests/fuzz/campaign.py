@@ -68,6 +68,7 @@ def _still_works(server: ServerProcess) -> None:
     headers = {"authorization": f"Bearer {TOKEN}"}
     with server.client(headers=headers) as http:
         assert data_of(http.get("/readyz"))["status"] == "ready"
+        data_of(http.post("/v1/admin/mode", json={"submit": True, "dispatch": True}))
         job = {"thread_id": "after-all", "workflow": "after", "tenant_id": "after", "priority": 100}
         submitted = data_of(http.post("/v1/jobs", json=job))
         polled = data_of(http.post("/v1/workers/poll", json={"worker_id": "w", "workflows": ["after"]}))

@@ -34,7 +34,11 @@ def test_ten_thousand_hostile_inputs_break_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("fault", "found"),
-    [("raises", "status 500"), ("hangs", "is not answered"), ("no_envelope", "request_id")],
+    [
+        ("raises", "status 500"),
+        ("hangs", "(is not answered|neither closed nor answered)"),
+        ("no_envelope", "request_id"),
+    ],
 )
 def test_a_planted_bug_is_found_and_can_be_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, found: str
@@ -46,7 +50,7 @@ def test_a_planted_bug_is_found_and_can_be_repeated(
         fuzzer = runner.Fuzzer(server.address, SEED)
         trio.run(fuzzer.prepare)
         with pytest.raises(BaseExceptionGroup) as caught:
-            trio.run(fuzzer.run, iter(range(1000)))
+            trio.run(fuzzer.run, iter(range(3000)))
         assert caught.group_contains(runner.Failed, match=f"{found}(.|\n)*repeat: python -m tests.fuzz --seed 1 --only")
 
 

@@ -13,13 +13,16 @@ import trio
 from prometheus_client.parser import text_string_to_metric_families
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from oris import ids
 from oris.clock import EngineClock
 from oris.config.levels import parse_levels
-from oris.core.commands import Release
-from oris.core.model import RetryPolicy
+from oris.core.commands import Release, Replay, ReportStep, SetMode
+from oris.core.mode import CLUSTER
+from oris.core.model import RetryPolicy, StepStatus
 from oris.core.replies import Refusal
 from oris.engine.unit import Unit
 from oris.errors import Unavailable
+from oris.ids import WorkerKey, attempt_of
 from oris.observability.log_format import render_json
 from oris.observability.logs import Logs
 from oris.observability.metrics import Metrics
@@ -27,6 +30,7 @@ from oris.server.gauges import REFRESH_S, refresh_gauges
 from oris.server.meter import TELL_MS, Meter
 
 from ..engine.harness import (
+    TRACE,
     VirtualClock,
     World,
     ack,
@@ -99,6 +103,38 @@ async def test_submits_are_counted_by_key_and_repeats_and_mismatches_apart(autoj
         assert w.value("oris_runtime_submits_total", keyed="false") == 1
         assert w.value("oris_runtime_idempotent_replays_total") == 1
         assert w.value("oris_runtime_idempotency_conflicts_total") == 1
+
+
+async def test_a_step_that_was_done_twice_is_counted_and_one_that_is_sent_again_is_not(
+    autojump_clock: MockClock,
+) -> None:
+    async with watched() as w:
+        job = await w.world.start("a", "w")
+
+        async def report(status: StepStatus, token: str, body: bytes) -> None:
+            await w.world.ask(
+                ReportStep(WorkerKey("/w"), attempt_of(job.run_id), lease_of(job), "s", status, token, body, None)
+            )
+
+        await report("succeeded", "1", b"1")
+        await report("succeeded", "1", b"1")
+        await report("started", "2", b"1")
+        assert w.value("oris_runtime_duplicate_executions_total") == 0
+        await report("succeeded", "1", b"2")
+        await report("succeeded", "2", b"1")
+        assert w.value("oris_runtime_duplicate_executions_total") == 2
+
+
+async def test_a_replay_that_had_completed_is_counted_as_one(autojump_clock: MockClock) -> None:
+    async with watched() as w:
+        replay = Replay(ids.job_key(ids.NO_TENANT, ids.ThreadId("a")), TRACE)
+        await w.world.ask(ack(await w.world.start("a", "w")))
+        await w.world.ask(replay)
+        await w.world.ask(replay)
+        assert w.value("oris_runtime_idempotent_replays_total") == 0
+        await w.world.ask(ack(await w.world.grant("w")))
+        await w.world.ask(replay)
+        assert w.value("oris_runtime_idempotent_replays_total") == 1
 
 
 async def test_lease_operations_are_counted_by_their_result(autojump_clock: MockClock) -> None:
@@ -285,6 +321,26 @@ async def test_a_disk_without_room_is_a_reason_of_its_own(autojump_clock: MockCl
         assert w.value("oris_runtime_backpressure_active", reason="disk_full") == 0
 
 
+async def test_what_is_switched_off_shows_while_it_is(autojump_clock: MockClock) -> None:
+    async with watched(monitor=True) as w:
+
+        async def switch(on: bool) -> None:
+            await w.world.ask(SetMode(CLUSTER, on, on, "upgrade", "ann"))
+            await trio.sleep(0.2)
+
+        await switch(False)
+        the(Refusal, await w.world.submit("a"))
+        assert w.value("oris_runtime_admission_level") == 2
+        assert w.value("oris_runtime_backpressure_total", reason="draining") == 1
+        active = "oris_runtime_backpressure_active"
+        assert (w.value(active, reason="draining"), w.value(active, reason="dispatch_off")) == (1, 1)
+        await switch(True)
+        assert w.value("oris_runtime_admission_level") == 0
+        assert (w.value(active, reason="draining"), w.value(active, reason="dispatch_off")) == (0, 0)
+        told = [(line["level"], line["mode"], line["set_by"], line["reason"]) for line in w.lines.named("mode_changed")]
+        assert told == [("warning", "drained", "ann", "upgrade"), ("info", "serving", "ann", "upgrade")]
+
+
 async def test_jumps_of_the_clock_are_counted_and_told(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -294,6 +350,20 @@ async def test_jumps_of_the_clock_are_counted_and_told(
         await trio.sleep(1)
         assert w.value("oris_runtime_clock_jumps_total") == 1
         assert [line["by_ms"] for line in w.lines.named("clock_jumped")] == [90_000]
+
+
+async def test_outages_are_counted_by_cause_with_the_time_they_took(autojump_clock: MockClock) -> None:
+    async with watched(monitor=True) as w:
+        await w.world.submitted("known")
+        w.world.store.before = lambda _: Unavailable("odd")
+        with pytest.raises(Unavailable):
+            await w.world.submit("a")
+        await trio.sleep(20)
+        w.world.store.before = lambda _: None
+        await w.world.submitted("b")
+        assert w.value("oris_runtime_outages_total", cause="trouble") == 1
+        assert w.value("oris_runtime_outage_seconds_total", cause="trouble") == pytest.approx(20, abs=0.5)
+        assert [line["cause"] for line in w.lines.named("outage_over")] == ["trouble"]
 
 
 async def test_gauges_stay_as_they_were_while_the_store_is_away(

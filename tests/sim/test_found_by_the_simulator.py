@@ -10,6 +10,7 @@ import trio.testing
 
 from oris.clock import EngineClock, SystemClock
 from oris.core.commands import Submit, Want
+from oris.core.mode import Modes
 from oris.core.model import Lane
 from oris.core.outage import Outage
 from oris.core.replies import Refusal
@@ -109,6 +110,8 @@ class Silent:
     def refused(self, refusal: Refusal, count: int) -> None: ...
 
     def outage(self, outage: Outage) -> None: ...
+
+    def mode_changed(self, modes: Modes) -> None: ...
 
     def sampled(self, sample: Sample, level: int) -> None: ...
 

@@ -13,6 +13,8 @@ REFUSALS = (
     *("Cancel run_mismatch", "Cancel run_terminal"),
     *("Ack lease_lost", "ReportStep lease_lost", "ReportStep dedupe_mismatch", "Release lease_lost"),
     *("Heartbeat lease_lost", "Heartbeat lease_owner_mismatch"),
+    *("Replay replay_in_progress", "Replay run_active", "Replay run_mismatch"),
+    *("ReplayDeadLetter replay_in_progress", "ReplayDeadLetter run_active", "ReplayDeadLetter already_replayed"),
 )
 ELSE = (
     *("failed failed", "failed retries_exhausted", "failed lease_losses", "failed timed_out"),
@@ -22,6 +24,7 @@ ELSE = (
     *("poll noop", "poll backpressure worker_limit", "poll backpressure tenant_limit"),
     *("admission level 1", "client got 429 rate_limited"),
     *("admission level 3", "client got 503 store_unavailable", "refused at the gate store_unavailable"),
+    *("replay of checkpoint", "replay of latest_state", "replay goes on", "replay answered again"),
     "clock jumped",
     *("client got 409 ambiguous_thread", "client got 404 not_found"),
     *("follower got 200", "follower got 204", "stream ended"),

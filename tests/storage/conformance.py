@@ -7,8 +7,10 @@ import trio
 
 from oris.core import commands as c
 from oris.core.changes import Changes
+from oris.core.commands import SetMode
 from oris.core.decide import decide
 from oris.core.facts import Facts, Limits, Loaded, Needs
+from oris.core.mode import CLUSTER
 from oris.core.model import Lane, RetryPolicy
 from oris.core.replies import Submitted
 from oris.core.stamp import Stamp
@@ -27,6 +29,7 @@ from .driver import (
     nothing,
     opened,
     question,
+    replayed,
     report,
     submit,
     suspend,
@@ -45,10 +48,12 @@ WRITES = [
     ("runtime_closed_leases", "insert"),
     ("runtime_idempotency", "insert"),
     ("runtime_dead_letters", "insert"),
+    ("runtime_replay_effects", "insert"),
     ("runtime_workers", "insert"),
     ("runtime_ended_sessions", "insert"),
     ("runtime_tenants", "insert"),
     ("runtime_audit_log", "insert"),
+    ("runtime_modes", "insert"),
     ("runtime_nodes", "insert"),
     ("runtime_waits", "insert"),
 ]
@@ -234,18 +239,20 @@ class StoreConformance:
 
     @pytest.mark.parametrize(("table", "action"), WRITES)
     async def test_an_error_at_any_write_undoes_the_whole_batch(self, driver: Driver, table: str, action: str) -> None:
-        first = [submit(f"t{number}") for number in (1, 2, 3, 5)]
-        jobs = (await driver.commit(*first, wants=[want(limit=4)])).granted[0].jobs
-        await driver.commit(ack(jobs[0]), opened("s1", "w3"))
+        threads = [submit(f"t{number}") for number in (1, 2, 3, 5, 6)]
+        jobs = (await driver.commit(*threads, wants=[want(limit=5)])).granted[0].jobs
+        await driver.commit(ack(jobs[0]), ack(jobs[3]), opened("s1", "w3"))
 
         async def everything() -> None:
             await driver.commit(
                 submit("t1", idempotency_key="k"),
                 ack(jobs[1], "failed"),
                 report(jobs[2], "a", checkpoint=b"{}"),
-                suspend(jobs[3], question()),
+                suspend(jobs[4], question()),
                 submit("t4"),
+                replayed("t5"),
                 opened("s2", "w3"),
+                SetMode(CLUSTER, submit=False, dispatch=False, reason=None, by="ops"),
                 wants=[want("w2")],
                 audit=[audited()],
             )
@@ -259,7 +266,7 @@ class StoreConformance:
         await driver.harness.heal()
         await everything()
         rows = await driver.verify()
-        assert (len(rows.past_runs), len(rows.dead_letters), len(rows.audit)) == (1, 1, 1)
+        assert (len(rows.past_runs), len(rows.dead_letters), len(rows.audit), len(rows.claims)) == (2, 1, 1, 1)
 
     async def test_waits_are_loaded_by_their_run_their_key_and_their_name(self, driver: Driver) -> None:
         job = (await driver.commit(submit("t1"), wants=[want()])).job()
@@ -425,3 +432,4 @@ async def _a_bit_of_everything(driver: Driver) -> None:
     await driver.commit(report(first, "a", checkpoint=b"{}"), audit=[audited()])
     await driver.commit(ack(first), ack(second, "failed"))
     await driver.commit(submit("t1", idempotency_key="k"), wants=[want("w2")])
+    await driver.commit(SetMode(CLUSTER, submit=True, dispatch=True, reason=None, by="ops"))

@@ -9,7 +9,10 @@ from typing import Any, TypeVar
 import pytest
 
 from oris.core import commands as c
+from oris.core.commands import SetMode
 from oris.core.events import first_bad_seq
+from oris.core.facts import Needs
+from oris.core.mode import CLUSTER, Mode
 from oris.core.model import Lane, RetryPolicy, Wait
 from oris.errors import ApiError
 from oris.ids import JobKey, TenantId, ThreadId, run_id
@@ -250,6 +253,28 @@ class ReadsConformance:
         await driver.commit(audit=[audited()])
         assert list(await driver.store.reads.audit_heads()) == [driver.audit_head, one]
         assert one.seq == 2
+
+    async def test_what_operators_have_switched_is_kept_and_the_last_switch_counts(self, driver: Driver) -> None:
+        reads = driver.store.reads
+        assert (list(await reads.modes()), list(await reads.nodes())) == ([], [])
+        await driver.commit(
+            SetMode(CLUSTER, submit=False, dispatch=False, reason="upgrade", by="ann"),
+            SetMode("node", submit=True, dispatch=False, reason=None, by="bob"),
+        )
+        driver.harness.clock.ms += 5
+        await driver.commit(SetMode(CLUSTER, submit=False, dispatch=True, reason="ключ 🔑", by="eve"))
+        await driver.harness.reopen()
+        assert list(await driver.store.reads.modes()) == [
+            Mode(CLUSTER, False, True, "ключ 🔑", "eve", START_MS + 5),
+            Mode("node", True, False, None, "bob", START_MS),
+        ]
+        assert list(await driver.store.reads.nodes()) == [("node-1", START_MS + 5)]
+
+    async def test_a_node_is_known_once_it_has_committed_something(self, driver: Driver) -> None:
+        needs = Needs(nodes={"node-1", "node-2"})
+        assert (await driver.load(needs)).nodes == set()
+        await driver.commit(submit("t1"))
+        assert (await driver.load(needs)).nodes == {"node-1"}
 
     async def test_the_sweeper_is_told_what_is_due_the_earliest_first(self, driver: Driver) -> None:
         reads = driver.store.reads

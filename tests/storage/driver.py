@@ -218,6 +218,11 @@ def opened(session: str, name: str = "w1") -> c.OpenSession:
     return c.OpenSession(worker(name), session)
 
 
+def replayed(thread: str, checkpoint: str | None = None) -> c.Replay:
+    """A replay of a thread's latest state, or of a checkpoint."""
+    return c.Replay(key(thread), TRACE, None if checkpoint is None else ids.checkpoint_of(checkpoint))
+
+
 def ack(job: Job, status: str = "completed", body: bytes | None = b'{"ok": true}', retryable: bool = True) -> c.Ack:
     """The end of a granted job."""
     assert job.worker_key is not None

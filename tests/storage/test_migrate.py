@@ -214,3 +214,42 @@ def test_the_plan_of_a_file_that_is_no_database_is_one_clear_line(tmp_path: Path
 
 def test_a_migration_is_called_as_its_file() -> None:
     assert Migration(7, "x", "", "", "1").title == "0007_x"
+
+
+def test_steps_and_dead_letters_from_before_replays_are_taken_over(connection: sqlite3.Connection) -> None:
+    """A run whose steps were not counted would hand none of them to its replay."""
+    known = read_migrations(migrations_folder("sqlite"))
+    before = next(place for place, migration in enumerate(known) if migration.name == "replay")
+    migrate(schema(connection), known[:before], "99.0")
+    for table, run in (("runtime_jobs", "run_1"), ("runtime_runs", "run_2")):
+        columns = [(row[1], row[2]) for row in connection.execute(f"PRAGMA table_info({table})")]
+        values = [run if name == "run_id" else b"" if kind == "BLOB" else 1 for name, kind in columns]
+        connection.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(values))})", values)
+    for run, action, status in (
+        ("run_1", "a", "succeeded"),
+        ("run_1", "b", "succeeded"),
+        ("run_1", "c", "failed"),
+        ("run_2", "a", "succeeded"),
+    ):
+        connection.execute("INSERT INTO runtime_steps VALUES (?, ?, ?, 't', x'00', 1, 0, 1)", (run, action, status))
+    connection.execute("INSERT INTO runtime_dead_letters VALUES (1, 'run_1', '/t', '', 't', 'w', 1, 'failed', 1, 1)")
+    migrate(schema(connection), known, "99.0")
+    counted = [
+        connection.execute(f"SELECT steps_succeeded FROM {t}").fetchone()[0] for t in ("runtime_jobs", "runtime_runs")
+    ]
+    assert counted == [2, 1]
+
+    def pending() -> int:
+        (total,) = connection.execute("SELECT total FROM runtime_totals WHERE name = 'dead_letters'").fetchone()
+        return int(total)
+
+    totals = [pending()]
+    for statement in (
+        "UPDATE runtime_dead_letters SET replay_status = 'replayed', replay_count = 1",
+        "UPDATE runtime_dead_letters SET replay_status = 'replayed', replay_count = 2",
+        "UPDATE runtime_dead_letters SET replay_status = 'pending'",
+        "DELETE FROM runtime_dead_letters",
+    ):
+        connection.execute(statement)
+        totals.append(pending())
+    assert totals == [1, 0, 0, 1, 0]

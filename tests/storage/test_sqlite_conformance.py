@@ -10,6 +10,7 @@ import pytest
 from .conformance import StoreConformance
 from .conformance_keys import KeysConformance
 from .conformance_reads import ReadsConformance
+from .conformance_replays import ReplaysConformance
 from .driver import Harness
 from .sqlite_harness import SqliteHarness
 
@@ -27,9 +28,9 @@ class _OnSqlite:
             await harness.aclose()
 
 
-class TestInThreads(_OnSqlite, StoreConformance, ReadsConformance, KeysConformance):
+class TestInThreads(_OnSqlite, StoreConformance, ReadsConformance, KeysConformance, ReplaysConformance):
     inline = False
 
 
-class TestInline(_OnSqlite, StoreConformance, ReadsConformance, KeysConformance):
+class TestInline(_OnSqlite, StoreConformance, ReadsConformance, KeysConformance, ReplaysConformance):
     inline = True

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from oris.core.commands import Cancel
 from oris.ids import TenantId
 from oris.storage.sqlite import pages
 from oris.storage.store import AuditFilter, DeadLetterFilter, JobFilter
 
-from .driver import ACME, Driver, ack, audited, submit, want
+from .driver import ACME, Driver, ack, audited, key, replayed, submit, want
 from .sqlite_harness import SqliteHarness
 
 
@@ -66,3 +67,22 @@ async def test_a_rare_actor_is_found_over_several_short_pages(driver: Driver) ->
         seen.append([record.seq for record in page.items])
         cursor = page.next_cursor
     assert (seen, cursor) == ([[], [], [1]], None)
+
+
+@pytest.mark.parametrize("workflow", [None, "default"])
+@pytest.mark.parametrize("tenant_id", [None, ACME])
+async def test_a_dead_letter_that_was_replayed_long_ago_is_found_over_several_short_pages(
+    driver: Driver, tenant_id: TenantId | None, workflow: str | None
+) -> None:
+    for number in range(5):
+        job = (await driver.commit(submit(f"t{number}"), wants=[want()])).job()
+        await driver.commit(ack(job, "failed"))
+        if number == 0:
+            await driver.commit(replayed("t0"))
+            await driver.commit(Cancel(key("t0"), None))
+    for status, threads in (("replayed", ["t0"]), ("pending", ["t4", "t3", "t2", "t1"])):
+        where = DeadLetterFilter(tenant_id, workflow, status)  # type: ignore[arg-type]
+        first = await driver.store.reads.dead_letters(where, None, 5)
+        second = await driver.store.reads.dead_letters(where, first.next_cursor, 5)
+        assert first.next_cursor is not None
+        assert [letter.thread_id for letter in (*first.items, *second.items)] == threads

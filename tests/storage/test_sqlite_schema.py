@@ -12,9 +12,10 @@ from msgspec import Struct
 from oris.core.api_key import ApiKey
 from oris.core.audit import AuditRecord
 from oris.core.events import Entry
-from oris.core.model import ClosedLease, DeadLetter, IdempotentSubmit, Job, Payload, Step, Tenant, Worker
+from oris.core.mode import Mode
+from oris.core.model import ClosedLease, DeadLetter, IdempotentSubmit, Job, Payload, ReplayClaim, Step, Tenant, Worker
 from oris.errors import ConfigError
-from oris.storage.sqlite import history_statements, read_statements, statements
+from oris.storage.sqlite import audit_statements, history_statements, read_statements, statements
 from oris.storage.sqlite.connect import Tuning, open_memory, version_warnings
 from oris.storage.sqlite.upgrade import prepare
 
@@ -25,14 +26,16 @@ TABLES: list[tuple[str, type[Struct], tuple[str, ...]]] = [
     ("runtime_closed_leases", ClosedLease, ()),
     ("runtime_idempotency", IdempotentSubmit, ()),
     ("runtime_dead_letters", DeadLetter, ("id",)),
+    ("runtime_replay_effects", ReplayClaim, ()),
     ("runtime_workers", Worker, ()),
     ("runtime_tenants", Tenant, ()),
+    ("runtime_modes", Mode, ()),
     ("runtime_audit_log", AuditRecord, ("id",)),
     ("runtime_api_keys", ApiKey, ("id",)),
 ]
 ALL = {
     f"{module.__name__.rpartition('.')[2]}.{name}": text
-    for module in (statements, read_statements, history_statements)
+    for module in (statements, read_statements, history_statements, audit_statements)
     for name, text in vars(module).items()
     if name.isupper() and isinstance(text, str)
 }
@@ -41,6 +44,8 @@ WALKS = {
     "statements.HIGH_WATER": "runtime_nodes",
     "read_statements.COUNTERS": "runtime_tenants",
     "read_statements.STORED_KEYS": "runtime_api_keys",
+    "read_statements.MODES": "runtime_modes",
+    "read_statements.NODES": "runtime_nodes",
 }
 # Lists of everything go backwards over the rows themselves, bounded by LIMIT and the walk's end.
 SORTED_BY_HAND = {
@@ -100,6 +105,7 @@ def test_statements_over_whole_jobs_list_all_fields_in_order(name: str) -> None:
         assert kept == {
             *("job_key", "tenant_id", "thread_id", "run_id", "workflow", "priority", "available_ms", "timeout_ms"),
             *("on_timeout", "retry_policy", "idempotency_key", "metadata", "traceparent", "input_seq", "created_ms"),
+            *("replay_of", "replay_target", "sources"),
         }
     elif "UPDATE" in name:
         assert listed == fields
@@ -142,8 +148,15 @@ def test_the_next_job_id_is_one_probe(connection: sqlite3.Connection) -> None:
         ("statements.JOBS_BY_POLL", "runtime_jobs_poll (worker_key=? AND poll_id=?)"),
         ("statements.LANE_HEADS", "runtime_jobs_dispatch (tenant_id=? AND workflow=?)"),
         ("statements.LATEST_STEPS", "runtime_steps_latest (run_id=? AND seq>?)"),
+        ("statements.SUCCEEDED_STEPS", "runtime_steps_latest (run_id=? AND seq>? AND seq<?)"),
+        ("statements.STEP_BYTES", "runtime_steps_latest (run_id=? AND seq<?)"),
+        (
+            "read_statements.PENDING_DEAD_LETTERS_PAGE",
+            "runtime_dead_letters_pending (replay_status=? AND rowid>? AND rowid<?)",
+        ),
         ("read_statements.RETRIES", "runtime_events_retries (run_id=?)"),
         ("read_statements.DUE", "runtime_jobs_wake (wake_ms>? AND wake_ms<?)"),
+        ("read_statements.LEASED", "runtime_jobs_leased (id>?)"),
         ("read_statements.NEXT_LANE", "runtime_jobs_dispatch ((tenant_id,workflow)>(?,?))"),
         ("read_statements.OLDEST_BELOW_PRIORITY", "runtime_jobs_dispatch (tenant_id=? AND workflow=? AND priority<?)"),
         ("read_statements.JOBS_OF_TENANT_PAGE", "runtime_jobs_tenant (tenant_id=? AND rowid>? AND rowid<?)"),

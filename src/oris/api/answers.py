@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from oris.api.handlers import (
+    admin,
     attempts,
     detail,
     events,
@@ -18,6 +19,7 @@ from oris.api.handlers import (
     leases,
     operators,
     poll,
+    replays,
     server,
     submit,
     threads,
@@ -26,11 +28,13 @@ from oris.api.handlers import (
     workers,
 )
 from oris.api.http import AnswerForm
+from oris.wire import admin as a
 from oris.wire import history as h
 from oris.wire import jobs as j
 from oris.wire import keys as k
 from oris.wire import operators as o
 from oris.wire import pages as p
+from oris.wire import replays as r
 from oris.wire import server as s
 from oris.wire import waits as i
 from oris.wire import workers as w
@@ -38,6 +42,7 @@ from oris.wire.refusals import ConflictReason
 
 _OF_THREAD: tuple[ConflictReason, ...] = ("ambiguous_thread", "run_mismatch")
 _OF_ANSWER: tuple[ConflictReason, ...] = ("interrupt_settled", "resume_mismatch")
+_OF_REPLAY: tuple[ConflictReason, ...] = ("replay_in_progress", "run_active")
 _OF_WAIT: tuple[ConflictReason, ...] = ("lease_lost", "wait_kind_mismatch")
 
 FORMS: Mapping[object, AnswerForm] = {
@@ -46,7 +51,8 @@ FORMS: Mapping[object, AnswerForm] = {
     server.metrics: AnswerForm(None, media_type="text/plain"),
     server.openapi: AnswerForm(s.OpenApiDocument, media_type="application/json"),
     server.capabilities: AnswerForm(s.CapabilitiesView),
-    server.status: AnswerForm(s.StatusView),
+    admin.status: AnswerForm(a.StatusView),
+    admin.set_mode: AnswerForm(a.ModeView),
     submit.run: AnswerForm(j.SubmittedView, ("idempotency_mismatch", "run_active")),
     submit.batch: AnswerForm(w.ResultsView[j.SubmittedView]),
     threads.list_jobs: AnswerForm(p.JobsPage),
@@ -68,6 +74,7 @@ FORMS: Mapping[object, AnswerForm] = {
     threads.cancel: AnswerForm(j.CancelledView, (*_OF_THREAD, "run_terminal")),
     threads.show_run: AnswerForm(j.JobView),
     explain.show: AnswerForm(j.ExplainView, _OF_THREAD),
+    replays.replay: AnswerForm(r.ReplayedView, (*_OF_THREAD, *_OF_REPLAY)),
     interrupts.list_interrupts: AnswerForm(p.InterruptsPage),
     interrupts.show: AnswerForm(i.InterruptView),
     interrupts.resume: AnswerForm(i.InterruptView, _OF_ANSWER),
@@ -90,6 +97,7 @@ FORMS: Mapping[object, AnswerForm] = {
     attempts.retries: AnswerForm(o.RetriesView),
     operators.list_dead_letters: AnswerForm(p.DeadLettersPage),
     operators.show_dead_letter: AnswerForm(o.DeadLetterView),
+    replays.replay_dead_letter: AnswerForm(r.DeadLetterReplayedView, (*_OF_REPLAY, "already_replayed")),
     operators.list_audit: AnswerForm(p.AuditPage),
     keys.list_keys: AnswerForm(p.KeysPage),
     keys.create: AnswerForm(k.KeyCreatedView),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from oris.api.answers import form_of
 from oris.api.handlers import (
+    admin,
     attempts,
     detail,
     events,
@@ -14,6 +15,7 @@ from oris.api.handlers import (
     leases,
     operators,
     poll,
+    replays,
     server,
     submit,
     threads,
@@ -22,10 +24,12 @@ from oris.api.handlers import (
     workers,
 )
 from oris.api.http import Role, Route, RouteTable
+from oris.wire import admin as a
 from oris.wire import history as h
 from oris.wire import jobs as j
 from oris.wire import keys as k
 from oris.wire import operators as o
+from oris.wire import replays as r
 from oris.wire import waits as i
 from oris.wire import workers as w
 
@@ -60,7 +64,16 @@ def route_table(body_max_bytes: int) -> RouteTable:
             get("/metrics", server.metrics, PUBLIC),
             get("/openapi.json", server.openapi, PUBLIC),
             get("/v1/capabilities", server.capabilities, frozenset(Role)),
-            get("/v1/admin/status", server.status, ADMINS, whole_server=True),
+            get("/v1/admin/status", admin.status, ADMINS, whole_server=True),
+            post(
+                "/v1/admin/mode",
+                admin.set_mode,
+                OPERATORS,
+                body=a.ModeRequest,
+                body_max_bytes=small,
+                audit_action=admin.ACTION,
+                whole_server=True,
+            ),
             post("/v1/jobs", submit.run, CLIENTS, **run),
             post("/v1/jobs/run", submit.run, CLIENTS, **run),
             post(
@@ -98,6 +111,14 @@ def route_table(body_max_bytes: int) -> RouteTable:
                 body=i.ResumeThreadRequest,
                 body_max_bytes=large,
                 audit_action="job.resume",
+            ),
+            post(
+                f"{thread}/replay",
+                replays.replay,
+                OPERATORS,
+                body=r.ReplayRequest,
+                body_max_bytes=small,
+                audit_action="job.replay",
             ),
             get("/v1/interrupts", interrupts.list_interrupts, CLIENTS, query=i.InterruptsQuery),
             get("/v1/interrupts/{interrupt_id}", interrupts.show, CLIENTS),
@@ -141,6 +162,14 @@ def route_table(body_max_bytes: int) -> RouteTable:
             get(f"{attempt}/retries", attempts.retries, OPERATORS),
             get("/v1/dlq", operators.list_dead_letters, OPERATORS, query=o.DeadLettersQuery),
             get("/v1/dlq/{attempt_id}", operators.show_dead_letter, OPERATORS),
+            post(
+                "/v1/dlq/{attempt_id}/replay",
+                replays.replay_dead_letter,
+                OPERATORS,
+                body=r.ReplayDeadLetterRequest,
+                body_max_bytes=small,
+                audit_action="dlq.replay",
+            ),
             get("/v1/audit/logs", operators.list_audit, OPERATORS, query=o.AuditQuery),
             get("/v1/api-keys", keys.list_keys, ADMINS, query=k.KeysQuery),
             post(

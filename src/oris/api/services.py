@@ -34,7 +34,8 @@ class Health(Struct, frozen=True):
     """No critical task stands still."""
     ready: bool
     mode: str
-    """starting, serving, draining or stopped."""
+    """serving, or what operators have switched off: submit_off, dispatch_off, drained; else the state of the task tree,
+    such as starting; draining once it is asked to stop."""
     store: str
     """ok, low_disk, unavailable or failed."""
     migrations: str

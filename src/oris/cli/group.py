@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import click
 
+from oris.cli.audit import audit
 from oris.cli.config import config
 from oris.cli.demo import demo
 from oris.cli.flags import load_settings, load_sources, settings_flags
@@ -20,7 +21,7 @@ from oris.cli.version import version
 from oris.config.one_line import one_line
 from oris.errors import ConfigError
 
-_COMMANDS = (config, demo, keys, migrate, simulate, version)
+_COMMANDS = (audit, config, demo, keys, migrate, simulate, version)
 _WRONG_USE = 2
 _INTERRUPTED = 130
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from oris.core.api_key import ApiKey
     from oris.core.audit import AuditRecord
     from oris.core.events import Entry
+    from oris.core.mode import Mode
     from oris.core.model import (
         ClosedLease,
         DeadLetter,
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
         IdempotentSubmit,
         Job,
         Payload,
+        ReplayClaim,
         Step,
         Tenant,
         Wait,
@@ -51,6 +53,10 @@ class Decision(Struct, frozen=True):
     waits: tuple[Wait, ...] = ()
     api_keys: tuple[ApiKey, ...] = ()
     """The keys that the command has made or changed."""
+    claim: ReplayClaim | None = None
+    replayed: tuple[DeadLetter, ...] = ()
+    """Dead letters that somebody has replayed, as they are then."""
+    mode: Mode | None = None
 
 
 class Handout(Struct, frozen=True):
@@ -62,6 +68,8 @@ class Handout(Struct, frozen=True):
     checkpoint_seq: int
     has_waits: bool = False
     """The run has raised some."""
+    sources: tuple[tuple[RunId, int], ...] = ()
+    """Whose succeeded steps are handed too, and up to which event."""
 
 
 class HandedResume(Struct, frozen=True):
@@ -110,6 +118,8 @@ class Changes(Struct):
     handouts: list[Handout]
     ended_sessions: list[EndedSession]
     waits: dict[WaitId, Wait]
+    claims: dict[str, ReplayClaim]
+    modes: dict[str, Mode]
     calm: bool = True
     """Nothing is owed to any lease by now: until here no time has been lost to one."""
     api_keys: dict[KeyId, ApiKey] = field(default_factory=dict)
@@ -117,9 +127,10 @@ class Changes(Struct):
     @property
     def empty(self) -> bool:
         """True when there is nothing to write; handouts are only read."""
-        return not (self.jobs or self.workers or self.tenants or self.audit or self.api_keys)
+        written = (self.jobs, self.workers, self.tenants, self.audit, self.api_keys, self.modes)
+        return not any(written)
 
 
 def no_changes() -> Changes:
     """A batch that has not done anything yet."""
-    return Changes({}, [], [], [], [], [], [], [], {}, {}, [], [], [], {})
+    return Changes({}, [], [], [], [], [], [], [], {}, {}, [], [], [], {}, {}, {})

@@ -40,6 +40,26 @@ class Cancel(Struct, frozen=True):
     grace_ms: int | None = None
 
 
+class Replay(Struct, frozen=True):
+    """Start a run from the state that another run of its thread had come to: at a checkpoint, or at its end.
+
+    `run_id` is a precondition: the thread's latest run, or the one that the latest is the replay of.
+    """
+
+    job_key: JobKey
+    traceparent: str
+    checkpoint: tuple[RunId, int] | None = None
+    run_id: RunId | None = None
+
+
+class ReplayDeadLetter(Struct, frozen=True):
+    """Start a run from the state in which a run of its thread has failed."""
+
+    job_key: JobKey
+    run_id: RunId
+    traceparent: str
+
+
 class Heartbeat(Struct, frozen=True):
     """Renew one lease. `single` asks for refusals instead of a `lost` state."""
 
@@ -181,8 +201,18 @@ class NoteKeyUses(Struct, frozen=True):
     used: tuple[tuple[KeyId, int], ...]
 
 
+class SetMode(Struct, frozen=True):
+    """An operator switches new runs, or the giving out of work, off or on; at one node, or (`mode.CLUSTER`) at all."""
+
+    node_id: str
+    submit: bool
+    dispatch: bool
+    reason: str | None
+    by: str
+
+
 class Audit(Struct, frozen=True):
-    """Who did what, written in the commit of the change. `details` is JSON without secrets or payloads."""
+    """Who did what, written in the commit of the change. Without secrets or payloads."""
 
     actor_type: str
     actor_id: str
@@ -195,11 +225,15 @@ class Audit(Struct, frozen=True):
     request_id: str
     refusal: str | None = None
     """Set when the API refused before any command could be made (403)."""
+    details: bytes = b"{}"
+    """What was done, as JSON; for a batch the counts stand in its place."""
 
 
 Command: TypeAlias = (
     Submit
     | Cancel
+    | Replay
+    | ReplayDeadLetter
     | Heartbeat
     | ReportStep
     | Ack
@@ -215,7 +249,19 @@ Command: TypeAlias = (
     | CreateKey
     | RevokeKey
     | NoteKeyUses
+    | SetMode
 )
+
+
+def makes_run(command: Command) -> bool:
+    """Whether a new run may come of it."""
+    return isinstance(command, Submit | Replay | ReplayDeadLetter)
+
+
+def may_be_repeat(command: Command) -> bool:
+    """Whether it makes sense while no new runs are let in: it may have been done, and is then answered as it was."""
+    keyed = isinstance(command, Submit) and command.idempotency_key is not None
+    return keyed or isinstance(command, Replay | ReplayDeadLetter)
 
 
 class Want(Struct, frozen=True):

@@ -3,7 +3,8 @@ batch itself has queued, so a submit and its grant share one commit.
 
 Order: within a tenant by (priority, time first available, run number). Between tenants, by `fairness`: round robin
 serves the tenant with the fewest live leases (then the one served longest ago), fifo the oldest job of all.
-A tenant at its limit is passed over and delays nobody.
+A tenant at its limit is passed over and delays nobody. While dispatch is switched off, only polls that name their
+threads (an admin's) get anything new; leases that a lost answer carried come again to everybody.
 """
 
 from __future__ import annotations
@@ -29,6 +30,13 @@ from oris.ids import JobKey, TenantId, ThreadId, lease_id
 
 def _order(job: Job) -> tuple[int, int, str]:
     return job.order
+
+
+def serves(want: Want, lane: Lane) -> bool:
+    """True when a job of this lane may go to this poll."""
+    if want.workflows is not None and lane.workflow not in want.workflows:
+        return False
+    return want.tenant_id is None or want.tenant_id == lane.tenant_id
 
 
 class Dispatched(Struct):
@@ -103,9 +111,7 @@ class Queue:
         unread = False
         for line in self.lines:
             lane = line.lane
-            if want.workflows is not None and lane.workflow not in want.workflows:
-                continue
-            if want.tenant_id is not None and lane.tenant_id != want.tenant_id:
+            if not serves(want, lane):
                 continue
             if not line.jobs:
                 unread = unread or (not line.complete and line.leased < want.tenant_limit)
@@ -119,7 +125,7 @@ class Queue:
     def chosen(self, facts: Facts, threads: frozenset[ThreadId], want: Want) -> list[Job]:
         """Queued jobs of these threads, in the order of the queue, wherever in it they stand."""
         found = (job for job in facts.jobs.values() if job.thread_id in threads and job.status == "queued")
-        mine = [job for job in found if want.tenant_id in (None, job.tenant_id) and job.job_key not in facts.set_aside]
+        mine = [job for job in found if serves(want, job.lane) and job.job_key not in facts.set_aside]
         return sorted(mine, key=_order)
 
     def take(self, job: Job) -> None:
@@ -167,6 +173,8 @@ def _serve(facts: Facts, queue: Queue, want: Want, stamp: Stamp, result: Dispatc
         for job in again:
             facts.hand_out(job)
         return _granted(facts, want, (), again, None, None, stamp)
+    if not facts.modes.dispatch and want.threads is None:
+        return _granted(facts, want, (), (), None, None, stamp)
     if want.threads is not None:
         return _serve_chosen(facts, queue, want, want.threads, stamp, result)
     taken: list[Job] = []
@@ -185,12 +193,7 @@ def _serve(facts: Facts, queue: Queue, want: Want, stamp: Stamp, result: Dispatc
         size += line.jobs[0].handout_bytes
         if taken and size > facts.limits.answer_max_bytes:
             break
-        job = line.jobs.popleft()
-        try:
-            taken.append(_grant(facts, job, want, stamp, result))
-        except Exception as error:
-            # Nothing of it was applied. It stays queued and is passed over, so that those behind it are not held up.
-            result.errors[job.job_key] = error
+        taken += _granted_or_passed_over(facts, line.jobs.popleft(), want, stamp, result)
         queue.tenant_changed(facts, line.lane.tenant_id)
     return _granted(facts, want, tuple(taken), (), blocked, full, stamp)
 
@@ -202,6 +205,7 @@ def _serve_chosen(
     taken: list[Job] = []
     blocked: Blocked | None = None
     full: TenantId | None = None
+    size = 0
     for job in queue.chosen(facts, threads, want)[: want.limit]:
         blocked = _blocked(facts, want, stamp.now_ms)
         if blocked is not None:
@@ -209,8 +213,11 @@ def _serve_chosen(
         if facts.tenant(job.tenant_id).leased >= want.tenant_limit:
             full = job.tenant_id
             continue
+        size += job.handout_bytes
+        if taken and size > facts.limits.answer_max_bytes:
+            break
         queue.take(job)
-        taken.append(_grant(facts, job, want, stamp, result))
+        taken += _granted_or_passed_over(facts, job, want, stamp, result)
         queue.tenant_changed(facts, job.tenant_id)
     if full is not None and not taken:
         blocked = "tenant_limit"
@@ -242,6 +249,15 @@ def _is_live(job: Job, facts: Facts, now_ms: int) -> bool:
         return False
     timeout_ms = timeout_at(job)
     return now_ms < expiry_of(job, facts, now_ms).at_ms and (timeout_ms is None or now_ms < timeout_ms)
+
+
+def _granted_or_passed_over(facts: Facts, job: Job, want: Want, stamp: Stamp, result: Dispatched) -> tuple[Job, ...]:
+    try:
+        return (_grant(facts, job, want, stamp, result),)
+    except Exception as error:
+        # Nothing of it was applied. It stays queued and is passed over, so that those behind it are not held up.
+        result.errors[job.job_key] = error
+        return ()
 
 
 def _grant(facts: Facts, job: Job, want: Want, stamp: Stamp, result: Dispatched) -> Job:

@@ -12,15 +12,34 @@ from typing import Literal, TypeAlias, get_args
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from oris.core.model import StepStatus, TimeoutStatus, WaitKind, WaitMode
+from oris.core.model import Source, StepStatus, TimeoutStatus, WaitKind, WaitMode
 from oris.ids import JobKey, LeaseId, RunId, WaitId, WorkerId, WorkerKey, worker_of
 
 LossCause = Literal["ttl", "superseded", "disconnected"]
 """Nobody renewed it; a newer session has replaced its own; its session was cut off."""
 
 
+class ReplayOf(Struct, frozen=True, omit_defaults=True):
+    """What a replay goes on from, by reference: earlier events of the same thread."""
+
+    target: str
+    run_id: RunId
+    until_seq: int
+    """The run whose state it is, and the last of its events that counts."""
+    sources: tuple[Source, ...] = ()
+    """All runs whose succeeded steps count as its own, and the last event of each that does."""
+    input_seq: int = 0
+    checkpoint_seq: int = 0
+    checkpoint_run: RunId | None = None
+    checkpoint_bytes: int = 0
+    handout_bytes: int = 0
+    """What its first grant will carry."""
+    dead_letter: RunId | None = None
+    """The failed run whose dead letter somebody has replayed."""
+
+
 class RunCreated(Struct, frozen=True, tag="run_created", omit_defaults=True):
-    """A submit was accepted. Payload: the input."""
+    """A submit, or a replay, was accepted. Payload: the input; a replay has that of the run it goes on from."""
 
     workflow: str
     priority: int
@@ -33,6 +52,7 @@ class RunCreated(Struct, frozen=True, tag="run_created", omit_defaults=True):
     idempotency_key: str | None = None
     metadata: msgspec.Raw | UnsetType = UNSET
     input_bytes: int = 0
+    replay: ReplayOf | None = None
 
 
 class AttemptQueued(Struct, frozen=True, tag="attempt_queued"):

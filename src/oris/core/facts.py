@@ -11,16 +11,21 @@ from msgspec.structs import replace
 from oris.core.api_key import ApiKey
 from oris.core.audit import AuditHead, AuditRecord
 from oris.core.changes import Changes, Decision, Handout, LeaseEnd, no_changes
+from oris.core.mode import Modes
 from oris.core.model import (
     WAITING,
     ClosedLease,
+    DeadLetter,
     IdempotentSubmit,
     Job,
     Lane,
+    ReplayClaim,
+    SavedCheckpoint,
     Step,
     Tenant,
     Wait,
     Worker,
+    sources_of,
 )
 from oris.core.outage import Outage
 from oris.core.quarantine import QuarantineRules, cleared, with_incident
@@ -51,6 +56,11 @@ class Needs(Struct):
     interrupts: set[JobKey] = field(default_factory=set)
     """Threads whose latest run's newest interrupts are wanted, settled ones too."""
     api_keys: set[KeyId] = field(default_factory=set)
+    replays: set[tuple[JobKey, RunId | str, int]] = field(default_factory=set)
+    """(thread, run or "" for the latest, event of the checkpoint or 0) that is to be replayed. With it come the runs,
+    checkpoints, claims and dead letters that `core.replays.gather` names."""
+    nodes: set[str] = field(default_factory=set)
+    """Nodes of which it has to be known whether they have ever been there."""
 
 
 class Heads(Struct, frozen=True):
@@ -74,6 +84,11 @@ class Loaded(Struct):
     ended_sessions: set[tuple[WorkerKey, str]] = field(default_factory=set)
     waits: dict[WaitId, Wait] = field(default_factory=dict)
     api_keys: dict[KeyId, ApiKey] = field(default_factory=dict)
+    past_runs: dict[RunId, Job] = field(default_factory=dict)
+    checkpoints: dict[tuple[JobKey, int], SavedCheckpoint] = field(default_factory=dict)
+    claims: dict[str, ReplayClaim] = field(default_factory=dict)
+    dead_letters: dict[RunId, DeadLetter] = field(default_factory=dict)
+    nodes: set[str] = field(default_factory=set)
 
 
 class Limits(Struct, frozen=True):
@@ -100,6 +115,7 @@ class Facts:
         audit_head: AuditHead | None = None,
         set_aside: frozenset[JobKey] = frozenset(),
         outages: tuple[Outage, ...] = (),
+        modes: Modes | None = None,
     ) -> None:
         self.limits = limits
         self.depth = depth
@@ -111,6 +127,8 @@ class Facts:
         """Queued jobs that are not to be granted: granting them has raised."""
         self.outages = outages
         """Those that may still matter to a lease, in time order."""
+        self.modes = modes or Modes()
+        """What is switched on here, as far as this batch has come."""
         self.jobs = dict(loaded.jobs)
         self.heads = loaded.heads
         self.polls = loaded.polls
@@ -124,11 +142,16 @@ class Facts:
         self._workers = dict(loaded.workers)
         self._tenants = dict(loaded.tenants)
         self._ended_sessions = set(loaded.ended_sessions)
+        self._nodes = loaded.nodes
         self._waits = dict(loaded.waits)
         self._waits_of: dict[RunId, dict[WaitId, Wait]] = {}
         for wait in loaded.waits.values():
             self._waits_of.setdefault(wait.run_id, {})[wait.wait_id] = wait
         self._api_keys = dict(loaded.api_keys)
+        self._past_runs = dict(loaded.past_runs)
+        self._checkpoints = loaded.checkpoints
+        self._claims = dict(loaded.claims)
+        self._dead_letters = dict(loaded.dead_letters)
 
     def job_of(self, run: RunId | None) -> Job | None:
         """The job whose current run this is."""
@@ -155,6 +178,30 @@ class Facts:
         """The waits of a run that were asked for: all that are pending, and those that were named."""
         return self._waits_of.get(run, {}).values()
 
+    def run(self, run_id: RunId) -> Job | None:
+        """A run that was asked for by a replay: its thread's latest, or one before."""
+        job = self.job_of(run_id)
+        return job if job is not None and job.run_id == run_id else self._past_runs.get(run_id)
+
+    def checkpoint(self, key: JobKey, seq: int) -> SavedCheckpoint | None:
+        """A checkpoint that was asked for by a replay."""
+        return self._checkpoints.get((key, seq))
+
+    def values_digest(self, key: JobKey, seq: int) -> bytes | None:
+        """The digest of the values that an event has saved: one that was asked for, or one of this batch."""
+        if (key, seq) in self._checkpoints:
+            return self._checkpoints[key, seq].digest
+        mine = (entry for entry in self.changes.entries if (entry.job_key, entry.seq) == (key, seq))
+        return next((entry.payload_digest for entry in mine), None)
+
+    def claim(self, target: str) -> ReplayClaim | None:
+        """Who has claimed a replay target last."""
+        return self._claims.get(target)
+
+    def dead_letter(self, run_id: RunId) -> DeadLetter | None:
+        """The dead letter of a run that was asked for by a replay."""
+        return self._dead_letters.get(run_id)
+
     def worker(self, key: WorkerKey, now_ms: int) -> Worker:
         """The worker's row, a fresh one if it was never granted anything."""
         return self._workers.get(key) or Worker(key, 0, now_ms, now_ms)
@@ -162,6 +209,10 @@ class Facts:
     def knows_worker(self, key: WorkerKey) -> bool:
         """True when the worker has a row."""
         return key in self._workers
+
+    def knows_node(self, node_id: str) -> bool:
+        """True when this is the node that asks, or one that has ever committed anything."""
+        return node_id == self.modes.here or node_id in self._nodes
 
     def is_session_ended(self, key: WorkerKey, session: str) -> bool:
         """True when a newer session of this worker has replaced it."""
@@ -187,6 +238,9 @@ class Facts:
             changes.ended_sessions.append(ended)
         for key in decision.api_keys:
             self._api_keys[key.key_id] = changes.api_keys[key.key_id] = key
+        if decision.mode is not None:
+            changes.modes[decision.mode.node_id] = decision.mode
+            self.modes = self.modes.with_row(decision.mode)
         if job is None:
             return
         changes.jobs[job.job_key] = self.jobs[job.job_key] = job
@@ -205,9 +259,14 @@ class Facts:
             self._idempotent[decision.idempotent.key] = decision.idempotent
             changes.idempotent.append(decision.idempotent)
         if decision.past_run is not None:
+            self._past_runs[decision.past_run.run_id] = decision.past_run
             changes.past_runs.append(decision.past_run)
         if decision.dead_letter is not None:
-            changes.dead_letters.append(decision.dead_letter)
+            self._put_dead_letter(decision.dead_letter)
+        for letter in decision.replayed:
+            self._put_dead_letter(letter)
+        if decision.claim is not None:
+            self._claims[decision.claim.target] = changes.claims[decision.claim.target] = decision.claim
         self._count(decision, job, now_ms)
 
     def audit(self, record: AuditRecord) -> None:
@@ -217,7 +276,8 @@ class Facts:
 
     def hand_out(self, job: Job) -> None:
         """Have the job's payloads read in this commit."""
-        handout = Handout(job.job_key, job.run_id, job.input_seq, job.checkpoint_seq, job.waits_raised > 0)
+        has_waits, sources = job.waits_raised > 0, sources_of(job)
+        handout = Handout(job.job_key, job.run_id, job.input_seq, job.checkpoint_seq, has_waits, sources)
         self.changes.handouts.append(handout)
 
     def served(self, tenant_id: TenantId, turn: int) -> None:
@@ -259,6 +319,10 @@ class Facts:
         elif end == "normal":
             row = replace(cleared(row), last_seen_ms=now_ms)
         self._put_worker(row)
+
+    def _put_dead_letter(self, letter: DeadLetter) -> None:
+        self._dead_letters[letter.run_id] = letter
+        self.changes.dead_letters.append(letter)
 
     def _put_worker(self, worker: Worker) -> None:
         self._workers[worker.worker_key] = self.changes.workers[worker.worker_key] = worker

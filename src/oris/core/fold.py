@@ -1,7 +1,7 @@
 """What an event does to a run. `decide` changes a run by its events only, so folding a timeline gives its state.
 
-Apart from that fold stand three things that change without an event or are bounds, not facts: `lease_expires_ms`
-(heartbeats move it), `wake_ms` (see `core.deadlines`) and `lost_ms`'s use as a measure.
+Apart from that fold stand things that change without an event or are bounds, not facts: `lease_asked_ms` (heartbeats
+move it), `lease_expires_ms` (so do outages), `wake_ms` (see `core.deadlines`) and `lost_ms`'s use as a measure.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import assert_never
 
+import msgspec
 from msgspec import UNSET, Raw, UnsetType
 from msgspec.structs import replace
 
@@ -68,15 +69,21 @@ def _changed(job: Job, seq: int, at_ms: int, body: RunEvent | WaitEvent | LeaseE
                 "lease_expires_ms": body.expires_ms,
                 "lease_session": body.session,
                 "lease_ttl_ms": body.expires_ms - at_ms,
+                "lease_asked_ms": body.expires_ms,
                 "lost_ms": 0,
             }
         case ev.StepRecorded():
             # Only success is progress: a job that reports a start and dies would otherwise go on for ever.
-            losses = 0 if body.status == "succeeded" else job.losses
-            return {"losses": losses, "handout_bytes": job.handout_bytes + body.payload_bytes}
+            succeeded = body.status == "succeeded"
+            return {
+                "losses": 0 if succeeded else job.losses,
+                "handout_bytes": job.handout_bytes + body.payload_bytes,
+                "steps_succeeded": job.steps_succeeded + succeeded,
+            }
         case ev.CheckpointSaved():
             return {
                 "checkpoint_seq": seq,
+                "checkpoint_run": None,
                 "checkpoint_bytes": body.payload_bytes,
                 "handout_bytes": job.handout_bytes - job.checkpoint_bytes + body.payload_bytes,
             }
@@ -152,6 +159,7 @@ def _without_lease(job: Job, until_ms: int) -> Changed:
         "lease_expires_ms": 0,
         "lease_session": None,
         "lease_ttl_ms": 0,
+        "lease_asked_ms": 0,
         "cancel_due_ms": None,
         "used_ms": job.used_ms + max(0, until_ms - job.lease_granted_ms),
     }
@@ -161,7 +169,7 @@ def _created(
     job: Job | None, job_key: JobKey, run_id: RunId, seq: int, at_ms: int, body: ev.RunCreated, digest: bytes
 ) -> Job:
     tenant, _, thread = job_key.partition("/")
-    return Job(
+    made = Job(
         job_key=job_key,
         tenant_id=TenantId(tenant),
         thread_id=ThreadId(thread),
@@ -201,6 +209,22 @@ def _created(
         seq=seq,
         head_hash=digest,
         wake_ms=None,
+    )
+    return made if body.replay is None else _continued(made, body.replay)
+
+
+def _continued(job: Job, replay: ev.ReplayOf) -> Job:
+    """A replay begins with what another run had come to."""
+    return replace(
+        job,
+        input_seq=replay.input_seq,
+        checkpoint_seq=replay.checkpoint_seq,
+        checkpoint_run=replay.checkpoint_run,
+        checkpoint_bytes=replay.checkpoint_bytes,
+        handout_bytes=replay.handout_bytes,
+        replay_of=replay.run_id,
+        replay_target=replay.target,
+        sources=msgspec.json.encode(replay.sources) if replay.sources else None,
     )
 
 

@@ -18,6 +18,7 @@ from oris.core.audit import AuditRecord, first_bad_record
 from oris.core.deadlines import next_deadline
 from oris.core.events import Entry
 from oris.core.fold import BrokenTimeline, fold
+from oris.core.mode import Mode
 from oris.core.model import (
     SUSPENDED,
     TERMINAL,
@@ -26,21 +27,15 @@ from oris.core.model import (
     DeadLetter,
     IdempotentSubmit,
     Job,
+    ReplayClaim,
     Step,
     Tenant,
     Wait,
     Worker,
 )
+from oris.core.replay_checks import check_causes, check_replays, check_taken_over
+from oris.core.violation import Violation
 from oris.ids import JobKey, LeaseId, RunId, TenantId, WaitId, WorkerKey
-
-
-class Violation(Struct, frozen=True):
-    """One thing that is not as it must be."""
-
-    rule: str
-    """The invariant's number."""
-    where: str
-    what: str
 
 
 class Snapshot(Struct):
@@ -59,6 +54,8 @@ class Snapshot(Struct):
     audit: list[AuditRecord] = field(default_factory=list)
     waits: dict[WaitId, Wait] = field(default_factory=dict)
     api_keys: list[ApiKey] = field(default_factory=list)
+    claims: dict[str, ReplayClaim] = field(default_factory=dict)
+    modes: list[Mode] = field(default_factory=list)
 
 
 def check_all(rows: Snapshot) -> list[Violation]:
@@ -78,6 +75,9 @@ def check_all(rows: Snapshot) -> list[Violation]:
     found += check_steps(runs, rows.steps, rows.entries)
     found += check_idempotency(runs, rows.idempotent)
     found += check_dead_letters(runs, rows.dead_letters)
+    found += check_causes(runs, rows.entries)
+    found += check_replays(runs, rows.claims)
+    found += check_taken_over(runs.values(), rows.steps)
     found += check_waits(runs, rows.waits.values())
     found += check_counters(rows.jobs.values(), rows.workers, rows.tenants)
     found += check_conservation(runs, rows.entries)
@@ -96,7 +96,7 @@ def check_timeline(job: Job, entries: Sequence[Entry]) -> list[Violation]:
     except BrokenTimeline as error:
         return [Violation("I11", job.job_key, str(error))]
     found = _differences(job, folded)
-    if folded is not None and job.lease_expires_ms < folded.lease_expires_ms:
+    if folded is not None and not job.lease_expires_ms >= job.lease_asked_ms >= folded.lease_asked_ms:
         found.append(Violation("I11", job.job_key, "the lease ends before it was granted to end"))
     return found
 
@@ -320,7 +320,8 @@ def check_audit(records: Iterable[AuditRecord]) -> list[Violation]:
 def _differences(stored: Job, folded: Job | None) -> list[Violation]:
     if folded is None:
         return [Violation("I11", stored.job_key, "the timeline tells of no run")]
-    expected = asdict(replace(folded, lease_expires_ms=stored.lease_expires_ms, wake_ms=stored.wake_ms))
+    apart = {"lease_expires_ms": stored.lease_expires_ms, "lease_asked_ms": stored.lease_asked_ms}
+    expected = asdict(replace(folded, **apart, wake_ms=stored.wake_ms))
     return [
         Violation("I11", stored.job_key, f"{name} is {value!r}, the timeline says {expected[name]!r}")
         for name, value in asdict(stored).items()

@@ -31,11 +31,16 @@ def expiry_of(job: Job, facts: Facts, now_ms: int) -> Expiry:
 def _session_end(job: Job, worker: Worker) -> Expiry | None:
     if job.lease_session is None:
         return None
-    if job.lease_session != worker.session:
+    if is_superseded(job, worker):
         return Expiry(worker.session_ms, "superseded")
     if job.lease_granted_ms < worker.cut_ms:
         return Expiry(worker.cut_ms, "disconnected")
     return None
+
+
+def is_superseded(job: Job, worker: Worker) -> bool:
+    """True when another process works under the name of the lease's holder by now."""
+    return job.lease_session is not None and job.lease_session != worker.session
 
 
 def holds(t: Transition, lease_id: LeaseId, worker: WorkerKey | None) -> bool:

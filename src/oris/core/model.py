@@ -7,7 +7,18 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from oris.ids import IdempotencyKey, JobKey, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
+from oris.ids import (
+    CheckpointId,
+    IdempotencyKey,
+    JobKey,
+    LeaseId,
+    RunId,
+    TenantId,
+    ThreadId,
+    WaitId,
+    WorkerKey,
+    checkpoint_id,
+)
 
 Status = Literal[
     "scheduled",
@@ -114,6 +125,18 @@ class Job(Struct, frozen=True):
     """How many waits the run has raised, ever."""
     cancel_due_ms: int | None = None
     """Until when a worker that was asked to end may go on."""
+    replay_of: RunId | None = None
+    """The run whose state this one began with; None: it was submitted."""
+    replay_target: str | None = None
+    """What the replay has claimed; see `core.replays`."""
+    sources: bytes | None = None
+    """Whose succeeded steps count as its own, and up to which event: `[[run, seq], ...]`, the oldest first."""
+    checkpoint_run: RunId | None = None
+    """The run that saved the checkpoint, while that is another one."""
+    steps_succeeded: int = 0
+    """How many of its own steps have."""
+    lease_asked_ms: int = 0
+    """When the lease ends by what its worker has asked for; an outage moves `lease_expires_ms` beyond."""
 
     @property
     def order(self) -> tuple[int, int, str]:
@@ -124,6 +147,13 @@ class Job(Struct, frozen=True):
     def lane(self) -> Lane:
         """The queue this job stands in."""
         return Lane(self.tenant_id, self.workflow)
+
+    @property
+    def checkpoint_id(self) -> CheckpointId | None:
+        """The newest checkpoint's id, be it of a run before."""
+        if not self.checkpoint_seq:
+            return None
+        return checkpoint_id(self.checkpoint_run or self.run_id, self.checkpoint_seq)
 
 
 class Lane(Struct, frozen=True, order=True):
@@ -245,8 +275,11 @@ class Payload(Struct, frozen=True):
     body: bytes
 
 
+ReplayStatus = Literal["pending", "replayed"]
+
+
 class DeadLetter(Struct, frozen=True):
-    """The record of a run that ended `failed`."""
+    """The record of a run that ended `failed`, and of what was done about it."""
 
     run_id: RunId
     job_key: JobKey
@@ -257,6 +290,49 @@ class DeadLetter(Struct, frozen=True):
     reason: str
     error_seq: int
     dead_ms: int
+    replay_status: ReplayStatus = "pending"
+    replay_count: int = 0
+    replayed_ms: int | None = None
+    """When that was last."""
+    replay_run_id: RunId | None = None
+    """The run that it came to last."""
+
+
+class ReplayClaim(Struct, frozen=True):
+    """Who has claimed a replay target. How that run stands says whether it is free again; see `core.replays`."""
+
+    target: str
+    job_key: JobKey
+    run_id: RunId
+    source_run_id: RunId
+    """The run whose state the target is."""
+    checkpoint_id: CheckpointId | None
+    """What its run began with, as it was answered."""
+    claimed_ms: int
+
+
+class SavedCheckpoint(Struct, frozen=True):
+    """A checkpoint as a replay needs to know it. `digest` is that of its values."""
+
+    job_key: JobKey
+    run_id: RunId
+    seq: int
+    digest: bytes
+    size_bytes: int
+    handout_bytes: int
+    """What a run that goes on from here is handed: the input, the values, and the steps that had succeeded."""
+
+
+Source = tuple[RunId, int]
+"""A run, and the last of its events that counts."""
+
+
+_sources_decoder = msgspec.json.Decoder(tuple[Source, ...])
+
+
+def sources_of(job: Job) -> tuple[Source, ...]:
+    """Whose succeeded steps a run has taken over, the oldest first; no step stands in two of them."""
+    return () if job.sources is None else _sources_decoder.decode(job.sources)
 
 
 _policy_decoder = msgspec.json.Decoder(RetryPolicy)

@@ -7,6 +7,7 @@ from typing import Literal
 from msgspec import Struct
 
 from oris.core.api_key import ApiKey
+from oris.core.mode import Mode
 from oris.core.model import Job, Status, Wait, WaitKind, WaitStatus, Worker
 from oris.errors import Details, ErrorCode
 from oris.ids import AttemptId, CheckpointId, JobKey, LeaseId, RunId, ThreadId, WaitId
@@ -33,6 +34,20 @@ class Submitted(Struct, frozen=True):
     seq: int
     replay: bool
     traceparent: str
+
+
+class Replayed(Struct, frozen=True):
+    """A run was made from another one's state, or an earlier replay of the same has completed (`replay`)."""
+
+    thread_id: ThreadId
+    run_id: RunId
+    status: Status
+    checkpoint_id: CheckpointId | None
+    result_seq: int
+    replay: bool
+    traceparent: str
+    replay_count: int = 0
+    """How often the dead letter has been replayed, when one was."""
 
 
 class Beaten(Struct, frozen=True):
@@ -149,6 +164,12 @@ class KeyUsesNoted(Struct, frozen=True):
     count: int
 
 
+class ModeSet(Struct, frozen=True):
+    """The mode as it was written."""
+
+    mode: Mode
+
+
 class Audited(Struct, frozen=True):
     """An audit record was written."""
 
@@ -177,6 +198,7 @@ class Granted(Struct, frozen=True):
 Reply = (
     Refusal
     | Submitted
+    | Replayed
     | Beaten
     | Reported
     | Acked
@@ -191,6 +213,7 @@ Reply = (
     | KeyCreated
     | KeyRevoked
     | KeyUsesNoted
+    | ModeSet
     | Audited
     | Granted
 )

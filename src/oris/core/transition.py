@@ -18,6 +18,7 @@ from oris.core.model import (
     IdempotentSubmit,
     Job,
     Payload,
+    ReplayClaim,
     Step,
     Wait,
 )
@@ -41,6 +42,8 @@ class Transition:
         self._past_run: Job | None = None
         self._dead_letter: DeadLetter | None = None
         self._lease_end: LeaseEnd | None = None
+        self._claim: ReplayClaim | None = None
+        self._replayed: list[DeadLetter] = []
         self.waits: dict[WaitId, Wait] = {}
         """Waits that this command raises or changes."""
 
@@ -94,6 +97,19 @@ class Transition:
         """Bind an idempotency key to the run just made."""
         self._idempotent = submit
 
+    def claim(self, claim: ReplayClaim) -> None:
+        """Claim a replay target for the run just made."""
+        self._claim = claim
+
+    def mark_replayed(self, letter: DeadLetter) -> None:
+        """Note on a dead letter what was done about it."""
+        self._replayed.append(letter)
+
+    def dead_letter(self, run_id: RunId) -> DeadLetter | None:
+        """The dead letter of a run that has failed in this transition."""
+        letter = self._dead_letter
+        return letter if letter is not None and letter.run_id == run_id else None
+
     def bury(self, reason: str) -> None:
         """Put the failed run among the dead letters."""
         self.emit(ev.DeadLettered(reason))
@@ -111,8 +127,15 @@ class Transition:
         )
 
     def extend_lease(self, expires_ms: int) -> None:
-        """Move the lease's end; no event, and no index changes."""
+        """Move the lease's end for an outage; no event, and no index changes."""
         self.current = replace(self.job, lease_expires_ms=expires_ms)
+
+    def renew_lease(self, asked_ms: int) -> None:
+        """Its worker asks for it until then. Its end never moves back; no event, and no index changes."""
+        job = self.job
+        if asked_ms > job.lease_asked_ms:
+            end_ms = max(job.lease_expires_ms, asked_ms)
+            self.current = replace(job, lease_expires_ms=end_ms, lease_asked_ms=asked_ms)
 
     def refresh_wake(self) -> None:
         """Move the wake-up time to the next deadline, when heartbeats have moved that on."""
@@ -142,6 +165,8 @@ class Transition:
             self._dead_letter,
             self._lease_end,
             waits=tuple(self.waits.values()),
+            claim=self._claim,
+            replayed=tuple(self._replayed),
         )
 
     def _append(self, job_key: JobKey, run_id: RunId, attempt_no: int, body: Body, payload: bytes | None) -> None:

@@ -14,6 +14,7 @@ import trio
 from msgspec import Struct
 from trio import TASK_STATUS_IGNORED, TaskStatus
 
+from oris.core.mode import Modes
 from oris.core.replies import Refusal
 from oris.engine.observer import Beat, Sample
 from oris.errors import ErrorCode
@@ -23,6 +24,12 @@ NO_ROOM = Refusal(
     ErrorCode.UNAVAILABLE,
     "the disk is nearly full: no new runs are taken, those there are go on",
     {"reason": "store_unavailable", "cause": "disk_full"},
+    5,
+)
+SWITCHED_OFF = Refusal(
+    ErrorCode.UNAVAILABLE,
+    "new jobs are switched off by an operator; those there are go on",
+    {"reason": "draining"},
     5,
 )
 
@@ -48,21 +55,25 @@ class Admission:
         self._calm = 0
         self.draining = False
         """Set at a stop: new runs are refused, repeats of a bound idempotency key still answered."""
+        self.modes = Modes()
+        """What operators have switched, as the store has it."""
         self.overloaded = False
         self.no_room: Callable[[], bool] = lambda: False
         """Whether the disk has too little room for new runs. The store's to tell; asked at each of them."""
 
     @property
     def level(self) -> int:
-        """0 open, 1 overloaded, 2 draining, 3 no room on the disk."""
-        if self.draining:
+        """0 open, 1 overloaded, 2 draining or switched off, 3 no room on the disk."""
+        if self.draining or not self.modes.submit:
             return 2
         return 3 if self.no_room() else int(self.overloaded)
 
-    def refusal(self) -> Refusal | None:
-        """What a new run is answered; None lets it in."""
+    def refusal(self, *, by_admin: bool = False) -> Refusal | None:
+        """What a new run is answered; None lets it in. What is only switched off lets an admin's smoke test in."""
         if self.draining:
             return Refusal(ErrorCode.UNAVAILABLE, "the server is draining", {"reason": "draining"}, 1)
+        if not self.modes.submit and not by_admin:
+            return SWITCHED_OFF
         if self.no_room():
             return NO_ROOM
         if self.overloaded:

@@ -15,6 +15,7 @@ from oris.core.commands import Audit, Submit, Want
 from oris.core.decide import add_needs, decide
 from oris.core.dispatch import dispatch
 from oris.core.facts import Facts, Heads, Limits, Loaded, Needs
+from oris.core.mode import Modes
 from oris.core.model import Lane, Worker
 from oris.core.outage import Outage
 from oris.core.replies import Granted, Refusal, Reply
@@ -85,6 +86,7 @@ class Context(Struct, frozen=True):
     tenant_limit: int
     depth: int
     audit_head: AuditHead | None
+    modes: Modes
     set_aside: frozenset[JobKey]
     outages: Callable[[int], tuple[Outage, ...]]
     """Those that matter to a batch decided at this time."""
@@ -125,6 +127,7 @@ def decide_batch(batch: Batch, loaded: Loaded, now_ms: int, context: Context) ->
         audit_head=context.audit_head,
         set_aside=context.set_aside,
         outages=context.outages(now_ms),
+        modes=context.modes,
     )
     facts.changes.calm = context.calm(now_ms)
     outcome = Outcome(now_ms, facts)
@@ -197,7 +200,7 @@ def _audit(audit: Audit, replies: list[Reply], facts: Facts, stamp: Stamp, conte
     elif refusals and len(refusals) == len(replies):
         details = refusals[0].details or {}
         result = str(details.get("reason") or refusals[0].code)
-    details_json = msgspec.json.encode(counts if audit.resource_type == "batch" else {})
+    details_json = msgspec.json.encode(counts) if audit.resource_type == "batch" else audit.details
     facts.audit(trail.record(facts.audit_head, audit, result, details_json, stamp))
 
 

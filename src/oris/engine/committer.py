@@ -15,8 +15,9 @@ from trio import TASK_STATUS_IGNORED, TaskStatus
 from oris.clock import EngineClock
 from oris.core.audit import AuditHead
 from oris.core.changes import Changes, Handed
-from oris.core.commands import Release, Submit
+from oris.core.commands import Release, may_be_repeat
 from oris.core.facts import Limits, Loaded
+from oris.core.mode import CLUSTER, Modes
 from oris.core.replies import Granted
 from oris.engine.admission import Admission
 from oris.engine.batch import Batch, Context, Outcome, coming_lanes, decide_batch
@@ -63,6 +64,7 @@ class Committer:
         limits: Limits,
         tenant_limit: int,
         bounds: CommitBounds,
+        node_id: str,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -77,6 +79,7 @@ class Committer:
         self._limits = limits
         self._tenant_limit = tenant_limit
         self._bounds = bounds
+        self._node_id = node_id
         self._stopping = False
         self._dead: StoreError | None = Unavailable("the committer has not started yet", "draining")
         self._current: Batch | None = None
@@ -127,10 +130,10 @@ class Committer:
 
         Once let in a unit stays let in: refusing what waits already would make an overloaded server accept nothing.
         """
-        unit.refusal = self._admission.refusal()
+        unit.refusal = self._admission.refusal(by_admin=unit.by_admin)
         if unit.refusal is None:
             return True
-        if any(isinstance(c, Submit) and c.idempotency_key is not None for c in unit.commands):
+        if any(map(may_be_repeat, unit.commands)):
             unit.lane = "lookup"
             return True
         self._observer.refused(unit.refusal, len(unit))
@@ -182,8 +185,10 @@ class Committer:
 
     async def _prepare(self) -> None:
         self._chain_id = f"chn_{self._seeds.next(self._clock.now_ms()):032x}"
-        self._outages.begin(await self._store.calm_ms(), self._clock.now_ms())
+        calm_ms = await self._store.calm_ms()
         await self._learn()
+        # Until now nobody could have been heard.
+        self._outages.begin(calm_ms, self._clock.now_ms())
 
     async def _learn(self) -> None:
         """Learn what the store holds: how many wait, which lanes have work, where the audit chains end."""
@@ -192,8 +197,19 @@ class Committer:
         heads = await reads.audit_heads()
         self._other_chains = tuple(head for head in heads if head.chain_id != self._chain_id)
         self._audit_head = next((head for head in heads if head.chain_id == self._chain_id), None)
+        rows = {row.node_id: row for row in await reads.modes()}
+        self._adopt(Modes(self._node_id, rows.get(CLUSTER), rows.get(self._node_id)))
         self._demand.look_again(await reads.lanes(100_000))
         self._unsure = False
+
+    def _adopt(self, modes: Modes) -> None:
+        """What is switched on here was learnt, or has just been changed; whoever waits for work is told."""
+        if modes == self._admission.modes:
+            return
+        self._admission.modes = modes
+        if not modes.dispatch:
+            self._demand.stop_dispatch()
+        self._observer.mode_changed(modes)
 
     async def _learn_again(self) -> None:
         """After a commit of unknown outcome. A store that cannot tell fails the next batch too, which is answered."""
@@ -272,6 +288,7 @@ class Committer:
             tenant_limit=self._tenant_limit,
             depth=self.depth,
             audit_head=self._audit_head,
+            modes=self._admission.modes,
             set_aside=self._set_aside,
             outages=self._outages.at,
             calm=self._outages.calm,
@@ -303,6 +320,7 @@ class Committer:
                 self._undo(unit)
         for parked, granted in zip(batch.parked, outcome.granted, strict=True):
             self._serve(parked, granted, handed)
+        self._adopt(outcome.facts.modes)
 
     def _serve(self, parked: Parked, granted: Granted, handed: Mapping[RunId, Handed]) -> None:
         parked.serve(granted, handed)

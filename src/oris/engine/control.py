@@ -1,13 +1,13 @@
 """Control messages: a worker is told through its parked poll that a lease of its is over.
 
-Each is given to one poll (again to the same poll id); the lasting truth is the heartbeat's state. In memory, bounded:
-what a restart or a flood loses, the next heartbeat tells.
+Each is meant for the session that held the lease, and given to one poll of it (again to the same poll id); the lasting
+truth is the heartbeat's state. In memory, bounded: what a restart or a flood loses, the next heartbeat tells.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -16,8 +16,15 @@ from oris.ids import AttemptId, LeaseId, WorkerKey, attempt_of, run_of_lease
 
 MAX_MESSAGES = 100
 """Messages kept for one worker that does not poll; the oldest go first."""
-MAX_WORKERS = 10_000
-"""Workers that messages, and last answers, are kept for."""
+MAX_HOLDERS = 10_000
+"""Holders that messages, and last answers, are kept for."""
+
+
+class Holder(NamedTuple):
+    """Who is told: one process of a worker; without a session, whichever does not name one either."""
+
+    worker_key: WorkerKey
+    session: str | None
 
 
 class Control(Struct, frozen=True):
@@ -54,39 +61,39 @@ def graceful_cancel(job: Job) -> Control | None:
 
 
 class Mailboxes:
-    """Messages that wait for their worker's next poll."""
+    """Messages that wait for their holder's next poll."""
 
     def __init__(self) -> None:
-        self._waiting: OrderedDict[WorkerKey, list[Control]] = OrderedDict()
-        self._given: OrderedDict[tuple[WorkerKey, str], tuple[Control, ...]] = OrderedDict()
+        self._waiting: OrderedDict[Holder, list[Control]] = OrderedDict()
+        self._given: OrderedDict[tuple[Holder, str], tuple[Control, ...]] = OrderedDict()
 
-    def post(self, worker: WorkerKey, message: Control) -> None:
-        """Keep a message for the worker."""
-        box = self._waiting.setdefault(worker, [])
+    def post(self, holder: Holder, message: Control) -> None:
+        """Keep a message for the holder."""
+        box = self._waiting.setdefault(holder, [])
         box.append(message)
         del box[:-MAX_MESSAGES]
-        self._waiting.move_to_end(worker)
-        if len(self._waiting) > MAX_WORKERS:
+        self._waiting.move_to_end(holder)
+        if len(self._waiting) > MAX_HOLDERS:
             self._waiting.popitem(last=False)
 
-    def collect(self, worker: WorkerKey, poll_id: str | None) -> tuple[Control, ...]:
+    def collect(self, holder: Holder, poll_id: str | None) -> tuple[Control, ...]:
         """What this poll is given: what waits, or what the same poll id was given before."""
-        messages = tuple(self._waiting.pop(worker, ()))
+        messages = tuple(self._waiting.pop(holder, ()))
         if poll_id is None:
             return messages
         # Once more, for an answer that was lost; a worker that always uses one id would else be told for ever.
-        again = self._given.pop((worker, poll_id), ())
+        again = self._given.pop((holder, poll_id), ())
         if messages:
-            self._given[worker, poll_id] = messages
-            if len(self._given) > MAX_WORKERS:
+            self._given[holder, poll_id] = messages
+            if len(self._given) > MAX_HOLDERS:
                 self._given.popitem(last=False)
         return (*again, *messages)[-MAX_MESSAGES:]
 
-    def forget(self, worker: WorkerKey) -> None:
-        """Another process works under this name now: what waits was not meant for it."""
-        self._waiting.pop(worker, None)
+    def forget(self, holder: Holder) -> None:
+        """Another process works under its name now: nobody will ask for what waits."""
+        self._waiting.pop(holder, None)
 
-    def give_back(self, worker: WorkerKey, messages: tuple[Control, ...]) -> None:
+    def give_back(self, holder: Holder, messages: tuple[Control, ...]) -> None:
         """An answer that never arrived: its messages wait again."""
         for message in messages:
-            self.post(worker, message)
+            self.post(holder, message)

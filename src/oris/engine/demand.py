@@ -13,8 +13,9 @@ from itertools import count, islice
 import trio
 
 from oris.core.commands import Want
+from oris.core.dispatch import serves
 from oris.core.model import Job, Lane
-from oris.engine.lines import Lines, serves, wishes
+from oris.engine.lines import Lines, wishes
 from oris.engine.parked import Ending, Parked
 from oris.errors import StoreError
 from oris.ids import TenantId, WorkerKey
@@ -44,20 +45,20 @@ class Demand:
         self._held_by_tenant = Lines()
         self._held_by_worker: dict[WorkerKey, dict[Parked, None]] = {}
         self._quarantined: dict[Parked, int] = {}
-        """Polls of workers that are granted nothing until then."""
+        """Those of them whose workers are granted nothing until then."""
         self._choosing: dict[Parked, None] = {}
-        """Polls for threads that they name."""
+        """Polls for threads that they name; they stand in no line."""
         self._of_worker: dict[WorkerKey, dict[Parked, None]] = {}
         self._ready: dict[Lane, None] = {}
         self._blocked: dict[TenantId, dict[Lane, None]] = {}
         self._ready_before = 0
 
     def park(self, parked: Parked) -> None:
-        """A poll comes. An older one with its poll id is over: its caller has tried again."""
+        """A poll comes. An older one of its session with its poll id is over: its caller has tried again."""
         want = parked.want
         others = self._of_worker.setdefault(want.worker_key, {})
         if want.poll_id is not None:
-            for other in [o for o in others if o.want.poll_id == want.poll_id]:
+            for other in [o for o in others if (o.want.session, o.want.poll_id) == (want.session, want.poll_id)]:
                 other.end("superseded")
         parked.ticket = next(self._tickets)
         others[parked] = None
@@ -106,16 +107,15 @@ class Demand:
         """A poll that got nothing waits on, behind those that have not been looked at since."""
         if parked.ending is not None or parked.gone or not parked.want.limit:
             return
-        if parked.want.threads is not None:
-            self._choosing[parked] = None
-            return
         parked.ticket = next(self._tickets)
         blocked = None if parked.granted is None else parked.granted.blocked
         until_ms = None if parked.granted is None else parked.granted.quarantined_until_ms
-        if until_ms is not None:
-            self._quarantined[parked] = until_ms
-        elif blocked in ("worker_limit", "quarantined"):
+        if blocked in ("worker_limit", "quarantined"):
             self._held_by_worker.setdefault(parked.want.worker_key, {})[parked] = None
+            if until_ms is not None:
+                self._quarantined[parked] = until_ms
+        elif parked.want.threads is not None:
+            self._choosing[parked] = None
         elif blocked == "tenant_limit" and parked.want.tenant_limit < self._tenant_limit and self._has_seen_all(parked):
             self._held_by_tenant.add(parked)
         else:
@@ -131,23 +131,15 @@ class Demand:
 
     def job_queued(self, job: Job) -> None:
         """A job has come into its lane: who has named its thread is shown it."""
-        for parked in [each for each in self._choosing if job.thread_id in (each.want.threads or ())]:
-            self._look_anew(parked)
+        self._free([each for each in self._choosing if job.thread_id in (each.want.threads or ())])
 
     def worker_freed(self, worker: WorkerKey) -> None:
         """A worker may be granted something again."""
-        held = list(self._held_by_worker.pop(worker, ()))
-        if self._quarantined:  # at every lease's end: its own polls are few, all that are quarantined may be many
-            held += [parked for parked in self._of_worker.get(worker, ()) if parked in self._quarantined]
-        for parked in held:
-            self._quarantined.pop(parked, None)
-        self._free(held)
+        self._free(list(self._held_by_worker.get(worker, ())))
 
     def quarantine_over(self, now_ms: int) -> None:
         """Polls whose worker may be given a probe by now are looked at again."""
         over = [parked for parked, until_ms in self._quarantined.items() if until_ms <= now_ms]
-        for parked in over:
-            del self._quarantined[parked]
         self._free(over)
         if over:
             self._bell.ring()
@@ -177,19 +169,14 @@ class Demand:
             self._ready[lane] = None
         self._free(self._held_by_tenant.pop_all())
         self.worker_freed(worker)
-        for parked in list(self._choosing):
-            self._look_anew(parked)
+        self._free(list(self._choosing))
 
     def look_again(self, lanes: Iterable[Lane]) -> None:
         """Nothing that was known of the store holds any more; these are its lanes with work."""
         self._blocked.clear()
         self._ready = dict.fromkeys(lanes)
-        held = [*self._quarantined, *(parked for line in self._held_by_worker.values() for parked in line)]
-        self._held_by_worker.clear()
-        self._quarantined.clear()
-        for parked in list(self._choosing):
-            self._look_anew(parked)
-        self._free([*self._held_by_tenant.pop_all(), *held])
+        held = [parked for line in self._held_by_worker.values() for parked in line]
+        self._free([*self._held_by_tenant.pop_all(), *held, *self._choosing])
 
     def of_worker(self, worker: WorkerKey) -> Iterator[Parked]:
         """The polls of one worker that still wait, the oldest first."""
@@ -202,6 +189,12 @@ class Demand:
                 parked.error = error
                 parked.give_up(ending)
 
+    def stop_dispatch(self) -> None:
+        """Answer every parked poll that would take whatever comes; those that name their threads wait on."""
+        for others in list(self._of_worker.values()):
+            for parked in [each for each in others if each.want.threads is None]:
+                parked.give_up("draining")
+
     def has_work(self) -> bool:
         """True when a dispatch could come to something."""
         return bool(self._fresh) or self._lines.any_waiting(self._ready)
@@ -213,12 +206,6 @@ class Demand:
         """Have the next dispatch look at it."""
         self._fresh[parked] = None
         self._bell.ring()
-
-    def _look_anew(self, parked: Parked) -> None:
-        """Have a poll for named threads looked at again."""
-        del self._choosing[parked]
-        parked.looked = False
-        self._look(parked)
 
     def _has_seen_all(self, parked: Parked) -> bool:
         """True when it was shown every lane with work, after so many dispatches as that takes."""
@@ -259,9 +246,17 @@ class Demand:
         return lanes
 
     def _free(self, held: Sequence[Parked]) -> None:
+        """Nothing holds these back any more: into the lines with them. A poll for named threads is looked at anew."""
         for parked in held:
-            parked.ticket = next(self._tickets)
-            self._lines.add(parked)
+            _discard(self._held_by_worker, parked)
+            self._quarantined.pop(parked, None)
+            self._choosing.pop(parked, None)
+            if parked.want.threads is None:
+                parked.ticket = next(self._tickets)
+                self._lines.add(parked)
+            else:
+                parked.looked = False
+                self._look(parked)
 
 
 def _wanted_by(wants: Iterable[Want], lane: Lane) -> bool:

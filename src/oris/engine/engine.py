@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Literal
 
 import trio
@@ -14,11 +14,12 @@ from oris.core.api_key import ApiKey
 from oris.core.changes import Handed
 from oris.core.commands import OpenSession, Want
 from oris.core.facts import Limits
+from oris.core.mode import Modes
 from oris.core.outage import Outage
 from oris.core.replies import Granted, Refusal, session_superseded
 from oris.engine.admission import Admission, Monitor, Thresholds
 from oris.engine.committer import CommitBounds, Committer
-from oris.engine.control import Control, Mailboxes
+from oris.engine.control import Control, Holder, Mailboxes
 from oris.engine.demand import Bell, Demand
 from oris.engine.inbox import Inbox
 from oris.engine.listeners import Listeners
@@ -51,6 +52,8 @@ class EngineSettings(Struct, frozen=True):
     inbox_max_bytes: int = 64 * 1024 * 1024
     bounds: CommitBounds = CommitBounds()
     thresholds: Thresholds = Thresholds()
+    node_id: str = "node"
+    """This node's name in the cluster."""
 
 
 Decision = Literal["dispatched", "noop", "backpressure", "draining"]
@@ -86,6 +89,7 @@ class Engine:
         self.admission = Admission(settings.thresholds)
         self.on_key: Callable[[ApiKey], None] | None = None
         """Told of each API key that a commit has made or changed, before anybody gets an answer. Must not raise."""
+        self.admission.modes = Modes(settings.node_id)
         self._bell = Bell()
         self._inbox = Inbox(settings.inbox_max_commands, settings.inbox_max_bytes)
         self._mailboxes = Mailboxes()
@@ -119,6 +123,7 @@ class Engine:
             limits=settings.limits,
             tenant_limit=settings.tenant_limit,
             bounds=settings.bounds,
+            node_id=settings.node_id,
         )
         self.sweeper = Sweeper(self.committer, self.reads, clock, self.demand, self._outages, self._watch)
         self.monitor = Monitor(
@@ -159,16 +164,19 @@ class Engine:
         Cancelled, it takes nothing: what it was granted meanwhile is released, unless its poll id will ask again.
         Raises StoreError when the dispatch it was in could not be committed, or none will come any more.
         """
-        if self.admission.draining:
-            return Polled("draining", want)
-        self.committer.check()
-        if want.session is not None:
+        if want.session is not None and not self.admission.draining:
             refusal = await self.open_session(want.worker_key, want.session)
             if refusal is not None:
                 return Polled("noop", want, refusal=refusal)
+        if self.admission.draining:  # perhaps only since its session was being opened
+            return Polled("draining", want)
+        self.committer.check()
         watched = Session(want.worker_key, want.session) if watch and want.session is not None else None
         parked = Parked(want, self.clock.now_ms(), watched)
-        parked.control = self._mailboxes.collect(want.worker_key, want.poll_id)
+        if not self.dispatches(want):
+            # What it holds already, and what it has to be told, it gets all the same.
+            parked.end("draining")
+        parked.control = self._mailboxes.collect(_holder(want), want.poll_id)
         if parked.control:
             parked.end("control")
         self.demand.park(parked)
@@ -186,17 +194,26 @@ class Engine:
             raise
         self.demand.leave(parked)
         if parked.ending == "failed":
-            self.undelivered(self._polled(parked))
+            self._give_back(self._polled(parked))
             raise (parked.error or Unavailable("the dispatch failed")).with_traceback(None)
         return self._polled(parked)
 
-    def fetched(self, want: Want, answer: Answered) -> Polled:
-        """What the poll that came with an ack has got."""
-        control = self._mailboxes.collect(want.worker_key, want.poll_id)
+    def fetched(self, want: Want, answer: Answered, refusal: Refusal | None = None) -> Polled:
+        """What the poll that came with an ack has got. `refusal`: its session was over before."""
         granted = answer.granted
-        if granted is None:
-            return Polled("noop", want, control=control)
-        return Polled(_decision(granted), want, granted, answer.handed, control)
+        if granted is not None and granted.blocked == "session_superseded":
+            refusal = session_superseded()
+        if refusal is not None:
+            return Polled("noop", want, refusal=refusal)
+        control = self._mailboxes.collect(_holder(want), want.poll_id)
+        decision = "noop" if granted is None else _decision(granted)
+        if decision == "noop" and not self.dispatches(want):
+            decision = "draining"
+        return Polled(decision, want, granted, answer.handed, control)
+
+    def dispatches(self, want: Want) -> bool:
+        """Whether a poll may be given new work; one that names its threads may be, whatever is switched off."""
+        return self.admission.modes.dispatch or want.threads is not None
 
     @property
     def watched_sessions(self) -> int:
@@ -207,11 +224,14 @@ class Engine:
         """The answer never reached its worker: what it held goes back, unless its poll id will ask for it again."""
         if polled.watched is not None:
             self._watch.broke(polled.watched, self.clock.now_ms())
+        self._give_back(polled)
+
+    def _give_back(self, polled: Polled) -> None:
         if polled.want.poll_id is not None:
             return
         if polled.control:
-            self._mailboxes.give_back(polled.want.worker_key, polled.control)
-            self._publisher.hand_over(polled.want.worker_key)
+            self._mailboxes.give_back(_holder(polled.want), polled.control)
+            self._publisher.hand_over(_holder(polled.want))
         if polled.granted is not None:
             self.committer.take_back([job.lease_id for job in polled.granted.jobs if job.lease_id is not None])
 
@@ -230,14 +250,13 @@ class Engine:
             decision: Decision = "draining" if parked.ending == "draining" else "noop"
             return Polled(decision, want, control=parked.control, watched=watched)
         if parked.ending == "draining" and not (granted.jobs or granted.redelivered):
-            return Polled("draining", want, granted, watched=watched)
+            return Polled("draining", want, granted, control=parked.control, watched=watched)
         return Polled(_decision(granted), want, granted, parked.handed, parked.control, watched)
 
     @contextmanager
     def _attended(self, parked: Parked) -> Iterator[None]:
         """While the poll is here, its worker is known to wait, and its connection is watched if it wants that."""
-        asks_for_work = self.roster.polls(parked.want) if parked.want.limit else nullcontext()
-        with asks_for_work:
+        with self.roster.polls(parked.want):
             if parked.watched is not None:
                 self._watch.stands(parked.watched)
             try:
@@ -266,6 +285,10 @@ class Engine:
 
     def _bereave(self, worker: WorkerKey) -> None:
         self.sweeper.bereave(worker)
+
+
+def _holder(want: Want) -> Holder:
+    return Holder(want.worker_key, want.session)
 
 
 def _decision(granted: Granted) -> Decision:

@@ -81,13 +81,6 @@ def _ticket(parked: Parked) -> int:
     return parked.ticket
 
 
-def serves(want: Want, lane: Lane) -> bool:
-    """True when a job of this lane may go to this poll."""
-    if want.workflows is not None and lane.workflow not in want.workflows:
-        return False
-    return want.tenant_id is None or want.tenant_id == lane.tenant_id
-
-
 def wishes(want: Want) -> list[Wish]:
     """Where a poll stands."""
     workflows: Iterable[str | None] = (None,) if want.workflows is None else want.workflows

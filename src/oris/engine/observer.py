@@ -6,6 +6,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from oris.core.mode import Modes
 from oris.core.outage import Outage
 from oris.core.replies import Refusal
 from oris.engine.batch import Batch, Outcome
@@ -37,6 +38,9 @@ class Observer(Protocol):
 
     def outage(self, outage: Outage) -> None:
         """The node could not commit for a while, and can again: leases live on for it."""
+
+    def mode_changed(self, modes: Modes) -> None:
+        """What is switched on here was learnt at the start, or has changed."""
 
     def sampled(self, sample: Sample, level: int) -> None:
         """The monitor has looked; `level` is the admission level."""

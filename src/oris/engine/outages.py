@@ -10,12 +10,15 @@ to die meanwhile, its next start would begin its account where this one did.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
 from oris.core.outage import LONGEST_GRACE_MS, Outage
 
 LEAST_MS = 500
 """Shorter ones are not worth the name; the monitor looks five times as often."""
+FORGET_MS = 2 * LONGEST_GRACE_MS
+"""So long after its end an outage is forgotten though it was not made up for to all: nobody lives on by it any more."""
 
 
 class Outages:
@@ -24,7 +27,8 @@ class Outages:
     def __init__(self, on_outage: Callable[[Outage], None]) -> None:
         """`on_outage` is told of each one when it is over."""
         self._on_outage = on_outage
-        self._known: tuple[Outage, ...] = ()
+        self._known: deque[Outage] = deque()
+        """The newest ones, in time order; the last of them is number `_count`."""
         self._good_ms: int | None = None
         """When it was last seen that commits are possible; None before anybody has looked."""
         self._trouble_ms: int | None = None
@@ -39,13 +43,13 @@ class Outages:
     def begin(self, calm_ms: int, now_ms: int) -> None:
         """The node starts; the store was looked after until `calm_ms` (0: it is new)."""
         if 0 < calm_ms < now_ms:
-            self._add(Outage(calm_ms, now_ms))
+            self._add(Outage(calm_ms, now_ms, "start"))
 
     def alive(self, now_ms: int) -> None:
         """The event loop turns. Not to have been called for a while is a standstill."""
         since_ms = self._standstill(now_ms)
         if since_ms is not None:
-            self._add(Outage(since_ms, now_ms))
+            self._add(Outage(since_ms, now_ms, "standstill"))
         if self._trouble_ms is None:
             self._good_ms = now_ms
 
@@ -62,26 +66,26 @@ class Outages:
 
     def ended(self, now_ms: int, *, wrote: bool) -> None:
         """The commit is made. One that had nothing to write says nothing of the disk."""
-        since_ms = self._since(now_ms)
+        goes_on = self._goes_on(now_ms)
         self._started_ms = None
         if not wrote:
             return
-        if since_ms is not None and now_ms - since_ms >= LEAST_MS:
-            self._add(Outage(since_ms, now_ms))
+        if goes_on is not None and now_ms - goes_on.from_ms >= LEAST_MS:
+            self._add(goes_on)
         self._trouble_ms = None
         if self._good_ms is not None:
             self._good_ms = now_ms
 
     def at(self, now_ms: int) -> tuple[Outage, ...]:
         """What matters to a batch that is decided at this time: the one that it would end, too."""
-        since_ms = self._since(now_ms)
-        if since_ms is None or since_ms >= now_ms:
-            return self._known
-        return (*self._known, Outage(since_ms, now_ms))
+        goes_on = self._goes_on(now_ms)
+        if goes_on is None or goes_on.from_ms >= now_ms:
+            return tuple(self._known)
+        return (*self._known, goes_on)
 
     def calm(self, now_ms: int) -> bool:
         """True when a batch decided at this time leaves nothing to be made up for."""
-        return self._made_up == self._count and self._since(now_ms) is None
+        return self._made_up == self._count and self._goes_on(now_ms) is None
 
     def owing(self) -> int | None:
         """Something is to be made up for; the number is for `made_up`."""
@@ -89,22 +93,23 @@ class Outages:
 
     def made_up(self, owed: int, now_ms: int) -> None:
         """Every lease that could matter was shown what `owing` meant, in commits."""
-        self._made_up = owed
-        if self._made_up == self._count:
-            self._known = tuple(outage for outage in self._known if now_ms <= outage.to_ms + LONGEST_GRACE_MS)
+        self._made_up = max(self._made_up, owed)
+        self._forget(now_ms)
 
     def latest_end_ms(self) -> int:
         """No lease that ends later can be owed anything."""
         return max((outage.to_ms + LONGEST_GRACE_MS for outage in self._known), default=0)
 
-    def _since(self, now_ms: int) -> int | None:
-        """Since when an outage goes on, if one does: a commit that takes so long is one too."""
+    def _goes_on(self, now_ms: int) -> Outage | None:
+        """The outage that goes on, if one does: a commit that takes so long is one too."""
         if self._trouble_ms is not None:
-            return self._trouble_ms
+            return Outage(self._trouble_ms, now_ms, "trouble")
         started_ms = self._started_ms
         if started_ms is not None and now_ms - started_ms >= LEAST_MS:
-            return started_ms if self._good_ms is None else min(started_ms, self._good_ms)
-        return self._standstill(now_ms)
+            since_ms = started_ms if self._good_ms is None else min(started_ms, self._good_ms)
+            return Outage(since_ms, now_ms, "trouble")
+        since = self._standstill(now_ms)
+        return None if since is None else Outage(since, now_ms, "standstill")
 
     def _standstill(self, now_ms: int) -> int | None:
         good_ms = self._good_ms
@@ -113,6 +118,16 @@ class Outages:
         return good_ms
 
     def _add(self, outage: Outage) -> None:
-        self._known = (*self._known, outage)
+        self._forget(outage.to_ms)
+        self._known.append(outage)
         self._count += 1
         self._on_outage(outage)
+
+    def _forget(self, now_ms: int) -> None:
+        """Leave out what can matter to no lease any more, from the oldest on."""
+        known = self._known
+        while known:
+            settled = self._made_up > self._count - len(known)
+            if now_ms <= known[0].to_ms + (LONGEST_GRACE_MS if settled else FORGET_MS):
+                return
+            known.popleft()

@@ -65,9 +65,10 @@ class Parked:
     def unseen(self) -> bool:
         """True when a dispatch has still to look at it.
 
-        Also one that a control message has ended: the leases of a lost answer to its poll id are to come with it.
+        Also one that a control message has ended, or that came while dispatch was off: the leases of a lost answer to
+        its poll id are to come with it.
         """
-        return not self.looked and self.ending in (None, "control")
+        return not self.looked and self.ending in (None, "control", "draining")
 
     def serve(self, granted: Granted, handed: Mapping[RunId, Handed]) -> None:
         """A dispatch has looked at it. Ends the wait when it got something."""

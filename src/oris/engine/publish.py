@@ -8,7 +8,7 @@ from oris.core.api_key import ApiKey
 from oris.core.changes import Decision
 from oris.core.model import Job, Worker
 from oris.engine.batch import Outcome
-from oris.engine.control import Mailboxes, control_of, graceful_cancel
+from oris.engine.control import Holder, Mailboxes, control_of, graceful_cancel
 from oris.engine.demand import Demand
 from oris.engine.listeners import Listeners
 from oris.engine.roster import Roster
@@ -47,7 +47,7 @@ class Publisher:
         """Tell everybody whom the outcome concerns."""
         for key in outcome.facts.changes.api_keys.values():
             self._key_changed(key)
-        told: dict[WorkerKey, None] = {}
+        told: dict[Holder, None] = {}
         earliest: int | None = None
         for decision in outcome.decisions:
             job, before = decision.job, decision.before
@@ -73,22 +73,24 @@ class Publisher:
         for changed in outcome.workers:
             self._worker(changed)
         self._demand.lower(outcome.drained, outcome.blocked)
-        for worker in told:
-            self.hand_over(worker)
+        for holder in told:
+            self.hand_over(holder)
         if earliest is not None:
             self._set_alarm(earliest)
 
-    def hand_over(self, worker: WorkerKey) -> None:
-        """Give what waits for a worker to its oldest parked poll."""
-        parked = next(self._demand.of_worker(worker), None)
+    def hand_over(self, holder: Holder) -> None:
+        """Give what waits for a holder to its oldest parked poll."""
+        polls = self._demand.of_worker(holder.worker_key)
+        parked = next((each for each in polls if each.want.session == holder.session), None)
         if parked is not None:
-            parked.control = self._mailboxes.collect(worker, parked.want.poll_id)
+            parked.control = self._mailboxes.collect(holder, parked.want.poll_id)
             parked.end("control")
 
     def _worker(self, worker: Worker) -> None:
         """Its session was opened or cut off, or its name cleared."""
-        if worker.session is not None and not self._roster.is_open(worker.worker_key, worker.session):
-            self._mailboxes.forget(worker.worker_key)
+        before = self._roster.session_of(worker.worker_key)
+        if before not in (None, worker.session):
+            self._mailboxes.forget(Holder(worker.worker_key, before))
         self._roster.opened(worker)
         for parked in self._demand.of_worker(worker.worker_key):
             if parked.want.session not in (None, worker.session):
@@ -97,19 +99,22 @@ class Publisher:
             self._bereave(worker.worker_key)
         self._demand.worker_freed(worker.worker_key)
 
-    def _ask_to_end(self, job: Job) -> dict[WorkerKey, None]:
+    def _ask_to_end(self, job: Job) -> dict[Holder, None]:
         message = graceful_cancel(job)
         if message is None or job.worker_key is None:
             return {}
-        self._mailboxes.post(job.worker_key, message)
-        return {job.worker_key: None}
+        holder = Holder(job.worker_key, job.lease_session)
+        self._mailboxes.post(holder, message)
+        return {holder: None}
 
-    def _post(self, decision: Decision) -> dict[WorkerKey, None]:
-        told: dict[WorkerKey, None] = {}
+    def _post(self, decision: Decision) -> dict[Holder, None]:
+        told: dict[Holder, None] = {}
+        session = None if decision.before is None else decision.before.lease_session
         for closed in decision.closed:
             reason = decision.job.reason if decision.job is not None and decision.job.reason else closed.state
             message = control_of(closed, reason)
             if message is not None:
-                self._mailboxes.post(closed.worker_key, message)
-                told[closed.worker_key] = None
+                holder = Holder(closed.worker_key, session)
+                self._mailboxes.post(holder, message)
+                told[holder] = None
         return told

@@ -5,7 +5,7 @@ What finishes work needs little room, and the store keeps some for it; new runs 
 
 from __future__ import annotations
 
-from oris.core.commands import Submit
+from oris.core.commands import makes_run
 from oris.engine.batch import Batch
 from oris.engine.unit import Unit
 from oris.errors import StoreError, Unavailable
@@ -33,7 +33,7 @@ def _no_room(error: StoreError) -> bool:
 
 
 def _makes_runs(unit: Unit) -> bool:
-    return unit.refusal is None and any(isinstance(command, Submit) for command in unit.commands)
+    return unit.refusal is None and any(map(makes_run, unit.commands))
 
 
 def _part(batch: Batch, units: list[Unit], *, parked: bool) -> Batch:

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from oris.core.commands import Want
+from oris.core.dispatch import serves
 from oris.core.model import Lane, Worker
-from oris.engine.lines import serves
 from oris.ids import WorkerKey
 
 MAX_WORKERS = 50_000
-"""Workers that are remembered; who was silent for the longest goes first."""
+"""Workers that are remembered; who was silent for the longest goes first, but nobody with a poll that is parked."""
 RECENT_MS = 60_000
 """A worker that has polled within this while is one that takes work."""
 
@@ -24,7 +24,7 @@ RECENT_MS = 60_000
 class Presence:
     """One worker."""
 
-    __slots__ = ("called_ms", "limit", "parked", "polled_ms", "since_ms", "wants")
+    __slots__ = ("busy", "busy_ms", "called_ms", "limit", "parked", "polled_ms", "since_ms", "wants")
 
     def __init__(self, since_ms: int) -> None:
         self.since_ms = since_ms
@@ -35,10 +35,22 @@ class Presence:
         """When a poll for work of its ended last."""
         self.parked = 0
         """Its polls for work that are parked now."""
+        self.busy = 0
+        """Its polls for control messages alone that are parked now: it has no free slot."""
+        self.busy_ms = 0
+        """When such a poll ended last."""
         self.limit = 0
-        """The leases that its last poll would hold."""
+        """The leases that its last poll for work would hold."""
         self.wants: Want | None = None
-        """Its last poll for work."""
+        """Its last poll, for work if there was one."""
+
+    def is_busy(self, now_ms: int) -> bool:
+        """True when it says, or has said lately, that it has no free slot."""
+        return self.busy > 0 or now_ms - self.busy_ms <= RECENT_MS
+
+    def asks(self, now_ms: int) -> bool:
+        """True when it asks for work, or has done so lately."""
+        return self.parked > 0 or now_ms - self.polled_ms <= RECENT_MS
 
 
 class Roster:
@@ -52,18 +64,28 @@ class Roster:
     def heard(self, worker_key: WorkerKey) -> None:
         """A worker has called."""
         self._presence(worker_key).called_ms = self._now_ms()
+        if worker_key in self._sessions:
+            self._sessions.move_to_end(worker_key)
 
     @contextmanager
     def polls(self, want: Want) -> Iterator[None]:
-        """A poll for work is at this node for as long as this is open."""
+        """A poll is at this node for as long as this is open."""
         presence = self._presence(want.worker_key)
-        presence.wants, presence.limit = want, want.worker_limit
-        presence.parked += 1
+        if want.limit:
+            presence.wants, presence.limit = want, want.worker_limit
+            presence.parked += 1
+        else:
+            presence.wants = presence.wants or want
+            presence.busy += 1
         try:
             yield
         finally:
-            presence.parked -= 1
-            presence.polled_ms = self._now_ms()
+            if want.limit:
+                presence.parked -= 1
+                presence.polled_ms = self._now_ms()
+            else:
+                presence.busy -= 1
+                presence.busy_ms = self._now_ms()
 
     def opened(self, worker: Worker) -> None:
         """A commit has said which session is this worker's newest."""
@@ -72,6 +94,10 @@ class Roster:
             self._sessions.move_to_end(worker.worker_key)
             if len(self._sessions) > MAX_WORKERS:
                 self._sessions.popitem(last=False)
+
+    def session_of(self, worker_key: WorkerKey) -> str | None:
+        """Its newest session, as far as this node has heard."""
+        return self._sessions.get(worker_key)
 
     def is_open(self, worker_key: WorkerKey, session: str) -> bool:
         """True when it was its worker's newest session when this node heard last."""
@@ -90,19 +116,27 @@ class Roster:
         return self._now_ms() if presence.parked else presence.polled_ms
 
     def is_deaf(self, worker_key: WorkerKey, leased: int, limit: int) -> bool:
-        """True for one that calls, has room for work, and does not ask for any. `limit`: the server's own."""
+        """True for one that calls, has room for work, and does not ask for any. `limit`: the server's own.
+
+        One that has stated no limit of its own has as many slots as its last poll has asked for, as far as is known.
+        """
         presence, now_ms = self._workers.get(worker_key), self._now_ms()
         if presence is None or presence.parked or now_ms - presence.called_ms > RECENT_MS:
             return False
+        if presence.is_busy(now_ms):
+            return False
         asked_ms = presence.polled_ms or presence.since_ms
-        return now_ms - asked_ms > RECENT_MS and leased < (presence.limit or limit)
+        slots = presence.limit or limit
+        if slots == limit and presence.polled_ms and presence.wants is not None:
+            slots = min(slots, presence.wants.limit)
+        return now_ms - asked_ms > RECENT_MS and leased < slots
 
     def takes(self, lane: Lane) -> bool:
-        """True when some worker that asks for work, or has lately, would take a job of this lane."""
+        """True when some worker that asks for work, or has lately, or has no free slot would take jobs of this lane."""
         now_ms = self._now_ms()
         return any(
             presence.wants is not None
-            and (presence.parked or now_ms - presence.polled_ms <= RECENT_MS)
+            and (presence.asks(now_ms) or presence.is_busy(now_ms))
             and serves(presence.wants, lane)
             for presence in self._workers.values()
         )
@@ -112,7 +146,14 @@ class Roster:
         if presence is None:
             presence = self._workers[worker_key] = Presence(self._now_ms())
             if len(self._workers) > MAX_WORKERS:
-                self._workers.popitem(last=False)
+                self._forget_one()
         else:
             self._workers.move_to_end(worker_key)
         return presence
+
+    def _forget_one(self) -> None:
+        for _ in range(MAX_WORKERS):
+            worker_key, presence = self._workers.popitem(last=False)
+            if not (presence.parked or presence.busy):
+                return
+            self._workers[worker_key] = presence  # it is here; to the end of the line

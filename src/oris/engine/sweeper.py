@@ -8,8 +8,10 @@ and the leases that are over with them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import trio
+from msgspec import Struct
 from trio import TASK_STATUS_IGNORED, TaskStatus
 
 from oris.clock import EngineClock
@@ -33,6 +35,14 @@ AT_ONCE = 100
 fleet, whose leases come up for a look together, would wait in line behind their own leases."""
 
 
+class MakingUp(Struct):
+    """A walk through the leases that an outage may matter to, a page in each pass."""
+
+    owed: int
+    before_ms: int
+    after: int = 0
+
+
 class Sweeper:
     """Finds what is due and asks the committer to apply it."""
 
@@ -45,6 +55,7 @@ class Sweeper:
         self._demand = demand
         self._outages = outages
         self._watch = watch
+        self._making_up: MakingUp | None = None
         self._alarm_ms: int | None = None
         self._earlier = trio.Event()
         self._bereft: dict[WorkerKey | None, None] = {None: None}
@@ -84,21 +95,30 @@ class Sweeper:
             await self._ask([DropSession(session.worker_key, session.name) for session in gone])
         for worker in list(self._bereft):
             await self._take_back(worker)
-        await self._make_up()
         due = await self._reads.due(now_ms, BATCH)
         if due:
             await self._apply(due)
+        with suppress(StoreError):
+            # What stays owed is tried again at the next look; deadlines do not wait for it.
+            await self._make_up()
 
     async def _make_up(self) -> None:
-        """Have an outage made up for to all leases that it may matter to, should there have been one."""
-        owed = self._outages.owing()
-        if owed is None:
-            return
-        before_ms, after = self._outages.latest_end_ms(), 0
-        while found := await self._reads.leased(before_ms, after, BATCH):
+        """Have outages made up for to the next leases that they may matter to."""
+        walk = self._making_up
+        if walk is None:
+            owed = self._outages.owing()
+            if owed is None:
+                return
+            walk = self._making_up = MakingUp(owed, self._outages.latest_end_ms())
+        found = await self._reads.leased(walk.before_ms, walk.after, BATCH)
+        if found:
             await self._apply([key for _, key in found])
-            after = found[-1][0]
-        self._outages.made_up(owed, self._clock.now_ms())
+            walk.after = found[-1][0]
+        if len(found) == BATCH:
+            self.set_alarm(self._clock.now_ms())
+            return
+        self._making_up = None
+        self._outages.made_up(walk.owed, self._clock.now_ms())
 
     async def _take_back(self, worker: WorkerKey | None) -> None:
         """Some of the leases of ended sessions; the worker stays on the list while there may be more."""

@@ -16,8 +16,9 @@ from oris.errors import ErrorCode, StoreError
 from oris.ids import RunId
 
 Lane = Literal["renew", "write", "sweep", "submit", "lookup"]
-"""The inbox lane of a unit, each with room of its own. Only submits meet admission: one that is refused but names an
-idempotency key is moved to `lookup`, where nothing but a repeat of an accepted one is answered with success."""
+"""The inbox lane of a unit, each with room of its own. Only what makes runs meets admission: one that is refused but
+may be a repeat (it names an idempotency key, or is a replay) is moved to `lookup`, where nothing but a repeat of an
+accepted one is answered with success."""
 
 
 class State(Enum):
@@ -42,13 +43,15 @@ class Unit:
     """Commands that are decided one after the other in one commit, each on its own.
 
     `want` is a poll served in the same commit; not when the only command was refused. `audit` makes one record of the
-    whole. `size_bytes` counts the payloads. `seed` is fixed when the unit is first taken.
+    whole. `size_bytes` counts the payloads. `by_admin`: its new runs are let in although new runs are switched off.
+    `seed` is fixed when the unit is first taken.
     """
 
     __slots__ = (
         "_done",
         "answer",
         "audit",
+        "by_admin",
         "commands",
         "error",
         "lane",
@@ -67,12 +70,14 @@ class Unit:
         want: Want | None = None,
         audit: Audit | None = None,
         size_bytes: int = 0,
+        by_admin: bool = False,
     ) -> None:
         self.lane = lane
         self.commands = tuple(commands)
         self.want = want
         self.audit = audit
         self.size_bytes = size_bytes
+        self.by_admin = by_admin
         self.refusal: Refusal | None = None
         """What new runs of this unit are answered: admission was closed when it came."""
         self.seed = 0

@@ -97,7 +97,8 @@ class Metrics:
             "oris_runtime_submits_total", "Jobs submitted; keyed: with an idempotency key.", "keyed"
         )
         self.idempotent_replays = make.counter(
-            "oris_runtime_idempotent_replays_total", "Submits answered with the run their key already had."
+            "oris_runtime_idempotent_replays_total",
+            "Submits answered with the run their key already had, and replays with the one that had completed.",
         )
         self.idempotency_conflicts = make.counter(
             "oris_runtime_idempotency_conflicts_total", "Submits refused because their key had another payload."
@@ -125,6 +126,10 @@ class Metrics:
         self.terminal_acks = make.counters("oris_runtime_terminal_acks_total", "Runs that came to their end.", "status")
         self.terminal_error_rate = make.gauge(
             "oris_runtime_terminal_error_rate", "The share that failed in the last ten minutes, 0 to 1."
+        )
+        self.duplicate_executions = make.counter(
+            "oris_runtime_duplicate_executions_total",
+            "Steps reported as succeeded, with another token or payload, that had succeeded already: done twice.",
         )
         self.dead_letters = make.gauge("oris_runtime_dead_letters", "Failed runs that nobody has replayed yet.")
 
@@ -159,6 +164,14 @@ class Metrics:
         )
         self.clock_jumps = make.counter(
             "oris_runtime_clock_jumps_total", "Jumps of the wall clock by more than a second; no lease moves by them."
+        )
+        self.outages = make.counters(
+            "oris_runtime_outages_total",
+            "Times in which this node could not commit, for half a second or more.",
+            "cause",
+        )
+        self.outage_seconds = make.counters(
+            "oris_runtime_outage_seconds_total", "Seconds in which this node could not commit, by outage.", "cause"
         )
         self.log_drops = make.counter(
             "oris_runtime_log_drops_total", "Log lines dropped because nobody read them fast enough."

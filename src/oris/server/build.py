@@ -9,7 +9,6 @@ from functools import partial
 from random import Random
 
 import trio
-from msgspec.structs import asdict
 
 from oris.api.auth_limiter import AuthLimiter
 from oris.api.http import Caller, RouteTable
@@ -41,6 +40,7 @@ from oris.server.limits import METRICS_CONNECTIONS_MAX, claim_machine, http_limi
 from oris.server.meter import Meter
 from oris.server.probe import probe_for
 from oris.server.reload import tls_files, warn_of_certificate
+from oris.server.status import status_page
 from oris.server.tasks import BEAT_S, first, until_stopping, watch_listener
 from oris.server.tracing import TracingMeter
 from oris.server.watchdog import Watchdog
@@ -81,7 +81,7 @@ class Server:
         self.store: SqliteStore | None = None
         self.tree: Tree | None = None
         self._engine: Engine | None = None
-        self._disk: DiskWatch | None = None
+        self.disk: DiskWatch | None = None
         self._openapi = b""
         self.spans = open_spans(
             os.environ,
@@ -128,10 +128,10 @@ class Server:
             told = (self.metrics, self.logs, self.clock.now_ms)
             meter = Meter(*told) if self.spans is None else TracingMeter(self.spans, *told)
             self.store = store
-            self._engine = Engine(store, self.clock, self.random, meter, engine_settings(settings))
+            self._engine = Engine(store, self.clock, self.random, meter, engine_settings(settings, self.node_id))
             self._engine.admission.no_room = store.no_room
             self._engine.on_key = self.keys.put
-            self._disk = DiskWatch(store, self._engine.committer, self.metrics, self.logs)
+            self.disk = DiskWatch(store, self._engine.committer, self.metrics, self.logs)
             task_status.started()
             while not handle.stopping.is_set() and not store.failed.is_set():
                 with trio.move_on_after(BEAT_S):
@@ -189,9 +189,9 @@ class Server:
 
     async def run_disk(self, handle: Handle, *, task_status: trio.TaskStatus[object]) -> None:
         """Watch the store's disk."""
-        assert self._disk is not None
+        assert self.disk is not None
         task_status.started()
-        await until_stopping(handle, partial(self._disk.run, handle.beat))
+        await until_stopping(handle, partial(self.disk.run, handle.beat))
 
     async def run_keys(self, handle: Handle, *, task_status: trio.TaskStatus[object]) -> None:
         """Write when keys were used, and look for what others have done to them."""
@@ -234,19 +234,19 @@ class Server:
         status = self.tree.status()
         tasks = {child.name: child.state for child in status.children}
         critical = ("store", "committer", "http")
-        store = self._store_word()
+        store = self.store_word()
         draining = self._engine is not None and self._engine.admission.draining
-        mode = "draining" if draining else {"ready": "serving"}.get(status.state, status.state)
+        mode = self.engine.admission.modes.word if status.state == "ready" else str(status.state)
         return Health(
             alive=all(tasks[name] in ("running", "stopping") for name in critical),
             ready=status.state == "ready" and store in ("ok", "low_disk") and not draining,
-            mode=mode,
+            mode="draining" if draining else mode,
             store=store,
             migrations="applied",
             tasks=dict(tasks),
         )
 
-    def _store_word(self) -> str:
+    def store_word(self) -> str:
         """ok; low_disk: no new runs are taken, all else goes on; unavailable: it has refused a commit, and since then
         neither another one nor a probe has succeeded; failed for good."""
         if self.store is None or self.store.failure is not None:
@@ -254,54 +254,6 @@ class Server:
         if self.engine.committer.failed_at_s is not None:
             return "unavailable"
         return "low_disk" if self.store.no_room() else "ok"
-
-    def status(self) -> dict[str, object]:
-        """The status page."""
-        assert self.tree is not None
-        tree = self.tree.status()
-        engine, settings = self.engine, self.settings
-        return {
-            "mode": self.health().mode,
-            "reason": tree.reason,
-            "version": program_version(),
-            "node_id": self.node_id,
-            "tasks": [
-                {
-                    "name": child.name,
-                    "state": child.state,
-                    "restarts": child.restarts,
-                    "last_error": child.last_error,
-                    "since_beat_ms": None if child.since_beat_s is None else int(child.since_beat_s * 1000),
-                }
-                for child in tree.children
-            ],
-            "store": self._store_status(),
-            "admission_level": engine.admission.level,
-            "queue_depth": engine.committer.depth,
-            "parked_polls": len(engine.demand),
-            "watched_sessions": engine.watched_sessions,
-            "waiters": len(engine.waiters),
-            "listeners": len(engine.listeners),
-            "connections": 0 if self.connections is None else self.connections.count,
-            "limits": {
-                "max_active_leases_per_worker": settings.max_active_leases_per_worker,
-                "max_active_leases_per_tenant": settings.max_active_leases_per_tenant,
-                "max_queue_depth": settings.max_queue_depth,
-                "max_tenant_queue_depth": settings.max_tenant_queue_depth,
-                "max_lease_losses": settings.max_lease_losses,
-            },
-        }
-
-    def _store_status(self) -> dict[str, object]:
-        """How the store is, in words and numbers."""
-        assert self._disk is not None
-        space = self._disk.space
-        return {
-            "state": self._store_word(),
-            "failure": None if self.store is None else self.store.failure,
-            "disk": self._disk.words(),
-            "space": None if space is None else asdict(space),
-        }
 
     def _front(self, table: RouteTable, limits: HttpLimits, tls: ServerTls | None = None) -> Front:
         settings = self.settings
@@ -311,7 +263,7 @@ class Server:
             bounds=api_bounds(settings, limits),
             health=self.health,
             metrics=self.metrics.render,
-            status=self.status,
+            status=partial(status_page, self),
             spans=self.spans,
             openapi=lambda: self._openapi,
         )
@@ -374,7 +326,7 @@ def tuning(settings: Settings) -> Tuning:
     )
 
 
-def engine_settings(settings: Settings) -> EngineSettings:
+def engine_settings(settings: Settings, node_id: str) -> EngineSettings:
     """The engine's part of the settings."""
     return EngineSettings(
         limits=Limits(
@@ -389,4 +341,5 @@ def engine_settings(settings: Settings) -> EngineSettings:
         inbox_max_commands=settings.inbox_max_commands,
         inbox_max_bytes=settings.inbox_max_bytes,
         bounds=CommitBounds(max_commands=settings.commit_max_commands),
+        node_id=node_id,
     )

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from oris.core import commands as c
 from oris.core.changes import Decision
 from oris.core.commands import Command
+from oris.core.mode import Modes
 from oris.core.model import TERMINAL
 from oris.core.outage import Outage
-from oris.core.replies import Beaten, Granted, Refusal, Reply, Submitted
+from oris.core.replies import Beaten, Granted, Refusal, Replayed, Reply, Submitted
 from oris.engine.batch import Batch, Outcome
 from oris.engine.observer import Sample
 from oris.errors import Unavailable
@@ -77,7 +78,19 @@ class Meter:
     def outage(self, outage: Outage) -> None:
         """The node can commit again."""
         took_ms = outage.to_ms - outage.from_ms
-        self._log.warning("outage_over", took_ms=took_ms, detail="leases that were live before it live on for it")
+        self._metrics.outages(outage.cause).inc()
+        self._metrics.outage_seconds(outage.cause).inc(took_ms / 1000.0)
+        self._log.warning(
+            "outage_over", cause=outage.cause, took_ms=took_ms, detail="leases that were live before it live on for it"
+        )
+
+    def mode_changed(self, modes: Modes) -> None:
+        """What is switched on here was learnt, or has changed."""
+        self._metrics.backpressure_active("dispatch_off").set(int(not modes.dispatch))
+        newest = max(modes.rows, key=lambda row: row.set_ms, default=None)
+        by, why = (None, None) if newest is None else (newest.set_by, newest.reason)
+        tell = self._log.info if modes.submit and modes.dispatch else self._log.warning
+        tell("mode_changed", mode=modes.word, set_by=by, reason=why)
 
     def sampled(self, sample: Sample, level: int) -> None:
         """The monitor has looked."""
@@ -104,6 +117,10 @@ class Meter:
             elif reason in ("queue_full", "tenant_queue_full", "rate_limited", "draining", "disk_full"):
                 metrics.backpressure(reason).inc()
             return
+        if isinstance(command, c.Replay) and isinstance(reply, Replayed) and reply.replay:
+            metrics.idempotent_replays.inc()
+        elif isinstance(command, c.ReportStep) and command.status == "succeeded" and reason == "dedupe_mismatch":
+            metrics.duplicate_executions.inc()
         operation = _OPERATIONS.get(type(command))
         if operation is not None:
             lost = reason in ("lease_lost", "lease_owner_mismatch") or (

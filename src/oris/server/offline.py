@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from oris.clock import EngineClock, SystemClock
 from oris.config.settings import Settings
+from oris.core.mode import Modes
 from oris.core.outage import Outage
 from oris.core.replies import Refusal
 from oris.engine.batch import Batch, Outcome
@@ -41,6 +42,8 @@ class _Quiet:
 
     def clock_jumped(self, by_ms: int) -> None: ...
 
+    def mode_changed(self, modes: Modes) -> None: ...
+
 
 async def run_offline(settings: Settings, work: Callable[[Engine], Awaitable[T]]) -> T:
     """What `work` answers, on an engine with nothing but its committer, under the server's own lock.
@@ -60,7 +63,7 @@ async def run_offline(settings: Settings, work: Callable[[Engine], Awaitable[T]]
     async with store:
         clock.start_after(await store.high_water_ms())
         chance = Random(int.from_bytes(os.urandom(16), "big"))
-        engine = Engine(store, clock, chance, _Quiet(), engine_settings(settings))
+        engine = Engine(store, clock, chance, _Quiet(), engine_settings(settings, NODE_ID))
         outcome: list[T] = []
         failed: Exception | None = None
         async with trio.open_nursery() as nursery:

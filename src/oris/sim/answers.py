@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from oris.core import commands as c
+from oris.core.mode import Modes
 from oris.core.outage import Outage
 from oris.core.replies import (
     Acked,
@@ -13,6 +14,7 @@ from oris.core.replies import (
     Granted,
     Refusal,
     Released,
+    Replayed,
     Reply,
     Reported,
     SessionDropped,
@@ -24,7 +26,7 @@ from oris.core.replies import (
 from oris.engine.batch import Batch, Outcome
 from oris.engine.observer import Sample
 from oris.errors import ErrorCode, StoreError
-from oris.ids import IdempotencyKey, LeaseId, WorkerKey, idempotency_key
+from oris.ids import IdempotencyKey, LeaseId, RunId, WorkerKey, idempotency_key
 from oris.sim.judge import Judge
 from oris.sim.lives import LeaseLife
 from oris.sim.store import DefiniteFault
@@ -80,6 +82,10 @@ class AnswerCheck:
         """See `Observer`."""
         self._trace.saw("outage")
 
+    def mode_changed(self, modes: Modes) -> None:
+        """See `Observer`."""
+        self._trace.saw(f"mode {modes.word}")
+
     def sampled(self, sample: Sample, level: int) -> None:
         """See `Observer`."""
         self._trace.saw(f"admission level {level}")
@@ -96,6 +102,8 @@ class AnswerCheck:
         match command:
             case c.Submit():
                 self._submit(command, reply)
+            case c.Replay() | c.ReplayDeadLetter():
+                self._replay(command, reply)
             case c.Heartbeat():
                 self._beat(command, reply)
             case c.ReportStep():
@@ -139,6 +147,20 @@ class AnswerCheck:
                 self._judge.require(same and bound == reply.run_id, "I9", where, f"replayed {reply.run_id}: {bound}")
             case Refusal():
                 self._judge.require(bound is None or not same, "I9", where, f"refused, though bound to {bound}")
+
+    def _replay(self, command: c.Replay | c.ReplayDeadLetter, reply: Reply) -> None:
+        """I8, I23: a run is made by it, or one is named that is at work on the same, or has completed it."""
+        if isinstance(reply, Replayed) and not reply.replay:
+            self._made += 1
+            self._judge.require(reply.run_id in self._witness.runs, "I8", command.job_key, "answered a run not there")
+            return
+        details = {} if not isinstance(reply, Refusal) else reply.details or {}
+        if isinstance(reply, Replayed):
+            self._trace.saw("replay answered again")
+        if isinstance(reply, Replayed) or details.get("reason") == "already_replayed":
+            named = reply.run_id if isinstance(reply, Replayed) else details["run_id"]
+            run = self._witness.runs[RunId(str(named))]
+            self._judge.require(run.status == "completed", "I23", run.run_id, f"told completed, and is {run.status}")
 
     def _beat(self, command: c.Heartbeat, reply: Reply) -> None:
         lease = self._witness.leases.get(command.lease_id)

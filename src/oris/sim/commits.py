@@ -12,9 +12,10 @@ from oris.core import events as ev
 from oris.core.changes import Changes, Handed
 from oris.core.events import Entry
 from oris.core.fold import BrokenTimeline, fold
-from oris.core.invariants import Violation, check_all, check_counters, check_lease
+from oris.core.invariants import check_all, check_counters, check_lease
 from oris.core.model import Job, Worker
 from oris.core.quarantine import QuarantineRules
+from oris.core.violation import Violation
 from oris.ids import JobKey, RunId, WorkerKey
 from oris.sim.disk import Disk
 from oris.sim.judge import Judge
@@ -124,13 +125,16 @@ class CommitCheck:
             self._judge.fail(Violation("I11", key, str(error)))
             return
         if folded is not None:
-            folded = replace(folded, lease_expires_ms=row.lease_expires_ms, wake_ms=row.wake_ms)
+            asked_ms = row.lease_asked_ms
+            folded = replace(
+                folded, lease_expires_ms=row.lease_expires_ms, lease_asked_ms=asked_ms, wake_ms=row.wake_ms
+            )
         if folded != row:
             self._judge.fail(Violation("I11", key, f"the row is not its timeline: {_difference(row, folded)}"))
         self._agrees(row)
         self._judge.all(check_lease(row))
         if row.lease_id is not None:
-            self._witness.renewed(row.lease_id, row.lease_expires_ms, now_ms)
+            self._witness.renewed(row.lease_id, row.lease_asked_ms, row.lease_expires_ms, now_ms)
             self._judge.require(row.lease_expires_ms > now_ms, "I1", key, "left with a lease that is over")
 
     def _agrees(self, row: Job) -> None:
@@ -148,7 +152,8 @@ class CommitCheck:
         """I10: an attempt is handed exactly what is recorded."""
         for run_id, given in handed.items():
             run = self._witness.runs[run_id]
-            recorded = {name: (step.status, step.seq, step.digest) for name, step in run.steps.items()}
+            known = {**run.inherited, **run.steps}
+            recorded = {name: (step.status, step.seq, step.digest) for name, step in known.items()}
             told = {s.action_id: (s.status, s.seq, _digest(s.body)) for s in given.steps}
             self._judge.require(told == recorded, "I10", run_id, f"handed {told}, recorded {recorded}")
             same = (_digest(given.input), _digest(given.checkpoint)) == (run.input_digest, run.checkpoint_digest)

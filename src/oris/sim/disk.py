@@ -9,7 +9,7 @@ from typing import Any
 from oris.core.audit import AuditRecord
 from oris.core.events import Entry
 from oris.core.invariants import Snapshot
-from oris.core.model import ClosedLease, DeadLetter, IdempotentSubmit, Job, Tenant, Wait, Worker
+from oris.core.model import ClosedLease, DeadLetter, IdempotentSubmit, Job, ReplayClaim, Tenant, Wait, Worker
 from oris.ids import JobKey
 from oris.storage.sqlite.database import Database, MemoryDatabase
 from oris.storage.sqlite.load import step_of
@@ -75,6 +75,8 @@ class Disk(MemoryDatabase):
         for _, *row in self._select("SELECT * FROM runtime_dead_letters"):
             found.dead_letters[row[0]] = DeadLetter(*row)
         found.waits = {row[0]: Wait(*row) for row in self._select("SELECT * FROM runtime_waits")}
+        for claim in self._select("SELECT * FROM runtime_replay_effects"):
+            found.claims[claim[0]] = ReplayClaim(*claim)
         found.workers = {worker.worker_key: worker for worker in self.workers()}
         found.tenants = {tenant.tenant_id: tenant for tenant in self.tenants()}
         found.audit = [AuditRecord(*row[1:]) for row in self._select("SELECT * FROM runtime_audit_log")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from oris.core.invariants import Violation
+from oris.core.violation import Violation
 
 
 class Judge:

@@ -37,6 +37,10 @@ class Ledger:
         self.ends: dict[str, tuple[str, Any]] = {}
         self.settled: dict[str, tuple[str, Any]] = {}
         """What somebody was told of an interrupt that he has answered."""
+        self.replays: dict[str, str] = {}
+        """The thread of each run that a replay was answered with."""
+        self.completed: dict[str, str] = {}
+        """(thread and checkpoint): the run that a replay of it was answered to have completed."""
         self.effects = 0
 
     def submitted(self, told: Told) -> None:
@@ -50,11 +54,19 @@ class Ledger:
             first = self.keys.setdefault((told.tenant, told.key), told)
             self._judge.require(first == told, "I9", f"{told.tenant} {told.key}", f"{first} and {told}")
 
+    def replayed(self, path: str, body: dict[str, Any], answer: dict[str, Any]) -> None:
+        """I23: what has completed once is answered with the same run for ever."""
+        self.replays[answer["run_id"]] = answer["thread_id"]
+        if answer.get("idempotent_replay") and "checkpoint_id" in body:
+            run_id = answer["run_id"]
+            first = self.completed.setdefault(f"{path} {body['checkpoint_id']}", run_id)
+            self._judge.require(first == run_id, "I23", path, f"completed by {first}, then by {run_id}")
+
     def effect(self, run_id: str, lease_id: str, action: str) -> None:
         """A worker is about to do what a step stands for: not when its grant could tell that it is recorded."""
         self.effects += 1
         run, lease = self._witness.runs[RunId(run_id)], self._witness.leases[LeaseId(lease_id)]
-        step = run.steps.get(action)
+        step = run.inherited.get(action) or run.steps.get(action)
         recorded = step is not None and step.status == "succeeded"
         # A worker that has lost its lease without knowing it may repeat what its successor records meanwhile.
         repeated = recorded and lease.closed_in is None
@@ -104,6 +116,13 @@ class Ledger:
             run = runs.get(RunId(told.run_id))
             there = run is not None and (run.tenant_id, run.thread_id) == (told.tenant, told.thread)
             self._judge.require(there, "I7", told.run_id, "an acknowledged submit is gone")
+        for run_id, thread in self.replays.items():
+            run = runs.get(RunId(run_id))
+            there = run is not None and run.thread_id == thread
+            self._judge.require(there, "I7", run_id, "an acknowledged replay is gone")
+        for run_id in self.completed.values():
+            run = runs.get(RunId(run_id))
+            self._judge.require(run is not None and run.status == "completed", "I23", run_id, "was told completed")
         for run_id, action in self.steps:
             latest = [s for s in rows.steps.get(RunId(run_id), []) if s.action_id == action and s.latest]
             there = bool(latest) and latest[0].status == "succeeded"

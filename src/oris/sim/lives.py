@@ -26,6 +26,9 @@ class LeaseLife:
     """How long its worker has to end the run that somebody wants to end."""
     expired_before_ms: int = 0
     """Its end as it stood before the commit `extended_in`."""
+    asked_ms: int = 0
+    """Until when its worker has asked for it, outages apart."""
+    asked_before_ms: int = 0
     extended_in: int = 0
     session: str | None = None
     ttl_ms: int = 0
@@ -41,6 +44,10 @@ class LeaseLife:
     def ends_ms(self, commit: int) -> int:
         """Its end as it stood before this commit."""
         return self.expired_before_ms if self.extended_in == commit else self.expires_ms
+
+    def asked_for_ms(self, commit: int) -> int:
+        """Until when its worker had asked for it before this commit."""
+        return self.asked_before_ms if self.extended_in == commit else self.asked_ms
 
     def stands(self, worker: WorkerKey | None, commit: int) -> bool:
         """Whether a command of this worker in this commit finds it, unless the commit itself has closed it."""
@@ -85,6 +92,10 @@ class RunLife:
     queued_in: int = 0
     queued_ms: int = 0
     steps: dict[str, StepLife] = field(default_factory=dict)
+    inherited: dict[str, StepLife] = field(default_factory=dict)
+    """What had succeeded before it began: it is a replay."""
+    checkpoints: dict[int, bytes | None] = field(default_factory=dict)
+    """The digests of those it has saved, by event."""
 
     @property
     def over(self) -> bool:

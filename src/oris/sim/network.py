@@ -45,7 +45,7 @@ class Reply(Struct, frozen=True):
 
 
 class Network:
-    """Carries requests of `client` and `worker` callers."""
+    """Carries requests of `client`, `worker` and `operator` callers."""
 
     def __init__(self, server: Server, faults: Faults, streams: Streams, trace: Trace, nursery: trio.Nursery) -> None:
         """`nursery` is for copies of requests, which nobody waits for."""
@@ -64,7 +64,7 @@ class Network:
 
     async def call(
         self,
-        role: Literal["client", "worker"],
+        role: Literal["client", "worker", "operator"],
         method: str,
         path: str,
         body: object = None,

@@ -23,6 +23,9 @@ class KnownOutages:
         self._over: list[tuple[int, int]] = []
         self._short: list[tuple[int, int]] = []
         """Those that the server may make up for, and need not."""
+        self._not_calm: list[tuple[int, int]] = []
+        """From the last commit that owed nothing to a start: so far back the server's own account may go."""
+        self._calm_ms: int | None = None
         self._dead_ms: int | None = None
         self._trouble_ms: int | None = None
         self._commit_ms: int | None = None
@@ -41,6 +44,8 @@ class KnownOutages:
         self._over = [(from_ms, min(to_ms, now_ms)) for from_ms, to_ms in self._over if from_ms < now_ms]
         if since_ms is not None and since_ms < now_ms:
             self._over.append((since_ms, now_ms))
+        if self._calm_ms is not None and self._calm_ms < now_ms:
+            self._not_calm.append((self._calm_ms, now_ms))
 
     def stopped(self, from_ms: int, to_ms: int) -> None:
         """The process stood still."""
@@ -60,41 +65,46 @@ class KnownOutages:
         if self._trouble_ms is None:
             self._trouble_ms = started_ms
 
-    def committed(self, started_ms: int, now_ms: int) -> None:
-        """A commit that began then, and was decided now, has written something."""
+    def committed(self, started_ms: int, now_ms: int, calm: bool) -> None:
+        """A commit that began then, and was decided now, has written something. `calm`: the server owes nothing."""
         self._commit_ms = None
+        if calm:
+            self._calm_ms = now_ms
         since_ms = started_ms if self._trouble_ms is None else self._trouble_ms
         (self._over if now_ms - since_ms >= LEAST_MS else self._short).append((since_ms, now_ms))
         self._trouble_ms = None
 
-    def lives(self, lease: LeaseLife, end_ms: int, now_ms: int, believed: bool) -> bool:
-        """Whether a lease that runs until `end_ms` is live now, outages made up for.
+    def lives(self, lease: LeaseLife, asked_ms: int, end_ms: int, now_ms: int, believed: bool) -> bool:
+        """Whether a lease is live now that its worker has asked for until `asked_ms`, and whose row says `end_ms`.
 
         When exactly an outage began and ended only the server can know: where it may see it either way, it is believed.
         """
-        if now_ms < max(end_ms, self.owed_until_ms(lease, end_ms)):
+        if now_ms < max(end_ms, self.owed_until_ms(lease, asked_ms)):
             return True
-        return believed and now_ms < self._latest_ms(lease, end_ms, now_ms)
+        return believed and now_ms < self.latest_ms(lease, asked_ms, now_ms)
 
-    def owed_until_ms(self, lease: LeaseLife, end_ms: int) -> int:
-        """Before this a lease that has ended at `end_ms` should not have."""
+    def owed_until_ms(self, lease: LeaseLife, asked_ms: int) -> int:
+        """Before this a lease should not have ended: the time it had left was its worker's to come back in."""
         owed = 0
         for from_ms, to_ms in self._over:
-            if lease.granted_ms <= from_ms < end_ms:
-                owed = max(owed, to_ms + min(to_ms - from_ms, lease.ttl_ms, LONGEST_GRACE_MS))
+            if lease.granted_ms <= from_ms < asked_ms:
+                owed = max(owed, to_ms + min(asked_ms - from_ms, lease.ttl_ms, LONGEST_GRACE_MS))
         return owed
 
-    def _latest_ms(self, lease: LeaseLife, end_ms: int, now_ms: int) -> int:
-        """Until when it may live at the most."""
-        latest_ms = end_ms
-        for from_ms, to_ms in self._all(now_ms):
-            if lease.granted_ms <= to_ms + SLACK_MS and latest_ms > from_ms - SLACK_MS:
+    def latest_ms(self, lease: LeaseLife, asked_ms: int, now_ms: int) -> int:
+        """Until when it may live at the most: all gaps that it lived to see, one after the other, are added to it."""
+        lost_ms, latest_ms, counted_ms = 0, 0, 0
+        for from_ms, to_ms in sorted(self._all(now_ms)):
+            if lease.granted_ms <= to_ms + SLACK_MS and asked_ms > from_ms - SLACK_MS:
+                lost_ms += max(0, to_ms - max(from_ms, counted_ms)) + SLACK_MS
+                counted_ms = max(counted_ms, to_ms)
                 latest_ms = max(latest_ms, to_ms + SLACK_MS + min(lease.ttl_ms, LONGEST_GRACE_MS))
-        return latest_ms
+        return max(asked_ms, min(asked_ms + lost_ms, latest_ms))
 
     def _all(self, now_ms: int) -> Iterator[tuple[int, int]]:
         yield from self._over
         yield from self._short[-100:]
+        yield from self._not_calm
         for since_ms in (self._dead_ms, self._trouble_ms):
             if since_ms is not None:
                 yield since_ms, now_ms

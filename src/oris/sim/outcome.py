@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from msgspec import Struct
 
-from oris.core.invariants import Violation
+from oris.core.violation import Violation
 
 
 class Outcome(Struct, frozen=True):

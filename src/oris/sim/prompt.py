@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from msgspec import Struct
 
-from oris.core.invariants import Violation
+from oris.core.violation import Violation
 from oris.ids import WorkerKey
 from oris.sim.judge import Judge
 from oris.sim.witness import Witness

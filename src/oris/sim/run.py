@@ -19,6 +19,7 @@ from oris.sim.follower import Follower
 from oris.sim.judge import Judge
 from oris.sim.ledger import Ledger
 from oris.sim.network import Network
+from oris.sim.operator import Operator
 from oris.sim.outages import KnownOutages
 from oris.sim.outcome import Outcome
 from oris.sim.person import Person
@@ -135,6 +136,8 @@ class Simulation:
                             name, network, self.ledger, self.trace, random, sizes.jobs_per_client, sizes.threads
                         )
                         clients.start_soon(client.run, sizes.safety_s * 0.6 / sizes.jobs_per_client)
+                    if self.streams("replays").random() < 0.5:
+                        clients.start_soon(self._operator(network).run, sizes.safety_s * 0.6 / sizes.jobs_per_client)
             nursery.cancel_scope.cancel(reason="the safety phase is over")
 
     async def _liveness(self) -> None:
@@ -175,6 +178,11 @@ class Simulation:
             if self.faults.strikes("disk_full"):
                 self.server.full_disk.fill()
                 self.trace.note("disk", "full")
+
+    def _operator(self, network: Network) -> Operator:
+        """Somebody who replays; not in every run."""
+        random = self.streams("operator")
+        return Operator(network, self.ledger, self.witness.runs, self.trace, random, self.sizes.jobs_per_client)
 
     def _workers(self, name: str, processes: tuple[str, ...], network: Network) -> list[Worker]:
         """The processes that work under one name, all for the same workflows."""

@@ -39,6 +39,7 @@ FORGIVEN_MS = 350
 CREDENTIALS = (
     Credential("bearer", "simulated-client", Role.CLIENT),
     Credential("bearer", "simulated-worker", Role.WORKER),
+    Credential("bearer", "simulated-operator", Role.OPERATOR),
 )
 
 
@@ -139,7 +140,8 @@ class Server:
     def answered(self, path: str, answer: Answer) -> None:
         """I25: a full disk is felt by new runs alone."""
         if answer.status == 503 and b'"disk_full"' in answer.body:
-            self._judge.require(path in SUBMITS, "I25", path, "refused for want of room, which only new runs need")
+            makes_runs = path in SUBMITS or path.endswith("/replay")
+            self._judge.require(makes_runs, "I25", path, "refused for want of room, which only new runs need")
 
     async def run(self) -> None:
         """Until cancelled. A process that has died is followed by another one after a while."""

@@ -87,7 +87,7 @@ class FaultyStore:
             raise
         changes, now_ms = made[0]
         if not changes.empty:
-            self._outages.committed(started_ms, now_ms)
+            self._outages.committed(started_ms, now_ms, changes.calm)
         self._seen(changes, handed, now_ms)
         if self._faults.strikes("crash_after_commit"):
             self._die()

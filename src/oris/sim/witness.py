@@ -17,11 +17,15 @@ from oris.ids import IdempotencyKey, JobKey, LeaseId, RunId, TenantId, WorkerKey
 from oris.sim.judge import Judge
 from oris.sim.lives import LeaseLife, RunLife, StepLife, ThreadLife
 from oris.sim.outages import KnownOutages
+from oris.sim.replay_check import ReplayCheck
 from oris.sim.trace import Trace
 from oris.sim.waits import WaitAccount
 
 EXPIRY_SLACK_MS = 50
 """An expired lease is taken back, and a due run queued, within this while nothing is wrong."""
+
+DEFAULT_TTL_MS = 30_000
+"""What a heartbeat asks for that does not say."""
 
 
 class Witness:
@@ -46,6 +50,7 @@ class Witness:
         """Bound keys, and the commit that bound each."""
         self.sent_policies: dict[str, dict[str, Any] | None] = {}
         """The retry policy that each ack names, by its lease: told by the workers themselves."""
+        self.replays = ReplayCheck(judge, trace)
         self.granted: list[RunLife] = []
         """Runs granted in the newest commit, in order."""
 
@@ -86,19 +91,28 @@ class Witness:
             if (replaced and lease.session != row.session) or lease.granted_ms < row.cut_ms:
                 lease.dead_in = lease.dead_in or self.commit
 
-    def renewed(self, lease_id: LeaseId, expires_ms: int, now_ms: int) -> None:
-        """A row shows this end of a lease after the commit."""
+    def renewed(self, lease_id: LeaseId, asked_ms: int, expires_ms: int, now_ms: int) -> None:
+        """A row shows this end of a lease after the commit, and until when its worker has asked for it."""
         lease = self.leases.get(lease_id)
-        if lease is None or expires_ms == lease.expires_ms:
+        if lease is None or (asked_ms, expires_ms) == (lease.asked_ms, lease.expires_ms):
             return
         where = str(lease_id)
-        self._judge.require(expires_ms > lease.expires_ms, "I3", where, "its end moved back")
-        live = self._outages.lives(lease, lease.expires_ms, now_ms, believed=True)
+        later = expires_ms >= lease.expires_ms and asked_ms >= lease.asked_ms
+        self._judge.require(later, "I3", where, "its end moved back")
+        live = self._outages.lives(lease, lease.asked_ms, lease.expires_ms, now_ms, believed=True)
         self._judge.require(live, "I3", where, "it was renewed after its end")
+        if asked_ms != lease.asked_ms:
+            told = f"its worker asks for {lease.ttl_ms} ms, not for {asked_ms - now_ms}"
+            self._judge.require(asked_ms - now_ms in (lease.ttl_ms, DEFAULT_TTL_MS), "I3", where, told)
+        if expires_ms not in (asked_ms, lease.expires_ms):
+            most_ms = self._outages.latest_ms(lease, lease.asked_ms, now_ms)
+            told = f"outages give it until {most_ms}, the row until {expires_ms}"
+            self._judge.require(expires_ms <= most_ms, "I21", where, told)
         if now_ms >= lease.expires_ms:
             self._trace.saw("lease lived on for an outage")
-        lease.expired_before_ms, lease.extended_in = lease.expires_ms, self.commit
-        lease.expires_ms = expires_ms
+        lease.expired_before_ms, lease.asked_before_ms = lease.expires_ms, lease.asked_ms
+        lease.extended_in = self.commit
+        lease.expires_ms, lease.asked_ms = expires_ms, asked_ms
 
     def cut_short(self, closed: ClosedLease, now_ms: int) -> None:
         """A lease was taken from a worker that was asked to end its run: not before its time for that is over."""
@@ -117,7 +131,7 @@ class Witness:
         limits = (lease.times_out_ms, lease.cancel_due_ms)
         if not lease.stands(worker, self.commit) or any(at_ms is not None and now_ms >= at_ms for at_ms in limits):
             return False
-        return self._outages.lives(lease, lease.ends_ms(self.commit), now_ms, believed)
+        return self._outages.lives(lease, lease.asked_for_ms(self.commit), lease.ends_ms(self.commit), now_ms, believed)
 
     def bound(self, row: IdempotentSubmit) -> None:
         """A key was bound."""
@@ -142,6 +156,8 @@ class Witness:
             input_digest=entry.payload_digest,
         )
         self._judge.require(entry.run_id not in self.runs, "I8", entry.run_id, "the run was made before")
+        if body.replay is not None:
+            self.replays.created(run, entry, body.replay, self.runs)
         self.runs[entry.run_id] = run
         self._trace.saw("status scheduled" if body.due_ms is not None else "status queued at once")
         if thread is None:
@@ -160,7 +176,7 @@ class Witness:
                 self._step(run, entry, body)
             case ev.CheckpointSaved():
                 self._under_lease(run, entry)
-                run.checkpoint_digest = entry.payload_digest
+                run.checkpoint_digest = run.checkpoints[entry.seq] = entry.payload_digest
             case ev.RetryScheduled():
                 self._end_lease(run, entry, body.lease_id, alive=True)
                 self._retry(run, entry, body)
@@ -224,6 +240,7 @@ class Witness:
             times_out_ms,
             session=body.session,
             ttl_ms=body.expires_ms - entry.at_ms,
+            asked_ms=body.expires_ms,
         )
         run.status = "running"
         self.granted.append(run)
@@ -240,7 +257,7 @@ class Witness:
             self._bad("I3", entry, "written without a live lease")
 
     def _step(self, run: RunLife, entry: Entry, body: ev.StepRecorded) -> None:
-        known = run.steps.get(body.action_id)
+        known = run.inherited.get(body.action_id) or run.steps.get(body.action_id)
         if known is not None and known.status == "succeeded":
             self._bad("I10", entry, f"{body.action_id} had succeeded already")
         run.steps[body.action_id] = StepLife(body.status, entry.seq, entry.payload_digest)
@@ -273,8 +290,7 @@ class Witness:
                 self._bad("I3", entry, f"ended with its session at {body.expired_ms}, which goes on")
         elif not self._ran_out(lease, body.expired_ms) or body.expired_ms > entry.at_ms:
             self._bad("I3", entry, f"expired at {body.expired_ms}; the lease ran until {lease.expires_ms}")
-        elif body.expired_ms < self._outages.owed_until_ms(lease, body.expired_ms):
-            owed_ms = self._outages.owed_until_ms(lease, body.expired_ms)
+        elif body.expired_ms < (owed_ms := self._outages.owed_until_ms(lease, lease.asked_ms)):
             self._bad("I6", entry, f"expired at {body.expired_ms}, an outage had it live until {owed_ms}")
         self._in_time(entry, body.expired_ms, "taken back")
         self._close(run, lease, entry, body.expired_ms)
@@ -286,7 +302,9 @@ class Witness:
         """Whether this is the end of its time, that an outage has given it included."""
         if at_ms == lease.expires_ms:
             return True
-        return at_ms > lease.expires_ms and self._outages.lives(lease, lease.expires_ms, at_ms - 1, believed=True)
+        return at_ms > lease.expires_ms and self._outages.lives(
+            lease, lease.asked_ms, lease.expires_ms, at_ms - 1, believed=True
+        )
 
     def _timed_out(self, run: RunLife, entry: Entry, body: ev.TimedOut) -> None:
         lease = run.lease

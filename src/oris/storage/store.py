@@ -12,7 +12,8 @@ from oris.core.audit import AuditHead, AuditRecord
 from oris.core.changes import Changes, Handed, HandedStep
 from oris.core.events import Entry
 from oris.core.facts import Loaded, Needs
-from oris.core.model import DeadLetter, Job, Lane, Tenant, Wait, Worker
+from oris.core.mode import Mode
+from oris.core.model import DeadLetter, Job, Lane, ReplayStatus, Tenant, Wait, Worker
 from oris.ids import JobKey, RunId, TenantId, ThreadId, WaitId, WorkerKey
 
 T = TypeVar("T")
@@ -84,6 +85,7 @@ class DeadLetterFilter(Struct, frozen=True):
 
     tenant_id: TenantId | None = None
     workflow: str | None = None
+    status: ReplayStatus | None = None
 
 
 class InterruptFilter(Struct, frozen=True):
@@ -110,6 +112,7 @@ class Statistics(Struct, frozen=True):
     """Runs scheduled, queued or backing off."""
     leased: int
     dead_letters: int
+    """Those that nobody has replayed yet."""
     oldest_queued_ms: int | None
     """Since when the longest-waiting due run has been available."""
     pending_interrupts: int = 0
@@ -146,7 +149,8 @@ class Reads(Protocol):
         """The checkpoints of a thread's runs."""
 
     async def steps(self, run_id: RunId, after_seq: int, limit: int, max_bytes: int) -> Stretch[HandedStep]:
-        """The latest report of each step of a run, by seq; `max_bytes` of outputs and errors together."""
+        """The latest report of each step of a run, by seq, those it has taken over from others included; `max_bytes` of
+        outputs and errors together."""
 
     async def step_counts(self, run_id: RunId) -> StepCounts:
         """How many steps of a run stand as succeeded, and how many do not."""
@@ -209,6 +213,12 @@ class Reads(Protocol):
 
     async def lanes(self, limit: int) -> Sequence[Lane]:
         """Lanes with a due job, found by a loose scan."""
+
+    async def modes(self) -> Sequence[Mode]:
+        """What operators have switched, for the cluster and for single nodes."""
+
+    async def nodes(self) -> Sequence[tuple[str, int]]:
+        """Nodes that have committed anything, each with when it did so last; at most 100."""
 
     async def statistics(self) -> Statistics:
         """Counts for the gauges."""

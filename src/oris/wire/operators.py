@@ -72,6 +72,7 @@ class DeadLetterView(Struct, frozen=True):
     replay_status: str
     replay_count: int
     last_replayed_at: str | None
+    replay_run_id: str | UnsetType = UNSET
 
 
 class WorkerView(Struct, frozen=True):

@@ -8,6 +8,7 @@ from typing import TypeVar
 from msgspec import Raw
 from msgspec.structs import replace
 
+from oris.api.http import Role
 from oris.api.services import Call
 from oris.core.commands import Audit
 from oris.core.model import Job
@@ -154,6 +155,11 @@ def wait_seconds(call: Call, wait_ms: int) -> float:
     if wait_ms > limit:
         raise invalid("wait_ms", f"at most {limit} ms")
     return wait_ms / 1000.0
+
+
+def is_admin(call: Call) -> bool:
+    """Whether the caller has shown that it is an admin. On an open server everybody may be one, and nobody is."""
+    return call.caller.role is Role.ADMIN and call.caller.actor_type != "anonymous"
 
 
 def audit(call: Call, action: str, resource_type: str, resource_id: str, tenant_id: str = "") -> Audit:

@@ -19,7 +19,7 @@ async def show(call: Call, _: None) -> Answer:
     tenant = await engine.reads.tenant(job.tenant_id)
     around = Surroundings(
         now_ms=engine.clock.now_ms(),
-        dispatching=not engine.admission.draining,
+        dispatching=engine.admission.modes.dispatch and not engine.admission.draining,
         tenant_leased=0 if tenant is None else tenant.leased,
         tenant_limit=engine.settings.tenant_limit,
         is_wanted=engine.roster.takes(job.lane),

@@ -8,7 +8,7 @@ from oris.api.envelope import ok
 from oris.api.handlers.common import NULL, latest_run, not_found
 from oris.api.http import Answer
 from oris.api.services import Call
-from oris.ids import checkpoint_id, place_of_checkpoint
+from oris.ids import checkpoint_id, checkpoint_of
 from oris.storage.store import SavedCheckpoint
 from oris.wire.history import CheckpointDetailView, CheckpointRow, HistoryQuery
 from oris.wire.jobs import ThreadQuery
@@ -29,7 +29,7 @@ async def show(call: Call, _: None) -> Answer:
     query: ThreadQuery = call.options
     job = await latest_run(call, query.tenant_id, query.run_id)
     named = call.path_params["checkpoint_id"]
-    place = place_of_checkpoint(named)
+    place = checkpoint_of(named)
     if place is None:
         raise not_found("checkpoint")
     run, seq = place

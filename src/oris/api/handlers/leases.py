@@ -93,15 +93,16 @@ async def ack(call: Call, body: AckRequest) -> Answer:
     worker = calling_worker(call)
     acks, prefixes = one_or_list(body, "acks", AckOne)
     commands = [_ack(call, worker, one, prefix) for one, prefix in zip(acks, prefixes, strict=True)]
-    want = None
+    engine, want, refusal = call.services.engine, None, None
     if body.poll is not None:
-        await check_session(call, worker, body.poll.session)
         want = want_of(call, worker, body.poll, body.poll.poll_id or acks[0].lease_id)
+        # A session that is over fetches nothing; what the acks are answered does not hang on it.
+        refusal = None if want.session is None else await engine.open_session(worker, want.session)
     size = sum(len(command.body or b"") for command in commands)
-    engine = call.services.engine
-    answer = await engine.ask(Unit("write", commands, want=want, size_bytes=size))
+    fetch = None if refusal is not None else want
+    answer = await engine.ask(Unit("write", commands, want=fetch, size_bytes=size))
     single = None if body.acks is not None else accepted(answer.replies[0], Acked)
-    fetched = UNSET if want is None else poll_view(call, engine.fetched(want, answer))
+    fetched = UNSET if want is None else poll_view(call, engine.fetched(want, answer, refusal))
     if single is not None:
         return ok(call, msgspec.structs.replace(_acked(call, single), next=fetched))
     results = tuple(item(reply, lambda done: _acked(call, done)) for reply in answer.replies)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from oris.api.envelope import ok
 from oris.api.handlers.common import NULL, PAGE_BYTES, not_found, tenant_filter
@@ -14,15 +14,13 @@ from oris.ids import TenantId, attempt_of, run_of
 from oris.storage.store import AuditFilter, DeadLetterFilter
 from oris.wire.operators import AuditQuery, AuditView, DeadLettersQuery, DeadLetterView
 from oris.wire.pages import AuditPage, DeadLettersPage
-from oris.wire.times import rfc3339
+from oris.wire.times import rfc3339, rfc3339_or_none
 
 
 async def list_dead_letters(call: Call, _: None) -> Answer:
-    """`GET /v1/dlq`. None has been replayed yet: replay is not in this version."""
+    """`GET /v1/dlq`."""
     query: DeadLettersQuery = call.options
-    where = DeadLetterFilter(tenant_filter(call, query.tenant_id), query.workflow)
-    if query.status == "replayed":
-        return ok(call, DeadLettersPage((), None))
+    where = DeadLetterFilter(tenant_filter(call, query.tenant_id), query.workflow, query.status)
     page = await call.services.engine.reads.dead_letters(where, query.cursor, query.limit)
     entries: list[DeadLetterView] = []
     room = PAGE_BYTES
@@ -39,11 +37,16 @@ async def list_dead_letters(call: Call, _: None) -> Answer:
 
 async def show_dead_letter(call: Call, _: None) -> Answer:
     """`GET /v1/dlq/{attempt_id}`."""
+    return ok(call, await _dead_letter(call, await dead_letter_named(call)))
+
+
+async def dead_letter_named(call: Call) -> DeadLetter:
+    """The dead letter in the path, when the caller may know of it. Raises 404."""
     run = run_of(call.path_params["attempt_id"])
     entry = None if run is None else await call.services.engine.reads.dead_letter(run)
     if entry is None or call.caller.tenant_id not in (None, entry.tenant_id):
         raise not_found("dead letter")
-    return ok(call, await _dead_letter(call, entry))
+    return entry
 
 
 async def list_audit(call: Call, _: None) -> Answer:
@@ -78,9 +81,10 @@ async def _dead_letter(call: Call, entry: DeadLetter) -> DeadLetterView:
         reason=entry.reason,
         error=NULL if error is None else Raw(error),
         dead_at=rfc3339(entry.dead_ms),
-        replay_status="pending",
-        replay_count=0,
-        last_replayed_at=None,
+        replay_status=entry.replay_status,
+        replay_count=entry.replay_count,
+        last_replayed_at=rfc3339_or_none(entry.replayed_ms),
+        replay_run_id=UNSET if entry.replay_run_id is None else entry.replay_run_id,
     )
 
 

@@ -21,7 +21,7 @@ from oris.core.model import Job
 from oris.core.replies import Granted
 from oris.engine.engine import Polled
 from oris.errors import ApiError, ErrorCode, invalid
-from oris.ids import RunId, TenantId, ThreadId, WorkerKey, attempt_of, checkpoint_id
+from oris.ids import RunId, TenantId, ThreadId, WorkerKey, attempt_of
 from oris.wire.times import rfc3339
 from oris.wire.workers import (
     AttemptView,
@@ -79,13 +79,14 @@ def want_of(
 
 
 def poll_view(call: Call, polled: Polled) -> PollView:
-    """A poll's answer."""
+    """A poll's answer. One that is refused is a noop with the reason: it came with acks, which are answered."""
     granted = polled.granted
     control = tuple(ControlView(c.type, c.attempt_id, c.lease_id, c.reason) for c in polled.control)
     waits = polled.decision in ("backpressure", "draining")
     retry_after_ms = RETRY_AFTER_MS if waits else UNSET
     if granted is None:
-        return PollView(polled.decision, (), control, retry_after_ms=retry_after_ms)
+        reason = UNSET if polled.refusal is None else "session_superseded"
+        return PollView(polled.decision, (), control, reason=reason, retry_after_ms=retry_after_ms)
     jobs = granted.jobs or granted.redelivered
     attempts = tuple(_attempt(call, job, polled.handed.get(RunId(job.run_id), _NOTHING)) for job in jobs)
     first = attempts[0] if attempts else None
@@ -120,8 +121,8 @@ def _attempt(call: Call, job: Job, handed: Handed) -> AttemptView:
     now_ms = call.services.engine.clock.now_ms()
     timeout_ms = timeout_at(job)
     checkpoint: CheckpointView | UnsetType = UNSET
-    if handed.checkpoint is not None:
-        checkpoint = CheckpointView(checkpoint_id(job.run_id, job.checkpoint_seq), Raw(handed.checkpoint))
+    if handed.checkpoint is not None and job.checkpoint_id is not None:
+        checkpoint = CheckpointView(job.checkpoint_id, Raw(handed.checkpoint))
     return AttemptView(
         attempt_id=attempt_of(job.run_id),
         attempt_no=job.attempt_no,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-import msgspec
-
 from oris.api.envelope import ok
 from oris.api.http import Answer
 from oris.api.services import Call
@@ -38,9 +36,12 @@ FEATURES = (
     "workers.suspend",
     "interrupts",
     "jobs.cancel.graceful",
+    "jobs.replay",
     "dlq.read",
+    "dlq.replay",
     "audit.read",
     "auth.stored_keys",
+    "admin.mode",
 )
 """What this version can do, in words that clients may look for."""
 
@@ -70,11 +71,6 @@ async def capabilities(call: Call, _: None) -> Answer:
     bounds = call.services.bounds
     limits = LimitsView(bounds.body_max_bytes, bounds.payload_max_bytes, bounds.batch_max, bounds.wait_max_ms)
     return ok(call, CapabilitiesView(program_version(), "v1", FEATURES, limits))
-
-
-async def status(call: Call, _: None) -> Answer:
-    """`GET /v1/admin/status`."""
-    return ok(call, msgspec.json.encode(call.services.status()))
 
 
 async def openapi(call: Call, _: None) -> Answer:

@@ -15,6 +15,7 @@ from oris.api.handlers.common import (
     accepted,
     audit,
     audit_refusal,
+    is_admin,
     payload,
     tenant_for_new,
     trace_view,
@@ -57,6 +58,7 @@ async def run(call: Call, body: JobRequest) -> Answer:
         [command],
         audit=audit(call, "job.run", "thread", command.thread_id, command.tenant_id),
         size_bytes=len(command.input or b""),
+        by_admin=is_admin(call),
     )
     engine = call.services.engine
     with engine.waiters.register(command.job_key, interrupts=True) as waiter:
@@ -85,6 +87,7 @@ async def batch(call: Call, body: BatchRequest) -> Answer:
         commands,
         audit=audit(call, "job.batch", "batch", call.request_id),
         size_bytes=sum(len(command.input or b"") for command in commands),
+        by_admin=is_admin(call),
     )
     answer = await call.services.engine.ask(unit)
     results = [

@@ -27,7 +27,7 @@ from oris.core.model import TERMINAL, Job
 from oris.core.replies import CancelledRun
 from oris.engine.unit import Unit
 from oris.errors import ApiError
-from oris.ids import attempt_of, checkpoint_id, worker_of
+from oris.ids import attempt_of, worker_of
 from oris.observability.trace import parse_traceparent
 from oris.storage.store import JobFilter
 from oris.wire.jobs import (
@@ -143,7 +143,7 @@ async def job_view(call: Call, job: Job) -> JobView:
         workflow=job.workflow,
         tenant_id=job.tenant_id,
         priority=job.priority,
-        checkpoint_id=checkpoint_id(job.run_id, job.checkpoint_seq) if job.checkpoint_seq else None,
+        checkpoint_id=job.checkpoint_id,
         values=values,
         input=given,
         result=result_,

@@ -73,16 +73,17 @@ def _codes_of(route: Route) -> list[ErrorCode]:
     ]
     if route.roles is not None:
         codes += [ErrorCode.UNAUTHORIZED, ErrorCode.FORBIDDEN, ErrorCode.BACKPRESSURE]
-    if "{" in route.path or _names_tenant(route):
+    if "{" in route.path or _names_another(route):
         codes.append(ErrorCode.NOT_FOUND)
     if route.body is not None:
         codes += [ErrorCode.TIMEOUT, ErrorCode.PAYLOAD_TOO_LARGE]
     return sorted(codes, key=STATUS.__getitem__)
 
 
-def _names_tenant(route: Route) -> bool:
-    """Another tenant's things do not exist for a credential that is bound to one."""
-    return route.query is not None and "tenant_id" in route.query.__struct_encode_fields__
+def _names_another(route: Route) -> bool:
+    """A tenant or a node, which may not be there, or not for this caller."""
+    named = {name for one in (route.query, route.body) if one is not None for name in one.__struct_encode_fields__}
+    return not named.isdisjoint(("tenant_id", "node"))
 
 
 def _envelope(schemas: Schemas, code: ErrorCode) -> Schema:

@@ -13,14 +13,17 @@ from oris.core.decide.create_key import create_key
 from oris.core.decide.heartbeat import heartbeat
 from oris.core.decide.note_key_uses import note_key_uses
 from oris.core.decide.release import release
+from oris.core.decide.replay import replay, replay_dead_letter
 from oris.core.decide.report import report
 from oris.core.decide.resume import reject, resume, resume_thread
 from oris.core.decide.revoke_key import revoke_key
 from oris.core.decide.session import drop_session, open_session
+from oris.core.decide.set_mode import set_mode
 from oris.core.decide.submit import submit
 from oris.core.decide.suspend import suspend
 from oris.core.decide.sweep import sweep
 from oris.core.facts import Facts, Needs
+from oris.core.mode import CLUSTER
 from oris.core.stamp import Stamp
 from oris.ids import LeaseId, idempotency_key, run_of, run_of_lease, run_of_wait
 
@@ -30,6 +33,10 @@ def decide(facts: Facts, command: c.Command, stamp: Stamp) -> Decision:
     match command:
         case c.Submit():
             return submit(facts, command, stamp)
+        case c.Replay():
+            return replay(facts, command, stamp)
+        case c.ReplayDeadLetter():
+            return replay_dead_letter(facts, command, stamp)
         case c.Heartbeat():
             return heartbeat(facts, command, stamp)
         case c.Ack():
@@ -62,6 +69,8 @@ def decide(facts: Facts, command: c.Command, stamp: Stamp) -> Decision:
             return revoke_key(facts, command, stamp)
         case c.NoteKeyUses():
             return note_key_uses(facts, command)
+        case c.SetMode():
+            return set_mode(facts, command, stamp)
         case _:
             assert_never(command)
 
@@ -76,6 +85,13 @@ def add_needs(needs: Needs, command: c.Command) -> None:
                 needs.idempotent.add(idempotency_key(command.tenant_id, command.idempotency_key))
         case c.Cancel() | c.Sweep():
             needs.jobs.add(command.job_key)
+        case c.Replay():
+            needs.jobs.add(command.job_key)
+            of_run, seq = command.checkpoint or ("", 0)
+            needs.replays.add((command.job_key, of_run, seq))
+        case c.ReplayDeadLetter():
+            needs.jobs.add(command.job_key)
+            needs.replays.add((command.job_key, command.run_id, 0))
         case c.ReportStep():
             _add_lease(needs, command.lease_id)
             run = run_of(command.attempt_id)
@@ -105,6 +121,9 @@ def add_needs(needs: Needs, command: c.Command) -> None:
             needs.api_keys.add(command.key_id)
         case c.NoteKeyUses():
             needs.api_keys.update(key_id for key_id, _ in command.used)
+        case c.SetMode():
+            if command.node_id != CLUSTER:
+                needs.nodes.add(command.node_id)
         case _:
             assert_never(command)
 

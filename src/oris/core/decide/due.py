@@ -7,9 +7,9 @@ from msgspec.structs import replace
 
 from oris.core import events as ev
 from oris.core.deadlines import timeout_at
-from oris.core.facts import Facts, Limits
-from oris.core.lease import Expiry, expiry_of
-from oris.core.model import SUSPENDED, Wait
+from oris.core.facts import Facts
+from oris.core.lease import Expiry, expiry_of, is_superseded
+from oris.core.model import SUSPENDED, ClosedState, Wait
 from oris.core.transition import Transition
 from oris.core.waits import drop_waits, pending, settle_wait
 from oris.ids import LeaseId
@@ -38,26 +38,26 @@ def _settle_lease(t: Transition, facts: Facts) -> bool:
     job = t.job
     end = expiry_of(job, facts, t.now_ms)
     if job.cancel_due_ms is not None:
-        return _settle_cancelling(t, end, job.cancel_due_ms)
+        return _settle_cancelling(t, facts, end, job.cancel_due_ms)
     timeout_ms = timeout_at(job)
     # At a tie the run's own limit goes first.
     if timeout_ms is not None and timeout_ms <= min(t.now_ms, end.at_ms):
         _time_out(t, timeout_ms)
         return True
     if end.at_ms <= t.now_ms:
-        _lose(t, end, facts.limits)
+        _lose(t, facts, end)
         return True
     if end.at_ms > job.lease_expires_ms:
         t.extend_lease(end.at_ms)
     return False
 
 
-def _settle_cancelling(t: Transition, end: Expiry, cancel_ms: int) -> bool:
+def _settle_cancelling(t: Transition, facts: Facts, end: Expiry, cancel_ms: int) -> bool:
     """Whatever comes first, a run whose end was asked for is cancelled."""
     job = t.job
     limit_ms = min(cancel_ms, timeout_at(job) or cancel_ms)
     if min(limit_ms, end.at_ms) <= t.now_ms:
-        t.close_lease("cancelled" if limit_ms <= end.at_ms else "expired", end="taken")
+        t.close_lease("cancelled" if limit_ms <= end.at_ms else _lost_state(t, facts), end="taken")
         end_cancelled(t, job.lease_id)
         return True
     if end.at_ms > job.lease_expires_ms:
@@ -102,18 +102,24 @@ def _time_out(t: Transition, at_ms: int) -> None:
         t.bury("timed_out")
 
 
-def _lose(t: Transition, end: Expiry, limits: Limits) -> None:
+def _lose(t: Transition, facts: Facts, end: Expiry) -> None:
     job = t.job
     assert job.lease_id is not None
     assert job.worker_key is not None
-    t.close_lease("superseded" if end.cause == "superseded" else "expired", end="lost")
+    t.close_lease(_lost_state(t, facts), end="lost")
     t.emit(ev.LeaseExpired(job.lease_id, job.worker_key, end.at_ms, end.cause))
-    if t.job.losses >= limits.max_lease_losses:
+    if t.job.losses >= facts.limits.max_lease_losses:
         told = f"{t.job.losses} leases in a row were lost to workers that went silent"
         t.emit(ev.Failed("lease_losses"), _error("lease_losses", told))
         t.bury("lease_losses")
     else:
         t.emit(ev.AttemptQueued())
+
+
+def _lost_state(t: Transition, facts: Facts) -> ClosedState:
+    """A lease that ran out before its session was replaced, but is found only now, is nothing to the new one either."""
+    assert t.job.worker_key is not None
+    return "superseded" if is_superseded(t.job, facts.worker(t.job.worker_key, t.now_ms)) else "expired"
 
 
 def _error(kind: str, message: str) -> bytes:

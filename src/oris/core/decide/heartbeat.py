@@ -23,12 +23,10 @@ def heartbeat(facts: Facts, command: Heartbeat, stamp: Stamp) -> Decision:
     if not holds(t, command.lease_id, command.worker_key):
         closed = ended(facts, t, command.lease_id)
         return t.decision(_refuse(t, command, closed) if command.single else _state(command, closed))
+    t.renew_lease(t.now_ms + command.ttl_ms)
     job = t.job
-    expires_ms = max(job.lease_expires_ms, t.now_ms + command.ttl_ms)
-    if expires_ms != job.lease_expires_ms:
-        t.extend_lease(expires_ms)
     state: Literal["held", "cancelling"] = "cancelling" if job.status == "cancelling" else "held"
-    return t.decision(Beaten(command.lease_id, state, expires_ms, job.traceparent))
+    return t.decision(Beaten(command.lease_id, state, job.lease_expires_ms, job.traceparent))
 
 
 def _refuse(t: Transition, command: Heartbeat, closed: ClosedLease | None) -> Refusal:

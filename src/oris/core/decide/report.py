@@ -14,10 +14,11 @@ from oris.core.decide.due import settle
 from oris.core.facts import Facts
 from oris.core.lease import ended, holds, lost
 from oris.core.model import Step
+from oris.core.replays import inherited_steps
 from oris.core.replies import Refusal, Reported, conflict, lease_of_another_attempt
 from oris.core.stamp import Stamp
 from oris.core.transition import Transition
-from oris.ids import attempt_of, checkpoint_id, run_of_lease
+from oris.ids import RunId, attempt_of, checkpoint_id, run_of_lease
 
 
 def report(facts: Facts, command: ReportStep, stamp: Stamp) -> Decision:
@@ -33,10 +34,11 @@ def report(facts: Facts, command: ReportStep, stamp: Stamp) -> Decision:
         return t.decision(lease_of_another_attempt())
     digest = _digest(command)
     known = facts.steps(job.run_id, command.action_id)
-    for step in known:
+    counting = [*inherited_steps(facts, job, command.action_id), *known]
+    for step in counting:
         if (step.status, step.dedupe_token) == (command.status, command.token):
             return t.decision(_again(t, step, digest))
-    if any(step.status == "succeeded" for step in known):
+    if any(step.status == "succeeded" for step in counting):
         return t.decision(conflict("dedupe_mismatch", "the step has succeeded already; that is final"))
     return t.decision(_record(t, command, digest, known))
 
@@ -44,7 +46,7 @@ def report(facts: Facts, command: ReportStep, stamp: Stamp) -> Decision:
 def _again(t: Transition, step: Step, digest: bytes) -> Reported | Refusal:
     if step.digest != digest:
         return conflict("dedupe_mismatch", "this token was used with another payload")
-    return _reported(t, "reported_idempotent", step.checkpoint_seq)
+    return _reported(t, "reported_idempotent", step.checkpoint_seq, step.run_id)
 
 
 def _record(t: Transition, command: ReportStep, digest: bytes, known: list[Step]) -> Reported:
@@ -59,12 +61,14 @@ def _record(t: Transition, command: ReportStep, digest: bytes, known: list[Step]
     t.record_step(
         Step(t.job.run_id, command.action_id, command.status, command.token, digest, seq, checkpoint_seq, True)
     )
-    return _reported(t, "reported", checkpoint_seq)
+    return _reported(t, "reported", checkpoint_seq, t.job.run_id)
 
 
-def _reported(t: Transition, status: Literal["reported", "reported_idempotent"], checkpoint_seq: int) -> Reported:
+def _reported(
+    t: Transition, status: Literal["reported", "reported_idempotent"], checkpoint_seq: int, run_id: RunId
+) -> Reported:
     job = t.job
-    checkpoint = checkpoint_id(job.run_id, checkpoint_seq) if checkpoint_seq else None
+    checkpoint = checkpoint_id(run_id, checkpoint_seq) if checkpoint_seq else None
     return Reported(attempt_of(job.run_id), status, checkpoint, job.traceparent)
 
 

@@ -41,7 +41,10 @@ def drop_session(facts: Facts, command: DropSession, stamp: Stamp) -> Decision:
 
 
 def _without_leases(facts: Facts, worker: Worker, now_ms: int) -> Worker:
-    """One incident for all that it held; a process that held nothing has ended in peace."""
-    if not worker.leased:
+    """One incident for all that it held; a process that held nothing has ended in peace.
+
+    What was granted last before the process came is none of its leases.
+    """
+    if not worker.leased or worker.granted_ms < worker.session_ms:
         return worker
     return with_incident(worker, worker.granted_ms, now_ms, facts.limits.quarantine)

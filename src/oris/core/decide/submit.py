@@ -14,7 +14,7 @@ from oris.core.replies import Refusal, Submitted, conflict
 from oris.core.stamp import Stamp
 from oris.core.transition import Transition
 from oris.errors import ErrorCode
-from oris.ids import idempotency_key
+from oris.ids import TenantId, idempotency_key
 
 
 def submit(facts: Facts, command: Submit, stamp: Stamp) -> Decision:
@@ -24,7 +24,7 @@ def submit(facts: Facts, command: Submit, stamp: Stamp) -> Decision:
     earlier = _earlier(facts, command)
     if earlier is not None:
         return t.decision(_again(t, command, earlier))
-    refusal = _active(t) or facts.admission or _full(facts, command)
+    refusal = active(t) or facts.admission or full(facts, command.tenant_id)
     if refusal is not None:
         return t.decision(refusal)
     _create(t, command)
@@ -59,17 +59,19 @@ def _again(t: Transition, command: Submit, earlier: IdempotentSubmit) -> Submitt
     )
 
 
-def _active(t: Transition) -> Refusal | None:
+def active(t: Transition) -> Refusal | None:
+    """The 409 for a thread that is at work."""
     job = t.current
     if job is None or job.status in TERMINAL:
         return None
     return conflict("run_active", "the thread has a run that is not over", run_id=job.run_id)
 
 
-def _full(facts: Facts, command: Submit) -> Refusal | None:
+def full(facts: Facts, tenant_id: TenantId) -> Refusal | None:
+    """The 429 when too many runs are waiting."""
     if facts.depth >= facts.limits.queue_max:
         reason = "queue_full"
-    elif facts.tenant(command.tenant_id).waiting >= facts.limits.tenant_queue_max:
+    elif facts.tenant(tenant_id).waiting >= facts.limits.tenant_queue_max:
         reason = "tenant_queue_full"
     else:
         return None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Generator, Sequence
 
 import msgspec
 from msgspec import Raw
 
 from oris.core.changes import Handed, HandedResume, HandedStep, Handout
+from oris.core.model import Source
 from oris.ids import RunId
 from oris.storage.sqlite import statements as sql
 
@@ -25,17 +27,35 @@ def read_handout(connection: sqlite3.Connection, handout: Handout, job_id: int) 
     body = _payload(connection, job_id, handout.input_seq)
     checkpoint = _payload(connection, job_id, handout.checkpoint_seq)
     resumes = _resumes(connection, job_id, handout.run_id) if handout.has_waits else ()
-    rows = connection.execute(sql.LATEST_STEPS, (job_id, handout.run_id, 0, STEPS_MAX + 1))
+    rows = steps_of(connection, job_id, handout.run_id, handout.sources, 0, STEPS_MAX + 1)
     steps: list[HandedStep] = []
     size = 0
-    for row in rows:
-        step = HandedStep(*row)
+    for step in rows:
         size += 0 if step.body is None else len(step.body)
         if steps and (size > STEPS_MAX_BYTES or len(steps) == STEPS_MAX):
             rows.close()
             return Handed(body, checkpoint, tuple(steps), steps_truncated=True, resumes=resumes)
         steps.append(step)
     return Handed(body, checkpoint, tuple(steps), steps_truncated=False, resumes=resumes)
+
+
+def steps_of(
+    connection: sqlite3.Connection,
+    job_id: int | None,
+    run_id: RunId,
+    sources: Sequence[Source],
+    after_seq: int,
+    limit: int,
+) -> Generator[HandedStep]:
+    """What a run has taken over from others, then its own steps: in the order of the thread's events, which is both."""
+    left = limit
+    for source, until_seq in sources:
+        if until_seq > after_seq and left > 0:
+            for row in connection.execute(sql.SUCCEEDED_STEPS, (job_id, source, after_seq, until_seq, left)):
+                left -= 1
+                yield HandedStep(*row)
+    for row in connection.execute(sql.LATEST_STEPS, (job_id, run_id, after_seq, left)):
+        yield HandedStep(*row)
 
 
 def _resumes(connection: sqlite3.Connection, job_id: int, run_id: RunId) -> tuple[HandedResume, ...]:

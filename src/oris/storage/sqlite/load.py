@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 
 from oris.core.api_key import ApiKey
 from oris.core.facts import Heads, Loaded, Needs
-from oris.core.model import SUSPENDED, ClosedLease, IdempotentSubmit, Job, Step, Tenant, Wait, Worker
-from oris.ids import JobKey, TenantId, WorkerKey
+from oris.core.mode import Mode
+from oris.core.model import SUSPENDED, ClosedLease, IdempotentSubmit, Job, Step, Tenant, Wait, Worker, sources_of
+from oris.ids import JobKey, RunId, TenantId, WorkerKey
 from oris.storage.sqlite import statements as sql
+from oris.storage.sqlite.load_replays import load_replays
 
 
 class JobRow(NamedTuple):
@@ -33,6 +35,7 @@ def load(connection: sqlite3.Connection, needs: Needs) -> Found:
     _load_heads(connection, needs, found)
     _load_polls(connection, needs, found)
     _load_waits(connection, needs, found)
+    load_replays(connection, needs, found.loaded, {key: row.id for key, row in found.rows.items()})
     _load_counters(connection, needs, found)
     _load_details(connection, needs, found)
     return found
@@ -48,6 +51,12 @@ def step_of(row: tuple[Any, ...]) -> Step:
     """A step; its last column is a truth value."""
     run_id, action_id, status, token, digest, seq, checkpoint_seq, latest = row
     return Step(run_id, action_id, status, token, digest, seq, checkpoint_seq, latest == 1)
+
+
+def mode_of(row: tuple[Any, ...]) -> Mode:
+    """A row of the modes; its switches are truth values."""
+    node_id, submit, dispatch, reason, set_by, set_ms = row
+    return Mode(node_id, submit == 1, dispatch == 1, reason, set_by, set_ms)
 
 
 def _job(found: Found, row: tuple[Any, ...]) -> Job:
@@ -130,6 +139,12 @@ def _load_counters(connection: sqlite3.Connection, needs: Needs, found: Found) -
             found.loaded.tenants[tenant_id] = Tenant(*row)
 
 
+def _taken_over(needs: Needs, found: Found) -> set[tuple[RunId, str]]:
+    """The same steps in the runs that a replay goes on from."""
+    runs = {job.run_id: job for _, job in found.rows.values() if job.sources is not None}
+    return {(source, action) for run, action in needs.steps if run in runs for source, _ in sources_of(runs[run])}
+
+
 def _load_details(connection: sqlite3.Connection, needs: Needs, found: Found) -> None:
     loaded = found.loaded
     # A lease that still stands in its job's row has not ended: no look-up for what cannot be there.
@@ -141,11 +156,14 @@ def _load_details(connection: sqlite3.Connection, needs: Needs, found: Found) ->
     for session in sorted(needs.ended_sessions):
         if connection.execute(sql.ENDED_SESSION, session).fetchone() is not None:
             loaded.ended_sessions.add(session)
+    for node in sorted(needs.nodes):
+        if connection.execute(sql.NODE, (node,)).fetchone() is not None:
+            loaded.nodes.add(node)
     for key in sorted(needs.idempotent):
         row = connection.execute(sql.IDEMPOTENT, (key,)).fetchone()
         if row is not None:
             loaded.idempotent[key] = IdempotentSubmit(*row)
-    for step in sorted(needs.steps):
+    for step in sorted(needs.steps | _taken_over(needs, found)):
         rows = connection.execute(sql.STEPS_OF_ACTION, step).fetchall()
         if rows:
             loaded.steps[step] = [step_of(row) for row in rows]

@@ -64,14 +64,15 @@ def jobs_page(connection: sqlite3.Connection, where: JobFilter, cursor: str | No
 def dead_letters_page(
     connection: sqlite3.Connection, where: DeadLetterFilter, cursor: str | None, limit: int
 ) -> Page[DeadLetter]:
-    """Dead letters by the time they were made; only tenant and workflow together can make a page walk."""
-    values = {"tenant_id": where.tenant_id, "workflow": where.workflow}
-    walk_end = None
+    """Dead letters by the time they were made."""
+    values = {"tenant_id": where.tenant_id, "workflow": where.workflow, "status": where.status}
     match where:
-        case DeadLetterFilter(tenant_id=None, workflow=None):
-            page = sql.DEAD_LETTERS_PAGE
+        case DeadLetterFilter(tenant_id=None, workflow=None, status=None | "replayed"):
+            page, walk_end = sql.DEAD_LETTERS_PAGE, sql.DEAD_LETTERS_WALK_END
+        case DeadLetterFilter(status="pending"):
+            page, walk_end = sql.PENDING_DEAD_LETTERS_PAGE, sql.PENDING_DEAD_LETTERS_WALK_END
         case DeadLetterFilter(tenant_id=None):
-            page = sql.DEAD_LETTERS_OF_WORKFLOW_PAGE
+            page, walk_end = sql.DEAD_LETTERS_OF_WORKFLOW_PAGE, sql.DEAD_LETTERS_OF_WORKFLOW_WALK_END
         case _:
             page, walk_end = sql.DEAD_LETTERS_OF_TENANT_PAGE, sql.DEAD_LETTERS_OF_TENANT_WALK_END
     rows, following = _walk(connection, page, walk_end, values, cursor, limit)

@@ -10,19 +10,19 @@ from oris.core.api_key import ApiKey
 from oris.core.audit import AuditHead
 from oris.core.changes import HandedStep
 from oris.core.events import Entry
-from oris.core.model import DeadLetter, Job, Lane, Tenant, Wait, Worker
+from oris.core.mode import Mode
+from oris.core.model import DeadLetter, Job, Lane, Tenant, Wait, Worker, sources_of
 from oris.ids import JobKey, RunId, TenantId, ThreadId, WaitId, WorkerKey
 from oris.storage.sqlite import read_statements as sql
-from oris.storage.sqlite.handouts import raised_values, settled_value
+from oris.storage.sqlite.handouts import raised_values, settled_value, steps_of
 from oris.storage.sqlite.history_statements import STEP_COUNTS, TOLD
-from oris.storage.sqlite.load import split
+from oris.storage.sqlite.load import mode_of, split
 from oris.storage.sqlite.statements import (
     CALM,
     HIGH_WATER,
     JOB_BY_KEY,
     JOB_BY_RUN,
     JOB_ID,
-    LATEST_STEPS,
     PAYLOAD,
     TENANT,
     WAIT,
@@ -76,11 +76,11 @@ def steps(
     connection: sqlite3.Connection, run_id: RunId, after_seq: int, limit: int, max_bytes: int
 ) -> Stretch[HandedStep]:
     """The latest report of each step."""
-    key = _key_of_run(connection, run_id)
-    if key is None:
+    found = run(connection, run_id)
+    if found is None:
         return Stretch((), more=False)
-    rows = connection.execute(LATEST_STEPS, (_id(connection, key), run_id, after_seq, limit + 1))
-    return stretch((HandedStep(*row) for row in rows), limit, max_bytes, lambda step: len(step.body or b""))
+    rows = steps_of(connection, _id(connection, found.job_key), run_id, sources_of(found), after_seq, limit + 1)
+    return stretch(rows, limit, max_bytes, lambda step: len(step.body or b""))
 
 
 def step_counts(connection: sqlite3.Connection, run_id: RunId) -> StepCounts:
@@ -199,6 +199,16 @@ def counters(connection: sqlite3.Connection) -> tuple[int, int, int, int | None,
     (dead,) = connection.execute(sql.DEAD_LETTERS_TOTAL).fetchone()
     (interrupts,) = connection.execute(sql.PENDING_INTERRUPTS).fetchone()
     return waiting, leased, dead, oldest_queued_ms(connection), interrupts
+
+
+def modes(connection: sqlite3.Connection) -> Sequence[Mode]:
+    """What operators have switched."""
+    return [mode_of(row) for row in connection.execute(sql.MODES)]
+
+
+def nodes(connection: sqlite3.Connection) -> Sequence[tuple[str, int]]:
+    """Nodes, and when each has committed last."""
+    return connection.execute(sql.NODES).fetchall()
 
 
 def high_water_ms(connection: sqlite3.Connection) -> int:

@@ -11,7 +11,8 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms, id
+       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
+       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, id
 FROM runtime_runs WHERE run_id = ?
 """
 PAST_RUNS = """
@@ -19,7 +20,8 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms, id
+       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
+       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, id
 FROM runtime_runs WHERE job_key = ? AND id < ? ORDER BY id DESC LIMIT ?
 """
 JOBS_PAGE = """
@@ -27,7 +29,8 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms, id
+       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
+       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, id
 FROM runtime_jobs
 WHERE id < :before AND id >= :walk_end
   AND (:status IS NULL OR status = :status) AND (:workflow IS NULL OR workflow = :workflow)
@@ -39,7 +42,8 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms, id
+       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
+       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, id
 FROM runtime_jobs INDEXED BY runtime_jobs_tenant
 WHERE tenant_id = :tenant_id AND id < :before AND id >= :walk_end
   AND (:status IS NULL OR status = :status) AND (:workflow IS NULL OR workflow = :workflow)
@@ -63,17 +67,35 @@ UNION ALL SELECT job_key FROM runtime_runs WHERE run_id = :run_id
 LIMIT 1
 """
 DEAD_LETTER = """
-SELECT run_id, job_key, tenant_id, thread_id, workflow, attempt_no, reason, error_seq, dead_ms
+SELECT run_id, job_key, tenant_id, thread_id, workflow, attempt_no, reason, error_seq, dead_ms, replay_status,
+       replay_count, replayed_ms, replay_run_id
 FROM runtime_dead_letters WHERE run_id = ?
 """
 DEAD_LETTERS_PAGE = """
-SELECT run_id, job_key, tenant_id, thread_id, workflow, attempt_no, reason, error_seq, dead_ms, id
-FROM runtime_dead_letters WHERE id < :before AND id >= :walk_end ORDER BY id DESC LIMIT :limit
+SELECT run_id, job_key, tenant_id, thread_id, workflow, attempt_no, reason, error_seq, dead_ms, replay_status,
+       replay_count, replayed_ms, replay_run_id, id
+FROM runtime_dead_letters
+WHERE id < :before AND id >= :walk_end AND (:status IS NULL OR replay_status = :status) ORDER BY id DESC LIMIT :limit
+"""
+DEAD_LETTERS_WALK_END = "SELECT id FROM runtime_dead_letters WHERE id < :before ORDER BY id DESC LIMIT 1 OFFSET :walk"
+PENDING_DEAD_LETTERS_PAGE = """
+SELECT run_id, job_key, tenant_id, thread_id, workflow, attempt_no, reason, error_seq, dead_ms, replay_status,
+       replay_count, replayed_ms, replay_run_id, id
+FROM runtime_dead_letters INDEXED BY runtime_dead_letters_pending
+WHERE replay_status = 'pending' AND id < :before AND id >= :walk_end
+  AND (:tenant_id IS NULL OR tenant_id = :tenant_id) AND (:workflow IS NULL OR workflow = :workflow)
+ORDER BY id DESC LIMIT :limit
+"""
+PENDING_DEAD_LETTERS_WALK_END = """
+SELECT id FROM runtime_dead_letters INDEXED BY runtime_dead_letters_pending
+WHERE replay_status = 'pending' AND id < :before ORDER BY id DESC LIMIT 1 OFFSET :walk
 """
 DEAD_LETTERS_OF_TENANT_PAGE = """
-SELECT run_id, job_key, tenant_id, thread_id, workflow, attempt_no, reason, error_seq, dead_ms, id
+SELECT run_id, job_key, tenant_id, thread_id, workflow, attempt_no, reason, error_seq, dead_ms, replay_status,
+       replay_count, replayed_ms, replay_run_id, id
 FROM runtime_dead_letters INDEXED BY runtime_dead_letters_tenant
 WHERE tenant_id = :tenant_id AND id < :before AND id >= :walk_end AND (:workflow IS NULL OR workflow = :workflow)
+  AND (:status IS NULL OR replay_status = :status)
 ORDER BY id DESC LIMIT :limit
 """
 DEAD_LETTERS_OF_TENANT_WALK_END = """
@@ -81,9 +103,15 @@ SELECT id FROM runtime_dead_letters INDEXED BY runtime_dead_letters_tenant
 WHERE tenant_id = :tenant_id AND id < :before ORDER BY id DESC LIMIT 1 OFFSET :walk
 """
 DEAD_LETTERS_OF_WORKFLOW_PAGE = """
-SELECT run_id, job_key, tenant_id, thread_id, workflow, attempt_no, reason, error_seq, dead_ms, id
+SELECT run_id, job_key, tenant_id, thread_id, workflow, attempt_no, reason, error_seq, dead_ms, replay_status,
+       replay_count, replayed_ms, replay_run_id, id
 FROM runtime_dead_letters INDEXED BY runtime_dead_letters_workflow
-WHERE workflow = :workflow AND id < :before AND id >= :walk_end ORDER BY id DESC LIMIT :limit
+WHERE workflow = :workflow AND id < :before AND id >= :walk_end AND (:status IS NULL OR replay_status = :status)
+ORDER BY id DESC LIMIT :limit
+"""
+DEAD_LETTERS_OF_WORKFLOW_WALK_END = """
+SELECT id FROM runtime_dead_letters INDEXED BY runtime_dead_letters_workflow
+WHERE workflow = :workflow AND id < :before ORDER BY id DESC LIMIT 1 OFFSET :walk
 """
 INTERRUPTS_PAGE = """
 SELECT wait_id, run_id, job_key, tenant_id, thread_id, workflow, kind, key, status, due_ms, on_expire, on_reject,
@@ -185,7 +213,7 @@ WHERE j.worker_key IS NOT NULL AND j.lease_session IS NOT NULL
 LIMIT ?
 """
 LEASED = """
-SELECT id, job_key FROM runtime_jobs
+SELECT id, job_key FROM runtime_jobs INDEXED BY runtime_jobs_leased
 WHERE worker_key IS NOT NULL AND lease_expires_ms < ? AND id > ? ORDER BY id LIMIT ?
 """
 EARLIEST_WAKE = "SELECT wake_ms FROM runtime_jobs WHERE wake_ms IS NOT NULL ORDER BY wake_ms LIMIT 1"
@@ -201,6 +229,9 @@ SELECT priority, available_ms FROM runtime_jobs
 WHERE status = 'queued' AND tenant_id = ? AND workflow = ? AND priority < ?
 ORDER BY priority DESC, available_ms LIMIT 1
 """
+# A row per node.
+MODES = "SELECT node_id, submit, dispatch, reason, set_by, set_ms FROM runtime_modes ORDER BY node_id LIMIT 1000"
+NODES = "SELECT node_id, now_ms FROM runtime_nodes ORDER BY node_id LIMIT 100"
 # One short row per tenant: the only table that is summed.
 PENDING_INTERRUPTS = """
 SELECT count(*) FROM runtime_waits INDEXED BY runtime_waits_open WHERE kind = 'interrupt' AND status = 'pending'

@@ -10,6 +10,7 @@ from oris.core.api_key import ApiKey
 from oris.core.audit import AuditHead, AuditRecord
 from oris.core.changes import HandedStep
 from oris.core.events import Entry
+from oris.core.mode import Mode
 from oris.core.model import DeadLetter, Job, Lane, Tenant, Wait, Worker
 from oris.ids import JobKey, RunId, TenantId, ThreadId, WaitId, WorkerKey
 from oris.storage.sqlite import pages, queries
@@ -164,6 +165,14 @@ class SqliteReads:
     async def lanes(self, limit: int) -> Sequence[Lane]:
         """Lanes with a due job, found by a loose scan."""
         return await self._run(lambda c: queries.lanes(c, limit))
+
+    async def modes(self) -> Sequence[Mode]:
+        """What operators have switched, for the cluster and for single nodes."""
+        return await self._run(queries.modes)
+
+    async def nodes(self) -> Sequence[tuple[str, int]]:
+        """Nodes that have committed anything, each with when it did so last; at most 100."""
+        return await self._run(queries.nodes)
 
     async def statistics(self) -> Statistics:
         """Counts for the gauges."""

@@ -8,8 +8,8 @@ from oris.core.api_key import ApiKey
 from oris.core.audit import AuditRecord
 from oris.core.events import Entry
 from oris.core.invariants import Snapshot
-from oris.core.model import ClosedLease, DeadLetter, IdempotentSubmit, Job, Tenant, Wait, Worker
-from oris.storage.sqlite.load import step_of
+from oris.core.model import ClosedLease, DeadLetter, IdempotentSubmit, Job, ReplayClaim, Tenant, Wait, Worker
+from oris.storage.sqlite.load import mode_of, step_of
 
 _JOBS = "SELECT * FROM runtime_jobs ORDER BY id"
 _RUNS = "SELECT * FROM runtime_runs ORDER BY id"
@@ -23,6 +23,8 @@ _WORKERS = "SELECT * FROM runtime_workers"
 _TENANTS = "SELECT * FROM runtime_tenants"
 _WAITS = "SELECT * FROM runtime_waits"
 _API_KEYS = "SELECT * FROM runtime_api_keys ORDER BY id"
+_CLAIMS = "SELECT * FROM runtime_replay_effects"
+_MODES = "SELECT * FROM runtime_modes ORDER BY node_id"
 _AUDIT = "SELECT * FROM runtime_audit_log ORDER BY id"
 
 
@@ -56,4 +58,6 @@ def _read(connection: sqlite3.Connection) -> Snapshot:
     rows.audit = [AuditRecord(*row[1:]) for row in execute(_AUDIT)]
     rows.waits = {wait.wait_id: wait for wait in (Wait(*row) for row in execute(_WAITS))}
     rows.api_keys = [ApiKey(*row[1:]) for row in execute(_API_KEYS)]
+    rows.claims = {claim.target: claim for claim in (ReplayClaim(*row) for row in execute(_CLAIMS))}
+    rows.modes = [mode_of(row) for row in execute(_MODES)]
     return rows

@@ -30,7 +30,8 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms, id
+       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
+       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, id
 FROM runtime_jobs WHERE thread_id = ? AND tenant_id = ?
 """
 JOB_BY_RUN = """
@@ -38,7 +39,8 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms, id
+       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
+       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, id
 FROM runtime_jobs WHERE run_id = ?
 """
 JOBS_BY_POLL = """
@@ -46,7 +48,8 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms, id
+       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
+       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, id
 FROM runtime_jobs WHERE worker_key = ? AND poll_id = ? ORDER BY id
 """
 JOBS_OF_THREAD = """
@@ -54,7 +57,8 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms, id
+       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
+       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, id
 FROM runtime_jobs WHERE thread_id = ? ORDER BY tenant_id LIMIT 100
 """
 LANE_HEADS = """
@@ -62,7 +66,8 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms, id
+       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
+       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, id
 FROM runtime_jobs WHERE status = 'queued' AND tenant_id = ? AND workflow = ?
 ORDER BY priority DESC, available_ms, run_id LIMIT ?
 """
@@ -96,6 +101,21 @@ SELECT wait_id, run_id, job_key, tenant_id, thread_id, workflow, kind, key, stat
 FROM runtime_waits INDEXED BY runtime_waits_run
 WHERE run_id = ? AND kind = 'interrupt' ORDER BY rowid DESC LIMIT 100
 """
+# For replays: the checkpoint that an event has saved, the sizes of what is handed on, and who has claimed a target.
+SAVED_CHECKPOINT = """
+SELECT e.run_id, e.payload_digest, coalesce(length(p.body), 0)
+FROM runtime_events AS e LEFT JOIN runtime_payloads AS p ON p.job_id = e.job_id AND p.seq = e.seq
+WHERE e.job_id = ? AND e.seq = ? AND e.event_type = 'checkpoint_saved'
+"""
+PAYLOAD_BYTES = "SELECT length(body) FROM runtime_payloads WHERE job_id = ? AND seq = ?"
+STEP_BYTES = """
+SELECT coalesce(sum(length(p.body)), 0)
+FROM runtime_steps AS s JOIN runtime_payloads AS p ON p.job_id = ? AND p.seq = s.seq
+WHERE s.run_id = ? AND s.latest = 1 AND s.status = 'succeeded' AND s.seq <= ?
+"""
+REPLAY_CLAIM = """
+SELECT target, job_key, run_id, source_run_id, checkpoint_id, claimed_ms FROM runtime_replay_effects WHERE target = ?
+"""
 WORKER = """
 SELECT worker_key, leased, first_seen_ms, last_seen_ms, session, session_ms, cut_ms, granted_ms, incidents,
        incident_ms, quarantined_until_ms
@@ -106,6 +126,7 @@ SELECT key_id, role, tenant_id, digest, created_ms, expires_ms, revoked_ms, used
 FROM runtime_api_keys WHERE key_id = ?
 """
 ENDED_SESSION = "SELECT ended_ms FROM runtime_ended_sessions WHERE worker_key = ? AND session = ?"
+NODE = "SELECT now_ms FROM runtime_nodes WHERE node_id = ?"
 TENANT = "SELECT tenant_id, waiting, leased, served FROM runtime_tenants WHERE tenant_id = ?"
 
 # --- writing ---
@@ -117,9 +138,10 @@ INSERT INTO runtime_jobs (
     available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
     lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
     checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-    wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms
+    wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
+    replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-          ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+          ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 # A run keeps what its submit said: only what its events change is written, and no index over the rest is touched.
 UPDATE_RUN = """
@@ -128,7 +150,8 @@ UPDATE runtime_jobs SET
     worker_key = ?, poll_id = ?, lease_granted_ms = ?, lease_expires_ms = ?, lost_ms = ?, used_ms = ?,
     checkpoint_seq = ?, result_seq = ?, error_seq = ?, handout_bytes = ?, checkpoint_bytes = ?, updated_ms = ?, seq = ?,
     head_hash = ?, wake_ms = ?, lease_session = ?, lease_ttl_ms = ?,
-    wait_mode = ?, waits_open = ?, interrupts_open = ?, waits_raised = ?, cancel_due_ms = ?
+    wait_mode = ?, waits_open = ?, interrupts_open = ?, waits_raised = ?, cancel_due_ms = ?,
+    checkpoint_run = ?, steps_succeeded = ?, lease_asked_ms = ?
 WHERE id = ?
 """
 RUN_FIELDS = (
@@ -137,8 +160,9 @@ RUN_FIELDS = (
     *("checkpoint_seq", "result_seq", "error_seq", "handout_bytes", "checkpoint_bytes", "updated_ms", "seq"),
     *("head_hash", "wake_ms", "lease_session", "lease_ttl_ms"),
     *("wait_mode", "waits_open", "interrupts_open", "waits_raised", "cancel_due_ms"),
+    *("checkpoint_run", "steps_succeeded", "lease_asked_ms"),
 )
-UPDATE_LEASE_END = "UPDATE runtime_jobs SET lease_expires_ms = ? WHERE id = ?"
+UPDATE_LEASE_END = "UPDATE runtime_jobs SET lease_expires_ms = ?, lease_asked_ms = ? WHERE id = ?"
 UPDATE_JOB = """
 UPDATE runtime_jobs SET
     job_key = ?, tenant_id = ?, thread_id = ?, run_id = ?, workflow = ?, priority = ?, status = ?, reason = ?,
@@ -147,7 +171,8 @@ UPDATE runtime_jobs SET
     on_timeout = ?, used_ms = ?, retry_policy = ?, idempotency_key = ?, metadata = ?, traceparent = ?, input_seq = ?,
     checkpoint_seq = ?, result_seq = ?, error_seq = ?, handout_bytes = ?, checkpoint_bytes = ?, created_ms = ?,
     updated_ms = ?, seq = ?, head_hash = ?, wake_ms = ?, lease_session = ?, lease_ttl_ms = ?,
-    wait_mode = ?, waits_open = ?, interrupts_open = ?, waits_raised = ?, cancel_due_ms = ?
+    wait_mode = ?, waits_open = ?, interrupts_open = ?, waits_raised = ?, cancel_due_ms = ?,
+    replay_of = ?, replay_target = ?, sources = ?, checkpoint_run = ?, steps_succeeded = ?, lease_asked_ms = ?
 WHERE id = ?
 """
 INSERT_PAST_RUN = """
@@ -156,9 +181,10 @@ INSERT INTO runtime_runs (
     available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
     lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
     checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-    wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms
+    wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
+    replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-          ?, ?, ?, ?, ?, ?, ?, ?, ?)
+          ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 INSERT_EVENT = """
 INSERT INTO runtime_events (
@@ -181,10 +207,22 @@ INSERT INTO runtime_closed_leases (
 INSERT_IDEMPOTENT = """
 INSERT INTO runtime_idempotency (key, job_key, run_id, request_hash, created_ms) VALUES (?, ?, ?, ?, ?)
 """
-INSERT_DEAD_LETTER = """
+# Of a dead letter that is there already only what was done about it ever changes.
+WRITE_DEAD_LETTER = """
 INSERT INTO runtime_dead_letters (
-    run_id, job_key, tenant_id, thread_id, workflow, attempt_no, reason, error_seq, dead_ms
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    run_id, job_key, tenant_id, thread_id, workflow, attempt_no, reason, error_seq, dead_ms, replay_status,
+    replay_count, replayed_ms, replay_run_id
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (run_id) DO UPDATE SET
+    replay_status = excluded.replay_status, replay_count = excluded.replay_count, replayed_ms = excluded.replayed_ms,
+    replay_run_id = excluded.replay_run_id
+"""
+WRITE_CLAIM = """
+INSERT INTO runtime_replay_effects (
+    target, job_key, run_id, source_run_id, checkpoint_id, claimed_ms
+) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (target) DO UPDATE SET run_id = excluded.run_id, checkpoint_id = excluded.checkpoint_id,
+    claimed_ms = excluded.claimed_ms
 """
 # Of a wait that is there already only how it was settled ever changes.
 WRITE_WAIT = """
@@ -219,6 +257,12 @@ INSERT INTO runtime_api_keys (
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (key_id) DO UPDATE SET revoked_ms = excluded.revoked_ms, used_ms = excluded.used_ms
 """
+WRITE_MODE = """
+INSERT INTO runtime_modes (node_id, submit, dispatch, reason, set_by, set_ms) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (node_id) DO UPDATE SET
+    submit = excluded.submit, dispatch = excluded.dispatch, reason = excluded.reason, set_by = excluded.set_by,
+    set_ms = excluded.set_ms
+"""
 INSERT_AUDIT = """
 INSERT INTO runtime_audit_log (
     audit_id, chain_id, seq, actor_type, actor_id, actor_role, tenant_id, source, action, resource_type,
@@ -238,5 +282,12 @@ LATEST_STEPS = """
 SELECT s.action_id, s.status, s.seq, p.body
 FROM runtime_steps AS s LEFT JOIN runtime_payloads AS p ON p.job_id = ? AND p.seq = s.seq
 WHERE s.run_id = ? AND s.latest = 1 AND s.seq > ?
+ORDER BY s.seq LIMIT ?
+"""
+# What a replay takes over of a run that it goes on from.
+SUCCEEDED_STEPS = """
+SELECT s.action_id, s.status, s.seq, p.body
+FROM runtime_steps AS s LEFT JOIN runtime_payloads AS p ON p.job_id = ? AND p.seq = s.seq
+WHERE s.run_id = ? AND s.latest = 1 AND s.status = 'succeeded' AND s.seq > ? AND s.seq <= ?
 ORDER BY s.seq LIMIT ?
 """

@@ -43,7 +43,9 @@ def write(connection: sqlite3.Connection, changes: Changes, rows: Mapping[JobKey
     if changes.past_runs:
         many(sql.INSERT_PAST_RUN, map(astuple, changes.past_runs))
     if changes.dead_letters:
-        many(sql.INSERT_DEAD_LETTER, map(astuple, changes.dead_letters))
+        many(sql.WRITE_DEAD_LETTER, map(astuple, changes.dead_letters))
+    if changes.claims:
+        many(sql.WRITE_CLAIM, map(astuple, changes.claims.values()))
     if changes.workers:
         many(sql.WRITE_WORKER, map(astuple, changes.workers.values()))
     if changes.ended_sessions:
@@ -52,6 +54,8 @@ def write(connection: sqlite3.Connection, changes: Changes, rows: Mapping[JobKey
         many(sql.WRITE_TENANT, map(astuple, changes.tenants.values()))
     if changes.api_keys:
         many(sql.WRITE_API_KEY, map(astuple, changes.api_keys.values()))
+    if changes.modes:
+        many(sql.WRITE_MODE, map(astuple, changes.modes.values()))
     if changes.audit:
         many(sql.INSERT_AUDIT, map(astuple, changes.audit))
     return ids
@@ -64,7 +68,7 @@ def _write_jobs(
     new: list[Job] = []
     replaced: list[tuple[Any, ...]] = []
     moved: list[tuple[Any, ...]] = []
-    renewed: list[tuple[int, int]] = []
+    renewed: list[tuple[int, int, int]] = []
     for job in jobs:
         row = rows.get(job.job_key)
         if row is None:
@@ -73,7 +77,7 @@ def _write_jobs(
             replaced.append((*astuple(job), row.id))
         elif row.job.seq == job.seq and row.job.wake_ms == job.wake_ms:
             # Without an event only the lease's end and the wake-up time change.
-            renewed.append((job.lease_expires_ms, row.id))
+            renewed.append((job.lease_expires_ms, job.lease_asked_ms, row.id))
         else:
             moved.append((*_run_fields(job), row.id))
     if new:

@@ -1,0 +1,54 @@
+"""Running the server: its status, and what is switched on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+import msgspec
+
+from oris.api.envelope import ok
+from oris.api.handlers.common import accepted, audit
+from oris.api.http import Answer
+from oris.api.services import Call
+from oris.core.commands import SetMode
+from oris.core.mode import CLUSTER, Mode
+from oris.core.replies import ModeSet
+from oris.engine.unit import Unit
+from oris.errors import StoreError
+from oris.wire.admin import ModeRequest, ModeView, NodeView
+from oris.wire.times import rfc3339
+
+ACTION = "admin.mode"
+
+
+async def set_mode(call: Call, body: ModeRequest) -> Answer:
+    """`POST /v1/admin/mode`. Durable; parked polls are answered before this is."""
+    place = ("cluster", "") if body.node is None else ("node", body.node)
+    command = SetMode(
+        CLUSTER if body.node is None else body.node, body.submit, body.dispatch, body.reason, call.caller.actor_id
+    )
+    said = {"submit": body.submit, "dispatch": body.dispatch, "reason": body.reason}
+    record = msgspec.structs.replace(audit(call, ACTION, *place), details=msgspec.json.encode(said))
+    answer = await call.services.engine.ask(Unit("write", [command], audit=record))
+    return ok(call, _view(accepted(answer.replies[0], ModeSet).mode))
+
+
+async def status(call: Call, _: None) -> Answer:
+    """`GET /v1/admin/status`. Also when the store does not answer: what only it knows is null then."""
+    engine = call.services.engine
+    modes: Sequence[Mode] = engine.admission.modes.rows
+    leases: int | None = None
+    nodes: list[NodeView] | None = None
+    # What is the matter with it stands under `store`.
+    with suppress(StoreError):
+        modes = await engine.reads.modes()
+        leases = (await engine.reads.statistics()).leased
+        nodes = [NodeView(node, rfc3339(at_ms)) for node, at_ms in await engine.reads.nodes()]
+    stored = {"modes": [_view(mode) for mode in modes], "active_leases": leases, "nodes": nodes}
+    return ok(call, msgspec.json.encode(call.services.status() | stored))
+
+
+def _view(mode: Mode) -> ModeView:
+    node = None if mode.node_id == CLUSTER else mode.node_id
+    return ModeView(node, mode.submit, mode.dispatch, mode.reason, mode.set_by, rfc3339(mode.set_ms))

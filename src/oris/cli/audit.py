@@ -1,0 +1,90 @@
+"""`python -m oris audit`: whether the audit trail is what was written, without a server, or beside one that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, TextIO
+
+import click
+
+from oris.cli.flags import load_settings, settings_flags
+from oris.errors import ConfigError
+
+if TYPE_CHECKING:
+    from oris.core.audit import AuditHead
+    from oris.core.audit_check import Bad
+
+_BROKEN = 1
+
+
+@click.group()
+def audit() -> None:
+    """Check the audit trail, or print where it ends."""
+
+
+@audit.command()
+@click.option(
+    "--heads",
+    "heads_file",
+    metavar="FILE",
+    type=click.File(encoding="utf-8"),
+    help="What `audit heads` printed once, kept elsewhere: shows an end that was cut off.",
+)
+@settings_flags
+@click.pass_context
+def verify(context: click.Context, heads_file: TextIO | None) -> int:
+    """Read the whole trail, only reading, and name the first bad record of each chain. With one: exit code 1."""
+    settings = load_settings(context)
+
+    from oris.storage.sqlite.audit_trail import Check, open_trail
+
+    with open_trail(settings.sqlite_db) as trail:
+        check = Check(trail, _tell)
+        check.run(() if heads_file is None else _heads(heads_file))
+    if check.bad:
+        click.echo(f"broken chains: {len(check.bad)}; {check.records} records were read")
+        return _BROKEN
+    noted = "" if heads_file is None else f", with all {check.noted} heads that were noted"
+    click.echo(f"{check.records} records in {check.chains} chains: all as they were written{noted}")
+    return 0
+
+
+@audit.command()
+@settings_flags
+@click.pass_context
+def heads(context: click.Context) -> int:
+    """Print where each chain ends, a line of JSON each. Keep them where whoever can write the database cannot."""
+    settings = load_settings(context)
+
+    from oris.core.audit_check import write_head
+    from oris.storage.sqlite.audit_trail import open_trail
+
+    with open_trail(settings.sqlite_db) as trail:
+        for head in trail.heads():
+            try:
+                click.echo(write_head(head))
+            except UnicodeEncodeError as error:
+                raise ConfigError(f"chain {_shown(head.chain_id)} is damaged: see `oris audit verify`") from error
+    return 0
+
+
+def _tell(bad: Bad) -> None:
+    record = "" if bad.audit_id is None else f" ({_shown(bad.audit_id)})"
+    click.echo(f"chain {_shown(bad.chain_id)}: record {bad.seq}{record} {bad.what}")
+
+
+def _shown(text: str) -> str:
+    return text.encode("ascii", "backslashreplace").decode()
+
+
+def _heads(file: TextIO) -> Iterator[AuditHead]:
+    """The lines of a file that `audit heads` has printed. Raises ConfigError for any other."""
+    from oris.core.audit_check import read_head
+
+    number = 0
+    try:
+        for line in file:
+            number += 1
+            yield read_head(line)
+    except ValueError as error:
+        raise ConfigError(f"{file.name}, line {number}: not what `oris audit heads` prints: {error}") from error
