@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import trio
 from oris.api.auth_limiter import FAILURES_PER_ADDRESS, FAILURES_PER_KEY_ID
 
 from .process_memory import peak_rss_bytes, rss_bytes
-from .raw_http import Connection, Cut, connect
+from .raw_http import Connection, Cut, Reply, connect
 from .server_process import data_of, error_of, metric, serving, until
 
 TOKEN = "the-right-token"
@@ -195,15 +196,27 @@ def test_bodies_in_flight_are_as_many_as_the_setting_says(tmp_path: Path) -> Non
 
         async def two() -> None:
             first, second = await connect(server.address), await connect(server.address)
+            refused: list[tuple[Connection, Reply]] = []
+
+            async def first_answer(connection: Connection) -> None:
+                refused.append((connection, await connection.read()))
+                nursery.cancel_scope.cancel()
+
             async with first.stream, second.stream:
+                body = json.dumps({"thread_id": "t", "input": "x" * 4000})[:4000].encode()
                 head = "POST /v1/jobs HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
-                await first.stream.send_all(f"{head}content-length: 4000\r\n\r\n".encode() + b" " * 3999)
+                for connection in (first, second):
+                    await connection.stream.send_all(f"{head}content-length: 4000\r\n\r\n".encode() + body[:-1])
                 with trio.fail_after(30):
-                    job = {"thread_id": "t", "input": "x" * 2000}
-                    while (reply := await second.post("/v1/jobs", job)).status == 200:
-                        await second.post("/v1/jobs/t/cancel", {})
-                assert (reply.status, reply.reason) == (503, "inbox_full")
-                assert reply.headers["retry-after"] == "1"
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(first_answer, first)
+                        nursery.start_soon(first_answer, second)
+                    ((connection, reply),) = refused
+                    assert (reply.status, reply.reason) == (503, "inbox_full")
+                    assert reply.headers["retry-after"] == "1"
+                    other = second if connection is first else first
+                    await other.stream.send_all(body[-1:])
+                    assert (await other.read()).status == 400, "it was read whole, and is no JSON"
 
         trio.run(two)
 

@@ -171,12 +171,12 @@ def _request_hash(tenant_id: TenantId, job: BatchedJob, given: bytes | None, met
 
 
 async def _ended(call: Call, reply: Submitted, waiter: Waiter, wait_s: float) -> Ended | None:
-    """How the run ended, if it has or does within the wait."""
+    """How the run ended, if it has or does within the wait; one that waits for people now is not waited for."""
     if reply.replay and (reply.status is None or reply.status in TERMINAL):
         job = await call.services.engine.reads.run(reply.run_id)
         return None if job is None else Ended(job.run_id, job.status, job.result_seq, job.error_seq)
     ended: Ended | None = None
-    if wait_s:
+    if wait_s and not (reply.replay and reply.status == "interrupted"):
         with trio.move_on_after(wait_s):
             ended = await waiter.ended(reply.run_id)
     return ended
