@@ -76,6 +76,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "hypercorn": ("oris.api", "oris.server"),
     "prometheus_client": ("oris.observability",),
     "structlog": ("oris.observability",),
+    "opentelemetry": ("oris.observability",),
     "asyncio": ("oris.client", "oris.worker", "oris.testing"),
 }
 

@@ -32,6 +32,10 @@ class SystemClock:
         """Unix time in ms."""
         return time.time_ns() // 1_000_000
 
+    def wall_ns(self) -> int:
+        """Unix time in ns, for spans."""
+        return time.time_ns()
+
     def monotonic_s(self) -> float:
         """Seconds of the monotonic clock."""
         return time.monotonic()

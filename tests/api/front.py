@@ -15,7 +15,7 @@ import trio
 from oris.api.auth import Authenticator, Credential
 from oris.api.dispatch import Dispatcher, Seen
 from oris.api.envelope import ok
-from oris.api.http import Answer, Context, Role, Route, RouteTable, Write
+from oris.api.http import Answer, AnswerForm, Context, Role, Route, RouteTable, Write
 from oris.api.hypercorn_config import hypercorn_config
 from oris.api.limits import HttpLimits
 from oris.api.listener import Connections, addresses, open_listeners, serve
@@ -53,6 +53,7 @@ class CancelBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class ListOptions(msgspec.Struct, frozen=True):
     limit: int = 50
     status: str | None = None
+    since: int | None = None
 
 
 @dataclass
@@ -167,6 +168,7 @@ FAILURES: Mapping[str, Callable[[], BaseException]] = {
 
 EVERYBODY = frozenset(Role)
 ADMINS = frozenset((Role.ADMIN,))
+ANYTHING = AnswerForm(Any)
 
 TABLE = RouteTable(
     [
@@ -175,20 +177,21 @@ TABLE = RouteTable(
             "/v1/echo",
             echo,
             frozenset((Role.ADMIN, Role.CLIENT)),
+            ANYTHING,
             EchoBody,
             body_max_bytes=BODY_MAX_BYTES,
             audit_action="echo.run",
         ),
-        Route("POST", "/v1/things/{thing_id}/cancel", cancel, EVERYBODY, CancelBody),
-        Route("GET", "/v1/things/{thing_id}", thing, EVERYBODY, query=ListOptions),
-        Route("GET", "/v1/things", things, frozenset((Role.ADMIN, Role.OPERATOR)), query=ListOptions),
-        Route("GET", "/v1/park", park, frozenset((Role.ADMIN, Role.WORKER)), long_poll=True),
-        Route("GET", "/v1/late", late, ADMINS),
-        Route("GET", "/v1/big", big, ADMINS),
-        Route("GET", "/v1/stream/{how}", streamed, ADMINS),
-        Route("GET", "/v1/nothing", nothing, ADMINS),
-        Route("GET", "/v1/fail/{how}", fail, ADMINS),
-        Route("GET", "/healthz", healthz, None),
+        Route("POST", "/v1/things/{thing_id}/cancel", cancel, EVERYBODY, ANYTHING, CancelBody),
+        Route("GET", "/v1/things/{thing_id}", thing, EVERYBODY, ANYTHING, query=ListOptions),
+        Route("GET", "/v1/things", things, frozenset((Role.ADMIN, Role.OPERATOR)), ANYTHING, query=ListOptions),
+        Route("GET", "/v1/park", park, frozenset((Role.ADMIN, Role.WORKER)), ANYTHING, long_poll=True),
+        Route("GET", "/v1/late", late, ADMINS, ANYTHING),
+        Route("GET", "/v1/big", big, ADMINS, ANYTHING),
+        Route("GET", "/v1/stream/{how}", streamed, ADMINS, ANYTHING),
+        Route("GET", "/v1/nothing", nothing, ADMINS, ANYTHING),
+        Route("GET", "/v1/fail/{how}", fail, ADMINS, ANYTHING),
+        Route("GET", "/healthz", healthz, None, ANYTHING),
     ]
 )
 

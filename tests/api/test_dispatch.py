@@ -248,6 +248,8 @@ async def test_a_body_where_none_is_expected_is_refused() -> None:
         (b"limit=1&limit=2", "limit"),
         (b"limit=x", "limit"),
         (b"colour=red", "colour"),
+        (b"since=null", "since"),
+        (b"since=Null", "since"),
         (b"status=%ff", "query"),
         (b"status=\xff", "query"),
         (b"status=%00", "query"),
@@ -262,7 +264,7 @@ async def test_a_bad_query_is_400_and_names_the_field(query: bytes, field: str) 
 
 async def test_a_query_is_decoded_into_the_routes_struct() -> None:
     _, decoded = await ask(make_front(), "GET", "/v1/things", query=b"limit=7&status=a%20b+c")
-    assert decoded["data"] == {"limit": 7, "status": "a b c"}
+    assert decoded["data"] == {"limit": 7, "status": "a b c", "since": None}
     assert (await ask(make_front(), "GET", "/v1/park", query=b"x=1"))[0].status == 400
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from oris.api.http import Answer, Match, MethodNotAllowed, NotFound, Route, RouteTable
+from oris.api.http import Answer, AnswerForm, Match, MethodNotAllowed, NotFound, Route, RouteTable
 
 
 async def _handler(context: Any, body: Any) -> Answer:
@@ -14,7 +14,7 @@ async def _handler(context: Any, body: Any) -> Answer:
 
 
 def _table(*rows: tuple[str, str]) -> RouteTable:
-    return RouteTable([Route(method, path, _handler, None) for method, path in rows])
+    return RouteTable([Route(method, path, _handler, None, AnswerForm(Any)) for method, path in rows])
 
 
 TABLE = _table(

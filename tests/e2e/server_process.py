@@ -20,6 +20,8 @@ import trio
 from oris.core.invariants import Snapshot, check_all
 from oris.storage.sqlite.snapshot import read_snapshot
 
+from ..contract import async_check, check
+
 T = TypeVar("T")
 Line = dict[str, Any]
 
@@ -41,7 +43,8 @@ def until(condition: Callable[[], T | None], what: str, within_s: float = PATIEN
 
 def clean_environment(**settings: str) -> dict[str, str]:
     """This process's environment without anything that would configure a server, and with these settings."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("ORIS_") and name != "RUST_LOG"}
+    foreign = ("ORIS_", "OTEL_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign) and name != "RUST_LOG"}
     return kept | settings
 
 
@@ -104,13 +107,17 @@ class ServerProcess:
         return f"{'http' if ready['tls'] == 'off' else 'https'}://{host}:{port}"
 
     def client(self, **more: Any) -> httpx.Client:
-        """An HTTP client of this server."""
-        return httpx.Client(base_url=self.url, timeout=PATIENCE_S, **({"verify": False} | more))
+        """An HTTP client of this server; every answer is held against the OpenAPI document."""
+        hooks = {"response": [check]}
+        return httpx.Client(base_url=self.url, timeout=PATIENCE_S, event_hooks=hooks, **({"verify": False} | more))
 
     def async_client(self, **more: Any) -> httpx.AsyncClient:
         """The same for async tests."""
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-        return httpx.AsyncClient(base_url=self.url, timeout=PATIENCE_S, limits=limits, verify=False, **more)
+        hooks = {"response": [async_check]}
+        return httpx.AsyncClient(
+            base_url=self.url, timeout=PATIENCE_S, limits=limits, event_hooks=hooks, verify=False, **more
+        )
 
     async def async_until(self, http: httpx.AsyncClient, condition: Callable[[Line], bool], what: str) -> Line:
         """The first status page of the server that fulfils a condition."""

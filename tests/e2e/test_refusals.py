@@ -220,7 +220,7 @@ def test_the_pages_about_the_server_have_their_documented_fields(caller: Caller)
     assert "jobs.submit" in capabilities["features"]
     status = data_of(caller.get("/v1/admin/status"))
     assert {task["name"] for task in status["tasks"]} == tasks
-    assert {"mode", "limits", "queue_depth", "version"} <= set(status)
+    assert {"mode", "limits", "queue_depth", "versions"} <= set(status)
     head = caller.http.head("/healthz")
     assert (head.status_code, head.content) == (200, b"")
 

@@ -15,7 +15,7 @@ from oris.api.routes import route_table
 from .server_process import data_of, error_of, serving, until
 
 EVERYBODY = frozenset({"admin", "operator", "client", "worker"})
-PUBLIC = {"GET /healthz", "GET /readyz", "GET /metrics"}
+PUBLIC = {"GET /healthz", "GET /openapi.json", "GET /readyz", "GET /metrics"}
 JOBS = frozenset({"admin", "operator", "client"})
 WORKERS = frozenset({"admin", "worker"})
 OPERATORS = frozenset({"admin", "operator"})

@@ -148,7 +148,7 @@ class Recorder:
     def committed(self, outcome: Outcome, batch: Batch, took_ms: float) -> None:
         self.batches.append((outcome, batch))
 
-    def commit_failed(self, error: Exception) -> None:
+    def commit_failed(self, error: Exception, batch: Batch | None = None, took_ms: float = 0.0) -> None:
         self.failed.append(error)
 
     def command_failed(self, error: Exception) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import trio
 
+from oris.api import answers
 from oris.api.handlers import server
 from oris.api.http import Answer
 from oris.cli import main
@@ -30,5 +31,7 @@ async def no_envelope(call: Any, _: None) -> Answer:
 
 
 if __name__ == "__main__":
-    server.capabilities = {"raises": raises, "hangs": hangs, "no_envelope": no_envelope}[os.environ["ORIS_TEST_FAULT"]]
+    fault = {"raises": raises, "hangs": hangs, "no_envelope": no_envelope}[os.environ["ORIS_TEST_FAULT"]]
+    answers.FORMS = {**answers.FORMS, fault: answers.FORMS[server.capabilities]}
+    server.capabilities = fault
     sys.exit(main())

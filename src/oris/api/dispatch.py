@@ -86,7 +86,8 @@ class Seen(msgspec.Struct, frozen=True):
     status: int
     elapsed_s: float
     request_id: str
-    trace_id: str | None
+    trace: Trace | None
+    """Its place in its trace; None when it was refused before it had one."""
     stranger: bool = False
     """Credentials were missing or wrong: counted by the limiter, and never a line of its own in the log."""
 
@@ -107,7 +108,8 @@ class Dispatcher(Generic[S]):
     """The route table with all a request needs on its way to a handler and back.
 
     `clock` gives monotonic seconds; `rng` feeds request ids and span ids. `limiter` counts failed authentication by
-    the client's address, which proxies among `trusted_proxies` may tell; None: nobody counts.
+    the client's address, which proxies among `trusted_proxies` may tell; None: nobody counts. `sampled` decides which
+    traces are kept; None: nobody listens.
     """
 
     def __init__(
@@ -124,6 +126,7 @@ class Dispatcher(Generic[S]):
         on_forbidden: OnForbidden | None = None,
         limiter: AuthLimiter | None = None,
         trusted_proxies: Networks | None = None,
+        sampled: Callable[[Trace], Trace] | None = None,
     ) -> None:
         self.table = table
         self.limits = limits or HttpLimits()
@@ -135,6 +138,7 @@ class Dispatcher(Generic[S]):
         self._observe = observe
         self._on_forbidden = on_forbidden
         self._limiter = limiter
+        self._sampled = sampled
         self._trusted_proxies = trusted_proxies or Networks()
         bodies = {route.body for route in table.routes if route.body is not None}
         self._decoders = {body: strict_json.decoder(body) for body in bodies}
@@ -190,6 +194,7 @@ class Dispatcher(Generic[S]):
                 options,
                 self._services,
                 last_event_id(fields.named),
+                started_at_s,
             )
             return Admission(context, fields.has_body, fields.content_length, started_at_s)
         elapsed_s = self._clock() - started_at_s
@@ -297,9 +302,8 @@ class Dispatcher(Generic[S]):
 
     def _trace(self, fields: HeadFields) -> Trace:
         sent = fields.named.get(b"traceparent")
-        if sent is None:
-            return Trace.new(self._rng)
-        return parse_traceparent(sent.decode("latin-1")).child(self._rng)
+        trace = Trace.new(self._rng) if sent is None else parse_traceparent(sent.decode("latin-1")).child(self._rng)
+        return trace if self._sampled is None else self._sampled(trace)
 
     def _decode(self, route: Route, body: bytes) -> msgspec.Struct | None:
         if route.body is None:
@@ -344,10 +348,9 @@ class Dispatcher(Generic[S]):
         *,
         stranger: bool = False,
     ) -> Answer:
-        trace_id = None if trace is None else trace.trace_id
         known = method if method in _METHODS else "OTHER"
         try:
-            self._observe(Seen(route, known, answer.status, elapsed_s, request_id, trace_id, stranger))
+            self._observe(Seen(route, known, answer.status, elapsed_s, request_id, trace, stranger))
         except Exception as error:  # what is told of an answer must not cost the answer, nor its `on_undelivered`
             self._fault_log(request_id, known, "" if route is None else route.path, error)
         headers = (*answer.headers, ("x-request-id", request_id))

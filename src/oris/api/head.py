@@ -131,6 +131,11 @@ def query_options(query: Mapping[str, str], wanted: type[msgspec.Struct] | None)
         if name not in wanted.__struct_encode_fields__:
             raise invalid(name, "unknown query field")
     try:
-        return msgspec.convert(dict(query), wanted, strict=False)
+        options = msgspec.convert(dict(query), wanted, strict=False)
     except msgspec.ValidationError as error:
         raise strict_json.of_validation(error) from None
+    for name in query:
+        # msgspec takes the word `null` for a number that is missing; in a query it is no number.
+        if getattr(options, name) is None:
+            raise invalid(name, "not a value of this field")
+    return options

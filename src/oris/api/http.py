@@ -15,6 +15,7 @@ import msgspec
 
 from oris.ids import KeyId
 from oris.observability.trace import Trace
+from oris.wire.refusals import ConflictReason
 
 S = TypeVar("S")
 """The services a handler works with."""
@@ -84,6 +85,22 @@ async def whole(answer: Answer, stream: Stream) -> Answer:
     return Answer(answer.status, bytes(body), answer.headers, answer.on_undelivered)
 
 
+class AnswerForm(msgspec.Struct, frozen=True):
+    """What a route answers when it is not refused, as the OpenAPI document tells it."""
+
+    data: Any
+    """The type of `data` in the envelope: a struct, or a union of structs. Under a `media_type` of its own the answer
+    is no envelope but this; None: text.
+    """
+    conflicts: tuple[ConflictReason, ...] = ()
+    """The reasons a 409 of this route may have; none: it has no 409."""
+    also: tuple[int, ...] = ()
+    """Statuses beside 200 that come with the same form."""
+    media_type: str = ""
+    no_content: str = ""
+    """When the answer is a 204 instead; empty: never."""
+
+
 class Route(msgspec.Struct, frozen=True):
     """One row of the route table."""
 
@@ -94,6 +111,7 @@ class Route(msgspec.Struct, frozen=True):
     """`async (context, body) -> Answer`; `body` is the decoded struct, or None when the route takes none."""
     roles: frozenset[Role] | None
     """Who may call it; None: public."""
+    answer: AnswerForm
     body: type[msgspec.Struct] | None = None
     query: type[msgspec.Struct] | None = None
     """Decoded into `Context.options`; a query field it does not name is refused, and without it all are."""
@@ -122,6 +140,8 @@ class Context(msgspec.Struct, Generic[S], frozen=True):
     services: S
     last_event_id: str | None = None
     """Where a client that reads a stream of events has got to, if it says so."""
+    started_at_s: float = 0.0
+    """On the dispatcher's monotonic clock."""
 
 
 class Match(msgspec.Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from oris.api.answers import form_of
 from oris.api.handlers import (
     admin,
     attempts,
@@ -49,10 +50,10 @@ def route_table(body_max_bytes: int) -> RouteTable:
     attempt = "/v1/attempts/{attempt_id}"
 
     def get(path: str, handler: object, roles: frozenset[Role] | None, **more: object) -> Route:
-        return Route("GET", path, handler, roles, **more)  # type: ignore[arg-type]
+        return Route("GET", path, handler, roles, form_of(handler), **more)  # type: ignore[arg-type]
 
     def post(path: str, handler: object, roles: frozenset[Role], **more: object) -> Route:
-        return Route("POST", path, handler, roles, **more)  # type: ignore[arg-type]
+        return Route("POST", path, handler, roles, form_of(handler), **more)  # type: ignore[arg-type]
 
     run = {"body": j.JobRequest, "body_max_bytes": large, "long_poll": True, "audit_action": "job.run"}
     beat = {"body": w.HeartbeatRequest, "body_max_bytes": large}
@@ -61,6 +62,7 @@ def route_table(body_max_bytes: int) -> RouteTable:
             get("/healthz", server.healthz, PUBLIC),
             get("/readyz", server.readyz, PUBLIC),
             get("/metrics", server.metrics, PUBLIC),
+            get("/openapi.json", server.openapi, PUBLIC),
             get("/v1/capabilities", server.capabilities, frozenset(Role)),
             get("/v1/admin/status", admin.status, ADMINS, whole_server=True),
             post(
@@ -194,8 +196,8 @@ def metrics_routes() -> RouteTable:
     """What the address for metrics answers."""
     return RouteTable(
         (
-            Route("GET", "/healthz", server.healthz, PUBLIC),
-            Route("GET", "/readyz", server.readyz, PUBLIC),
-            Route("GET", "/metrics", server.metrics, PUBLIC),
+            Route("GET", "/healthz", server.healthz, PUBLIC, form_of(server.healthz)),
+            Route("GET", "/readyz", server.readyz, PUBLIC, form_of(server.readyz)),
+            Route("GET", "/metrics", server.metrics, PUBLIC, form_of(server.metrics)),
         )
     )

@@ -11,6 +11,7 @@ from msgspec import Struct
 from oris.api.http import Context
 from oris.engine.engine import Engine
 from oris.ids import RandomBits
+from oris.observability.spans import Spans
 
 
 class ApiBounds(Struct, frozen=True):
@@ -53,6 +54,10 @@ class Services:
     health: Callable[[], Health]
     metrics: Callable[[], bytes]
     status: Callable[[], dict[str, object]]
+    spans: Spans | None = None
+    """Where spans of runs go; None: nobody listens."""
+    openapi: Callable[[], bytes] = bytes
+    """The document of the route table that is served."""
 
 
 Call: TypeAlias = Context[Services]

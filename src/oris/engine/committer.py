@@ -247,7 +247,7 @@ class Committer:
             outcome, handed = await self._once(batch)
         except (Unavailable, OutcomeUnknown) as error:
             self._unsure = self._unsure or isinstance(error, OutcomeUnknown)
-            self._observer.commit_failed(error)
+            self._observer.commit_failed(error, batch, self._under_way_ms())
             refused, again = parted(batch, error)
             self._fail(refused, error)
             works = only_new_runs_lack_room(refused, error)
@@ -261,7 +261,7 @@ class Committer:
             # A store that refuses at once must not be asked without a pause.
             await trio.sleep(0.05)
         except Exception as error:
-            self._observer.commit_failed(error)
+            self._observer.commit_failed(error, batch, self._under_way_ms())
             if len(batch) == 1:
                 self._fail_alone(batch)
                 return

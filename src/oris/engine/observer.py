@@ -27,8 +27,8 @@ class Observer(Protocol):
     def committed(self, outcome: Outcome, batch: Batch, took_ms: float) -> None:
         """A batch is durable and published."""
 
-    def commit_failed(self, error: Exception) -> None:
-        """A batch was rolled back, or nobody knows."""
+    def commit_failed(self, error: Exception, batch: Batch | None = None, took_ms: float = 0.0) -> None:
+        """A batch was rolled back, or nobody knows; None: the store could not be read after one."""
 
     def command_failed(self, error: Exception) -> None:
         """Deciding one command raised: a bug."""

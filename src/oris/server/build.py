@@ -9,15 +9,15 @@ from functools import partial
 from random import Random
 
 import trio
-from msgspec.structs import asdict
 
 from oris.api.auth_limiter import AuthLimiter
 from oris.api.http import Caller, RouteTable
 from oris.api.key_ring import KeyRing
 from oris.api.limits import HttpLimits
 from oris.api.listener import Connections, addresses, open_listeners
+from oris.api.openapi.document import openapi_document
 from oris.api.routes import metrics_routes, route_table
-from oris.api.services import ApiBounds, Health, Services
+from oris.api.services import Health, Services
 from oris.api.tls import ServerTls, load_credentials
 from oris.clock import EngineClock, SystemClock
 from oris.config.settings import Settings
@@ -30,8 +30,9 @@ from oris.engine.unit import Unit
 from oris.errors import StoreError
 from oris.observability.logs import Logs
 from oris.observability.metrics import Metrics
+from oris.observability.otel import open_spans
 from oris.server.disk import DiskWatch
-from oris.server.front import Front, RequestLog, authenticator, dispatcher
+from oris.server.front import Front, RequestLog, api_bounds, authenticator, dispatcher
 from oris.server.garbage import Garbage
 from oris.server.gauges import refresh_gauges
 from oris.server.keys import keep_keys, learn_keys
@@ -39,7 +40,9 @@ from oris.server.limits import METRICS_CONNECTIONS_MAX, claim_machine, http_limi
 from oris.server.meter import Meter
 from oris.server.probe import probe_for
 from oris.server.reload import tls_files, warn_of_certificate
+from oris.server.status import status_page
 from oris.server.tasks import BEAT_S, first, until_stopping, watch_listener
+from oris.server.tracing import TracingMeter
 from oris.server.watchdog import Watchdog
 from oris.storage.sqlite.connect import Tuning
 from oris.storage.sqlite.store import SqliteStore
@@ -78,7 +81,15 @@ class Server:
         self.store: SqliteStore | None = None
         self.tree: Tree | None = None
         self._engine: Engine | None = None
-        self._disk: DiskWatch | None = None
+        self.disk: DiskWatch | None = None
+        self._openapi = b""
+        self.spans = open_spans(
+            os.environ,
+            program_version(),
+            lambda text: logs.get("oris.server").warning("tracing_off", detail=text),
+            monotonic_s=SystemClock().monotonic_s,
+            wall_ns=SystemClock().wall_ns,
+        )
 
     @property
     def engine(self) -> Engine:
@@ -114,12 +125,13 @@ class Server:
             for warning in store.warnings:
                 self.logs.get("oris.storage").warning("store_warning", detail=warning)
             await learn_keys(self.keys, store.reads, settings, self.clock.now_ms())
-            meter = Meter(self.metrics, self.logs, self.clock.now_ms)
+            told = (self.metrics, self.logs, self.clock.now_ms)
+            meter = Meter(*told) if self.spans is None else TracingMeter(self.spans, *told)
             self.store = store
             self._engine = Engine(store, self.clock, self.random, meter, engine_settings(settings, self.node_id))
             self._engine.admission.no_room = store.no_room
             self._engine.on_key = self.keys.put
-            self._disk = DiskWatch(store, self._engine.committer, self.metrics, self.logs)
+            self.disk = DiskWatch(store, self._engine.committer, self.metrics, self.logs)
             task_status.started()
             while not handle.stopping.is_set() and not store.failed.is_set():
                 with trio.move_on_after(BEAT_S):
@@ -177,9 +189,9 @@ class Server:
 
     async def run_disk(self, handle: Handle, *, task_status: trio.TaskStatus[object]) -> None:
         """Watch the store's disk."""
-        assert self._disk is not None
+        assert self.disk is not None
         task_status.started()
-        await until_stopping(handle, partial(self._disk.run, handle.beat))
+        await until_stopping(handle, partial(self.disk.run, handle.beat))
 
     async def run_keys(self, handle: Handle, *, task_status: trio.TaskStatus[object]) -> None:
         """Write when keys were used, and look for what others have done to them."""
@@ -197,7 +209,9 @@ class Server:
         """Serve the API until asked to stop, then for the grace."""
         limits = http_limits(self.settings, self.machine)
         tell_limits(self.settings, self.machine, limits, self.logs)
-        front = self._front(route_table(self.settings.body_max_bytes), limits, self.tls)
+        table = route_table(self.settings.body_max_bytes)
+        self._openapi = openapi_document(table, api_bounds(self.settings, limits), limits)
+        front = self._front(table, limits, self.tls)
         grace_s = self.settings.drain_limit_ms / 1000.0 * HTTP_GRACE_PART
         try:
             async with trio.open_nursery() as nursery:
@@ -220,7 +234,7 @@ class Server:
         status = self.tree.status()
         tasks = {child.name: child.state for child in status.children}
         critical = ("store", "committer", "http")
-        store = self._store_word()
+        store = self.store_word()
         draining = self._engine is not None and self._engine.admission.draining
         mode = self.engine.admission.modes.word if status.state == "ready" else str(status.state)
         return Health(
@@ -232,7 +246,7 @@ class Server:
             tasks=dict(tasks),
         )
 
-    def _store_word(self) -> str:
+    def store_word(self) -> str:
         """ok; low_disk: no new runs are taken, all else goes on; unavailable: it has refused a commit, and since then
         neither another one nor a probe has succeeded; failed for good."""
         if self.store is None or self.store.failure is not None:
@@ -241,70 +255,17 @@ class Server:
             return "unavailable"
         return "low_disk" if self.store.no_room() else "ok"
 
-    def status(self) -> dict[str, object]:
-        """The status page."""
-        assert self.tree is not None
-        tree = self.tree.status()
-        engine, settings = self.engine, self.settings
-        return {
-            "mode": self.health().mode,
-            "reason": tree.reason,
-            "version": program_version(),
-            "node_id": self.node_id,
-            "tasks": [
-                {
-                    "name": child.name,
-                    "state": child.state,
-                    "restarts": child.restarts,
-                    "last_error": child.last_error,
-                    "since_beat_ms": None if child.since_beat_s is None else int(child.since_beat_s * 1000),
-                }
-                for child in tree.children
-            ],
-            "store": self._store_status(),
-            "admission_level": engine.admission.level,
-            "queue_depth": engine.committer.depth,
-            "parked_polls": len(engine.demand),
-            "watched_sessions": engine.watched_sessions,
-            "waiters": len(engine.waiters),
-            "listeners": len(engine.listeners),
-            "connections": 0 if self.connections is None else self.connections.count,
-            "limits": {
-                "max_active_leases_per_worker": settings.max_active_leases_per_worker,
-                "max_active_leases_per_tenant": settings.max_active_leases_per_tenant,
-                "max_queue_depth": settings.max_queue_depth,
-                "max_tenant_queue_depth": settings.max_tenant_queue_depth,
-                "max_lease_losses": settings.max_lease_losses,
-            },
-        }
-
-    def _store_status(self) -> dict[str, object]:
-        """How the store is, in words and numbers."""
-        assert self._disk is not None
-        space = self._disk.space
-        return {
-            "state": self._store_word(),
-            "failure": None if self.store is None else self.store.failure,
-            "disk": self._disk.words(),
-            "space": None if space is None else asdict(space),
-        }
-
     def _front(self, table: RouteTable, limits: HttpLimits, tls: ServerTls | None = None) -> Front:
         settings = self.settings
         services = Services(
             engine=self.engine,
             random=self.random,
-            bounds=ApiBounds(
-                payload_max_bytes=settings.payload_max_bytes,
-                body_max_bytes=settings.body_max_bytes,
-                batch_max=settings.batch_max,
-                wait_max_ms=settings.wait_max_ms,
-                lease_ttl_default_s=settings.lease_ttl_default_seconds,
-                listeners_max=min(settings.events_max_listeners, max(1, limits.connections_max * 3 // 4)),
-            ),
+            bounds=api_bounds(settings, limits),
             health=self.health,
             metrics=self.metrics.render,
-            status=self.status,
+            status=partial(status_page, self),
+            spans=self.spans,
+            openapi=lambda: self._openapi,
         )
         made = dispatcher(
             table,
@@ -317,6 +278,7 @@ class Server:
             on_forbidden=self._audit_forbidden,
             limits=limits,
             limiter=self.limiter,
+            spans=self.spans,
         )
         return Front(made, settings, self.logs, tls)
 

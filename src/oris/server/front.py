@@ -17,13 +17,15 @@ from oris.api.key_ring import KeyRing
 from oris.api.limits import HttpLimits
 from oris.api.listener import Connections, serve
 from oris.api.quart_app import ApiApp
-from oris.api.services import Services
+from oris.api.services import ApiBounds, Services
 from oris.api.tls import ServerTls
 from oris.api.wrapper import Guard
 from oris.config.settings import Settings
 from oris.ids import RandomBits
 from oris.observability.logs import Logs
 from oris.observability.metrics import Metrics
+from oris.observability.spans import Spans
+from oris.server.tracing import RequestSpans
 
 
 def authenticator(settings: Settings, keys: KeyRing | None = None) -> Authenticator:
@@ -41,6 +43,18 @@ def credentials(settings: Settings) -> list[Credential]:
         *(Credential("bearer", token.reveal(), as_bearer, name) for name, token in tokens.items() if token is not None),
         *(Credential("api_key", key.reveal(), as_key, name) for name, key in keys.items() if key is not None),
     ]
+
+
+def api_bounds(settings: Settings, limits: HttpLimits) -> ApiBounds:
+    """What the settings say about requests. Listeners leave a quarter of the connections to others."""
+    return ApiBounds(
+        payload_max_bytes=settings.payload_max_bytes,
+        body_max_bytes=settings.body_max_bytes,
+        batch_max=settings.batch_max,
+        wait_max_ms=settings.wait_max_ms,
+        lease_ttl_default_s=settings.lease_ttl_default_seconds,
+        listeners_max=min(settings.events_max_listeners, max(1, limits.connections_max * 3 // 4)),
+    )
 
 
 @dataclass(frozen=True)
@@ -101,7 +115,7 @@ class RequestLog:
         told(
             "request",
             request_id=seen.request_id,
-            trace_id=seen.trace_id,
+            trace_id=None if seen.trace is None else seen.trace.trace_id,
             method=seen.method,
             route=pattern,
             status=seen.status,
@@ -129,6 +143,7 @@ def dispatcher(
     on_forbidden: Callable[[Caller, str, str], None],
     limits: HttpLimits,
     limiter: AuthLimiter,
+    spans: Spans | None = None,
 ) -> Dispatcher[Services]:
     """The way of a request through a route table."""
     return Dispatcher(
@@ -138,9 +153,10 @@ def dispatcher(
         clock=clock,
         rng=random,
         fault_log=told.failed,
-        observe=told.answered,
+        observe=told.answered if spans is None else RequestSpans(spans, told.answered),
         limits=limits,
         on_forbidden=on_forbidden,
         limiter=limiter,
         trusted_proxies=settings.trusted_proxies,
+        sampled=None if spans is None else spans.sampled,
     )

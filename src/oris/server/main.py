@@ -22,6 +22,7 @@ from oris.server.build import HTTP_GRACE_PART, Server
 from oris.server.hangup import Hangup
 from oris.server.reload import Reloader
 from oris.server.tasks import BEAT_S
+from oris.server.tracing import FLUSH_S, flush_spans
 from oris.server.watchdog import Watchdog
 from oris.supervisor import Child, EventKind, Handle, Outcome, RestartBudget, Step, StopPlan, Tree
 
@@ -109,6 +110,7 @@ def _stop_plan(server: Server) -> StopPlan:
             Step("let requests end", limit_s * HTTP_GRACE_PART + 1.0, children=("http",)),
             Step("stop background tasks", 2.0, children=background),
             Step("commit what is queued", max(1.0, limit_s / 4), children=("committer",)),
+            Step("send the last spans", FLUSH_S + 1.0, action=partial(flush_spans, server.spans, server.logs)),
             Step("close the store", 5.0, children=("store",)),
         ),
         limit_s=limit_s,

@@ -55,7 +55,7 @@ class Meter:
         for granted in outcome.fetched.values():
             self._granted(granted, outcome.now_ms, done_ms)
 
-    def commit_failed(self, error: Exception) -> None:
+    def commit_failed(self, error: Exception, batch: Batch | None = None, took_ms: float = 0.0) -> None:
         """A batch was rolled back, or nobody knows. What the store refuses it may refuse often: told now and then."""
         if not isinstance(error, Unavailable):
             self._log.error("commit_failed", error=str(error), exc_info=error)

@@ -64,7 +64,7 @@ class AnswerCheck:
         depth = self._depth()
         self._judge.require(depth in (None, waiting), "I20", "depth", f"counted as {depth}, it is {waiting}")
 
-    def commit_failed(self, error: Exception) -> None:
+    def commit_failed(self, error: Exception, batch: Batch | None = None, took_ms: float = 0.0) -> None:
         """See `Observer`."""
         expected = isinstance(error, StoreError | DefiniteFault)
         self._judge.require(expected, "bug", "commit", f"failed with {error!r}")

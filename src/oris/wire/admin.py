@@ -32,3 +32,54 @@ class NodeView(Struct, frozen=True):
 
     node: str
     last_commit_at: str
+
+
+class TaskView(Struct, frozen=True):
+    """One task of the tree."""
+
+    name: str
+    state: str
+    restarts: int
+    last_error: str | None
+    since_beat_ms: int | None
+
+
+class SpaceView(Struct, frozen=True):
+    """The store's disk: what is free, what the WAL takes, what the reserve should be and what is left of it."""
+
+    free_bytes: int
+    wal_bytes: int
+    reserve_bytes: int
+    held_bytes: int
+    low: bool
+
+
+class StoreStatusView(Struct, frozen=True):
+    """How the store is, in words and numbers."""
+
+    state: str
+    failure: str | None
+    disk: str | None
+    space: SpaceView | None
+
+
+class StatusView(Struct, frozen=True):
+    """The status page for operators. What only the store knows is null while it does not answer."""
+
+    mode: str
+    reason: str | None
+    versions: dict[str, str]
+    node_id: str
+    tasks: tuple[TaskView, ...]
+    store: StoreStatusView
+    admission_level: int
+    queue_depth: int
+    parked_polls: int
+    watched_sessions: int
+    waiters: int
+    listeners: int
+    connections: int
+    limits: dict[str, int]
+    modes: tuple[ModeView, ...]
+    active_leases: int | None
+    nodes: tuple[NodeView, ...] | None

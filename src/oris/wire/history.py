@@ -29,6 +29,17 @@ class ExportedEventView(EventView, frozen=True, kw_only=True):
     hash: str
 
 
+class ExportView(Struct, frozen=True):
+    """A whole timeline, with what it takes to verify it elsewhere. It is written piece by piece."""
+
+    thread_id: str
+    tenant_id: str
+    run_id: str
+    timeline: tuple[ExportedEventView, ...]
+    events: int
+    head_hash: str
+
+
 class CheckpointRow(Struct, frozen=True):
     """A checkpoint in a list."""
 

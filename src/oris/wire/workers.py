@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Generic, Literal, TypeVar
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from oris.wire.jobs import ABSENT, RetryPolicyRequest, TraceView
 from oris.wire.names import DurationMs, Name, Token, TtlSeconds, WaitMs
+
+T = TypeVar("T", bound=Struct)
 
 LeaseLimit = Annotated[int, Meta(ge=1, le=1_000_000)]
 TerminalStatus = Literal["completed", "failed", "cancelled"]
@@ -241,10 +243,10 @@ class ErrorView(Struct, frozen=True):
     details: dict[str, str | int | bool | list[str] | None] | UnsetType = UNSET
 
 
-class ItemOk(Struct, frozen=True):
+class ItemOk(Struct, Generic[T], frozen=True):
     """An item of a list that went well."""
 
-    ok: Struct
+    ok: T
 
 
 class ItemError(Struct, frozen=True):
@@ -253,10 +255,10 @@ class ItemError(Struct, frozen=True):
     error: ErrorView
 
 
-class ResultsView(Struct, frozen=True):
+class ResultsView(Struct, Generic[T], frozen=True):
     """Items in the order they came, each on its own."""
 
-    results: tuple[ItemOk | ItemError, ...]
+    results: tuple[ItemOk[T] | ItemError, ...]
     next: PollView | UnsetType = UNSET
 
 

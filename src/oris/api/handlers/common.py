@@ -16,6 +16,7 @@ from oris.core.replies import Refusal, SessionOpened
 from oris.engine.unit import Unit
 from oris.errors import ApiError, ErrorCode, invalid
 from oris.ids import NO_TENANT, JobKey, RunId, TenantId, ThreadId, WorkerId, WorkerKey, job_key, worker_key
+from oris.observability.spans import Spans
 from oris.observability.trace import Trace, parse_traceparent
 from oris.wire.jobs import TraceView
 from oris.wire.names import NAME
@@ -185,10 +186,31 @@ async def audit_refusal(call: Call, told: Audit, error: ApiError) -> None:
     await call.services.engine.ask(Unit("write", [], audit=replace(told, refusal=reason)))
 
 
-def trace_of_run(call: Call, traceparent: str | None) -> TraceView:
-    """A child span of the run's trace; of the request's own when there is no run."""
-    trace = call.trace if not traceparent else parse_traceparent(traceparent).child(call.services.random)
+def trace_of_run(
+    call: Call, traceparent: str | None, attempt: str | None = None, *, what: str = "", took_ms: int | None = None
+) -> TraceView:
+    """A child span of the run's trace; of the request's own when there is no run.
+
+    When somebody listens it is told of as `what`, by default the route's last word, and as long as the request was
+    under way, or `took_ms`.
+    """
+    if not traceparent:
+        return trace_view(call.trace)
+    trace = parse_traceparent(traceparent).child(call.services.random)
+    if call.services.spans is not None:
+        _tell(call.services.spans, call, trace, attempt, what, took_ms)
     return trace_view(trace)
+
+
+def _tell(spans: Spans, call: Call, trace: Trace, attempt: str | None, what: str, took_ms: int | None) -> None:
+    attributes = {"oris.request_id": call.request_id}
+    worker = call.path_params.get("worker_id")
+    if worker is not None:
+        attributes["oris.worker_id"] = worker
+    if attempt is not None:
+        attributes["oris.attempt_id"] = attempt
+    name = what or call.route.path.rpartition("/")[2]
+    spans.of_run(name, trace, call.started_at_s, attributes, call.trace, took_ms)
 
 
 def trace_view(trace: Trace) -> TraceView:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
 from msgspec import Raw
 
 from oris.api.envelope import ok
@@ -13,6 +12,7 @@ from oris.ids import checkpoint_id, checkpoint_of
 from oris.storage.store import SavedCheckpoint
 from oris.wire.history import CheckpointDetailView, CheckpointRow, HistoryQuery
 from oris.wire.jobs import ThreadQuery
+from oris.wire.pages import CheckpointsPage
 from oris.wire.times import rfc3339
 
 
@@ -21,8 +21,7 @@ async def list_checkpoints(call: Call, _: None) -> Answer:
     query: HistoryQuery = call.options
     job = await latest_run(call, query.tenant_id, query.run_id)
     page = await call.services.engine.reads.checkpoints(job.job_key, query.cursor, query.limit)
-    rows = [checkpoint_row(saved) for saved in page.items]
-    return ok(call, msgspec.json.encode({"checkpoints": rows, "next_cursor": page.next_cursor}))
+    return ok(call, CheckpointsPage(tuple(map(checkpoint_row, page.items)), page.next_cursor))
 
 
 async def show(call: Call, _: None) -> Answer:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
 from msgspec import Raw
 
 from oris.api.envelope import ok
@@ -29,6 +28,7 @@ from oris.errors import ApiError, invalid
 from oris.ids import RunId, ThreadId, WaitId, attempt_of
 from oris.storage.store import InterruptFilter
 from oris.wire.jobs import PendingView
+from oris.wire.pages import InterruptsPage
 from oris.wire.times import rfc3339, rfc3339_or_none
 from oris.wire.waits import InterruptsQuery, InterruptView, RejectRequest, ResumeRequest, ResumeThreadRequest
 
@@ -48,7 +48,7 @@ async def list_interrupts(call: Call, _: None) -> Answer:
     )
     page = await call.services.engine.reads.interrupts(where, query.cursor, query.limit)
     found = [await interrupt_view(call, wait) for wait in page.items]
-    return ok(call, msgspec.json.encode({"interrupts": found, "next_cursor": page.next_cursor}))
+    return ok(call, InterruptsPage(tuple(found), page.next_cursor))
 
 
 async def show(call: Call, _: None) -> Answer:

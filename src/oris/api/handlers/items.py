@@ -45,7 +45,7 @@ def _is_given(value: object) -> bool:
     return bool(bytes(value)) if isinstance(value, Raw) else value is not None
 
 
-def item(reply: object, show: Callable[[Any], Struct]) -> ItemOk | ItemError:
+def item(reply: object, show: Callable[[Any], T]) -> ItemOk[T] | ItemError:
     """One item: what `show` makes of the reply, or why it was refused."""
     if isinstance(reply, Refusal):
         return ItemError(ErrorView(reply.code, reply.message, dict(reply.details) if reply.details else UNSET))

@@ -18,6 +18,7 @@ from oris.engine.unit import Unit
 from oris.errors import ApiError, invalid
 from oris.ids import KEY_ID, KeyId, TenantId
 from oris.wire.keys import CreateKeyRequest, KeyCreatedView, KeysQuery, KeyView, RevokeKeyRequest
+from oris.wire.pages import KeysPage
 from oris.wire.times import rfc3339, rfc3339_or_none, to_ms
 
 EXPIRES_AT_MAX_MS = 253_402_300_799_999
@@ -29,8 +30,7 @@ async def list_keys(call: Call, _: None) -> Answer:
     """`GET /v1/api-keys`."""
     query: KeysQuery = call.options
     page = await call.services.engine.reads.api_keys(tenant_filter(call, query.tenant_id), query.cursor, query.limit)
-    keys = [_view(key) for key in page.items]
-    return ok(call, msgspec.json.encode({"keys": keys, "next_cursor": page.next_cursor}))
+    return ok(call, KeysPage(tuple(map(_view, page.items)), page.next_cursor))
 
 
 async def create(call: Call, body: CreateKeyRequest) -> Answer:

@@ -18,7 +18,7 @@ from oris.core.replies import Acked, Beaten, Refusal, Released, Reported
 from oris.engine.unit import Unit
 from oris.errors import invalid
 from oris.ids import AttemptId, LeaseId, WorkerKey, worker_of
-from oris.wire.jobs import ABSENT
+from oris.wire.jobs import ABSENT, TraceView
 from oris.wire.times import rfc3339
 from oris.wire.workers import (
     AckedView,
@@ -68,7 +68,7 @@ async def heartbeat(call: Call, body: HeartbeatRequest) -> Answer:
     view = HeartbeatView(
         worker_id=worker_of(worker),
         leases=leases,
-        trace=trace_of_run(call, replies[0].traceparent) if replies else trace_view(call.trace),
+        trace=_trace_of_leases(call, replies),
         lease_id=replies[0].lease_id if single else UNSET,
         lease_expires_at=rfc3339(replies[0].expires_ms) if single else UNSET,
     )
@@ -119,6 +119,17 @@ async def release(call: Call, body: ReleaseRequest) -> Answer:
     if not released:
         accepted(next(reply for reply in answer.replies if isinstance(reply, Refusal)), Released)
     return ok(call, ReleasedView(released))
+
+
+def _trace_of_leases(call: Call, replies: list[Beaten]) -> TraceView:
+    """That of the first lease's run. Those of the others are not shown, and made only when somebody listens."""
+    if not replies:
+        return trace_view(call.trace)
+    first = trace_of_run(call, replies[0].traceparent, what="heartbeat")
+    if call.services.spans is not None:
+        for reply in replies[1:]:
+            trace_of_run(call, reply.traceparent, what="heartbeat")
+    return first
 
 
 def _report(call: Call, worker: WorkerKey, body: ReportRequest, step: StepRequest, prefix: str) -> ReportStep:
@@ -173,7 +184,7 @@ def _reported(call: Call, reply: Reported) -> ReportedView:
     return ReportedView(
         reply.attempt_id,
         reply.status,
-        trace_of_run(call, reply.traceparent),
+        trace_of_run(call, reply.traceparent, reply.attempt_id),
         UNSET if reply.checkpoint_id is None else reply.checkpoint_id,
     )
 
@@ -183,6 +194,6 @@ def _acked(call: Call, reply: Acked) -> AckedView:
         reply.attempt_id,
         reply.status,
         reply.next_attempt_no,
-        trace_of_run(call, reply.traceparent),
+        trace_of_run(call, reply.traceparent, reply.attempt_id),
         UNSET if reply.next_retry_ms is None else rfc3339(reply.next_retry_ms),
     )

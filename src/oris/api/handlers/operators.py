@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
 from msgspec import UNSET, Raw
 
 from oris.api.envelope import ok
@@ -14,6 +13,7 @@ from oris.core.model import DeadLetter
 from oris.ids import TenantId, attempt_of, run_of
 from oris.storage.store import AuditFilter, DeadLetterFilter
 from oris.wire.operators import AuditQuery, AuditView, DeadLettersQuery, DeadLetterView
+from oris.wire.pages import AuditPage, DeadLettersPage
 from oris.wire.times import rfc3339, rfc3339_or_none
 
 
@@ -32,7 +32,7 @@ async def list_dead_letters(call: Call, _: None) -> Answer:
             page = await call.services.engine.reads.dead_letters(where, query.cursor, len(entries))
             break
         entries.append(entry)
-    return ok(call, msgspec.json.encode({"entries": entries, "next_cursor": page.next_cursor}))
+    return ok(call, DeadLettersPage(tuple(entries), page.next_cursor))
 
 
 async def show_dead_letter(call: Call, _: None) -> Answer:
@@ -63,8 +63,7 @@ async def list_audit(call: Call, _: None) -> Answer:
         control_only=query.category == "control",
     )
     page = await call.services.engine.reads.audit(where, query.cursor, query.limit)
-    logs = [_audit(record) for record in page.items]
-    return ok(call, msgspec.json.encode({"logs": logs, "next_cursor": page.next_cursor}))
+    return ok(call, AuditPage(tuple(map(_audit, page.items)), page.next_cursor))
 
 
 async def _dead_letter(call: Call, entry: DeadLetter) -> DeadLetterView:

@@ -143,7 +143,13 @@ def _attempt(call: Call, job: Job, handed: Handed) -> AttemptView:
             for w in handed.resumes
         ),
         metadata=NULL if job.metadata is None else Raw(job.metadata),
-        trace=trace_of_run(call, job.traceparent),
+        trace=trace_of_run(
+            call,
+            job.traceparent,
+            attempt_of(job.run_id),
+            what="grant",
+            took_ms=max(0, now_ms - job.lease_granted_ms),  # from the commit: a parked poll may have begun long before
+        ),
         deadline_ms=UNSET if timeout_ms is None else max(0, timeout_ms - now_ms),
         checkpoint=checkpoint,
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import msgspec
+from typing import Literal
 
 from oris.api.envelope import ok
 from oris.api.http import Answer
 from oris.api.services import Call
 from oris.config.version import program_version
+from oris.wire.server import CapabilitiesView, HealthzView, LimitsView, ReadyzView
 
 FEATURES = (
     "jobs.submit",
@@ -45,26 +46,18 @@ FEATURES = (
 """What this version can do, in words that clients may look for."""
 
 
-_json = msgspec.json.encode
-
-
 async def healthz(call: Call, _: None) -> Answer:
     """`GET /healthz`: 503 when a critical task stands still."""
     alive = call.services.health().alive
-    return ok(call, _json({"status": "ok" if alive else "stalled"}), status=200 if alive else 503)
+    return ok(call, HealthzView("ok" if alive else "stalled"), status=200 if alive else 503)
 
 
 async def readyz(call: Call, _: None) -> Answer:
     """`GET /readyz`: 503 while starting, stopping, or without a store."""
     health = call.services.health()
-    body = {
-        "status": "ready" if health.ready else "not_ready",
-        "mode": health.mode,
-        "store": health.store,
-        "migrations": health.migrations,
-        "tasks": health.tasks,
-    }
-    return ok(call, _json(body), status=200 if health.ready else 503)
+    word: Literal["ready", "not_ready"] = "ready" if health.ready else "not_ready"
+    view = ReadyzView(word, health.mode, health.store, health.migrations, health.tasks)
+    return ok(call, view, status=200 if health.ready else 503)
 
 
 async def metrics(call: Call, _: None) -> Answer:
@@ -76,10 +69,10 @@ async def metrics(call: Call, _: None) -> Answer:
 async def capabilities(call: Call, _: None) -> Answer:
     """`GET /v1/capabilities`."""
     bounds = call.services.bounds
-    limits = {
-        "body_max_bytes": bounds.body_max_bytes,
-        "payload_max_bytes": bounds.payload_max_bytes,
-        "batch_max": bounds.batch_max,
-        "wait_max_ms": bounds.wait_max_ms,
-    }
-    return ok(call, _json({"version": program_version(), "api_version": "v1", "features": FEATURES, "limits": limits}))
+    limits = LimitsView(bounds.body_max_bytes, bounds.payload_max_bytes, bounds.batch_max, bounds.wait_max_ms)
+    return ok(call, CapabilitiesView(program_version(), "v1", FEATURES, limits))
+
+
+async def openapi(call: Call, _: None) -> Answer:
+    """`GET /openapi.json`: the document that is generated from the route table, as it is, without the envelope."""
+    return Answer(200, call.services.openapi())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
 import trio
 from msgspec import UNSET, Raw, UnsetType
 
@@ -43,6 +42,7 @@ from oris.wire.jobs import (
     RunsQuery,
     ThreadQuery,
 )
+from oris.wire.pages import JobsPage, RunsPage
 from oris.wire.times import rfc3339, rfc3339_or_none
 
 
@@ -51,7 +51,7 @@ async def list_jobs(call: Call, _: None) -> Answer:
     query: JobsQuery = call.options
     where = JobFilter(tenant_filter(call, query.tenant_id), query.status, query.workflow)
     page = await call.services.engine.reads.jobs(where, query.cursor, query.limit)
-    return ok(call, _rows("jobs", page.items, page.next_cursor))
+    return ok(call, JobsPage(tuple(map(_row, page.items)), page.next_cursor))
 
 
 async def show(call: Call, _: None) -> Answer:
@@ -71,7 +71,7 @@ async def list_runs(call: Call, _: None) -> Answer:
     query: RunsQuery = call.options
     job = await latest_run(call, query.tenant_id, query.run_id)
     page = await call.services.engine.reads.runs(job.job_key, query.cursor, query.limit)
-    return ok(call, _rows("runs", page.items, page.next_cursor))
+    return ok(call, RunsPage(tuple(map(_row, page.items)), page.next_cursor))
 
 
 async def result(call: Call, _: None) -> Answer:
@@ -112,10 +112,6 @@ async def cancel(call: Call, body: CancelRequest) -> Answer:
     answer = await call.services.engine.ask(unit)
     reply = accepted(answer.replies[0], CancelledRun)
     return ok(call, CancelledView(reply.thread_id, reply.run_id, reply.status, reply.reason))
-
-
-def _rows(name: str, jobs: tuple[Job, ...], next_cursor: str | None) -> bytes:
-    return msgspec.json.encode({name: [_row(job) for job in jobs], "next_cursor": next_cursor})
 
 
 def _row(job: Job) -> JobRow:

@@ -18,6 +18,7 @@ from oris.ids import JobKey
 from oris.storage.store import Told
 from oris.wire.history import EventView, ExportedEventView, ExportQuery, TimelineQuery, VerifiedView
 from oris.wire.jobs import ThreadQuery
+from oris.wire.pages import TimelinePage
 from oris.wire.times import rfc3339
 
 LINES = 500
@@ -36,7 +37,7 @@ async def page(call: Call, _: None) -> Answer:
         shown = [event_view(line.entry, line.payload) for line in found.items]
     else:
         shown = [event_view(entry) for entry in await reads.timeline(job.job_key, query.after_seq, query.limit)]
-    return ok(call, msgspec.json.encode({"timeline": shown}))
+    return ok(call, TimelinePage(tuple(shown)))
 
 
 async def export(call: Call, _: None) -> Answer:

@@ -32,7 +32,8 @@ async def suspend(call: Call, body: SuspendRequest) -> Answer:
     specs = tuple(_spec(call, wait, f"waits[{place}].") for place, wait in enumerate(body.waits))
     reply = await _ask(call, body, specs, "waits", body.mode)
     waits = tuple([WaitView(w.wait_id, w.kind, w.key, w.status, await _value(call, reply, w)) for w in reply.waits])
-    return ok(call, SuspendedView(reply.attempt_id, reply.status, waits, trace_of_run(call, reply.traceparent)))
+    trace = trace_of_run(call, reply.traceparent, reply.attempt_id)
+    return ok(call, SuspendedView(reply.attempt_id, reply.status, waits, trace))
 
 
 async def interrupt(call: Call, body: InterruptRequest) -> Answer:
@@ -40,7 +41,8 @@ async def interrupt(call: Call, body: InterruptRequest) -> Answer:
     specs = tuple(_spec(call, wait, f"interrupts[{place}].") for place, wait in enumerate(body.interrupts))
     reply = await _ask(call, body, specs, "interrupts", "all")
     raised = tuple([RaisedInterruptView(w.wait_id, w.key, w.status, await _value(call, reply, w)) for w in reply.waits])
-    return ok(call, InterruptedView(reply.attempt_id, reply.status, raised, trace_of_run(call, reply.traceparent)))
+    trace = trace_of_run(call, reply.traceparent, reply.attempt_id)
+    return ok(call, InterruptedView(reply.attempt_id, reply.status, raised, trace))
 
 
 async def _ask(

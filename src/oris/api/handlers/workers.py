@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from oris.api.envelope import ok
 from oris.api.handlers.common import accepted, audit, audit_refusal, name_in_path, not_found, tenant_filter
 from oris.api.http import Answer
@@ -16,6 +14,7 @@ from oris.engine.unit import Unit
 from oris.errors import ApiError
 from oris.ids import NO_TENANT, WorkerId, WorkerKey, worker_key, worker_of
 from oris.wire.operators import ClearQuarantineRequest, WorkerQuery, WorkersQuery, WorkerView
+from oris.wire.pages import WorkersPage
 from oris.wire.times import rfc3339, rfc3339_or_none
 
 
@@ -23,8 +22,7 @@ async def list_workers(call: Call, _: None) -> Answer:
     """`GET /v1/workers`."""
     query: WorkersQuery = call.options
     page = await call.services.engine.reads.workers(tenant_filter(call, query.tenant_id), query.cursor, query.limit)
-    workers = [_view(call, worker) for worker in page.items]
-    return ok(call, msgspec.json.encode({"workers": workers, "next_cursor": page.next_cursor}))
+    return ok(call, WorkersPage(tuple(_view(call, worker) for worker in page.items), page.next_cursor))
 
 
 async def show(call: Call, _: None) -> Answer:

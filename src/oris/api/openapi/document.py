@@ -1,0 +1,126 @@
+"""The whole document. It depends on the route table and on the limits in force, and on nothing else."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec.structs import asdict
+
+from oris.api.http import RouteTable
+from oris.api.limits import HttpLimits
+from oris.api.openapi.operations import HEADERS, operation
+from oris.api.openapi.refusals import refusal_components
+from oris.api.openapi.rules import RULES, SHAPES
+from oris.api.openapi.schemas import ANY_JSON, Schema, Schemas
+from oris.api.services import ApiBounds
+from oris.config.version import program_version
+from oris.wire.jobs import BatchRequest
+
+_ABOUT = """\
+Durable jobs over HTTP, pulled by workers under leases. JSON in, JSON out, UTF-8; times are RFC 3339 in UTC with
+milliseconds. Every answer has the envelope that its schema shows; refusals have a `code` for programs and a `message`
+for people. Unknown fields are refused, of bodies and of queries; integers are written without a
+fraction, and strings have no NUL. GET routes answer HEAD too. An unknown path is 404
+and a wrong method 405, with the same envelope. Without any credential configured the API is open."""
+
+_REQUEST_ID: Schema = {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"}
+_TRACEPARENT: Schema = {
+    "type": "string",
+    "pattern": "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$",
+    "examples": ["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"],
+}
+
+
+def openapi_document(table: RouteTable, bounds: ApiBounds, limits: HttpLimits) -> bytes:
+    """The document as JSON."""
+    schemas = Schemas(_bounds(bounds), RULES, SHAPES)
+    schemas.components[ANY_JSON] = {
+        "description": f"Any JSON value, at most {bounds.payload_max_bytes} bytes of it; kept byte for byte.",
+        "x-oris-max-bytes": bounds.payload_max_bytes,
+    }
+    schemas.components["Meta"] = {
+        "type": "object",
+        "properties": {"status": {"const": "ok"}, "api_version": {"const": "v1"}},
+        "required": ["status", "api_version"],
+        "additionalProperties": False,
+    }
+    responses = refusal_components(schemas, HEADERS)
+    paths: dict[str, Schema] = {}
+    for route in table.routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = operation(route, schemas)
+    return msgspec.json.encode(
+        {
+            "openapi": "3.1.0",
+            "info": {
+                "title": "Oris",
+                "version": program_version(),
+                "description": _ABOUT,
+                "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            },
+            "paths": paths,
+            "components": {
+                "schemas": dict(sorted(schemas.components.items())),
+                "responses": responses,
+                "parameters": _parameters(),
+                "headers": _headers(),
+                "securitySchemes": _security_schemes(),
+            },
+            "x-oris-limits": {
+                **asdict(bounds),
+                "json_depth_max": limits.json_depth_max,
+                "header_fields_max": limits.header_fields_max,
+                "headers_max_bytes": limits.headers_max_bytes,
+                "head_timeout_ms": int(limits.head_timeout_s * 1000),
+                "body_timeout_ms": int(limits.body_timeout_s * 1000),
+            },
+        }
+    )
+
+
+def _bounds(bounds: ApiBounds) -> dict[str, Schema]:
+    """What the settings allow of what the structs would."""
+    return {
+        "wait_ms": {"maximum": bounds.wait_max_ms},
+        f"{BatchRequest.__name__}.jobs": {"maxItems": bounds.batch_max},
+    }
+
+
+def _parameters() -> dict[str, Schema]:
+    return {
+        "RequestId": {
+            "name": "X-Request-Id",
+            "in": "header",
+            "required": False,
+            "description": "Comes back in the answer and stands in the log; one that is no such id is replaced.",
+            "schema": {"type": "string"},
+        },
+        "Traceparent": {
+            "name": "traceparent",
+            "in": "header",
+            "required": False,
+            "description": "The caller's place in a trace, as W3C Trace Context has it; later versions are read too.",
+            "schema": _TRACEPARENT,
+        },
+    }
+
+
+def _headers() -> dict[str, Schema]:
+    return {
+        "RequestId": {"description": "The request's id.", "required": True, "schema": _REQUEST_ID},
+        "Traceparent": {
+            "description": "The server's span; missing when a request was refused before it had one.",
+            "schema": _TRACEPARENT,
+        },
+    }
+
+
+def _security_schemes() -> dict[str, Schema]:
+    return {
+        "bearer": {"type": "http", "scheme": "bearer"},
+        "apiKey": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
+        "apiKeyId": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "X-Api-Key-Id",
+            "description": "Names a stored key; together with `X-Api-Key`.",
+        },
+    }

@@ -1,0 +1,72 @@
+"""The status page for operators."""
+
+from __future__ import annotations
+
+import platform
+from functools import cache
+from typing import TYPE_CHECKING
+
+from msgspec.structs import asdict
+
+from oris.config.version import program_version
+from oris.storage.migrate import migrations_folder, read_migrations
+
+if TYPE_CHECKING:
+    from oris.server.build import Server
+
+
+def status_page(server: Server) -> dict[str, object]:
+    """What the program knows of itself; what only the store knows is not here."""
+    assert server.tree is not None
+    tree = server.tree.status()
+    engine, settings = server.engine, server.settings
+    return {
+        "mode": server.health().mode,
+        "reason": tree.reason,
+        "versions": versions(),
+        "node_id": server.node_id,
+        "tasks": [
+            {
+                "name": child.name,
+                "state": child.state,
+                "restarts": child.restarts,
+                "last_error": child.last_error,
+                "since_beat_ms": None if child.since_beat_s is None else int(child.since_beat_s * 1000),
+            }
+            for child in tree.children
+        ],
+        "store": _store(server),
+        "admission_level": engine.admission.level,
+        "queue_depth": engine.committer.depth,
+        "parked_polls": len(engine.demand),
+        "watched_sessions": engine.watched_sessions,
+        "waiters": len(engine.waiters),
+        "listeners": len(engine.listeners),
+        "connections": 0 if server.connections is None else server.connections.count,
+        "limits": {
+            "max_active_leases_per_worker": settings.max_active_leases_per_worker,
+            "max_active_leases_per_tenant": settings.max_active_leases_per_tenant,
+            "max_queue_depth": settings.max_queue_depth,
+            "max_tenant_queue_depth": settings.max_tenant_queue_depth,
+            "max_lease_losses": settings.max_lease_losses,
+        },
+    }
+
+
+def _store(server: Server) -> dict[str, object]:
+    """How the store is, in words and numbers."""
+    assert server.disk is not None
+    space = server.disk.space
+    return {
+        "state": server.store_word(),
+        "failure": None if server.store is None else server.store.failure,
+        "disk": server.disk.words(),
+        "space": None if space is None else asdict(space),
+    }
+
+
+@cache
+def versions() -> dict[str, str]:
+    """What runs: the program, its API, the newest migration of a database that it opens, and its Python."""
+    newest = read_migrations(migrations_folder("sqlite"))[-1]
+    return {"program": program_version(), "api": "v1", "schema": newest.title, "python": platform.python_version()}

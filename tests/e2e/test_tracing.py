@@ -1,0 +1,121 @@
+"""Spans of a real server, as a collector gets them over OTLP."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from .server_process import data_of, serving
+
+SECRET = "a-bearer-token-that-nobody-may-see"
+PAYLOAD = "a-payload-that-nobody-may-see"
+OFTEN = {"OTEL_BSP_SCHEDULE_DELAY": "100000"}
+"""Nothing is sent before the end, unless it is flushed."""
+
+
+class Collector:
+    """What came in, over HTTP."""
+
+    def __init__(self) -> None:
+        self.raw: list[bytes] = []
+        bodies = self.raw
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                bodies.append(self.rfile.read(int(self.headers["content-length"])))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                """Says nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    @contextmanager
+    def collecting(self) -> Iterator[Collector]:
+        """Answers until left."""
+        thread = threading.Thread(target=self._server.serve_forever)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._server.shutdown()
+            thread.join()
+            self._server.server_close()
+
+    def spans(self) -> list[tuple[str, Any]]:
+        """All spans, each with the name of its service."""
+        found = []
+        for body in self.raw:
+            request = ExportTraceServiceRequest.FromString(body)
+            for resource in request.resource_spans:
+                names = [one.value.string_value for one in resource.resource.attributes if one.key == "service.name"]
+                found += [(names[0], span) for scope in resource.scope_spans for span in scope.spans]
+        return found
+
+
+def test_the_last_spans_are_sent_when_the_server_stops(tmp_path: Path) -> None:
+    with Collector().collecting() as collector:
+        settings = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+            "OTEL_SERVICE_NAME": "jobs",
+            "ORIS_API_AUTH_BEARER_TOKEN": SECRET,
+            **OFTEN,
+        }
+        with serving(tmp_path, **settings) as server, server.client() as http:
+            http.headers["authorization"] = f"Bearer {SECRET}"
+            job = {"thread_id": "t", "input": PAYLOAD}
+            submitted = data_of(http.post("/v1/jobs", json=job))
+            polled = data_of(http.post("/v1/workers/poll", json={"worker_id": "w"}))
+            assert server.stop() == 0
+            assert server.lines("spans_lost") == []
+        spans = collector.spans()
+        assert {service for service, _ in spans} == {"jobs"}
+        by_name = {span.name: span for _, span in spans}
+        assert {"POST /v1/jobs", "POST /v1/workers/poll", "grant", "commit"} <= set(by_name)
+        run, grant = submitted["trace"], polled["attempts"][0]["trace"]
+        assert by_name["POST /v1/jobs"].span_id.hex() == run["span_id"]
+        assert by_name["grant"].trace_id.hex() == run["trace_id"]
+        assert by_name["grant"].parent_span_id.hex() == run["span_id"]
+        assert by_name["grant"].span_id.hex() == grant["span_id"]
+        everything = b"".join(collector.raw)
+        assert SECRET.encode() not in everything
+        assert PAYLOAD.encode() not in everything
+
+
+def test_a_collector_that_never_answers_does_not_hold_the_stop_up(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        endpoint = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        with serving(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, **OFTEN) as server, server.client() as http:
+            data_of(http.post("/v1/jobs", json={"thread_id": "t"}))
+            assert server.stop() == 0
+            assert len(server.lines("spans_lost")) == 1
+            assert server.lines("hard_exit") == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({}, []),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_SDK_DISABLED": "true"}, []),
+        ({"OTEL_TRACES_EXPORTER": "pigeons"}, ["no exporter of traces called 'pigeons' is installed"]),
+    ],
+)
+def test_without_a_listener_the_server_serves_all_the_same(
+    tmp_path: Path, settings: dict[str, str], told: list[str]
+) -> None:
+    with serving(tmp_path, **settings) as server, server.client() as http:
+        run = data_of(http.post("/v1/jobs", json={"thread_id": "t"}))["trace"]
+        attempt = data_of(http.post("/v1/workers/poll", json={"worker_id": "w"}))["attempts"][0]
+        assert attempt["trace"]["parent_span_id"] == run["span_id"]
+        assert server.stop() == 0
+        assert [line["detail"] for line in server.lines("tracing_off")] == told
