@@ -7,15 +7,18 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import trio
 
+from .raw_http import Cut
 from .server_process import PATIENCE_S, ServerProcess, clean_environment, data_of, error_of, serving, until
+from .streams import Streamed, streaming
 from .test_starts import refused
 
 Key = dict[str, Any]
@@ -117,6 +120,31 @@ def test_a_parked_poll_ends_with_its_key_and_takes_nothing(tmp_path: Path) -> No
         (attempt,) = data_of(answers[1])["attempts"]
         assert (attempt["thread_id"], attempt["attempt_no"]) == ("t", 1)
         server.check_rows()
+
+
+def test_a_stream_of_events_is_cut_off_when_its_key_ends_and_others_go_on(tmp_path: Path) -> None:
+    with administered(tmp_path) as (server, http):
+        old, new = create(http, role="client"), create(http, role="client")
+        data_of(http.post("/v1/jobs", json={"thread_id": "t"}))
+
+        def follow(key: Key) -> AbstractAsyncContextManager[Streamed]:
+            fields = [f"{name}: {value}" for name, value in sent(key).items()]
+            return streaming(server.address, "/v1/jobs/t/events", *fields)
+
+        async def both() -> None:
+            async with follow(old) as cut, follow(new) as whole:
+                for stream in (cut, whole):
+                    told = [await stream.event(), await stream.event()]
+                    assert [event and event.kind for event in told] == ["run_created", "attempt_queued"]
+                await trio.to_thread.run_sync(revoke, http, old)
+                with trio.fail_after(PATIENCE_S), pytest.raises(Cut):
+                    await cut.event()
+                await trio.to_thread.run_sync(lambda: data_of(http.post("/v1/jobs/t/cancel", json={})))
+                with trio.fail_after(PATIENCE_S):
+                    assert [event.kind for event in await whole.events(2)] == ["cancel_requested", "cancelled"]
+
+        trio.run(both)
+        assert server.lines("request_failed") == []
 
 
 def test_an_expired_key_is_as_an_unknown_one(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import msgspec
 from oris.api import envelope, strict_json
 from oris.api.auth import Authenticator
 from oris.api.auth_limiter import AuthLimiter
+from oris.api.body_head import check_body_head, too_large
 from oris.api.head import Head, HeadFields, last_event_id, parse_query, query_options, read_fields
 from oris.api.http import (
     NO_CONTENT,
@@ -29,13 +30,14 @@ from oris.api.http import (
     NotFound,
     Route,
     RouteTable,
+    Write,
     whole,
 )
 from oris.api.limits import HttpLimits
 from oris.api.proxies import client_address
 from oris.config.networks import Networks
 from oris.errors import ApiError, Details, ErrorCode, invalid
-from oris.ids import RandomBits
+from oris.ids import KeyId, RandomBits
 from oris.observability.trace import Trace, parse_traceparent
 
 S = TypeVar("S")
@@ -172,7 +174,7 @@ class Dispatcher(Generic[S]):
             route, path_params = self._find_route(head)
             caller = NOBODY if route.roles is None else self._authenticate(head, fields, route)
             trace = self._trace(fields)
-            _check_body_head(fields, route)
+            check_body_head(fields, route)
             query = parse_query(head.query_string)
             options = query_options(query, route.query)
         except ApiError as error:
@@ -231,9 +233,21 @@ class Dispatcher(Generic[S]):
             return await route.handler(context, decoded)
         if not route.long_poll:
             self._authenticator.keys.check(key_id)
-            return await route.handler(context, decoded)
+            return self._ends_with_key(key_id, await route.handler(context, decoded))
         with self._authenticator.keys.while_valid(key_id):
             return await route.handler(context, decoded)
+
+    def _ends_with_key(self, key_id: KeyId, answer: Answer) -> Answer:
+        """A stream is cut short when the key ends under which it was asked for."""
+        stream = answer.stream
+        if stream is None:
+            return answer
+
+        async def told(write: Write) -> None:
+            with self._authenticator.keys.while_valid(key_id):
+                await stream(write)
+
+        return msgspec.structs.replace(answer, stream=told)
 
     def refuse(self, admission: Admission[S], error: ApiError) -> Answer:
         """The answer when an admitted request's body makes it fail."""
@@ -361,31 +375,9 @@ class Dispatcher(Generic[S]):
         return Answer(answer.status, answer.body, headers, answer.on_undelivered, answer.stream)
 
 
-def too_large(limit_bytes: int) -> ApiError:
-    """A body over its route's limit."""
-    return ApiError(ErrorCode.PAYLOAD_TOO_LARGE, "the body is too large", {"limit_bytes": limit_bytes})
-
-
 def headers_too_large() -> ApiError:
     """Too many header fields, or too long ones."""
     return ApiError(ErrorCode.HEADERS_TOO_LARGE, "too many header fields, or too long ones")
-
-
-def _check_body_head(fields: HeadFields, route: Route) -> None:
-    named = fields.named
-    if b"content-encoding" in named:
-        raise ApiError(ErrorCode.UNSUPPORTED_MEDIA_TYPE, "no content encoding is accepted")
-    if not fields.has_body:
-        return
-    if route.body is None:
-        if fields.content_length:
-            raise invalid("body", "this route takes no body")
-        return
-    media_type = named.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    if media_type != b"application/json":
-        raise ApiError(ErrorCode.UNSUPPORTED_MEDIA_TYPE, "the content type must be application/json")
-    if fields.content_length is not None and fields.content_length > route.body_max_bytes:
-        raise too_large(route.body_max_bytes)
 
 
 def _only_exceptions(group: BaseExceptionGroup[BaseException]) -> Exception:

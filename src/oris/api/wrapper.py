@@ -22,7 +22,8 @@ from hypercorn.typing import (
     Scope,
 )
 
-from oris.api.dispatch import Admission, Dispatcher, Refusal, too_large
+from oris.api.body_head import too_large
+from oris.api.dispatch import Admission, Dispatcher, Refusal
 from oris.api.exchange import EXCHANGE, GO_ON, LINE, Exchange, encoded_headers
 from oris.api.head import Head
 from oris.api.http import Answer
