@@ -71,6 +71,23 @@ async def test_a_watched_worker_that_went_away_loses_its_leases_after_the_grace(
         bystander.scope.cancel()
 
 
+async def test_a_store_that_fails_when_a_session_is_missed_does_not_save_its_leases(autojump_clock: MockClock) -> None:
+    async with running(sweeper=True, monitor=True) as world:
+        await lived()
+        bystander = world.soon(lambda: world.engine.poll(want("b", 0, session="b"), 50, watch=True))
+        await world.start("a", "w", session="s1", ttl_ms=3_600_000)
+        parked = world.soon(lambda: world.engine.poll(want("w", 0, session="s1"), 50, watch=True))
+        await wait_all_tasks_blocked()
+        parked.scope.cancel()
+        world.store.before = lambda needs: Unavailable("planted")
+        await trio.sleep(1.1)
+        world.store.before = lambda needs: None
+        assert (await world.job("a")).status == "running"
+        await trio.sleep(2.1)
+        assert (await world.job("a")).status == "queued", "missed for another grace"
+        bystander.scope.cancel()
+
+
 async def test_a_worker_that_reconnects_within_the_grace_keeps_them(autojump_clock: MockClock) -> None:
     async with running(sweeper=True, monitor=True) as world:
         await lived()

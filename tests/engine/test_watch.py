@@ -41,6 +41,19 @@ def test_a_session_is_missed_once_the_grace_is_over_and_once_only() -> None:
     assert watch.next_due_ms() is None
 
 
+def test_a_session_that_could_not_be_dropped_gets_another_grace_unless_it_is_heard_of_meanwhile() -> None:
+    watch = watching("a", "b", "c", "d", "e")
+    cut(watch, LATER_MS, "a", "b")
+    assert watch.due(LATER_MS + GRACE_MS) == [session("a"), session("b")]
+    watch.heard(session("a").worker_key, None)
+    watch.in_vain(LATER_MS + GRACE_MS + 5)
+    assert watch.due(LATER_MS + 2 * GRACE_MS + 4) == []
+    assert watch.due(LATER_MS + 2 * GRACE_MS + 5) == [session("b")]
+    watch.stands(session("b"))
+    watch.in_vain(LATER_MS + 2 * GRACE_MS + 5)
+    assert watch.next_due_ms() is None, "it is parked again"
+
+
 def test_of_two_one_may_die() -> None:
     watch = watching("a", "b")
     cut(watch, LATER_MS, "a")

@@ -22,7 +22,7 @@ from oris.engine.demand import Demand
 from oris.engine.observer import Beat
 from oris.engine.outages import Outages
 from oris.engine.unit import Unit
-from oris.engine.watch import Watch
+from oris.engine.watch import Session, Watch
 from oris.errors import StoreError, Unavailable
 from oris.ids import JobKey, WorkerKey
 from oris.storage.store import Reads
@@ -90,9 +90,7 @@ class Sweeper:
         now_ms = self._clock.now_ms()
         self._outages.alive(now_ms)
         self._demand.quarantine_over(now_ms)
-        gone = self._watch.due(now_ms)
-        if gone:
-            await self._ask([DropSession(session.worker_key, session.name) for session in gone])
+        await self._drop(self._watch.due(now_ms))
         for worker in list(self._bereft):
             await self._take_back(worker)
         due = await self._reads.due(now_ms, BATCH)
@@ -101,6 +99,15 @@ class Sweeper:
         with suppress(StoreError):
             # What stays owed is tried again at the next look; deadlines do not wait for it.
             await self._make_up()
+
+    async def _drop(self, gone: Sequence[Session]) -> None:
+        """End these sessions; they stay missed when that fails."""
+        try:
+            if gone:
+                await self._ask([DropSession(session.worker_key, session.name) for session in gone])
+        except BaseException:
+            self._watch.in_vain(self._clock.now_ms())
+            raise
 
     async def _make_up(self) -> None:
         """Have outages made up for to the next leases that they may matter to."""

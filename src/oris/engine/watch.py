@@ -35,6 +35,8 @@ class Watch:
         """Watched polls that are parked, by session."""
         self._broken: OrderedDict[Session, int] = OrderedDict()
         """Sessions whose last watched poll broke, and when; in that order."""
+        self._told: dict[Session, None] = {}
+        """The sessions that `due` told last, but for those that were heard of since."""
         self._wave: OrderedDict[Session, int] = OrderedDict()
         """All that broke within the last grace, heard of since or not; in that order."""
         self._returned: set[Session] = set()
@@ -93,13 +95,12 @@ class Watch:
 
     def heard(self, worker_key: WorkerKey, name: str | None) -> None:
         """The worker has called; None: it did not say as which session."""
-        if not self._broken:
-            return
-        if name is not None:
-            self._broken.pop(Session(worker_key, name), None)
-        else:
-            for session in [each for each in self._broken if each.worker_key == worker_key]:
-                del self._broken[session]
+        for line in (self._broken, self._told):
+            if name is not None:
+                line.pop(Session(worker_key, name), None)
+            elif line:
+                for session in [each for each in line if each.worker_key == worker_key]:
+                    del line[session]
 
     def _is_fresh(self, now_ms: int) -> bool:
         return now_ms - self._started_ms < FRESH_GRACES * self._grace_ms
@@ -109,7 +110,7 @@ class Watch:
         self._held_up_ms = now_ms
 
     def due(self, now_ms: int) -> list[Session]:
-        """The sessions whose grace is over; each is told once."""
+        """The sessions whose grace is over; each is told once, unless it comes to nothing."""
         found: list[Session] = []
         for session, at_ms in list(self._broken.items()):
             if at_ms + self._grace_ms > now_ms:
@@ -118,7 +119,16 @@ class Watch:
             # A poll that breaks just afterwards breaks for the same reason.
             if self._held_up_ms + self._grace_ms < at_ms:
                 found.append(session)
+        self._told = dict.fromkeys(found)
         return found
+
+    def in_vain(self, now_ms: int) -> None:
+        """What was told last came to nothing, as when the store fails: each gets another grace to be heard of."""
+        for session in self._told:
+            if session not in self._standing:
+                self._broken[session] = now_ms
+                self._broken.move_to_end(session)
+        self._told = {}
 
     def next_due_ms(self) -> int | None:
         """When the first grace is over."""
