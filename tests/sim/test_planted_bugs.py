@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from oris.core import events as ev
 from oris.core.facts import Facts
+from oris.core.mode import Mode, Modes
 from oris.core.model import TERMINAL
 from oris.core.replies import SessionOpened
 from oris.core.transition import Transition
@@ -20,6 +21,7 @@ from oris.engine.listeners import Listener
 from oris.sim import Outcome, simulate
 from oris.sim.disk import Disk
 from oris.storage.sqlite.database import MemoryDatabase
+from oris.storage.sqlite.reads import SqliteReads
 
 Patch = pytest.MonkeyPatch
 SEEDS = 40
@@ -369,6 +371,21 @@ def a_step_that_was_taken_over_is_recorded_again(patch: Patch) -> None:
     patch.setattr(module("sim.ledger").Ledger, "effect", lambda self, *args: None)
 
 
+def a_switch_does_not_stop_the_giving_out(patch: Patch) -> None:
+    patch.setattr(Modes, "dispatch", property(lambda self: True))
+
+
+def a_switch_does_not_stop_new_runs(patch: Patch) -> None:
+    patch.setattr(Modes, "submit", property(lambda self: True))
+
+
+def a_restart_forgets_the_switches(patch: Patch) -> None:
+    async def none(self: SqliteReads) -> list[Mode]:
+        return []
+
+    patch.setattr(SqliteReads, "modes", none)
+
+
 BUGS = [
     bug(a_replay_claims_nothing, "I8", "I23"),
     bug(a_replay_hands_on_nothing_of_its_source, "I10"),
@@ -415,6 +432,9 @@ BUGS = [
     bug(what_is_left_of_the_waits_stays, "I24"),
     bug(a_graceful_cancel_takes_the_lease_at_once, "I16", "I3"),
     bug(a_full_disk_refuses_acks_with_the_new_runs, "I25"),
+    bug(a_switch_does_not_stop_the_giving_out, "mode"),
+    bug(a_switch_does_not_stop_new_runs, "mode"),
+    bug(a_restart_forgets_the_switches, "mode"),
     bug(a_stream_tells_an_event_twice, "I11"),
     bug(a_stream_goes_on_one_event_too_far, "I11"),
     bug(a_stream_does_not_wait_for_its_run, "I11"),

@@ -20,6 +20,7 @@ from oris.ids import JobKey, RunId, WorkerKey
 from oris.sim.disk import Disk
 from oris.sim.judge import Judge
 from oris.sim.lives import RunLife
+from oris.sim.modes import ModeAccount
 from oris.sim.sessions import WorkerCheck
 from oris.sim.trace import Trace
 from oris.sim.witness import Witness
@@ -46,6 +47,7 @@ class CommitCheck:
         self._trace = trace
         self._filters = filters
         self.workers = WorkerCheck(witness, judge, trace, rules)
+        self.modes = ModeAccount(judge, trace)
         self._worker_rows: dict[WorkerKey, Worker] = {}
         self._rows: dict[JobKey, Job] = {}
         self._past: dict[RunId, Job] = {}
@@ -81,6 +83,7 @@ class CommitCheck:
         for submit in changes.idempotent:
             witness.bound(submit)
         self._handed(handed)
+        self.modes.committed(changes, witness.granted, now_ms)
         self._order()
         if not changes.empty:
             self._counts()
@@ -95,6 +98,7 @@ class CommitCheck:
             row = rows.past_runs.get(run.run_id) or rows.jobs.get(run.job_key)
             there = row is not None and row.run_id == run.run_id
             self._judge.require(there, "I7", run.run_id, "the run is gone")
+        self.modes.whole(rows.modes)
         for wait in rows.waits.values():
             wrong = self._witness.waits.differs(wait)
             self._judge.require(wrong is None, "I24", wait.wait_id, wrong or "")

@@ -12,7 +12,7 @@ from oris.core.invariants import Snapshot
 from oris.core.model import ClosedLease, DeadLetter, IdempotentSubmit, Job, ReplayClaim, Tenant, Wait, Worker
 from oris.ids import JobKey
 from oris.storage.sqlite.database import Database, MemoryDatabase
-from oris.storage.sqlite.load import step_of
+from oris.storage.sqlite.load import mode_of, step_of
 
 
 class Disk(MemoryDatabase):
@@ -80,6 +80,7 @@ class Disk(MemoryDatabase):
         found.workers = {worker.worker_key: worker for worker in self.workers()}
         found.tenants = {tenant.tenant_id: tenant for tenant in self.tenants()}
         found.audit = [AuditRecord(*row[1:]) for row in self._select("SELECT * FROM runtime_audit_log")]
+        found.modes = [mode_of(row) for row in self._select("SELECT * FROM runtime_modes")]
         return found
 
     def _select(self, statement: str, *values: object) -> list[tuple[Any, ...]]:

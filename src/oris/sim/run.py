@@ -25,13 +25,15 @@ from oris.sim.outcome import Outcome
 from oris.sim.person import Person
 from oris.sim.prompt import Promptness
 from oris.sim.server import Server
-from oris.sim.sizes import Sizes
+from oris.sim.sizes import NODE, Sizes
 from oris.sim.streams import Streams
+from oris.sim.switcher import Switcher
 from oris.sim.trace import Trace
 from oris.sim.witness import Witness
 from oris.sim.worker import Worker
 
 DEFAULT_SIZES = Sizes()
+_NEVER_MS = 2**62
 
 
 def simulate(seed: int, sizes: Sizes = DEFAULT_SIZES, *, keep_trace: bool = False) -> Outcome:
@@ -69,7 +71,7 @@ class Simulation:
             self.witness,
             self.judge,
             self.filters,
-            lambda: self.server.quiet_since_ms,
+            self._prompt_since_ms,
             self.commits.workers.free_since_ms,
             limited=self.settings.worker_limit < 100 or self.settings.tenant_limit < 1000,
         )
@@ -103,8 +105,9 @@ class Simulation:
                     person = Person(name, network, self.ledger, self.trace, self.streams(f"person.{name}"))
                     background.start_soon(person.run)
                 background.start_soon(self.follower.run)
-                await self._safety(network)
-                await self._liveness()
+                switcher = Switcher(network, self.trace, self.streams("switcher"))
+                await self._safety(network, switcher)
+                await self._liveness(switcher)
                 background.cancel_scope.cancel(reason="the simulation is over")
         self.over = True
 
@@ -122,13 +125,15 @@ class Simulation:
             violations=tuple(self.judge.found),
         )
 
-    async def _safety(self, network: Network) -> None:
+    async def _safety(self, network: Network, switcher: Switcher) -> None:
         """Clients ask, faults strike."""
         sizes = self.sizes
         async with trio.open_nursery() as nursery:
             with trio.move_on_after(sizes.safety_s):
                 async with trio.open_nursery() as clients:
                     nursery.start_soon(self._chaos, network)
+                    if self.streams("switches").random() < 0.3:
+                        nursery.start_soon(switcher.run)
                     for number in range(sizes.clients):
                         name = f"c{number}"
                         random = self.streams(f"client.{name}")
@@ -140,11 +145,12 @@ class Simulation:
                         clients.start_soon(self._operator(network).run, sizes.safety_s * 0.6 / sizes.jobs_per_client)
             nursery.cancel_scope.cancel(reason="the safety phase is over")
 
-    async def _liveness(self) -> None:
+    async def _liveness(self, switcher: Switcher) -> None:
         """L1: nothing fails any more, and every run ends."""
         self.faults.healed = True
         self.trace.note("phase", "liveness")
         with trio.move_on_after(self.sizes.liveness_s):
+            await switcher.all_on()
             while self.server.life is None or any(not run.over for run in self.witness.runs.values()):
                 await pause(0.1)
         for run in self.witness.runs.values():
@@ -179,6 +185,11 @@ class Simulation:
                 self.server.full_disk.fill()
                 self.trace.note("disk", "full")
 
+    def _prompt_since_ms(self) -> int:
+        """Since when work that waits has to reach a poll at once."""
+        since_ms = self.commits.modes.dispatches_since_ms
+        return _NEVER_MS if since_ms is None else max(since_ms, self.server.quiet_since_ms)
+
     def _operator(self, network: Network) -> Operator:
         """Somebody who replays; not in every run."""
         random = self.streams("operator")
@@ -211,6 +222,7 @@ def _settings(streams: Streams) -> EngineSettings:
         return value if draw.random() < 0.2 else wide
 
     return EngineSettings(
+        node_id=NODE,
         limits=Limits(
             max_lease_losses=draw.randint(2, 5),
             queue_max=narrow(100_000, 6, 10),

@@ -25,6 +25,7 @@ from oris.sim.full_disk import FullDisk
 from oris.sim.judge import Judge
 from oris.sim.outages import KnownOutages
 from oris.sim.prompt import Promptness
+from oris.sim.sizes import NODE
 from oris.sim.store import Died, FaultyStore
 from oris.sim.trace import Trace
 from oris.sim.witness import Witness
@@ -167,7 +168,7 @@ class Server:
 
     async def _live(self, life: Life) -> None:
         clock = EngineClock(self._wall)
-        inner = await SqliteStore.open(self._disk, clock.now_ms, node_id="sim:1", inline=True)
+        inner = await SqliteStore.open(self._disk, clock.now_ms, node_id=NODE, inline=True)
         clock.start_after(await inner.high_water_ms())
         if self.starts > 1:
             self._commits.whole()

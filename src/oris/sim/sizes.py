@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+NODE = "sim:1"
+"""The node that all of it runs on."""
+
 
 class Sizes(Struct, frozen=True):
     """The defaults take about a third of a second of real time."""
