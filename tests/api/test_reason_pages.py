@@ -1,0 +1,36 @@
+"""Each reason of a refusal has a page in the docs, and each page a reason."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import get_args, get_type_hints
+
+import pytest
+
+from oris.wire.refusals import BackpressureDetails, ConflictDetails, ConflictReason, UnavailableDetails
+
+PAGES = Path(__file__).parents[2] / "docs" / "errors"
+REASONS = {
+    **dict.fromkeys(get_args(ConflictReason), "409 conflict"),
+    **dict.fromkeys(get_args(get_type_hints(BackpressureDetails)["reason"]), "429 backpressure"),
+    **dict.fromkeys(get_args(get_type_hints(UnavailableDetails)["reason"]), "503 unavailable"),
+}
+DETAILS = {*ConflictDetails.__struct_fields__, *UnavailableDetails.__struct_fields__} - {"reason"}
+
+
+def test_there_is_a_page_for_each_reason_and_no_other() -> None:
+    assert {page.stem for page in PAGES.glob("*.md")} == {*REASONS, "README"}
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_a_page_names_its_status_and_only_details_that_there_are(reason: str) -> None:
+    text = (PAGES / f"{reason}.md").read_text()
+    assert text.startswith(f"# {reason}\n\n`{REASONS[reason]}`\n\n**When.** ")
+    assert "**What to do.** " in text
+    assert {name for name in re.findall(r"^- `(\w+)`: ", text, re.MULTILINE)} <= DETAILS
+
+
+def test_the_index_leads_to_all_of_them_and_the_api_to_the_index() -> None:
+    assert set(re.findall(r"\]\((\w+)\.md\)", (PAGES / "README.md").read_text())) == {*REASONS}
+    assert "(errors/README.md)" in (PAGES.parent / "api.md").read_text()
