@@ -9,7 +9,14 @@ import httpx
 import pytest
 
 from .calls import Caller
-from .server_process import ServerProcess, serving
+from .server_process import ServerProcess, check_ended, serving
+
+
+@pytest.fixture(autouse=True)
+def rows_of_ended_servers() -> Iterator[None]:
+    """Every invariant holds on what each server has left behind (I11 among them), whatever a test was about."""
+    yield
+    check_ended()
 
 
 @pytest.fixture(scope="module")
