@@ -1,4 +1,4 @@
-"""The whole API over an engine world, without sockets, and an ear that keeps the words it answers with (tests/words.py)."""
+"""The whole API over an engine world, without sockets, and an ear that keeps the words it answers with (words.py)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scenarios in which every word of a refusal is told, and every audited action is done, over the whole API (words.py)."""
+"""Scenarios in which every word of a refusal is told, and every audited action done, over the whole API (words.py)."""
 
 from __future__ import annotations
 

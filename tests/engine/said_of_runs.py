@@ -54,7 +54,8 @@ async def ends(ear: Ear) -> None:
     """Every way a run ends."""
     async with api(ear, EngineSettings(limits=Limits(max_lease_losses=1))) as http:
         await http.ack(await http.start("cancelled"), "cancelled")
-        retried = await http.start("exhausted", retry_policy={"strategy": "exponential", "backoff_ms": 1, "max_retries": 1})
+        policy: Said = {"strategy": "exponential", "backoff_ms": 1, "max_retries": 1}
+        retried = await http.start("exhausted", retry_policy=policy)
         await http.ack(retried, "failed")
         await trio.sleep(1)
         await http.get(f"/v1/attempts/{retried['attempt_id']}/retries")

@@ -22,7 +22,7 @@ from oris.engine.control import Control
 from oris.engine.engine import Decision
 from oris.wire.workers import StepWord
 
-from ..api.front import ask, connect, request
+from ..api.front import connect, request
 from ..api.front import running as served
 from ..words import BEYOND, WORDS
 from . import said_in_refusals, said_of_runs
@@ -37,7 +37,8 @@ async def on_the_wire(ear: Ear) -> None:
     """What only a socket can show."""
     async with served(limits=HttpLimits(body_timeout_s=0.05, linger_s=0.05)) as front:
         client = await connect(front)
-        late = await client.ask(request("POST", "/v1/echo", b"", ("Content-Length", "9"), ("Content-Type", "application/json")))
+        head = (("Content-Length", "9"), ("Content-Type", "application/json"))
+        late = await client.ask(request("POST", "/v1/echo", b"", *head))
         assert late.status == 408
         ear.error(late.status, late.error)
 
