@@ -1,4 +1,4 @@
-"""One server for all tests of a module, for those that only talk to it."""
+"""One server for all tests of a module, for those that only talk to it, and the checks after every test."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from .calls import Caller
 from .server_process import ServerProcess, check_ended, serving
+from .timelines import check_timelines
 
 
 @pytest.fixture(autouse=True)
@@ -21,9 +22,11 @@ def rows_of_ended_servers() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A server without credentials. Afterwards every invariant holds on its rows."""
+    """A server without credentials. Afterwards every timeline verifies by its export alone, and its rows hold."""
     with serving(tmp_path_factory.mktemp("server")) as running:
         yield running
+        with running.client() as client:
+            check_timelines(client)
         assert running.stop() == 0
         running.check_rows()
 

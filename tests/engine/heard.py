@@ -93,7 +93,9 @@ class Api:
             rng=random.Random(4),
             fault_log=lambda request_id, method, path, error: self.faults.append(error),
             observe=lambda seen: None,
-            limiter=AuthLimiter(trio.current_time, lambda address, count: None, lambda: None) if closed else None,
+            limiter=AuthLimiter(trio.current_time, lambda address, count, others: None, lambda: None)
+            if closed
+            else None,
         )
 
     async def ask(self, method: str, path: str, body: bytes = b"", *headers: tuple[str, str], **query: Any) -> Said:
@@ -106,7 +108,8 @@ class Api:
         request = RawRequest(method, path, urlencode(query).encode(), tuple(fields), body)
         answer = await self._dispatcher.dispatch(request)
         self.ear.answer(method, path, answer.status, answer.body)
-        return {"status": answer.status} | json.loads(answer.body)
+        said: Said = json.loads(answer.body)
+        return {"status": answer.status} | said
 
     async def get(self, path: str, **query: Any) -> Said:
         """What a read that succeeds is answered."""
