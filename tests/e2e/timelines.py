@@ -29,7 +29,7 @@ def check_timelines(http: httpx.Client) -> int:
 
 
 def _threads(http: httpx.Client) -> Iterator[dict[str, Any]]:
-    more: dict[str, str] = {}
+    more: dict[str, Any] = {}
     while True:
         page = data_of(http.get("/v1/jobs", params={"limit": 200} | more))
         yield from page["jobs"]
