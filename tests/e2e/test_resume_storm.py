@@ -4,8 +4,8 @@ server comes back to the same answers."""
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
+from collections.abc import Callable
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,7 +122,9 @@ async def kill_in_the_middle(ballot: Ballot, server: ServerProcess, up: Up, afte
     return server
 
 
-async def test_kill_9_in_the_middle_of_a_thousand_answers_changes_none_that_was_given(tmp_path: Path) -> None:
+async def test_kill_9_in_the_middle_of_a_thousand_answers_changes_none_that_was_given(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     up = Up()
     server = await start(tmp_path)
     try:
@@ -152,7 +154,7 @@ async def test_kill_9_in_the_middle_of_a_thousand_answers_changes_none_that_was_
         for voter, reply in repeated.replies.items():
             assert json.loads(reply.body).get("data") == json.loads(ballot.replies[voter].body).get("data")
         assert cut > 0
-        sys.stdout.write(f"{ANSWERS} answers over {len(KILLS_AFTER)} kills, {cut} calls cut and repeated\n")
+        record_property("answers to one question", f"{ANSWERS}, {len(KILLS_AFTER)} kills, {cut} calls cut and repeated")
         with server.client() as http:
             check_outcome(Caller(http, "killed"), winner)
         assert server.stop() == 0
