@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from oris.api.http import Role
 from oris.core.facts import Limits
@@ -97,7 +98,7 @@ async def no_room(ear: Ear) -> None:
         world.soon(lambda: http.submit("committing"))
         await world.store.entered.wait()
         waiting = world.soon(lambda: http.submit("waiting"))
-        await trio.testing.wait_all_tasks_blocked()
+        await wait_all_tasks_blocked()
         assert await http.refused("/v1/jobs", thread_id="too-many") == "inbox_full"
         world.store.let_go()
         assert gate is not None
