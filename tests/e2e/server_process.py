@@ -1,4 +1,8 @@
-"""A server in a process of its own, over a real database file, reached over real HTTP."""
+"""A server in a process of its own, over a real database file, reached over real HTTP.
+
+The rows of every server that has ended are checked, whatever its test was about: by `serving`, and at the end of each
+test by conftest.py for those that were started otherwise. A test whose rows cannot hold says why (`unchecked`).
+"""
 
 from __future__ import annotations
 
@@ -21,6 +25,7 @@ from oris.core.invariants import Snapshot, check_all
 from oris.storage.sqlite.snapshot import read_snapshot
 
 from ..contract import async_check, check
+from .left_behind import check_left_behind
 
 T = TypeVar("T")
 Line = dict[str, Any]
@@ -56,9 +61,12 @@ class ServerProcess:
         folder: Path,
         *arguments: str,
         program: Sequence[str] = PROGRAM,
+        unchecked: str | None = None,
         **settings: str,
     ) -> None:
         self.folder = folder
+        self.unchecked = unchecked
+        """Why its rows need not hold afterwards."""
         self.database = Path(settings.get("ORIS_SQLITE_DB", folder / "oris.db"))
         self.stderr = folder / "stderr.log"
         defaults = {"ORIS_SERVER_ADDR": "127.0.0.1:0", "ORIS_SQLITE_DB": str(self.database)}
@@ -71,6 +79,7 @@ class ServerProcess:
                 stdout=stderr,
                 stderr=stderr,
             )
+        STARTED.append(self)
 
     def wait_ready(self) -> None:
         """Until it says that it serves. Fails with its log when it ends instead."""
@@ -158,17 +167,37 @@ class ServerProcess:
         return rows
 
 
+STARTED: list[ServerProcess] = []
+"""Those whose rows nobody has looked at since they ended."""
+
+
+def check_ended() -> None:
+    """Look at the rows of all that have ended, unless another server is at work on them."""
+    running = {server.database for server in STARTED if server.process.poll() is None}
+    ended = [server for server in STARTED if server.database not in running]
+    STARTED[:] = [server for server in STARTED if server.database in running]
+    excused = {server.database for server in ended if server.unchecked is not None}
+    for database in {server.database for server in ended} - excused:
+        if database.is_file():
+            check_left_behind(database)
+
+
 @contextmanager
 def serving(
-    folder: Path, *arguments: str, program: Sequence[str] = PROGRAM, **settings: str
+    folder: Path,
+    *arguments: str,
+    program: Sequence[str] = PROGRAM,
+    unchecked: str | None = None,
+    **settings: str,
 ) -> Iterator[ServerProcess]:
-    """A server that is ready; it is ended and reaped afterwards, whatever happens."""
-    server = ServerProcess(folder, *arguments, program=program, **settings)
+    """A server that is ready; it is ended, reaped and its rows are checked afterwards, whatever happens."""
+    server = ServerProcess(folder, *arguments, program=program, unchecked=unchecked, **settings)
     try:
         server.wait_ready()
         yield server
     finally:
         server.kill()
+    check_ended()
 
 
 def data_of(response: httpx.Response) -> Any:

@@ -243,7 +243,8 @@ TAMPERED: dict[str, tuple[Tamper, int]] = {
 @pytest.fixture(scope="module")
 def victim(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A server whose rows are tampered with."""
-    with serving(tmp_path_factory.mktemp("victim")) as running, running.client() as client:
+    folder, why = tmp_path_factory.mktemp("victim"), "they are tampered with"
+    with serving(folder, unchecked=why) as running, running.client() as client:
         yield running, client
 
 

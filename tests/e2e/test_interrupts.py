@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
-from collections import Counter
 from pathlib import Path
 
-import trio
-
 from .calls import Caller, Data, has_fields, lease_of
-from .raw_http import Connection, Reply, connect
 from .server_process import ServerProcess, data_of, error_of, serving
 
 VIEW = {
@@ -220,37 +216,6 @@ def test_a_graceful_cancel_reaches_the_worker_and_keeps_its_result(caller: Calle
     data_of(caller.report(attempt, "cleanup"))
     assert data_of(caller.ack(attempt, result="partly"))["status"] == "cancelled"
     assert (caller.of_thread()["status"], caller.of_thread()["result"]) == ("cancelled", "partly")
-
-
-async def resumes(connection: Connection, path: str, number: int, got: list[tuple[int, Reply]]) -> None:
-    """Many answers to one question over one connection, in two minds."""
-    for turn in range(number):
-        value = (turn + id(connection) // 64) % 2
-        got.append((value, await connection.post(path, {"value": value})))
-
-
-async def test_of_a_thousand_answers_with_two_values_one_wins_and_all_are_told_right(tmp_path: Path) -> None:
-    with serving(tmp_path) as server:
-        with server.client() as http:
-            path, _ = interrupted(Caller(http, "many"))
-        got: list[tuple[int, Reply]] = []
-        connections = [await connect(server.address) for _ in range(50)]
-        async with trio.open_nursery() as nursery:
-            for connection in connections:
-                nursery.start_soon(resumes, connection, path, 20, got)
-        assert len(got) == 1000
-        winners = {value for value, reply in got if reply.status == 200}
-        assert len(winners) == 1, Counter((value, reply.status) for value, reply in got)
-        assert all(reply.status == 200 for value, reply in got if value in winners)
-        assert {reply.reason for value, reply in got if value not in winners} <= {"resume_mismatch"}
-        (value,) = winners
-        assert {json.dumps(reply.data, sort_keys=True) for won, reply in got if won == value} == {
-            json.dumps(next(reply.data for won, reply in got if won == value), sort_keys=True)
-        }
-        for connection in connections:
-            await trio.aclose_forcefully(connection.stream)
-        assert server.stop() == 0
-        server.check_rows()
 
 
 def interrupted(caller: Caller) -> tuple[str, str]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import sqlite3
 from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -18,8 +16,8 @@ import trio
 from oris.core.events import first_bad_seq
 from oris.core.invariants import Snapshot, check_all
 from oris.ids import RunId
-from oris.storage.sqlite.snapshot import read_snapshot
 
+from .left_behind import left_behind
 from .raw_http import Connection, Cut, Reply, connect
 from .server_process import ServerProcess
 
@@ -154,17 +152,6 @@ async def execute(line: Line, ledger: Ledger, name: str, attempt: dict[str, Any]
     ledger.acks[run_id] = result
 
 
-def left_behind(server: ServerProcess, number: int) -> Snapshot:
-    """The rows a killed server left, read from a copy: its own files are for the next server to recover."""
-    copy = server.folder / f"copy-{number}.db"
-    for suffix in ("", "-wal"):
-        source = server.database.with_name(server.database.name + suffix)
-        if source.exists():
-            shutil.copyfile(source, copy.with_name(copy.name + suffix))
-    with closing(sqlite3.connect(copy)) as connection:
-        return read_snapshot(connection)
-
-
 def check(rows: Snapshot, ledger: Ledger) -> None:
     """Everything that was acknowledged is there, and everything that is there holds together."""
     assert check_all(rows) == []
@@ -215,11 +202,11 @@ async def test_nothing_that_was_acknowledged_is_lost_over_twenty_kills(tmp_path:
                     nursery.start_soon(submit_for_ever, up, ledger, f"c{number}", stop)
                 for number in range(WORKERS):
                     nursery.start_soon(work_for_ever, up, ledger, f"w{number}")
-                for number in range(KILLS):
+                for _ in range(KILLS):
                     await wait_for(ledger, ledger.operations + random.randint(10, 60))
                     server.kill()
                     up.note(None)
-                    check(left_behind(server, number), ledger)
+                    check(left_behind(server.database), ledger)
                     server = await start(tmp_path)
                     up.note(server.address)
                 assert up.repeats > KILLS

@@ -9,7 +9,8 @@ import pytest
 import trio
 
 from .calls import TRACE, Caller, Data, has_fields, lease_of
-from .server_process import ServerProcess, data_of, error_of, metric, serving
+from .server_process import PATIENCE_S, ServerProcess, data_of, error_of, metric, serving
+from .worker_process import working
 
 REPLAYED = {"thread_id", "run_id", "attempt_id", "status", "idempotent_replay", "trace"}
 AT_ONCE = 50
@@ -177,6 +178,42 @@ async def test_a_replay_that_is_sent_fifty_times_at_once_executes_once(
     for answer in await at_once(server, path, body):
         again = data_of(answer)
         assert (again["run_id"], again["idempotent_replay"], again["result"]) == (made["run_id"], True, "once")
+    assert len(caller.of_thread("/runs")["runs"]) == 2
+
+
+async def test_fifty_who_ask_for_one_replay_until_they_have_its_result_have_one_and_the_same(
+    server: ServerProcess, http: httpx.Client, tmp_path: Path
+) -> None:
+    """With two workers at work, so that some ask while it runs and some when it is done."""
+    caller = Caller(http, "fifty-workers")
+    caller.submit()
+    data_of(caller.ack(caller.take()))
+    refused: list[str] = []
+    made: list[Data] = []
+    told: list[Data] = []
+
+    async def ask(client: httpx.AsyncClient) -> None:
+        while True:
+            answer = await client.post(f"/v1/jobs/{caller.thread}/replay", json={})
+            if answer.status_code != 200:
+                refused.append(error_of(answer)[2]["reason"])
+                continue
+            data = data_of(answer)
+            (told if data["idempotent_replay"] else made).append(data)
+            if data["idempotent_replay"]:
+                return
+
+    file = tmp_path / "handed.jsonl"
+    with working(server, "one", caller.name, file) as one, working(server, "two", caller.name, file) as two:
+        with trio.fail_after(PATIENCE_S):
+            async with server.async_client() as client, trio.open_nursery() as nursery:
+                for _ in range(AT_ONCE):
+                    nursery.start_soon(ask, client)
+        (executed,) = [*one.handed(), *two.handed()]
+    assert [answer["run_id"] for answer in made] == [executed["run_id"]]
+    assert [answer["run_id"] for answer in told] == [executed["run_id"]] * AT_ONCE
+    assert {str(answer["result"]) for answer in told} == {str(told[0]["result"])}
+    assert set(refused) == {"replay_in_progress"}
     assert len(caller.of_thread("/runs")["runs"]) == 2
 
 

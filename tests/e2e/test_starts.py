@@ -15,7 +15,7 @@ from .server_process import ServerProcess, data_of, error_of, metric, serving, u
 def refused(folder: Path, *arguments: str, **settings: str) -> str:
     """The one line a server that cannot start says."""
     folder.mkdir(exist_ok=True)
-    server = ServerProcess(folder, *arguments, **settings)
+    server = ServerProcess(folder, *arguments, unchecked="it wrote none", **settings)
     try:
         assert server.wait_end() == 2
     finally:

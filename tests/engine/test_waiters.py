@@ -8,7 +8,6 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from oris.ids import RunId
 
 from .harness import ack, cancel, running, submit
-from .test_cancellation_routes import Api, data, named
 
 
 async def test_a_waiter_is_handed_the_end_in_the_commit(autojump_clock: MockClock) -> None:
@@ -74,15 +73,3 @@ async def test_waiters_of_one_thread_are_all_told_and_leave_nothing(autojump_clo
         assert len(world.engine.waiters) == 20
         await world.ask(ack(job))
         assert [await wait.get() for wait in waits] == [True] * 20
-
-
-async def test_a_repeat_with_a_wait_is_told_at_once_of_a_run_that_waits_for_people(autojump_clock: MockClock) -> None:
-    async with running() as world:
-        api, wish = Api(world), {"thread_id": "a", "idempotency_key": "k"}
-        assert data(await api.post("/v1/jobs", wish))["status"] == "queued"
-        await world.poll("w")
-        asked = {**named(await world.job("a")), "interrupts": [{"key": "q", "value": "may I?"}]}
-        data(await api.post("/v1/workers/w/interrupt", asked))
-        told = data(await api.post("/v1/jobs", {**wish, "wait_ms": 20_000}))
-        assert (told["status"], [one["key"] for one in told["interrupts"]]) == ("interrupted", ["q"])
-        assert trio.current_time() == 0

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oris.api.key_ring import new_key
 from oris.observability.redact import REDACTED, is_private, redact
 
 
@@ -79,3 +80,21 @@ def test_what_is_long_or_deep_is_cut() -> None:
 )
 def test_anything_becomes_json(value: object) -> None:
     json.dumps(redact(value), allow_nan=False)
+
+
+SECRET = new_key().secret
+
+
+@pytest.mark.parametrize(
+    "value",
+    [SECRET, f"/v1/api-keys/{SECRET}/revoke", [SECRET], {"path": {SECRET: SECRET}}, ValueError(f"what is {SECRET!r}?")],
+)
+def test_the_secret_of_an_api_key_is_found_in_any_text(value: object) -> None:
+    shown = json.dumps(redact(value))
+    assert SECRET not in shown
+    assert REDACTED in shown
+
+
+def test_what_only_begins_like_a_secret_is_left_alone() -> None:
+    assert redact("oris_runtime_queue_depth") == "oris_runtime_queue_depth"
+    assert redact(f"oris_{'x' * 42} ") == f"oris_{'x' * 42} "

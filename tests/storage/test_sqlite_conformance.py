@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from oris.core.invariants import check_all
+
 from .conformance import StoreConformance
 from .conformance_keys import KeysConformance
 from .conformance_reads import ReadsConformance
@@ -24,6 +26,7 @@ class _OnSqlite:
         await harness.open()
         try:
             yield harness
+            assert check_all(await harness.snapshot()) == []
         finally:
             await harness.aclose()
 

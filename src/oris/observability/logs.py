@@ -22,7 +22,7 @@ from oris.config.levels import DEBUG, ERROR, INFO, WARNING, LogLevels
 from oris.observability.log_format import Render, render_console, render_json
 from oris.observability.log_sink import Sink
 from oris.observability.log_writer import LogWriter
-from oris.observability.redact import REDACTED, is_private, redact
+from oris.observability.redact import REDACTED, is_private, redact, redact_secrets
 from oris.wire.times import rfc3339
 
 ExcInfo: TypeAlias = "BaseException | None"
@@ -150,5 +150,5 @@ def request_ids(request_id: str, trace_id: str) -> AbstractContextManager[None]:
 def _traceback(error: BaseException | None) -> str:
     if error is None:
         return ""
-    text = "".join(traceback.format_exception(error))
+    text = redact_secrets("".join(traceback.format_exception(error)))
     return text if len(text) <= _MAX_TRACEBACK_CHARACTERS else "…" + text[-_MAX_TRACEBACK_CHARACTERS:]

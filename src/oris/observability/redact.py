@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from functools import lru_cache
 from typing import Final
 
@@ -15,6 +16,8 @@ _PAYLOADS: Final = frozenset(
 )
 # A name with one of these words in it holds a credential.
 _CREDENTIALS: Final = ("authorization", "token", "secret", "password", "apikey", "api_key", "cookie", "credential")
+# The secret of an API key, wherever it has got to: into a path by mistake, into the text of an error.
+_SECRET: Final = re.compile(r"oris_[A-Za-z0-9_-]{43}")
 _MAX_DEPTH: Final = 6
 _MAX_ITEMS: Final = 64
 _MAX_CHARACTERS: Final = 4096
@@ -27,6 +30,11 @@ def is_private(key: str) -> bool:
     return name in _PAYLOADS or any(word in name for word in _CREDENTIALS)
 
 
+def redact_secrets(text: str) -> str:
+    """A text without the secrets of API keys."""
+    return _SECRET.sub(REDACTED, text) if "oris_" in text else text
+
+
 def redact(value: object, depth: int = 0) -> object:
     """A copy with private values replaced at any depth, made of plain types, and bounded in size.
 
@@ -37,14 +45,15 @@ def redact(value: object, depth: int = 0) -> object:
     if value is None or isinstance(value, int):
         return value if value is None or value.bit_length() <= 64 else "[int]"
     if isinstance(value, str):
-        return value if len(value) <= _MAX_CHARACTERS else value[:_MAX_CHARACTERS] + "…"
+        text = redact_secrets(value)
+        return text if len(text) <= _MAX_CHARACTERS else text[:_MAX_CHARACTERS] + "…"
     if isinstance(value, bytes | bytearray | memoryview):
         return f"[{len(value)} bytes]"
     if depth >= _MAX_DEPTH:
         return f"[{type(value).__name__}]"
     if isinstance(value, dict):
         return {
-            str(key): REDACTED if is_private(str(key)) else redact(item, depth + 1)
+            redact_secrets(str(key)): REDACTED if is_private(str(key)) else redact(item, depth + 1)
             for key, item in list(value.items())[:_MAX_ITEMS]
         }
     if isinstance(value, set | frozenset):

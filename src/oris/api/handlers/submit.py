@@ -42,11 +42,13 @@ R = TypeVar("R", bound=Reply)
 METADATA_MAX_BYTES = 4096
 RUN_AT_MAX_MS = 253_402_300_799_999
 """The last moment that can be written as a time."""
+_WAITED_FOR = TERMINAL | {"interrupted"}
+"""What ends a submit's wait."""
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 async def run(call: Call, body: JobRequest) -> Answer:
-    """`POST /v1/jobs`, `POST /v1/jobs/run`. A wait ends with the run, or with the caller's patience."""
+    """`POST /v1/jobs`, `POST /v1/jobs/run`. A wait ends with the run, its questions, or the caller's patience."""
     try:
         command = to_command(call, body, "")
     except ApiError as refused:
@@ -171,12 +173,16 @@ def _request_hash(tenant_id: TenantId, job: BatchedJob, given: bytes | None, met
 
 
 async def _ended(call: Call, reply: Submitted, waiter: Waiter, wait_s: float) -> Ended | None:
-    """How the run ended, if it has or does within the wait; one that waits for people now is not waited for."""
-    if reply.replay and (reply.status is None or reply.status in TERMINAL):
+    """How the run ended, or that it waits for people, if it has or does within the wait."""
+    if reply.replay and (reply.status is None or reply.status in _WAITED_FOR):
         job = await call.services.engine.reads.run(reply.run_id)
-        return None if job is None else Ended(job.run_id, job.status, job.result_seq, job.error_seq)
+        if job is None:
+            return None
+        # Somebody may have answered meanwhile; then it goes on.
+        if job.status in _WAITED_FOR:
+            return Ended(job.run_id, job.status, job.result_seq, job.error_seq)
     ended: Ended | None = None
-    if wait_s and not (reply.replay and reply.status == "interrupted"):
+    if wait_s:
         with trio.move_on_after(wait_s):
             ended = await waiter.ended(reply.run_id)
     return ended
@@ -191,9 +197,9 @@ async def _status_now(call: Call, reply: Submitted, wait_s: float) -> str:
 
 
 async def _payloads(call: Call, key: JobKey, ended: Ended | None) -> tuple[Raw | UnsetType, Raw | UnsetType]:
-    """What an ended run left: its result, and its error."""
+    """What an ended run left: its result, and its error. That of a try before is nothing to one that goes on."""
     seqs = [] if ended is None else [seq for seq in (ended.result_seq, ended.error_seq) if seq]
-    if ended is None or not seqs:
+    if ended is None or ended.status not in TERMINAL or not seqs:
         return UNSET, UNSET
     found = await call.services.engine.reads.payloads(key, seqs)
     result, error = found.get(ended.result_seq), found.get(ended.error_seq)
