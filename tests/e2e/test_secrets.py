@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from .collector import Collector
 from .server_process import ServerProcess, clean_environment, data_of, serving
 from .test_keys import ADMIN, STATIC, create, revoke, sent
 
@@ -162,6 +163,19 @@ def test_a_secret_that_a_bug_comes_upon_is_not_in_the_log_of_it(tmp_path: Path) 
         (told,) = server.lines("request_failed")
         assert "planted" in told["exception"]
         assert found([secret], files_of(tmp_path)) == []
+
+
+def test_the_secrets_are_in_no_span(tmp_path: Path) -> None:
+    with Collector().collecting() as collector:
+        traced = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, **TOKENS}
+        with serving(tmp_path, program=("-c", BUG), **traced) as server, server.client(headers=ADMIN) as http:
+            client = create(http, role="client")
+            at_work(server, http, client)
+            assert http.get(f"/v1/jobs/{client['secret']}/explain").status_code == 500
+            assert server.stop() == 0
+        spans = collector.spans()
+        assert {"POST /v1/jobs", "GET /v1/jobs/{thread_id}/explain", "commit"} <= {span.name for _, span in spans}
+        assert found([client["secret"], *TOKENS.values()], b"".join(collector.raw)) == []
 
 
 def test_a_secret_that_is_there_is_found() -> None:
