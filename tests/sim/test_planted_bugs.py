@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from oris.core import events as ev
 from oris.core.facts import Facts
+from oris.core.lease import lost as lease_lost
 from oris.core.mode import Mode, Modes
 from oris.core.model import TERMINAL
 from oris.core.replies import SessionOpened
@@ -203,7 +204,7 @@ def a_finished_run_can_be_cancelled(patch: Patch) -> None:
 
 def a_repeated_ack_is_refused(patch: Patch) -> None:
     ack = module("core.decide.ack")
-    patch.setattr(ack, "_closed_before", lambda facts, t, command: ack.lost(None))
+    patch.setattr(ack, "_again", lambda facts, t, command: lease_lost(None))
 
 
 def a_step_succeeds_twice(patch: Patch) -> None:

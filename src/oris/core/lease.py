@@ -57,6 +57,16 @@ def ended(facts: Facts, t: Transition, lease_id: LeaseId) -> ClosedLease | None:
     return t.closed(lease_id) or facts.closed(lease_id)
 
 
+def closed_by(
+    facts: Facts, t: Transition, lease_id: LeaseId, worker: WorkerKey | None, request_hash: bytes
+) -> ClosedLease | Refusal:
+    """The lease that this very request of this caller has closed before; else why it is refused."""
+    closed = ended(facts, t, lease_id)
+    if closed is None or worker not in (None, closed.worker_key):
+        return lost(None)
+    return closed if closed.request_hash == request_hash else lost(closed)
+
+
 def lost(closed: ClosedLease | None) -> Refusal:
     """The 409 for a write without a live lease of the caller's."""
     if closed is None:

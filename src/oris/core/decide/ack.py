@@ -12,7 +12,7 @@ from oris.core.changes import Decision
 from oris.core.commands import Ack
 from oris.core.decide.due import end_cancelled, settle
 from oris.core.facts import Facts
-from oris.core.lease import ended, holds, lost
+from oris.core.lease import closed_by, holds
 from oris.core.model import RetryPolicy, stored_policy
 from oris.core.replies import Acked, Refusal, lease_of_another_attempt
 from oris.core.stamp import Stamp
@@ -28,7 +28,7 @@ def ack(facts: Facts, command: Ack, stamp: Stamp) -> Decision:
     t = Transition(facts.job_of(run_of_lease(command.lease_id)), stamp)
     settle(t, facts)
     if not holds(t, command.lease_id, command.worker_key):
-        return t.decision(_closed_before(facts, t, command))
+        return t.decision(_again(facts, t, command))
     job = t.job
     if command.attempt_id != attempt_of(job.run_id):
         return t.decision(lease_of_another_attempt())
@@ -54,14 +54,12 @@ def _end_cancelled(t: Transition, command: Ack) -> Acked:
     return answer
 
 
-def _closed_before(facts: Facts, t: Transition, command: Ack) -> Acked | Refusal:
-    closed = ended(facts, t, command.lease_id)
-    if closed is None or closed.worker_key != command.worker_key:
-        return lost(None)
-    if closed.request_hash is not None and closed.request_hash == _digest(command):
-        assert closed.answer is not None
-        return _answers.decode(closed.answer)
-    return lost(closed)
+def _again(facts: Facts, t: Transition, command: Ack) -> Acked | Refusal:
+    closed = closed_by(facts, t, command.lease_id, command.worker_key, _digest(command))
+    if isinstance(closed, Refusal):
+        return closed
+    assert closed.answer is not None
+    return _answers.decode(closed.answer)
 
 
 def _retry(t: Transition, command: Ack) -> RetryPolicy | None:

@@ -9,7 +9,7 @@ from oris.core.changes import Decision
 from oris.core.commands import Release
 from oris.core.decide.due import end_cancelled, settle
 from oris.core.facts import Facts
-from oris.core.lease import ended, holds, lost
+from oris.core.lease import closed_by, holds
 from oris.core.replies import Refusal, Released
 from oris.core.stamp import Stamp
 from oris.core.transition import Transition
@@ -21,7 +21,7 @@ def release(facts: Facts, command: Release, stamp: Stamp) -> Decision:
     t = Transition(facts.job_of(run_of_lease(command.lease_id)), stamp)
     settle(t, facts)
     if not holds(t, command.lease_id, command.worker_key):
-        return t.decision(_closed_before(facts, t, command))
+        return t.decision(_again(facts, t, command))
     # What the server takes back says nothing of the worker, who never got it.
     t.close_lease("released", _digest(command), end="taken" if command.worker_key is None else "normal")
     if t.job.status == "cancelling":
@@ -34,12 +34,9 @@ def release(facts: Facts, command: Release, stamp: Stamp) -> Decision:
     return t.decision(Released(command.lease_id))
 
 
-def _closed_before(facts: Facts, t: Transition, command: Release) -> Released | Refusal:
-    closed = ended(facts, t, command.lease_id)
-    if closed is None or command.worker_key not in (None, closed.worker_key):
-        return lost(None)
-    same = closed.state == "released" and closed.request_hash == _digest(command)
-    return Released(command.lease_id) if same else lost(closed)
+def _again(facts: Facts, t: Transition, command: Release) -> Released | Refusal:
+    closed = closed_by(facts, t, command.lease_id, command.worker_key, _digest(command))
+    return closed if isinstance(closed, Refusal) else Released(command.lease_id)
 
 
 def _digest(command: Release) -> bytes:

@@ -13,7 +13,7 @@ from oris.core.changes import Decision
 from oris.core.commands import Suspend, WaitSpec
 from oris.core.decide.due import end_cancelled, settle
 from oris.core.facts import Facts
-from oris.core.lease import ended, holds, lost
+from oris.core.lease import closed_by, holds
 from oris.core.model import Wait
 from oris.core.replies import RaisedWait, Refusal, Suspended, conflict, lease_of_another_attempt
 from oris.core.stamp import Stamp
@@ -31,7 +31,7 @@ def suspend(facts: Facts, command: Suspend, stamp: Stamp) -> Decision:
     t = Transition(facts.job_of(run_of_lease(command.lease_id)), stamp)
     settle(t, facts)
     if not holds(t, command.lease_id, command.worker_key):
-        return t.decision(_closed_before(facts, t, command))
+        return t.decision(_again(facts, t, command))
     job = t.job
     if command.attempt_id != attempt_of(job.run_id):
         return t.decision(lease_of_another_attempt())
@@ -127,14 +127,12 @@ def _mismatch(facts: Facts, t: Transition, command: Suspend) -> Refusal | None:
     return None
 
 
-def _closed_before(facts: Facts, t: Transition, command: Suspend) -> Suspended | Refusal:
-    closed = ended(facts, t, command.lease_id)
-    if closed is None or closed.worker_key != command.worker_key:
-        return lost(None)
-    if closed.request_hash is not None and closed.request_hash == _digest(command):
-        assert closed.answer is not None
-        return _answers.decode(closed.answer)
-    return lost(closed)
+def _again(facts: Facts, t: Transition, command: Suspend) -> Suspended | Refusal:
+    closed = closed_by(facts, t, command.lease_id, command.worker_key, _digest(command))
+    if isinstance(closed, Refusal):
+        return closed
+    assert closed.answer is not None
+    return _answers.decode(closed.answer)
 
 
 def _digest(command: Suspend) -> bytes:
