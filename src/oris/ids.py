@@ -114,6 +114,11 @@ def wait_id(run: RunId, kind: str, number: int) -> WaitId:
     return WaitId(f"{'int' if kind == 'interrupt' else 'wai'}_{run[4:]}_{number}")
 
 
+def number_of_wait(wait: WaitId) -> int:
+    """As which of its run's waits it was raised."""
+    return int(wait.rpartition("_")[2])
+
+
 def run_of_wait(wait: str) -> RunId | None:
     """The run that a wait belongs to; None when this cannot be a wait's id."""
     prefix, _, rest = wait.partition("_")

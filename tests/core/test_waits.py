@@ -228,6 +228,34 @@ def test_a_thread_is_answered_when_its_run_waits_for_one_answer_alone() -> None:
     assert reason(world.ask(c.ResumeThread(key("a"), b"2", "ann"))) == "resume_mismatch"
 
 
+def test_an_answer_that_names_its_question_is_never_taken_for_one_to_the_next() -> None:
+    world = World()
+    world.suspended(held(world), asking("test"))
+    answer = c.ResumeThread(key("a"), b"1", "ann", key="test")
+    told = the(Settled, world.ask(answer))
+    world.suspended(world.grant("a"), asking("production"))
+    assert the(Settled, world.ask(answer)) == told
+    assert world.wait("production").status == "pending"
+    assert the(Refusal, world.ask(c.ResumeThread(key("a"), b"1", "ann", key="other"))).code == "not_found"
+    the(Settled, world.ask(c.ResumeThread(key("a"), b"1", "ann", key="production")))
+    assert world.job("a").status == "queued"
+
+
+def test_a_repeated_answer_is_not_told_of_the_questions_that_it_made_needless() -> None:
+    world = World()
+    world.suspended(held(world), *(asking(f"q{number}") for number in range(12)), mode="any")
+    world.answer(world.wait("q3").wait_id, b"1")
+    assert the(Settled, world.ask(c.ResumeThread(key("a"), b"1", "ann"))).wait.key == "q3"
+
+
+def test_of_two_that_were_settled_at_one_time_the_one_raised_later_is_the_last() -> None:
+    world = World()
+    world.suspended(held(world), *(asking(f"q{number}") for number in range(11)))
+    for number in reversed(range(11)):
+        world.answer(world.wait(f"q{number}").wait_id, b"1")
+    assert the(Settled, world.ask(c.ResumeThread(key("a"), b"1", "ann"))).wait.key == "q10"
+
+
 def test_an_unknown_interrupt_is_not_found_and_a_timer_is_none() -> None:
     world = World()
     world.suspended(held(world), timer())

@@ -101,6 +101,30 @@ def test_an_expired_question_fails_the_run_when_its_worker_has_said_so(caller: C
     assert [(one["key"], one["status"]) for one in found] == [("y", "dropped"), ("x", "expired")]
 
 
+def test_a_no_that_lets_the_run_go_on_tells_its_worker_why(caller: Caller) -> None:
+    caller.submit()
+    asked = ask(caller, caller.take(), question("x", on_reject="resume"), question("y", on_reject="resume"))
+    x, y = (one["interrupt_id"] for one in asked["interrupts"])
+    assert data_of(caller.post(f"/v1/interrupts/{x}/reject", reason="too dear"))["settled_value"] == "too dear"
+    assert data_of(caller.post(f"/v1/interrupts/{y}/reject"))["settled_value"] is None
+    assert data_of(caller.get(f"/v1/interrupts/{x}"))["settled_value"] == "too dear"
+    resumes = caller.take()["resumes"]
+    assert [(one["key"], one["status"], one["value"]) for one in resumes] == [
+        ("x", "rejected", "too dear"),
+        ("y", "rejected", None),
+    ]
+
+
+def test_a_retried_answer_to_a_thread_names_its_question(caller: Caller) -> None:
+    caller.submit()
+    ask(caller, caller.take(), question("test"))
+    path = f"/v1/jobs/{caller.thread}/resume"
+    told = data_of(caller.post(path, value="yes", key="test"))
+    ask(caller, caller.take(), question("production"))
+    assert data_of(caller.post(path, value="yes", key="test")) == told
+    assert caller.of_thread()["status"] == "interrupted"
+
+
 def test_rejecting_cancels_the_run_and_says_why(caller: Caller) -> None:
     caller.submit()
     asked = ask(caller, caller.take(), question())

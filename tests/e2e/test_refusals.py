@@ -6,7 +6,7 @@ import pytest
 
 from oris.api.routes import route_table
 
-from .calls import Caller, Data
+from .calls import Caller, Data, lease_of
 from .server_process import data_of, error_of
 
 JSON = {"content-type": "application/json"}
@@ -239,6 +239,11 @@ def test_a_number_beyond_what_a_database_holds_is_bad_input(caller: Caller, path
 def test_a_time_that_cannot_be_written_down_is_refused(caller: Caller) -> None:
     status, _, details = error_of(caller.post("/v1/jobs", thread_id="late", run_at="9999-12-31T23:59:59-12:00"))
     assert (status, details["field"]) == (400, "run_at")
+    caller.submit()
+    wait = {"kind": "time", "key": "late", "at": "9999-12-31T23:59:59.999-14:00"}
+    refused = caller.of_worker("suspend", **lease_of(caller.take()), waits=[wait])
+    assert (refused.status_code, error_of(refused)[2]["field"]) == (400, "waits[0].at")
+    assert caller.of_thread()["status"] == "running"
 
 
 def test_the_same_moment_in_another_zone_is_the_same_request(caller: Caller) -> None:

@@ -128,12 +128,14 @@ class Resume(Struct, frozen=True):
 
 
 class ResumeThread(Struct, frozen=True):
-    """Somebody answers the only interrupt that a thread's run waits for. `run_id` is a precondition."""
+    """Somebody answers the only interrupt that a thread's run waits for, or the one with this key. `run_id` is a
+    precondition."""
 
     job_key: JobKey
     value: bytes
     by: str
     run_id: RunId | None = None
+    key: str | None = None
 
 
 class Reject(Struct, frozen=True):

@@ -121,7 +121,7 @@ class WaitSettled(Struct, frozen=True, tag="wait_settled", omit_defaults=True):
 
 
 class Rejected(Struct, frozen=True, tag="rejected", omit_defaults=True):
-    """Somebody has refused an interrupt."""
+    """Somebody has refused an interrupt. Payload: the reason, when there is one."""
 
     wait_id: WaitId
     reason: str | None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
 from msgspec.structs import replace
 
 from oris.core import events as ev
 from oris.core.facts import Facts
 from oris.core.model import SUSPENDED, Wait
 from oris.core.transition import Transition
+from oris.ids import number_of_wait
 
 
 def pending(t: Transition, facts: Facts) -> list[Wait]:
@@ -19,7 +21,7 @@ def pending(t: Transition, facts: Facts) -> list[Wait]:
         return []
     known = {wait.wait_id: wait for wait in facts.waits(job.run_id)} | t.waits
     found = [wait for wait in known.values() if wait.run_id == job.run_id and wait.status == "pending"]
-    return sorted(found, key=lambda wait: (wait.due_ms is None, wait.due_ms or 0, wait.wait_id))
+    return sorted(found, key=lambda wait: (wait.due_ms is None, wait.due_ms or 0, number_of_wait(wait.wait_id)))
 
 
 def earliest(waits: list[Wait]) -> int | None:
@@ -56,8 +58,16 @@ def settle_wait(
 def reject_wait(t: Transition, facts: Facts, wait: Wait, reason: str | None, digest: bytes, by: str) -> Wait:
     """Bring a pending interrupt to the end that its worker has foreseen for a no."""
     due_ms = earliest([other for other in pending(t, facts) if other.wait_id != wait.wait_id])
-    t.emit(ev.Rejected(wait.wait_id, reason, by, due_ms))
-    rejected = replace(wait, status="rejected", settled_ms=t.now_ms, settled_by=by, settled_digest=digest)
+    value = None if reason is None else msgspec.json.encode(reason)
+    seq = t.emit(ev.Rejected(wait.wait_id, reason, by, due_ms), value)
+    rejected = replace(
+        wait,
+        status="rejected",
+        settled_ms=t.now_ms,
+        settled_by=by,
+        settled_seq=seq if value is not None else 0,
+        settled_digest=digest,
+    )
     t.record_wait(rejected)
     if wait.on_reject == "cancel":
         drop_waits(t, facts)

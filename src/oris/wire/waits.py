@@ -122,8 +122,9 @@ class ResumeRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ResumeThreadRequest(ResumeRequest, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The answer to the only interrupt of a thread."""
+    """The answer to the only interrupt of a thread, or to the one with this key."""
 
+    key: Name | None = None
     run_id: Token | None = None
     tenant_id: TenantName | None = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import TypeVar
 
 from msgspec import Raw
@@ -20,6 +21,7 @@ from oris.observability.spans import Spans
 from oris.observability.trace import Trace, parse_traceparent
 from oris.wire.jobs import TraceView
 from oris.wire.names import NAME
+from oris.wire.times import LAST_MS, to_ms
 
 R = TypeVar("R")
 _NAME = re.compile(NAME)
@@ -184,6 +186,14 @@ async def audit_refusal(call: Call, told: Audit, error: ApiError) -> None:
         return
     reason = str((error.details or {}).get("reason") or error.code)
     await call.services.engine.ask(Unit("write", [], audit=replace(told, refusal=reason)))
+
+
+def time_ms(at: datetime, field: str) -> int:
+    """A time that somebody names. Raises 400 for one that cannot be written: near the end of the year 9999 in UTC."""
+    ms = to_ms(at)
+    if ms > LAST_MS:
+        raise invalid(field, "at most the end of the year 9999")
+    return ms
 
 
 def trace_of_run(

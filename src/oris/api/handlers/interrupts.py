@@ -67,7 +67,7 @@ async def reject(call: Call, body: RejectRequest) -> Answer:
 
 
 async def resume_thread(call: Call, body: ResumeThreadRequest) -> Answer:
-    """`POST /v1/jobs/{thread_id}/resume`: for a run that waits for one answer."""
+    """`POST /v1/jobs/{thread_id}/resume`: for a run that waits for one answer, or to the question with a key."""
     value = _given(call, body)
     thread = call.path_params["thread_id"][:256]
     try:
@@ -76,7 +76,8 @@ async def resume_thread(call: Call, body: ResumeThreadRequest) -> Answer:
         await audit_refusal(call, audit(call, "job.resume", "thread", thread), error)
         raise
     tenant, _, thread = key.partition("/")
-    command = ResumeThread(key, value, _by(call), None if body.run_id is None else run_named(body.run_id))
+    run_id = None if body.run_id is None else run_named(body.run_id)
+    command = ResumeThread(key, value, _by(call), run_id, body.key)
     unit = Unit("write", [command], audit=audit(call, "job.resume", "thread", thread, tenant), size_bytes=len(value))
     answer = await call.services.engine.ask(unit)
     return ok(call, await interrupt_view(call, accepted(answer.replies[0], Settled).wait))
@@ -99,7 +100,7 @@ async def interrupt_view(call: Call, wait: Wait) -> InterruptView:
     reads = call.services.engine.reads
     value = await reads.raised_value(wait.job_key, wait.value_seq, wait.value_index)
     settled = None
-    if wait.status in ("resumed", "expired"):
+    if wait.status in ("resumed", "rejected", "expired"):
         place = (wait.status, wait.value_seq, wait.value_index, wait.settled_seq)
         settled = await reads.settled_value(wait.job_key, *place)
     return InterruptView(

@@ -7,7 +7,7 @@ import re
 import msgspec
 
 from oris.api.envelope import ok
-from oris.api.handlers.common import accepted, audit, audit_refusal, not_found, tenant_filter, tenant_for_new
+from oris.api.handlers.common import accepted, audit, audit_refusal, not_found, tenant_filter, tenant_for_new, time_ms
 from oris.api.http import Answer
 from oris.api.key_ring import new_key
 from oris.api.services import Call
@@ -15,14 +15,12 @@ from oris.core.api_key import ApiKey
 from oris.core.commands import CreateKey, RevokeKey
 from oris.core.replies import KeyCreated, KeyRevoked
 from oris.engine.unit import Unit
-from oris.errors import ApiError, invalid
+from oris.errors import ApiError
 from oris.ids import KEY_ID, KeyId, TenantId
 from oris.wire.keys import CreateKeyRequest, KeyCreatedView, KeysQuery, KeyView, RevokeKeyRequest
 from oris.wire.pages import KeysPage
-from oris.wire.times import rfc3339, rfc3339_or_none, to_ms
+from oris.wire.times import rfc3339, rfc3339_or_none
 
-EXPIRES_AT_MAX_MS = 253_402_300_799_999
-"""The last moment that can be written as a time."""
 _KEY_ID = re.compile(KEY_ID)
 
 
@@ -41,9 +39,7 @@ async def create(call: Call, body: CreateKeyRequest) -> Answer:
     except ApiError as error:
         await audit_refusal(call, audit(call, "apikey.create", "api_key", ""), error)
         raise
-    expires_ms = None if body.expires_at is None else to_ms(body.expires_at)
-    if expires_ms is not None and expires_ms > EXPIRES_AT_MAX_MS:
-        raise invalid("expires_at", "at most the end of the year 9999")
+    expires_ms = None if body.expires_at is None else time_ms(body.expires_at, "expires_at")
     told = audit(call, "apikey.create", "api_key", key_id, tenant or "")
     command = CreateKey(key_id, body.role, tenant, digest, expires_ms)
     answer = await call.services.engine.ask(Unit("write", [command], audit=told))

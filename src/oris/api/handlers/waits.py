@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import UNSET, Raw, UnsetType
 
 from oris.api.envelope import ok
-from oris.api.handlers.common import NULL, accepted, calling_worker, payload, trace_of_run
+from oris.api.handlers.common import NULL, accepted, calling_worker, payload, time_ms, trace_of_run
 from oris.api.http import Answer
 from oris.api.services import Call
 from oris.core.commands import Suspend, WaitSpec
@@ -14,7 +14,6 @@ from oris.engine.unit import Unit
 from oris.errors import invalid
 from oris.ids import AttemptId, LeaseId
 from oris.wire.jobs import ABSENT
-from oris.wire.times import to_ms
 from oris.wire.waits import (
     InterruptedView,
     InterruptRequest,
@@ -69,7 +68,7 @@ def _spec(call: Call, wait: TimeWait | InterruptSpec, path: str) -> WaitSpec:
     if isinstance(wait, TimeWait):
         if (wait.at is None) == (wait.after_ms is None):
             raise invalid(f"{path}at", "give at or after_ms")
-        at_ms = None if wait.at is None else to_ms(wait.at)
+        at_ms = None if wait.at is None else time_ms(wait.at, f"{path}at")
         return WaitSpec("time", wait.key, at_ms=at_ms, after_ms=wait.after_ms)
     if bytes(wait.expire_value) and wait.on_expire != "resume":
         raise invalid(f"{path}expire_value", "only a wait that resumes when it expires has one")

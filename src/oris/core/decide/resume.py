@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from hashlib import sha256
 
+from msgspec.structs import replace
+
 from oris.core.changes import Decision
 from oris.core.commands import Reject, Resume, ResumeThread
 from oris.core.decide.due import settle
@@ -13,8 +15,7 @@ from oris.core.replies import Refusal, Settled, conflict, not_found
 from oris.core.stamp import Stamp
 from oris.core.transition import Transition
 from oris.core.waits import pending, reject_wait, settle_wait
-from oris.errors import Details
-from oris.ids import WaitId, run_of_wait
+from oris.ids import WaitId, number_of_wait, run_of_wait
 
 
 def resume(facts: Facts, command: Resume, stamp: Stamp) -> Decision:
@@ -34,7 +35,7 @@ def resume_thread(facts: Facts, command: ResumeThread, stamp: Stamp) -> Decision
         return t.decision(not_found("thread"))
     if command.run_id is not None and command.run_id != job.run_id:
         return t.decision(conflict("run_mismatch", "the thread's latest run is another one", run_id=job.run_id))
-    found = _only(t, facts, job)
+    found = _only(t, facts, job, command.key)
     if isinstance(found, Refusal):
         return t.decision(found)
     return t.decision(_resume(t, facts, found, command.value, command.by))
@@ -61,18 +62,24 @@ def _begin(facts: Facts, wait_id: WaitId, stamp: Stamp) -> tuple[Transition, Wai
     return t, wait if wait is not None and wait.kind == "interrupt" else None
 
 
-def _only(t: Transition, facts: Facts, job: Job) -> Wait | Refusal:
+def _only(t: Transition, facts: Facts, job: Job, key: str | None) -> Wait | Refusal:
+    known = {wait.wait_id: wait for wait in facts.waits(job.run_id)} | t.waits
+    asked = [wait for wait in known.values() if wait.kind == "interrupt" and wait.run_id == job.run_id]
+    if key is not None:
+        return next((wait for wait in asked if wait.key == key), not_found("interrupt of this run with this key"))
     open_ones = [wait for wait in pending(t, facts) if wait.kind == "interrupt"]
     if len(open_ones) > 1:
-        ids = ", ".join(wait.wait_id for wait in open_ones)
-        details: Details = {"reason": "several_pending", "interrupt_ids": [str(wait.wait_id) for wait in open_ones]}
-        refusal = conflict("several_pending", f"the run waits for several answers; name one of: {ids}")
-        return Refusal(refusal.code, refusal.message, details)
-    known = {wait.wait_id: wait for wait in facts.waits(job.run_id)} | t.waits
-    settled = [wait for wait in known.values() if wait.kind == "interrupt" and wait.run_id == job.run_id]
-    if open_ones or settled:
-        return open_ones[0] if open_ones else max(settled, key=lambda wait: (wait.settled_ms or 0, wait.wait_id))
+        ids = [str(wait.wait_id) for wait in open_ones]
+        refusal = conflict("several_pending", f"the run waits for several answers; name one of: {', '.join(ids)}")
+        return replace(refusal, details={"reason": "several_pending", "interrupt_ids": ids})
+    if open_ones or asked:
+        return open_ones[0] if open_ones else max(asked, key=_answered)
     return conflict("nothing_pending", "the run waits for nobody's answer")
+
+
+def _answered(wait: Wait) -> tuple[bool, int, int]:
+    """What was settled last; what was only dropped says nothing of an answer."""
+    return wait.status != "dropped", wait.settled_ms or 0, number_of_wait(wait.wait_id)
 
 
 def _resume(t: Transition, facts: Facts, wait: Wait, value: bytes, by: str) -> Settled | Refusal:
