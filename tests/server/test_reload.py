@@ -63,6 +63,8 @@ class Rig:
     callers: Authenticator
     tls: ServerTls | None
     reloader: Reloader
+    kept: list[Settings] = field(default_factory=list)
+    """What it was told of how long things are kept."""
 
     def write(self, **settings: str) -> None:
         self.file.write_text("".join(f"{name} = {value!r}\n" for name, value in settings.items()))
@@ -86,7 +88,8 @@ def make(folder: Path, **given: str) -> Rig:
     rig.tls = None if files is None else ServerTls(load_credentials(files), lambda peer, reason: None)
     rig.callers = authenticator(settings)
     sources = Sources.of({}, {}, file)
-    rig.reloader = Reloader(settings, sources, rig.logs, rig.logs.set_levels, rig.callers, rig.tls, lambda: IN_2033_MS)
+    parts = (settings, sources, rig.logs, rig.logs.set_levels, rig.callers, rig.tls)
+    rig.reloader = Reloader(*parts, lambda: IN_2033_MS, rig.kept.append)
     return rig
 
 

@@ -39,6 +39,7 @@ from oris.server.limits import METRICS_CONNECTIONS_MAX, claim_machine, http_limi
 from oris.server.meter import Meter
 from oris.server.probe import probe_for
 from oris.server.reload import tls_files, warn_of_certificate
+from oris.server.retention import retention_rules
 from oris.server.tasks import BEAT_S, first, until_stopping, watch_listener
 from oris.server.watchdog import Watchdog
 from oris.storage.sqlite.connect import Tuning
@@ -207,6 +208,11 @@ class Server:
                 nursery.start_soon(watch_listener, handle, addresses(self.listeners)[0], probe)
         finally:
             self.limiter.flush()
+
+    def set_retention(self, settings: Settings) -> None:
+        """How long things are kept is another from now on. Before there is an engine, it is too early to keep less."""
+        if self._engine is not None:
+            self._engine.retention.set_rules(retention_rules(settings))
 
     async def drain(self) -> None:
         """Let nothing new in, and answer everybody who is parked. Harmless before there is an engine."""
@@ -379,5 +385,6 @@ def engine_settings(settings: Settings, node_id: str) -> EngineSettings:
         inbox_max_commands=settings.inbox_max_commands,
         inbox_max_bytes=settings.inbox_max_bytes,
         bounds=CommitBounds(max_commands=settings.commit_max_commands),
+        retention=retention_rules(settings),
         node_id=node_id,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from oris.core import commands as c
+from oris.core.audit_anchor import Uncut
 from oris.core.mode import Modes
 from oris.core.outage import Outage
 from oris.core.replies import (
@@ -24,7 +25,7 @@ from oris.core.replies import (
     Suspended,
 )
 from oris.engine.batch import Batch, Outcome
-from oris.engine.observer import Sample
+from oris.engine.observer import Passed, Sample
 from oris.errors import ErrorCode, StoreError
 from oris.ids import IdempotencyKey, LeaseId, RunId, WorkerKey, idempotency_key
 from oris.sim.judge import Judge
@@ -85,6 +86,14 @@ class AnswerCheck:
     def mode_changed(self, modes: Modes) -> None:
         """See `Observer`."""
         self._trace.saw(f"mode {modes.word}")
+
+    def retention_passed(self, passed: Passed) -> None:
+        """See `Observer`."""
+        self._trace.saw("retention passed")
+
+    def audit_not_cut(self, uncut: Uncut) -> None:
+        """See `Observer`."""
+        self._judge.require(False, "I17", uncut.chain_id, f"record {uncut.seq} {uncut.what}")
 
     def sampled(self, sample: Sample, level: int) -> None:
         """See `Observer`."""
