@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sized
+from typing import Any
 
 import msgspec
 from msgspec.structs import asdict, replace
@@ -135,14 +136,25 @@ def the_sweeper_looks_in_time(job: Job, now_ms: int) -> None:
 
 
 def what_is_over_stays_over(tables: Tables, old: Job, job: Job) -> None:
-    """I5: a finished run is only ever put away, as it was."""
-    if old.status in TERMINAL:
-        assert job.run_id != old.run_id
+    """I5: a finished run is only ever put away, as it was; but its thread's oldest runs may go, itself the last."""
+    if old.status in TERMINAL and job.run_id == old.run_id:
+        assert job.pruned_seq > old.pruned_seq
+        assert job.is_pruned or replace(job, **place_of(old)) == old
+        assert (job.seq, job.status) == (old.seq, old.status)
     if job.run_id != old.run_id:
+        if old.run_id in tables.pruned_runs or old.is_pruned:
+            assert old.run_id not in tables.past_runs
+            return
         past = tables.past_runs[old.run_id]
         assert past.status in TERMINAL
         assert past.wake_ms is None
         assert old.status not in TERMINAL or past == old
+
+
+def place_of(job: Job) -> dict[str, Any]:
+    """What was pruned before the run."""
+    names = ("pruned_seq", "pruned_hash", "pruned_runs", "pruned_fence")
+    return {name: getattr(job, name) for name in names}
 
 
 def the_fence_rises(old: Job, job: Job) -> None:

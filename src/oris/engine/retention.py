@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import islice
 
 from msgspec import Struct
 
@@ -135,10 +136,12 @@ class Retention:
             self._place, self._walked = found.after, found.after is None
             self._threads.extend((key, RUNS_AT_ONCE) for key in found.threads)
             return True
-        asked = [self._threads.popleft()]
-        while self._threads and len(asked) < THREADS_AT_ONCE and asked[0][1] == RUNS_AT_ONCE == self._threads[0][1]:
-            asked.append(self._threads.popleft())
+        # One of which more has to be looked at goes alone.
+        few = [each for each in islice(self._threads, THREADS_AT_ONCE) if each[1] == RUNS_AT_ONCE]
+        asked = few if self._threads[0][1] == RUNS_AT_ONCE else [self._threads[0]]
         replies = await self._ask([Prune(key, before_ms, runs_max) for key, runs_max in asked])
+        for each in asked:
+            self._threads.remove(each)
         for (key, runs_max), reply in zip(asked, replies, strict=True):
             if not isinstance(reply, RunsPruned):
                 continue
