@@ -14,7 +14,17 @@ _PAYLOADS: Final = frozenset(
     | {"result", "settled_value", "value", "values"}
 )
 # A name with one of these words in it holds a credential.
-_CREDENTIALS: Final = ("authorization", "token", "secret", "password", "apikey", "api_key", "cookie", "credential")
+_CREDENTIALS: Final = (
+    "authorization",
+    "token",
+    "secret",
+    "password",
+    "apikey",
+    "api_key",
+    "anchor_key",
+    "cookie",
+    "credential",
+)
 _MAX_DEPTH: Final = 6
 _MAX_ITEMS: Final = 64
 _MAX_CHARACTERS: Final = 4096

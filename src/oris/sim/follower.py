@@ -86,8 +86,8 @@ class Follower:
             return
         if not life.dead:
             self._trace.saw("stream ended")
-            thread = self._witness.threads.get(key)
-            gone = thread is not None and thread.pruned_seq > _last(told)
+            line = self._witness.threads.get(key)
+            gone = line is not None and line.pruned_seq > _last(told)
             ended = bool(told) and told[-1][1] in ENDS
             self._judge.require(ended or gone, "I11", key, f"the stream has ended after {told[-1:]}")
 
