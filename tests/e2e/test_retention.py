@@ -148,11 +148,13 @@ def test_a_hold_is_lifted_without_a_restart(tmp_path: Path) -> None:
     with serving(tmp_path, "--config", str(file)) as server, server.client() as http:
         one_run(Caller(http, "two"))
         assert data_of(http.get("/v1/jobs/t-one"))["status"] == "completed"
+        assert data_of(http.get("/v1/admin/status"))["retention"] == {"days": 30, "audit_days": 0, "hold": True}
         file.write_text("retention_hold = false\n")
         server.signal(signal.SIGHUP)
         until(lambda: pruned(http) == 1, "the run is pruned")
         (line,) = server.lines("reloaded")
         assert line["changed"] == ["retention_hold"]
+        assert not data_of(http.get("/v1/admin/status"))["retention"]["hold"]
         assert error_of(http.get("/v1/jobs/t-one"))[0] == 404
         assert server.stop() == 0
     server.check_rows()

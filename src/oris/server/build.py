@@ -39,7 +39,7 @@ from oris.server.limits import METRICS_CONNECTIONS_MAX, claim_machine, http_limi
 from oris.server.meter import Meter
 from oris.server.probe import probe_for
 from oris.server.reload import tls_files, warn_of_certificate
-from oris.server.retention import retention_rules
+from oris.server.retention import retention_rules, retention_status
 from oris.server.tasks import BEAT_S, first, until_stopping, watch_listener
 from oris.server.watchdog import Watchdog
 from oris.storage.sqlite.connect import Tuning
@@ -275,6 +275,7 @@ class Server:
             "waiters": len(engine.waiters),
             "listeners": len(engine.listeners),
             "connections": 0 if self.connections is None else self.connections.count,
+            "retention": retention_status(engine.retention.rules),
             "limits": {
                 "max_active_leases_per_worker": settings.max_active_leases_per_worker,
                 "max_active_leases_per_tenant": settings.max_active_leases_per_tenant,

@@ -9,6 +9,11 @@ from oris.engine.retention import RetentionRules
 DAY_MS = 86_400_000
 
 
+def retention_status(rules: RetentionRules) -> dict[str, object]:
+    """What is in force, for the status page."""
+    return {"days": rules.runs_ms // DAY_MS, "audit_days": rules.audit_ms // DAY_MS, "hold": rules.hold}
+
+
 def retention_rules(settings: Settings) -> RetentionRules:
     """The engine's rules."""
     key = settings.audit_anchor_key

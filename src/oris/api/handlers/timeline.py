@@ -103,10 +103,10 @@ async def _export(call: Call, job: Job, payloads: bool, write: Write) -> None:
     piece, seq, events = before + msgspec.json.encode(about)[:-1] + b',"timeline":[', job.pruned_seq, 0
     while seq < job.seq:
         lines = [line for line in await _lines(call, job.job_key, seq, payloads) if line.entry.seq <= job.seq]
+        if (not lines or lines[0].entry.seq != seq + 1) and await _has_gone(call, job.job_key, seq):
+            raise Unavailable("the thread was pruned meanwhile")
         if not lines:
             break
-        if lines[0].entry.seq != seq + 1 and await _has_gone(call, job.job_key, seq):
-            raise Unavailable("the thread was pruned meanwhile")
         # Of a list its brackets are left out: the list goes on.
         piece += (b"," if events else b"") + msgspec.json.encode([_exported(line) for line in lines])[1:-1]
         await write(piece)
