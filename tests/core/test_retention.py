@@ -83,6 +83,17 @@ def test_a_run_that_is_not_over_stays_however_old() -> None:
     world.acked(world.job("t"))
 
 
+def test_a_thread_with_a_deadline_that_is_due_is_left_until_that_was_applied() -> None:
+    world = World()
+    ended(world)
+    world.start("t", ttl_ms=1000)
+    world.later(2000)
+    assert prune(world) == RunsPruned(0)
+    world.sweep("t")
+    assert prune(world) == RunsPruned(1)
+    world.cancelled("t")
+
+
 def test_a_thread_of_which_nothing_is_kept_is_not_there_and_goes_on_where_it_was() -> None:
     world = World()
     before = ended(world, metadata=b'{"name":"ann"}', idempotency_key="k")

@@ -279,3 +279,70 @@ class RetentionConformance:
         reply = (await driver.commit(c.Resume(wait_id(job.run_id, "interrupt", 1), b'"yes"', "ann"))).replies[0]
         assert isinstance(reply, Settled)
         assert len((await driver.store.reads.interrupts(InterruptFilter(), None, 10)).items) == 1
+
+    @pytest.mark.parametrize(
+        ("table", "action"),
+        [
+            ("runtime_jobs", "update"),
+            ("runtime_runs", "delete"),
+            ("runtime_idempotency", "delete"),
+            ("runtime_dead_letters", "delete"),
+            ("runtime_replay_effects", "delete"),
+            ("runtime_pruned_runs", "insert"),
+        ],
+    )
+    async def test_runs_go_with_all_that_names_them_or_not_at_all(
+        self, driver: Driver, table: str, action: str
+    ) -> None:
+        await ended(driver, status="failed", idempotency_key="k")
+        job = (await driver.commit(replayed("t1"), wants=[want()])).job()
+        await driver.commit(ack(job))
+        driver.harness.clock.ms += 1000
+        before = await driver.harness.snapshot()
+        await driver.harness.refuse(table, action)
+        with pytest.raises(Exception, match="planted"):
+            await prune(driver)
+        assert await driver.harness.snapshot() == before
+        await driver.harness.heal()
+        assert (await prune(driver)).count == 2
+
+    @pytest.mark.parametrize(
+        ("table", "action"),
+        [
+            ("runtime_events", "delete"),
+            ("runtime_payloads", "delete"),
+            ("runtime_steps", "delete"),
+            ("runtime_waits", "delete"),
+            ("runtime_closed_leases", "delete"),
+            ("runtime_pruned_runs", "delete"),
+            ("runtime_workers", "delete"),
+            ("runtime_ended_sessions", "delete"),
+            ("runtime_audit_anchors", "insert"),
+            ("runtime_audit_log", "delete"),
+        ],
+    )
+    async def test_a_piece_goes_whole_or_not_at_all(self, driver: Driver, table: str, action: str) -> None:
+        job = await ended(driver)
+        await driver.commit(opened("s1", "idle"), audit=[audited()])
+        await driver.commit(opened("s2", "idle"))
+        driver.harness.clock.ms += 1000
+        await prune(driver)
+        found = await driver.store.reads.old_audit("", 10)
+        assert found is not None
+        anchor = cut(KEY, found.chain_id, None, found.records, driver.harness.clock())
+        assert isinstance(anchor, AuditAnchor)
+        commands = (
+            c.Erase(job.run_id, 1000, PAGE),
+            c.ForgetWorker(worker("idle"), driver.harness.clock()),
+            c.ForgetSessions(((worker("idle"), "s1"),)),
+            c.PruneAudit(anchor),
+        )
+        before = await driver.harness.snapshot()
+        await driver.harness.refuse(table, action)
+        with pytest.raises(Exception, match="planted"):
+            await driver.commit(*commands)
+        assert await driver.harness.snapshot() == before
+        await driver.harness.heal()
+        assert (await driver.commit(*commands)).replies == [Forgotten(1)] * 4
+        rows = await driver.verify()
+        assert (rows.entries, rows.audit, list(rows.workers)) == ({}, [], [worker()])

@@ -18,10 +18,12 @@ from oris.core.stamp import Stamp
 
 
 def prune(facts: Facts, command: Prune, stamp: Stamp) -> Decision:
-    """No deadline is applied: it changes no run, and one that has a deadline is not over."""
+    """Deadlines first: a thread that has one due is left to the sweeper, and the next pass looks again."""
     job, old = facts.jobs.get(command.job_key), facts.old.runs.get(command.job_key)
     if job is None or old is None or old.place != (job.seq, job.pruned_seq):
-        # This batch has changed the thread: the next pass looks again.
+        # This batch has changed the thread.
+        return Decision(RunsPruned(0))
+    if job.wake_ms is not None and job.wake_ms <= stamp.now_ms:
         return Decision(RunsPruned(0))
     count, ripe = may_go(old, command.before_ms)
     if not count:
