@@ -15,10 +15,12 @@ import pytest
 from msgspec.structs import astuple, replace
 
 from oris.cli import main
-from oris.core.audit import AuditRecord, link, record
+from oris.core.audit import AuditHead, AuditRecord, link, record
+from oris.core.audit_anchor import AnchorKey
 from oris.core.audit_check import head_of, start_of
 from oris.core.commands import Audit
 from oris.core.stamp import Stamp
+from oris.storage.sqlite import audit_trail
 from oris.storage.sqlite.audit_trail import PAGE
 
 from ..e2e.server_process import data_of, serving
@@ -326,3 +328,126 @@ def _not_a_single_change(written: Path) -> Iterator[None]:
     before = written.read_bytes()
     yield
     assert written.read_bytes() == before
+
+
+ANCHOR_KEY = "k" * 40
+
+
+def cut(database: Path, seq: int, secret: str = ANCHOR_KEY, chain: int = 0) -> str:
+    """What retention does to one of the chains: up to this record it goes, and an anchor is left."""
+    name = chains(database)[chain]
+    with closing(sqlite3.connect(database)) as connection:
+        where = "FROM runtime_audit_log WHERE chain_id = ? AND seq"
+        (digest,) = connection.execute(f"SELECT hash {where} = ?", (name, seq)).fetchone()
+        connection.execute(f"DELETE {where} <= ?", (name, seq))
+        anchor = AnchorKey(secret).sign(AuditHead(name, seq, digest))
+        connection.execute("INSERT OR REPLACE INTO runtime_audit_anchors VALUES (?, ?, ?, ?)", astuple(anchor))
+        connection.commit()
+    return name
+
+
+WITH_KEY = ("--audit-anchor-key", ANCHOR_KEY)
+
+
+@pytest.mark.parametrize(("seq", "chain"), list(product((1, 3, 5), (0, 2))))
+def test_a_chain_that_begins_behind_a_signed_anchor_is_in_order(
+    database: Path, verify: Verify, heads: Path, seq: int, chain: int
+) -> None:
+    cut(database, seq, chain=chain)
+    noted = ", with all 3 heads that were noted"
+    told = f"{15 - seq} records in 3 chains: all as they were written{noted}"
+    assert verify("--heads", str(heads), *WITH_KEY) == (0, [told])
+
+
+def test_without_the_key_or_with_another_one_the_anchor_is_the_first_that_is_bad(
+    database: Path, verify: Verify
+) -> None:
+    name = cut(database, 3)
+    code, said = verify()
+    assert (code, said[0]) == (
+        1,
+        f"chain {name}: record 3 has gone, and without audit_anchor_key nobody can tell by whom",
+    )
+    code, said = verify("--audit-anchor-key", "j" * 40)
+    assert (code, said[0]) == (1, f"chain {name}: record 3 has gone, and its anchor is not signed with this key")
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        "UPDATE runtime_audit_anchors SET seq = 4",
+        "UPDATE runtime_audit_anchors SET hash = zeroblob(32)",
+        "UPDATE runtime_audit_anchors SET signature = zeroblob(32)",
+    ],
+)
+def test_an_anchor_that_was_changed_is_no_anchor(database: Path, verify: Verify, forged: str) -> None:
+    name = cut(database, 3)
+    change(database, forged)
+    code, said = verify(*WITH_KEY)
+    assert code == 1
+    assert said[0].startswith(f"chain {name}: record ")
+    assert "not signed" in said[0]
+
+
+def test_an_anchor_of_another_chain_is_none_of_this_one(database: Path, verify: Verify) -> None:
+    cut(database, 3)
+    other = chains(database)[1]
+    change(database, f"UPDATE runtime_audit_anchors SET chain_id = '{other}'")
+    code, said = verify(*WITH_KEY)
+    assert code == 1
+    assert any("not signed" in line for line in said)
+
+
+def test_a_chain_that_is_cut_further_than_its_anchor_says_is_found(database: Path, verify: Verify) -> None:
+    name = cut(database, 2)
+    change(database, f"DELETE FROM runtime_audit_log WHERE chain_id = '{name}' AND seq = 3")
+    assert verify(*WITH_KEY) == (1, [f"chain {name}: record 3 is missing", "broken chains: 1; 12 records were read"])
+
+
+def test_records_that_come_back_before_the_anchor_are_found(database: Path, verify: Verify) -> None:
+    with closing(sqlite3.connect(database)) as connection:
+        rows = connection.execute("SELECT * FROM runtime_audit_log ORDER BY id LIMIT 2").fetchall()
+    name = cut(database, 2)
+    with closing(sqlite3.connect(database)) as connection:
+        connection.executemany(f"INSERT INTO runtime_audit_log VALUES ({', '.join('?' * len(rows[0]))})", rows)
+        connection.commit()
+    code, said = verify(*WITH_KEY)
+    assert (code, len(said)) == (1, 2)
+    assert said[0].startswith(f"chain {name}: record 3 (")
+
+
+def test_a_tail_that_was_cut_behind_an_anchor_shows_against_heads_kept_elsewhere(
+    database: Path, verify: Verify, heads: Path
+) -> None:
+    name = cut(database, 2, chain=2)
+    change(database, f"DELETE FROM runtime_audit_log WHERE chain_id = '{name}' AND seq > 3")
+    assert verify(*WITH_KEY)[0] == 0
+    code, said = verify("--heads", str(heads), *WITH_KEY)
+    assert (code, said[0]) == (1, f"chain {name}: record 4 is missing")
+
+
+def test_heads_of_chains_that_have_gone_are_their_anchors(
+    database: Path, heads: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut(database, 5)
+    assert main(["audit", "heads", "--sqlite-db", str(database)]) == 0
+    assert capsys.readouterr().out == heads.read_text()
+
+
+def test_a_trail_that_is_cut_while_it_is_read_is_in_order(
+    database: Path, verify: Verify, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server beside the check lets records go between two of its pages."""
+    real = audit_trail.AuditTrail.records
+    done: list[str] = []
+
+    def records(self: audit_trail.AuditTrail) -> Iterator[AuditRecord]:
+        for number, entry in enumerate(real(self)):
+            if number == 1 and not done:
+                done.append(cut(database, 4))
+            yield entry
+
+    monkeypatch.setattr(audit_trail, "PAGE", 2)
+    monkeypatch.setattr(audit_trail.AuditTrail, "records", records)
+    code, said = verify(*WITH_KEY)
+    assert (code, said) == (0, ["13 records in 3 chains: all as they were written"])

@@ -240,6 +240,17 @@ def test_the_second_of_two_tokens_needs_the_first(first: str) -> None:
     assert getattr(both, f"{first}_next") == Secret("two")
 
 
+def test_audit_records_are_deleted_only_with_a_key_that_signs_what_stays() -> None:
+    missing = {"ORIS_AUDIT_RETENTION_DAYS": "30"}
+    assert "set ORIS_AUDIT_ANCHOR_KEY too" in complaint({}, missing)
+    short = complaint({}, {"ORIS_AUDIT_ANCHOR_KEY": "thirty-one-characters-are-less."})
+    assert "too short" in short
+    assert "thirty-one" not in short
+    key = {"ORIS_AUDIT_ANCHOR_KEY": "k" * 32}
+    assert from_env(**missing, **key).settings.audit_retention_days == 30
+    assert from_env(**key).settings.audit_retention_days == 0
+
+
 def test_one_address_cannot_serve_both() -> None:
     assert "the API's own address" in complaint({}, {"ORIS_METRICS_ADDR": "127.0.0.1:8080"})
     from_env(ORIS_METRICS_ADDR="127.0.0.1:0", ORIS_SERVER_ADDR="127.0.0.1:0")

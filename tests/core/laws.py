@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sized
+from typing import Any
 
 import msgspec
 from msgspec.structs import asdict, replace
@@ -11,8 +12,9 @@ from msgspec.structs import asdict, replace
 from oris.core import events as ev
 from oris.core.changes import Changes
 from oris.core.deadlines import next_deadline
+from oris.core.events import Entry
 from oris.core.facts import Facts
-from oris.core.fold import fold
+from oris.core.fold import fold, kept_from
 from oris.core.invariants import check_waits
 from oris.core.model import TERMINAL, WAITING, Job, Step
 from oris.core.replay_checks import check_causes, check_replays, check_taken_over
@@ -56,32 +58,48 @@ def check(tables: Tables, before: Mapping[JobKey, Job], changes: Changes, now_ms
             what_is_over_stays_over(tables, old, job)
             the_fence_rises(old, job)
     counters_equal_counts(tables)
-    runs = {job.run_id: job for job in (*tables.past_runs.values(), *tables.jobs.values())}
-    assert check_waits(runs, tables.waits.values()) == []
+    runs = runs_of(tables)
+    waits = [wait for wait in tables.waits.values() if wait.run_id not in tables.pruned_runs]
+    assert check_waits(runs, waits) == []
     a_target_completes_at_most_once(tables)
+
+
+def runs_of(tables: Tables) -> dict[RunId, Job]:
+    """All runs that are there."""
+    latest = [job for job in tables.jobs.values() if not job.is_pruned]
+    return {job.run_id: job for job in (*tables.past_runs.values(), *latest)}
+
+
+def kept_entries(tables: Tables, job: Job) -> list[Entry]:
+    """A thread's events that were not pruned."""
+    return [entry for entry in tables.entries[job.job_key] if entry.seq > job.pruned_seq]
 
 
 def a_target_completes_at_most_once(tables: Tables) -> None:
     """I8, I23, and I10 of what replays take over."""
-    runs = {job.run_id: job for job in (*tables.jobs.values(), *tables.past_runs.values())}
+    runs = runs_of(tables)
     steps: dict[RunId, list[Step]] = {}
     for (run_id, _), rows in tables.steps.items():
         steps.setdefault(run_id, []).extend(rows.values())
     assert check_replays(runs, tables.claims) == []
-    assert check_causes(runs, tables.entries) == []
+    kept = {job.job_key: kept_entries(tables, job) for job in tables.jobs.values()}
+    assert check_causes(runs, kept) == []
     assert check_taken_over(runs.values(), steps) == []
 
 
 def a_timeline_is_gapless_and_chained(tables: Tables, job: Job) -> None:
     """I11."""
-    entries = tables.entries[job.job_key]
-    assert ev.first_bad_seq(entries) is None
-    assert (entries[-1].seq, entries[-1].hash) == (job.seq, job.head_hash)
+    entries = kept_entries(tables, job)
+    assert ev.first_bad_seq(entries, job.pruned_hash or ev.GENESIS, job.pruned_seq) is None
+    last = (entries[-1].seq, entries[-1].hash) if entries else (job.pruned_seq, job.pruned_hash)
+    assert last == (job.seq, job.head_hash)
 
 
 def folding_the_events_gives_the_row(tables: Tables, job: Job) -> None:
     """I11: heartbeats move the lease's end without an event; the wake-up time is a bound, no fact."""
-    folded = fold(tables.entries[job.job_key])
+    if job.is_pruned:
+        return
+    folded = fold(kept_entries(tables, job), kept_from(job))
     assert folded is not None
     expected = replace(
         folded, lease_expires_ms=job.lease_expires_ms, lease_asked_ms=job.lease_asked_ms, wake_ms=job.wake_ms
@@ -101,6 +119,8 @@ def a_lease_is_whole_or_not_there(job: Job, now_ms: int) -> None:
 
 def attempts_are_accounted_for(tables: Tables, job: Job) -> None:
     """I6."""
+    if job.is_pruned:
+        return
     of_run = Counter(e.event_type for e in tables.entries[job.job_key] if e.run_id == job.run_id)
     assert job.attempt_no == 1 + of_run["retry_scheduled"] + of_run["lease_expired"]
     assert job.retries == of_run["retry_scheduled"]
@@ -116,14 +136,25 @@ def the_sweeper_looks_in_time(job: Job, now_ms: int) -> None:
 
 
 def what_is_over_stays_over(tables: Tables, old: Job, job: Job) -> None:
-    """I5: a finished run is only ever put away, as it was."""
-    if old.status in TERMINAL:
-        assert job.run_id != old.run_id
+    """I5: a finished run is only ever put away, as it was; but its thread's oldest runs may go, itself the last."""
+    if old.status in TERMINAL and job.run_id == old.run_id:
+        assert job.pruned_seq > old.pruned_seq
+        assert job.is_pruned or replace(job, **place_of(old)) == old
+        assert (job.seq, job.status) == (old.seq, old.status)
     if job.run_id != old.run_id:
+        if old.run_id in tables.pruned_runs or old.is_pruned:
+            assert old.run_id not in tables.past_runs
+            return
         past = tables.past_runs[old.run_id]
         assert past.status in TERMINAL
         assert past.wake_ms is None
         assert old.status not in TERMINAL or past == old
+
+
+def place_of(job: Job) -> dict[str, Any]:
+    """What was pruned before the run."""
+    names = ("pruned_seq", "pruned_hash", "pruned_runs", "pruned_fence")
+    return {name: getattr(job, name) for name in names}
 
 
 def the_fence_rises(old: Job, job: Job) -> None:

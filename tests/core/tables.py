@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from oris.core.api_key import ApiKey
+from oris.core.audit import AuditHead
+from oris.core.audit_anchor import AuditAnchor
 from oris.core.changes import Changes
 from oris.core.events import Entry
 from oris.core.facts import Heads, Loaded, Needs
@@ -15,6 +17,7 @@ from oris.core.model import (
     IdempotentSubmit,
     Job,
     Lane,
+    PrunedRun,
     ReplayClaim,
     Step,
     Tenant,
@@ -23,7 +26,8 @@ from oris.core.model import (
     sources_of,
 )
 from oris.core.replays import gather
-from oris.ids import IdempotencyKey, JobKey, KeyId, LeaseId, RunId, TenantId, WaitId, WorkerKey
+from oris.core.retention import gather_oldest
+from oris.ids import IdempotencyKey, JobKey, KeyId, LeaseId, RunId, TenantId, WaitId, WorkerKey, idempotency_key
 
 
 class Tables:
@@ -46,6 +50,9 @@ class Tables:
         self.api_keys: dict[KeyId, ApiKey] = {}
         self.modes: dict[str, Mode] = {}
         self.nodes: set[str] = set()
+        self.pruned_runs: dict[RunId, PrunedRun] = {}
+        self.anchors: dict[str, AuditAnchor] = {}
+        self.audit: dict[tuple[str, int], AuditHead] = {}
 
     def lanes(self) -> dict[Lane, list[Job]]:
         """All queued jobs, lane by lane, in order."""
@@ -82,6 +89,12 @@ class Tables:
         loaded.ended_sessions = self.ended_sessions & needs.ended_sessions
         self._load_waits(needs, loaded)
         loaded.nodes = self.nodes & needs.nodes
+        for key, limit in needs.oldest.items():
+            if key in loaded.jobs:
+                loaded.old.runs[key] = gather_oldest(loaded.jobs[key], limit, self)
+        loaded.old.pruned = {k: v for k, v in self.pruned_runs.items() if k in needs.pruned_runs}
+        loaded.old.audit_heads = {k: v for k, v in self.audit.items() if k in needs.audit_places}
+        loaded.old.anchors = {k: v for k, v in self.anchors.items() if k in {chain for chain, _ in needs.audit_places}}
         self._load_counters(needs, loaded)
         return loaded
 
@@ -124,6 +137,20 @@ class Tables:
         """See `Lookup`."""
         return self.dead_letters.get(run_id)
 
+    def oldest_past_runs(self, key: JobKey, limit: int) -> list[Job]:
+        """See `OldLookup`."""
+        runs = (run for run in self.past_runs.values() if run.job_key == key)
+        return sorted(runs, key=lambda run: run.seq)[:limit]
+
+    def is_dead(self, run_id: RunId) -> bool:
+        """See `OldLookup`."""
+        letter = self.dead_letters.get(run_id)
+        return letter is not None and letter.replay_status == "pending"
+
+    def replayed_until(self, run_id: RunId) -> int:
+        """See `OldLookup`."""
+        return max((run.seq for run in self.past_runs.values() if run.replay_of == run_id), default=0)
+
     def _load_counters(self, needs: Needs, loaded: Loaded) -> None:
         found = [*loaded.jobs.values()]
         found += [job for heads in loaded.heads.values() for job in heads.jobs]
@@ -135,6 +162,7 @@ class Tables:
 
     def write(self, changes: Changes) -> None:
         """What a store writes for these changes."""
+        self._delete(changes)
         self.jobs.update(changes.jobs)
         for entry in changes.entries:
             self.entries.setdefault(entry.job_key, []).append(entry)
@@ -153,3 +181,28 @@ class Tables:
         self.modes.update(changes.modes)
         self.ended_sessions |= {(ended.worker_key, ended.session) for ended in changes.ended_sessions}
         self.tenants.update({tenant.tenant_id: tenant for tenant in changes.tenants.values()})
+
+    def _delete(self, changes: Changes) -> None:
+        """What goes; the rows of a pruned run that a store erases piece by piece go at once."""
+        for pruned in changes.pruned:
+            for run in pruned.runs:
+                self.past_runs.pop(run.run_id, None)
+                self.dead_letters.pop(run.run_id, None)
+                key = idempotency_key(run.tenant_id, run.idempotency_key or "")
+                if key in self.idempotent and self.idempotent[key].run_id == run.run_id:
+                    del self.idempotent[key]
+                claim = self.claims.get(run.replay_target or "")
+                if claim is not None and claim.run_id == run.run_id:
+                    del self.claims[claim.target]
+                self.pruned_runs[run.run_id] = PrunedRun(run.run_id, run.job_key, run.seq, pruned.pruned_ms)
+        for erasure in changes.erased:
+            gone = erasure.run
+            del self.pruned_runs[gone.run_id]
+            self.entries[gone.job_key] = [entry for entry in self.entries[gone.job_key] if entry.seq > gone.seq]
+            self.payloads = {k: v for k, v in self.payloads.items() if k[0] != gone.job_key or k[1] > gone.seq}
+            self.steps = {k: v for k, v in self.steps.items() if k[0] != gone.run_id}
+            self.waits = {k: v for k, v in self.waits.items() if v.run_id != gone.run_id}
+        for worker in changes.forgotten_workers:
+            self.workers.pop(worker, None)
+        self.ended_sessions -= set(changes.forgotten_sessions)
+        self.anchors.update(changes.anchors)

@@ -16,6 +16,7 @@ from trio.testing import wait_all_tasks_blocked
 from oris import ids
 from oris.clock import EngineClock
 from oris.core import commands as c
+from oris.core.audit_anchor import Uncut
 from oris.core.changes import Changes, Handed
 from oris.core.commands import Want
 from oris.core.facts import Loaded, Needs
@@ -26,7 +27,7 @@ from oris.core.outage import Outage
 from oris.core.replies import Refusal, Reply, Submitted
 from oris.engine.batch import Batch, Outcome
 from oris.engine.engine import Engine, EngineSettings, Polled
-from oris.engine.observer import Observer, Sample
+from oris.engine.observer import Observer, Passed, Sample
 from oris.engine.unit import Answered, Unit
 from oris.ids import LeaseId, RunId, TenantId, ThreadId, WorkerId
 from oris.storage.sqlite.database import MemoryDatabase
@@ -144,6 +145,8 @@ class Recorder:
     outages: list[Outage] = field(default_factory=list)
     jumps: list[int] = field(default_factory=list)
     modes: list[Modes] = field(default_factory=list)
+    passes: list[Passed] = field(default_factory=list)
+    uncut: list[Uncut] = field(default_factory=list)
 
     def committed(self, outcome: Outcome, batch: Batch, took_ms: float) -> None:
         self.batches.append((outcome, batch))
@@ -162,6 +165,12 @@ class Recorder:
 
     def mode_changed(self, modes: Modes) -> None:
         self.modes.append(modes)
+
+    def retention_passed(self, passed: Passed) -> None:
+        self.passes.append(passed)
+
+    def audit_not_cut(self, uncut: Uncut) -> None:
+        self.uncut.append(uncut)
 
     def sampled(self, sample: Sample, level: int) -> None:
         self.levels.append(level)

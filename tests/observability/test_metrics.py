@@ -38,6 +38,8 @@ NAMES = {
     "oris_runtime_outage_seconds_total",
     "oris_runtime_outages_total",
     "oris_runtime_pending_interrupts",
+    "oris_runtime_pruned_audit_records_total",
+    "oris_runtime_pruned_runs_total",
     "oris_runtime_queue_depth",
     "oris_runtime_queue_wait_ms",
     "oris_runtime_recovery_latency_ms",

@@ -85,7 +85,8 @@ async def serving(folder: Path, logs: Logs) -> AsyncIterator[Server]:
 def reloader(server: Server, settings: Settings, logs: Logs) -> Reloader:
     """What a tree needs, and nobody asks here."""
     sources = Sources.of({}, {}, None)
-    return Reloader(settings, sources, logs, logs.set_levels, server.authenticator, server.tls, lambda: 0)
+    parts = (settings, sources, logs, logs.set_levels, server.authenticator, server.tls)
+    return Reloader(*parts, lambda: 0, server.set_retention)
 
 
 def client_of(server: Server) -> httpx.AsyncClient:

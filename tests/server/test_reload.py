@@ -63,6 +63,8 @@ class Rig:
     callers: Authenticator
     tls: ServerTls | None
     reloader: Reloader
+    kept: list[Settings] = field(default_factory=list)
+    """What it was told of how long things are kept."""
 
     def write(self, **settings: str) -> None:
         self.file.write_text("".join(f"{name} = {value!r}\n" for name, value in settings.items()))
@@ -86,7 +88,8 @@ def make(folder: Path, **given: str) -> Rig:
     rig.tls = None if files is None else ServerTls(load_credentials(files), lambda peer, reason: None)
     rig.callers = authenticator(settings)
     sources = Sources.of({}, {}, file)
-    rig.reloader = Reloader(settings, sources, rig.logs, rig.logs.set_levels, rig.callers, rig.tls, lambda: IN_2033_MS)
+    parts = (settings, sources, rig.logs, rig.logs.set_levels, rig.callers, rig.tls)
+    rig.reloader = Reloader(*parts, lambda: IN_2033_MS, rig.kept.append)
     return rig
 
 
@@ -296,3 +299,30 @@ async def test_the_second_token_does_not_come_without_the_first(tmp_path: Path) 
     assert rig.lines.all[-2]["settings"] == ["api_auth_bearer_token_next"]
     with pytest.raises(ApiError):
         rig.callers.authenticate({b"authorization": b"Bearer two"})
+
+
+async def test_how_long_things_are_kept_may_change(tmp_path: Path) -> None:
+    rig = make(tmp_path)
+    rig.file.write_text("retention_days = 7\nretention_hold = true\n")
+    await rig.reloader.reload()
+    assert rig.lines.all[-1]["changed"] == ["retention_days", "retention_hold"]
+    (settings,) = rig.kept
+    assert (settings.retention_days, settings.retention_hold) == (7, True)
+    await rig.reloader.reload()
+    assert rig.lines.all[-1]["changed"] == []
+    assert len(rig.kept) == 1
+
+
+async def test_audit_records_are_not_deleted_without_a_key_after_a_reload_either(tmp_path: Path) -> None:
+    rig = make(tmp_path)
+    rig.file.write_text("audit_retention_days = 30\nretention_days = 7\n")
+    await rig.reloader.reload()
+    assert rig.lines.events == ["reload_failed", "reloaded"]
+    assert "set ORIS_AUDIT_ANCHOR_KEY too" in rig.lines.all[0]["detail"]
+    assert (rig.lines.all[-1]["changed"], rig.kept) == ([], [])
+    secret = "k" * 32
+    rig.file.write_text(f"audit_retention_days = 30\nretention_days = 7\naudit_anchor_key = '{secret}'\n")
+    await rig.reloader.reload()
+    assert rig.lines.all[-1]["changed"] == ["retention_days", "audit_retention_days", "audit_anchor_key"]
+    assert secret not in str(rig.lines.all)
+    assert secret not in str(rig.kept)

@@ -9,6 +9,7 @@ import trio
 import trio.testing
 
 from oris.clock import EngineClock, SystemClock
+from oris.core.audit_anchor import Uncut
 from oris.core.commands import Submit, Want
 from oris.core.mode import Modes
 from oris.core.model import Lane
@@ -17,7 +18,7 @@ from oris.core.replies import Refusal
 from oris.engine.batch import Batch, Outcome
 from oris.engine.demand import Bell, Demand
 from oris.engine.engine import Engine, EngineSettings
-from oris.engine.observer import Sample
+from oris.engine.observer import Passed, Sample
 from oris.engine.parked import Parked
 from oris.engine.unit import Unit
 from oris.errors import OutcomeUnknown
@@ -116,6 +117,10 @@ class Silent:
     def sampled(self, sample: Sample, level: int) -> None: ...
 
     def clock_jumped(self, by_ms: int) -> None: ...
+
+    def retention_passed(self, passed: Passed) -> None: ...
+
+    def audit_not_cut(self, uncut: Uncut) -> None: ...
 
 
 def a_submit(thread: str, workflow: str) -> Unit:

@@ -19,6 +19,7 @@ from oris.core.replies import SessionOpened
 from oris.core.transition import Transition
 from oris.engine.demand import Demand
 from oris.engine.listeners import Listener
+from oris.engine.retention import RetentionRules
 from oris.sim import Outcome, simulate
 from oris.sim.disk import Disk
 from oris.storage.sqlite.database import MemoryDatabase
@@ -304,6 +305,11 @@ def a_proxy_that_reloads_kills_the_fleet(patch: Patch) -> None:
         self._broken[session] = now_ms
 
     patch.setattr(module("engine.watch").Watch, "broke", broke)
+    # Of as many seeds as are tried here one might show it, or none: proxies reload more often, and take longer.
+    patch.setitem(module("sim.faults").RATES, "proxy_cut", 1.0)
+    network = module("sim.network").Network
+    real = network.partition
+    patch.setattr(network, "partition", lambda self, for_s: real(self, max(for_s, 2.0)))
 
 
 def a_wait_settles_twice(patch: Patch) -> None:
@@ -446,6 +452,8 @@ BUGS = [
 def test_a_planted_bug_is_found(
     plant: Callable[[Patch], None], rules: frozenset[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Bugs of retention have tests of their own; here it would only make the runs others.
+    monkeypatch.setattr(module("sim.run"), "_retention", lambda streams: RetentionRules())
     plant(monkeypatch)
     found = _first_violation()
     assert found is not None, f"not found within {SEEDS} seeds"

@@ -26,6 +26,8 @@ ELSE = (
     *("admission level 3", "client got 503 store_unavailable", "refused at the gate store_unavailable"),
     *("replay of checkpoint", "replay of latest_state", "replay goes on", "replay answered again"),
     "clock jumped",
+    *("thread pruned", "thread pruned in part", "pruned run erased", "worker forgotten", "audit chain cut"),
+    "retention passed",
     *("client got 409 ambiguous_thread", "client got 404 not_found"),
     *("follower got 200", "follower got 204", "stream ended"),
     *("worker got 503 inbox_full", "worker got 503 outcome_unknown", "worker got 503 store_unavailable"),

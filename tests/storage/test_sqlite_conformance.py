@@ -13,8 +13,11 @@ from .conformance import StoreConformance
 from .conformance_keys import KeysConformance
 from .conformance_reads import ReadsConformance
 from .conformance_replays import ReplaysConformance
+from .conformance_retention import RetentionConformance
 from .driver import Harness
 from .sqlite_harness import SqliteHarness
+
+SUITES = (StoreConformance, ReadsConformance, KeysConformance, ReplaysConformance, RetentionConformance)
 
 
 class _OnSqlite:
@@ -31,9 +34,13 @@ class _OnSqlite:
             await harness.aclose()
 
 
-class TestInThreads(_OnSqlite, StoreConformance, ReadsConformance, KeysConformance, ReplaysConformance):
+class TestInThreads(
+    _OnSqlite, StoreConformance, ReadsConformance, KeysConformance, ReplaysConformance, RetentionConformance
+):
     inline = False
 
 
-class TestInline(_OnSqlite, StoreConformance, ReadsConformance, KeysConformance, ReplaysConformance):
+class TestInline(
+    _OnSqlite, StoreConformance, ReadsConformance, KeysConformance, ReplaysConformance, RetentionConformance
+):
     inline = True

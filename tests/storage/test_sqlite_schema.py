@@ -11,11 +11,29 @@ from msgspec import Struct
 
 from oris.core.api_key import ApiKey
 from oris.core.audit import AuditRecord
+from oris.core.audit_anchor import AuditAnchor
 from oris.core.events import Entry
 from oris.core.mode import Mode
-from oris.core.model import ClosedLease, DeadLetter, IdempotentSubmit, Job, Payload, ReplayClaim, Step, Tenant, Worker
+from oris.core.model import (
+    ClosedLease,
+    DeadLetter,
+    IdempotentSubmit,
+    Job,
+    Payload,
+    PrunedRun,
+    ReplayClaim,
+    Step,
+    Tenant,
+    Worker,
+)
 from oris.errors import ConfigError
-from oris.storage.sqlite import audit_statements, history_statements, read_statements, statements
+from oris.storage.sqlite import (
+    audit_statements,
+    history_statements,
+    read_statements,
+    retention_statements,
+    statements,
+)
 from oris.storage.sqlite.connect import Tuning, open_memory, version_warnings
 from oris.storage.sqlite.upgrade import prepare
 
@@ -31,11 +49,13 @@ TABLES: list[tuple[str, type[Struct], tuple[str, ...]]] = [
     ("runtime_tenants", Tenant, ()),
     ("runtime_modes", Mode, ()),
     ("runtime_audit_log", AuditRecord, ("id",)),
+    ("runtime_audit_anchors", AuditAnchor, ()),
+    ("runtime_pruned_runs", PrunedRun, ()),
     ("runtime_api_keys", ApiKey, ("id",)),
 ]
 ALL = {
     f"{module.__name__.rpartition('.')[2]}.{name}": text
-    for module in (statements, read_statements, history_statements, audit_statements)
+    for module in (statements, read_statements, history_statements, audit_statements, retention_statements)
     for name, text in vars(module).items()
     if name.isupper() and isinstance(text, str)
 }
@@ -105,7 +125,7 @@ def test_statements_over_whole_jobs_list_all_fields_in_order(name: str) -> None:
         assert kept == {
             *("job_key", "tenant_id", "thread_id", "run_id", "workflow", "priority", "available_ms", "timeout_ms"),
             *("on_timeout", "retry_policy", "idempotency_key", "metadata", "traceparent", "input_seq", "created_ms"),
-            *("replay_of", "replay_target", "sources"),
+            *("replay_of", "replay_target", "sources", "pruned_seq", "pruned_hash", "pruned_runs", "pruned_fence"),
         }
     elif "UPDATE" in name:
         assert listed == fields
@@ -160,6 +180,14 @@ def test_the_next_job_id_is_one_probe(connection: sqlite3.Connection) -> None:
         ("read_statements.NEXT_LANE", "runtime_jobs_dispatch ((tenant_id,workflow)>(?,?))"),
         ("read_statements.OLDEST_BELOW_PRIORITY", "runtime_jobs_dispatch (tenant_id=? AND workflow=? AND priority<?)"),
         ("read_statements.JOBS_OF_TENANT_PAGE", "runtime_jobs_tenant (tenant_id=? AND rowid>? AND rowid<?)"),
+        ("retention_statements.OLD_PAST_RUNS", "runtime_runs_over (updated_ms>? AND updated_ms<?)"),
+        ("retention_statements.OLD_JOBS", "runtime_jobs_over (updated_ms>? AND updated_ms<?)"),
+        ("retention_statements.OLD_WORKERS", "runtime_workers_first_seen ((first_seen_ms,worker_key)>(?,?)"),
+        ("retention_statements.OLD_SESSIONS", "runtime_ended_sessions_ended (ended_ms<?)"),
+        ("retention_statements.OLDEST_PAST_RUNS", "runtime_runs_job_key (job_key=?)"),
+        ("retention_statements.NEWEST_REPLAY", "runtime_runs_replays (replay_of=?)"),
+        ("retention_statements.OLDEST_RECORDS", "runtime_audit_log_chain (chain_id=?)"),
+        ("retention_statements.DELETE_CLOSED_LEASES", "PRIMARY KEY (lease_id>? AND lease_id<?)"),
         ("read_statements.NEWEST_CHAINS", "runtime_audit_log_chain_starts"),
     ],
 )

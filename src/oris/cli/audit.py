@@ -33,13 +33,19 @@ def audit() -> None:
 @settings_flags
 @click.pass_context
 def verify(context: click.Context, heads_file: TextIO | None) -> int:
-    """Read the whole trail, only reading, and name the first bad record of each chain. With one: exit code 1."""
+    """Read the whole trail, only reading, and name the first bad record of each chain. With one: exit code 1.
+
+    Where old records were deleted an anchor stays; its signature is checked with ORIS_AUDIT_ANCHOR_KEY.
+    """
     settings = load_settings(context)
 
+    from oris.core.audit_anchor import AnchorKey
     from oris.storage.sqlite.audit_trail import Check, open_trail
 
+    secret = settings.audit_anchor_key
+    key = None if secret is None else AnchorKey(secret.reveal())
     with open_trail(settings.sqlite_db) as trail:
-        check = Check(trail, _tell)
+        check = Check(trail, _tell, key)
         check.run(() if heads_file is None else _heads(heads_file))
     if check.bad:
         click.echo(f"broken chains: {len(check.bad)}; {check.records} records were read")

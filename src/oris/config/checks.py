@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from oris.config.settings import Settings
 
 
+ANCHOR_KEY_MIN = 32
+
+
 def check_together(settings: Settings, sources: Mapping[str, str], *, serving: bool = True) -> None:
     """ConfigError when settings that are each allowed do not go together; changes and opens nothing.
 
@@ -28,6 +31,7 @@ def check_together(settings: Settings, sources: Mapping[str, str], *, serving: b
     _check_rotation(settings, sources)
     _check_distinct_addresses(settings, sources)
     _check_tls(settings, sources)
+    _check_anchor_key(settings, sources)
     _check_room(settings, sources, "inbox_max_bytes", "body_max_bytes")
     _check_room(settings, sources, "inbox_max_commands", "batch_max")
     if settings.http_bodies_max_bytes is not None:
@@ -56,6 +60,26 @@ def _check_rotation(settings: Settings, sources: Mapping[str, str]) -> None:
     for second, first in ROTATION.items():
         if getattr(settings, second) is not None and getattr(settings, first) is None:
             raise ConfigError(f"{sources[second]}: {second} is the second of a pair; set {first} too")
+
+
+def _check_anchor_key(settings: Settings, sources: Mapping[str, str]) -> None:
+    problem = anchor_key_problem(settings)
+    if problem is not None:
+        name, what = problem
+        raise ConfigError(f"{sources[name]}: {what}")
+
+
+def anchor_key_problem(settings: Settings) -> tuple[str, str] | None:
+    """The setting that is at fault, and why; None: audit records can be deleted as they are to be."""
+    key = settings.audit_anchor_key
+    if key is not None and len(key.reveal()) < ANCHOR_KEY_MIN:
+        return "audit_anchor_key", f"audit_anchor_key is too short; it must have at least {ANCHOR_KEY_MIN} characters"
+    if settings.audit_retention_days and key is None:
+        return "audit_retention_days", (
+            "audit_retention_days deletes audit records and leaves signed anchors; set ORIS_AUDIT_ANCHOR_KEY too, a "
+            f"secret of at least {ANCHOR_KEY_MIN} characters"
+        )
+    return None
 
 
 def _check_distinct_addresses(settings: Settings, sources: Mapping[str, str]) -> None:

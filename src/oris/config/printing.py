@@ -84,9 +84,9 @@ with `--config FILE`, its default. All are read at the start; a value that is no
 with one line on stderr and exit code 2. `python -m oris config` prints what is in force and where it comes from,
 with secrets hidden; `--json` prints the same for programs.
 
-SIGHUP reads the sources again and takes over, without dropping a connection: `log`, the credentials, and the TLS files
-(see [tls.md](tls.md)). All else needs a restart; a change of it in the file is named in a warning. The environment
-and the flags of a running process cannot change, but the files they name can.
+SIGHUP reads the sources again and takes over, without dropping a connection: `log`, the credentials, the TLS files, and
+how long things are kept (see [tls.md](tls.md)). All else needs a restart; a change of it in the file is named in a
+warning. The environment and the flags of a running process cannot change, but the files they name can.
 
 - A variable that is set to the empty text is not set.
 - Keys of the file stand at its top level. A key that is not a setting is an error. Relative paths are relative to

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from oris.config.checks import anchor_key_problem
 from oris.config.field import Field
 from oris.config.load import first_given, parse
 from oris.config.settings import FIELDS, ROTATION, Settings
@@ -20,6 +21,10 @@ from oris.errors import ConfigError
 
 ROTATED: Final = frozenset({"api_auth_bearer_token", "api_auth_api_key", "tls_cert", "tls_key", "tls_client_ca"})
 """May get another value, but not come or go: that would open or close the server."""
+
+
+RETENTION: Final = ("retention_days", "audit_retention_days", "audit_anchor_key", "retention_hold")
+"""May change, together: a hold must not wait for a restart."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,13 @@ class Sources:
                 changed[each.name] = new
             else:
                 unchangeable.append(each.name)
-        return Reread(sources, dataclasses.replace(before, **changed), tuple(problems), tuple(unchangeable))
+        settings = dataclasses.replace(before, **changed)
+        wrong = anchor_key_problem(settings)
+        if wrong is not None:
+            # Each is as allowed as ever; together they are not.
+            problems.append(f"{wrong[1]}; nothing of how long things are kept was changed")
+            settings = dataclasses.replace(settings, **{name: getattr(before, name) for name in RETENTION})
+        return Reread(sources, settings, tuple(problems), tuple(unchangeable))
 
     def _value(self, wanted: Field) -> object:
         given = first_given(wanted, (*self.fixed, self.file_layer))
@@ -90,4 +101,4 @@ def _may_change(before: Settings, name: str, new: object) -> bool:
     if name in ROTATION:
         # The second of a pair may come and go, as long as the first is there.
         return getattr(before, ROTATION[name]) is not None
-    return name == "log"
+    return name == "log" or name in RETENTION

@@ -77,6 +77,24 @@ class Settings:
         "authentication; from others it is ignored, and without credentials refused",
     )
 
+    retention_days: int = setting(
+        "30",
+        whole(0, 36_500),
+        "how long finished runs, and workers that are gone, are kept; then they are deleted with all that belongs to "
+        "them; 0: for ever",
+        unit="days",
+    )
+    audit_retention_days: int = setting(
+        "0", whole(0, 36_500), "how long audit records are kept; 0: for ever; more needs audit_anchor_key", unit="days"
+    )
+    audit_anchor_key: Secret | None = setting(
+        None,
+        secret(),
+        "signs what stays of an audit chain whose beginning was deleted; at least 32 characters, and not to be lost: "
+        "`audit verify` needs it",
+    )
+    retention_hold: bool = setting("false", boolean(), "delete nothing, however old: runs, workers, audit records")
+
     log: LogLevels = setting("info", log_levels(), "which log lines are written, in general and per module")
     log_format: str = setting(
         "auto", choice("auto", "json", "console"), "auto is console on a terminal, else one JSON object a line"

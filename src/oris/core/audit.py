@@ -90,14 +90,15 @@ def record(head: AuditHead, audit: Audit, result: str, details: bytes, stamp: St
 
 
 def first_bad_record(
-    records: list[AuditRecord], start: bytes = bytes(32), noted: AuditHead | None = None
+    records: list[AuditRecord], start: bytes = bytes(32), noted: AuditHead | None = None, after_seq: int = 0
 ) -> int | None:
-    """Where a chain, given from its first record on, does not hold; None when it does.
+    """Where a chain, given from its first record on or (`start`, `after_seq`) from its anchor, does not hold; None when
+    it does.
 
     `noted` is the head that another chain opened with: a chain that was cut before it does not hold.
     """
     previous = start
-    for expected, entry in enumerate(records, 1):
+    for expected, entry in enumerate(records, after_seq + 1):
         if entry.seq != expected or entry.hash != link(previous, entry):
             return expected
         previous = entry.hash

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from oris.core.audit import AuditHead, AuditRecord, link
+from oris.core.audit_anchor import AnchorKey, AuditAnchor
 
 OPENING = "chain.open"
 """The action of a chain's first record, which holds the heads of the chains before it."""
@@ -47,6 +48,15 @@ def start_of(chain_id: str) -> AuditHead:
 def head_of(record: AuditRecord) -> AuditHead:
     """What the record after this one is tied to."""
     return AuditHead(record.chain_id, record.seq, record.hash)
+
+
+def unsigned(anchor: AuditAnchor, key: AnchorKey | None) -> Bad | None:
+    """What is wrong with an anchor; None: whoever has the key has let go what came before it."""
+    if key is None:
+        return Bad(anchor.chain_id, anchor.seq, None, "has gone, and without audit_anchor_key nobody can tell by whom")
+    if not key.has_signed(anchor):
+        return Bad(anchor.chain_id, anchor.seq, None, "has gone, and its anchor is not signed with this key")
+    return None
 
 
 def broken(head: AuditHead, record: AuditRecord) -> Bad | None:

@@ -9,6 +9,7 @@ from msgspec import Struct, field
 if TYPE_CHECKING:
     from oris.core.api_key import ApiKey
     from oris.core.audit import AuditRecord
+    from oris.core.audit_anchor import AuditAnchor
     from oris.core.events import Entry
     from oris.core.mode import Mode
     from oris.core.model import (
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
         IdempotentSubmit,
         Job,
         Payload,
+        PrunedRun,
         ReplayClaim,
         Step,
         Tenant,
@@ -30,6 +32,23 @@ if TYPE_CHECKING:
 
 LeaseEnd = Literal["lost", "normal", "taken"]
 """Lost by its worker, closed by it, or taken from it."""
+
+
+class Pruned(Struct, frozen=True):
+    """The runs of one thread that were let go, the oldest first, as they were."""
+
+    job_key: JobKey
+    runs: tuple[Job, ...]
+    pruned_ms: int
+
+
+class Erasure(Struct, frozen=True):
+    """Rows of a pruned run that are deleted: at most so many of each kind, payloads of about so many bytes. When none
+    is left, the store forgets the run."""
+
+    run: PrunedRun
+    rows_max: int
+    bytes_max: int
 
 
 class Decision(Struct, frozen=True):
@@ -57,6 +76,12 @@ class Decision(Struct, frozen=True):
     replayed: tuple[DeadLetter, ...] = ()
     """Dead letters that somebody has replayed, as they are then."""
     mode: Mode | None = None
+    pruned: Pruned | None = None
+    erased: Erasure | None = None
+    forgotten_worker: WorkerKey | None = None
+    forgotten_sessions: tuple[tuple[WorkerKey, str], ...] = ()
+    anchor: AuditAnchor | None = None
+    """What is kept of the beginning of an audit chain."""
 
 
 class Handout(Struct, frozen=True):
@@ -123,12 +148,20 @@ class Changes(Struct):
     calm: bool = True
     """Nothing is owed to any lease by now: until here no time has been lost to one."""
     api_keys: dict[KeyId, ApiKey] = field(default_factory=dict)
+    pruned: list[Pruned] = field(default_factory=list)
+    erased: list[Erasure] = field(default_factory=list)
+    forgotten_workers: list[WorkerKey] = field(default_factory=list)
+    """Deleted before anything else is written: who is heard of afterwards has a row again."""
+    forgotten_sessions: list[tuple[WorkerKey, str]] = field(default_factory=list)
+    anchors: dict[str, AuditAnchor] = field(default_factory=dict)
+    """By chain; the records up to each go."""
 
     @property
     def empty(self) -> bool:
         """True when there is nothing to write; handouts are only read."""
         written = (self.jobs, self.workers, self.tenants, self.audit, self.api_keys, self.modes)
-        return not any(written)
+        gone = (self.erased, self.forgotten_workers, self.forgotten_sessions, self.anchors)
+        return not any(written) and not any(gone)
 
 
 def no_changes() -> Changes:

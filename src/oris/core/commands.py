@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from msgspec import Struct
 
 from oris.core.api_key import KeyRole
 from oris.core.model import OnExpire, OnReject, RetryPolicy, StepStatus, TimeoutStatus, WaitKind, WaitMode
 from oris.ids import AttemptId, JobKey, KeyId, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
+
+if TYPE_CHECKING:
+    from oris.core.audit_anchor import AuditAnchor
 
 
 class Submit(Struct, frozen=True):
@@ -160,6 +163,41 @@ class Sweep(Struct, frozen=True):
     job_key: JobKey
 
 
+class Prune(Struct, frozen=True):
+    """Let the oldest runs of a thread go, those that were over before this time. At most `runs_max` are looked at."""
+
+    job_key: JobKey
+    before_ms: int
+    runs_max: int
+
+
+class Erase(Struct, frozen=True):
+    """Delete some of the rows that a pruned run has left: at most so many of each kind, and about so many bytes."""
+
+    run_id: RunId
+    rows_max: int
+    bytes_max: int
+
+
+class ForgetWorker(Struct, frozen=True):
+    """Let a worker's row go of which nothing was heard since this time, and that holds nothing."""
+
+    worker_key: WorkerKey
+    before_ms: int
+
+
+class ForgetSessions(Struct, frozen=True):
+    """Let sessions go that ended long ago."""
+
+    sessions: tuple[tuple[WorkerKey, str], ...]
+
+
+class PruneAudit(Struct, frozen=True):
+    """Let the beginning of an audit chain go, up to the record that the anchor names, and keep the anchor."""
+
+    anchor: AuditAnchor
+
+
 class OpenSession(Struct, frozen=True):
     """A worker's process names itself. A new one replaces the one before, whose leases are over at once."""
 
@@ -252,6 +290,11 @@ Command: TypeAlias = (
     | RevokeKey
     | NoteKeyUses
     | SetMode
+    | Prune
+    | Erase
+    | ForgetWorker
+    | ForgetSessions
+    | PruneAudit
 )
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from oris.core.api_key import ApiKey
 from oris.core.audit import AuditHead, AuditRecord
-from oris.core.changes import Changes, Decision, Handout, LeaseEnd, no_changes
+from oris.core.changes import Changes, Decision, Handout, LeaseEnd, Pruned, no_changes
 from oris.core.mode import Modes
 from oris.core.model import (
     WAITING,
@@ -27,10 +27,22 @@ from oris.core.model import (
     Worker,
     sources_of,
 )
+from oris.core.old import Old
 from oris.core.outage import Outage
 from oris.core.quarantine import QuarantineRules, cleared, with_incident
 from oris.core.replies import Refusal
-from oris.ids import IdempotencyKey, JobKey, KeyId, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
+from oris.ids import (
+    IdempotencyKey,
+    JobKey,
+    KeyId,
+    LeaseId,
+    RunId,
+    TenantId,
+    ThreadId,
+    WaitId,
+    WorkerKey,
+    idempotency_key,
+)
 
 
 class Needs(Struct):
@@ -61,6 +73,11 @@ class Needs(Struct):
     checkpoints, claims and dead letters that `core.replays.gather` names."""
     nodes: set[str] = field(default_factory=set)
     """Nodes of which it has to be known whether they have ever been there."""
+    oldest: dict[JobKey, int] = field(default_factory=dict)
+    """Threads whose oldest runs are wanted, with how many; see `core.retention.gather_oldest`."""
+    pruned_runs: set[RunId] = field(default_factory=set)
+    audit_places: set[tuple[str, int]] = field(default_factory=set)
+    """(chain, seq) of audit records; with each comes its chain's anchor."""
 
 
 class Heads(Struct, frozen=True):
@@ -89,6 +106,7 @@ class Loaded(Struct):
     claims: dict[str, ReplayClaim] = field(default_factory=dict)
     dead_letters: dict[RunId, DeadLetter] = field(default_factory=dict)
     nodes: set[str] = field(default_factory=set)
+    old: Old = field(default_factory=Old)
 
 
 class Limits(Struct, frozen=True):
@@ -152,6 +170,12 @@ class Facts:
         self._checkpoints = loaded.checkpoints
         self._claims = dict(loaded.claims)
         self._dead_letters = dict(loaded.dead_letters)
+        self.old = loaded.old
+
+    def thread(self, key: JobKey) -> Job | None:
+        """A thread's latest run; None: there is no such thread, or no more. What submits go on from is in `jobs`."""
+        job = self.jobs.get(key)
+        return None if job is None or job.is_pruned else job
 
     def job_of(self, run: RunId | None) -> Job | None:
         """The job whose current run this is."""
@@ -238,6 +262,16 @@ class Facts:
             changes.ended_sessions.append(ended)
         for key in decision.api_keys:
             self._api_keys[key.key_id] = changes.api_keys[key.key_id] = key
+        if decision.erased is not None:
+            changes.erased.append(decision.erased)
+        if decision.forgotten_worker is not None:
+            self._workers.pop(decision.forgotten_worker, None)
+            changes.workers.pop(decision.forgotten_worker, None)
+            changes.forgotten_workers.append(decision.forgotten_worker)
+        self._ended_sessions.difference_update(decision.forgotten_sessions)
+        changes.forgotten_sessions.extend(decision.forgotten_sessions)
+        if decision.anchor is not None:
+            changes.anchors[decision.anchor.chain_id] = decision.anchor
         if decision.mode is not None:
             changes.modes[decision.mode.node_id] = decision.mode
             self.modes = self.modes.with_row(decision.mode)
@@ -245,6 +279,8 @@ class Facts:
             return
         changes.jobs[job.job_key] = self.jobs[job.job_key] = job
         self._run_keys[job.run_id] = job.job_key
+        if decision.pruned is not None:
+            self._prune(decision.pruned)
         changes.entries.extend(decision.entries)
         changes.payloads.extend(decision.payloads)
         for closed in decision.closed:
@@ -283,6 +319,21 @@ class Facts:
     def served(self, tenant_id: TenantId, turn: int) -> None:
         """Note when a tenant got something last: the tie-break between equals."""
         self._put_tenant(replace(self.tenant(tenant_id), served=turn))
+
+    def _prune(self, pruned: Pruned) -> None:
+        """What names a pruned run names nothing any more."""
+        self.changes.pruned.append(pruned)
+        for run in pruned.runs:
+            self._past_runs.pop(run.run_id, None)
+            self._dead_letters.pop(run.run_id, None)
+            if run.idempotency_key is not None:
+                key = idempotency_key(run.tenant_id, run.idempotency_key)
+                bound = self._idempotent.get(key)
+                if bound is not None and bound.run_id == run.run_id:
+                    del self._idempotent[key]
+            claim = self._claims.get(run.replay_target or "")
+            if claim is not None and claim.run_id == run.run_id:
+                del self._claims[claim.target]
 
     def _record(self, step: Step) -> None:
         rows = self._steps.setdefault((step.run_id, step.action_id), [])

@@ -209,6 +209,10 @@ def _created(
         seq=seq,
         head_hash=digest,
         wake_ms=None,
+        pruned_seq=0 if job is None else job.pruned_seq,
+        pruned_hash=b"" if job is None else job.pruned_hash,
+        pruned_runs=0 if job is None else job.pruned_runs,
+        pruned_fence=0 if job is None else job.pruned_fence,
     )
     return made if body.replay is None else _continued(made, body.replay)
 
@@ -230,6 +234,14 @@ def _continued(job: Job, replay: ev.ReplayOf) -> Job:
 
 def _bytes(raw: Raw | UnsetType) -> bytes | None:
     return None if raw is UNSET else bytes(raw)
+
+
+def kept_from(job: Job) -> Job | None:
+    """What folding the kept part of a thread's timeline begins with; None: all of it is kept."""
+    if not job.pruned_seq:
+        return None
+    place = {"seq": job.pruned_seq, "head_hash": job.pruned_hash, "fence": job.pruned_fence}
+    return replace(job, run_id=RunId(""), **place)
 
 
 def fold(entries: Iterable[Entry], job: Job | None = None) -> Job | None:

@@ -15,9 +15,10 @@ from msgspec.structs import asdict, replace
 from oris.core import events as ev
 from oris.core.api_key import ApiKey
 from oris.core.audit import AuditRecord, first_bad_record
+from oris.core.audit_anchor import AuditAnchor
 from oris.core.deadlines import next_deadline
 from oris.core.events import Entry
-from oris.core.fold import BrokenTimeline, fold
+from oris.core.fold import BrokenTimeline, fold, kept_from
 from oris.core.mode import Mode
 from oris.core.model import (
     SUSPENDED,
@@ -27,6 +28,7 @@ from oris.core.model import (
     DeadLetter,
     IdempotentSubmit,
     Job,
+    PrunedRun,
     ReplayClaim,
     Step,
     Tenant,
@@ -35,7 +37,7 @@ from oris.core.model import (
 )
 from oris.core.replay_checks import check_causes, check_replays, check_taken_over
 from oris.core.violation import Violation
-from oris.ids import JobKey, LeaseId, RunId, TenantId, WaitId, WorkerKey
+from oris.ids import JobKey, LeaseId, RunId, TenantId, WaitId, WorkerKey, run_of_lease
 
 
 class Snapshot(Struct):
@@ -56,13 +58,17 @@ class Snapshot(Struct):
     api_keys: list[ApiKey] = field(default_factory=list)
     claims: dict[str, ReplayClaim] = field(default_factory=dict)
     modes: list[Mode] = field(default_factory=list)
+    pruned_runs: dict[RunId, PrunedRun] = field(default_factory=dict)
+    anchors: dict[str, AuditAnchor] = field(default_factory=dict)
 
 
 def check_all(rows: Snapshot) -> list[Violation]:
     """Everything that one state can show."""
     found: list[Violation] = []
+    kept = dict(rows.entries)
     for job_key, job in rows.jobs.items():
-        entries = rows.entries.get(job_key, [])
+        entries = [entry for entry in rows.entries.get(job_key, []) if entry.seq > job.pruned_seq]
+        kept[job_key] = entries
         found += check_timeline(job, entries)
         found += check_past_runs(job, entries, rows.past_runs)
         found += check_lease(job)
@@ -70,29 +76,37 @@ def check_all(rows: Snapshot) -> list[Violation]:
         found += check_closed_leases(entries, rows.closed)
     found += [_orphan("I11", key, "events") for key in rows.entries.keys() - rows.jobs.keys()]
     found += [_orphan("I11", f"{key} {seq}", "a payload") for key, seq in rows.payloads if key not in rows.jobs]
-    runs = {job.run_id: job for job in (*rows.jobs.values(), *rows.past_runs.values())}
+    found += check_pruned(rows)
+    there = [job for job in rows.jobs.values() if not job.is_pruned]
+    runs = {job.run_id: job for job in (*there, *rows.past_runs.values())}
+    steps = {run_id: steps for run_id, steps in rows.steps.items() if run_id not in rows.pruned_runs}
+    waits = [wait for wait in rows.waits.values() if wait.run_id not in rows.pruned_runs]
     found += check_live_leases(rows.jobs.values())
-    found += check_steps(runs, rows.steps, rows.entries)
+    found += check_steps(runs, steps, kept)
     found += check_idempotency(runs, rows.idempotent)
     found += check_dead_letters(runs, rows.dead_letters)
-    found += check_causes(runs, rows.entries)
+    found += check_causes(runs, kept)
     found += check_replays(runs, rows.claims)
-    found += check_taken_over(runs.values(), rows.steps)
-    found += check_waits(runs, rows.waits.values())
+    found += check_taken_over(runs.values(), steps)
+    found += check_waits(runs, waits)
     found += check_counters(rows.jobs.values(), rows.workers, rows.tenants)
-    found += check_conservation(runs, rows.entries)
-    return found + check_audit(rows.audit)
+    found += check_conservation(runs, kept)
+    return found + check_audit(rows.audit, rows.anchors)
 
 
 def check_timeline(job: Job, entries: Sequence[Entry]) -> list[Violation]:
-    """I11: gapless, chained, and folding to the stored row; heartbeats and wake-up times apart."""
-    bad = ev.first_bad_seq(list(entries))
+    """I11: gapless, chained, and folding to the stored row; heartbeats and wake-up times apart. `entries` are those
+    that are kept."""
+    bad = ev.first_bad_seq(list(entries), job.pruned_hash or ev.GENESIS, job.pruned_seq)
     if bad is not None:
         return [Violation("I11", job.job_key, f"the chain breaks at seq {bad}")]
+    if job.is_pruned and not entries:
+        same = (job.pruned_seq, job.pruned_hash) == (job.seq, job.head_hash)
+        return [] if same else [Violation("I11", job.job_key, "the anchor is not the end of its timeline")]
     if not entries or (entries[-1].seq, entries[-1].hash) != (job.seq, job.head_hash):
         return [Violation("I11", job.job_key, f"the row's seq {job.seq} is not the end of its timeline")]
     try:
-        folded = fold(entries)
+        folded = fold(entries, kept_from(job))
     except BrokenTimeline as error:
         return [Violation("I11", job.job_key, str(error))]
     found = _differences(job, folded)
@@ -105,7 +119,7 @@ def check_past_runs(job: Job, entries: Sequence[Entry], past_runs: Mapping[RunId
     """I5, I11: each replaced run is kept as its last event left it, and it was over by then."""
     found: list[Violation] = []
     last: dict[RunId, int] = {entry.run_id: index for index, entry in enumerate(entries)}
-    folded, folded_to = None, 0
+    folded, folded_to = kept_from(job), 0
     for run_id, index in last.items():
         if run_id == job.run_id:
             continue
@@ -118,9 +132,29 @@ def check_past_runs(job: Job, entries: Sequence[Entry], past_runs: Mapping[RunId
         try:
             # On from the run before: a thread of thousands of runs is read once.
             folded, folded_to = fold(entries[folded_to : index + 1], folded), index + 1
-            found += _differences(past, folded)
+            found += _differences(_without_place(past), None if folded is None else _without_place(folded))
         except BrokenTimeline as error:
             found.append(Violation("I11", run_id, str(error)))
+    return found
+
+
+def check_pruned(rows: Snapshot) -> list[Violation]:
+    """I11, I15: what is there of pruned runs is known, and will be erased; nothing else names them."""
+    found: list[Violation] = []
+    left: dict[JobKey, int] = {}
+    for run in rows.pruned_runs.values():
+        left[run.job_key] = max(run.seq, left.get(run.job_key, 0))
+    for job_key, job in rows.jobs.items():
+        if left.get(job_key, 0) > job.pruned_seq or bool(job.pruned_seq) != bool(job.pruned_runs):
+            found.append(Violation("I15", job_key, f"pruned up to {job.pruned_seq}, {job.pruned_runs} runs"))
+    places = [(key, entry.seq) for key, line in rows.entries.items() for entry in line]
+    for key, seq in (*places, *rows.payloads):
+        if key in rows.jobs and left.get(key, 0) < seq <= rows.jobs[key].pruned_seq:
+            found.append(Violation("I11", f"{key} {seq}", "was pruned, and will never be erased"))
+    there = rows.past_runs.keys() | {job.run_id for job in rows.jobs.values() if not job.is_pruned}
+    found += [_orphan("I15", run_id, "a queue for erasing") for run_id in rows.pruned_runs.keys() & there]
+    known = there | rows.pruned_runs.keys()
+    found += [_orphan("I13", lease, "a closed lease") for lease in rows.closed if run_of_lease(lease) not in known]
     return found
 
 
@@ -307,14 +341,16 @@ def check_conservation(runs: Mapping[RunId, Job], entries: Mapping[JobKey, Seque
     ]
 
 
-def check_audit(records: Iterable[AuditRecord]) -> list[Violation]:
-    """I17: every chain of the trail verifies from its first record on."""
+def check_audit(records: Iterable[AuditRecord], anchors: Mapping[str, AuditAnchor] | None = None) -> list[Violation]:
+    """I17: every chain of the trail verifies, from its first record or its anchor on."""
     chains: dict[str, list[AuditRecord]] = {}
     for record in records:
         chains.setdefault(record.chain_id, []).append(record)
     found: list[Violation] = []
     for chain_id, chain in chains.items():
-        bad = first_bad_record(sorted(chain, key=lambda record: record.seq))
+        anchor = None if anchors is None else anchors.get(chain_id)
+        start, after_seq = (bytes(32), 0) if anchor is None else (anchor.hash, anchor.seq)
+        bad = first_bad_record(sorted(chain, key=lambda record: record.seq), start, after_seq=after_seq)
         if bad is not None:
             found.append(Violation("I17", chain_id, f"the chain breaks at {bad}"))
     return found
@@ -330,6 +366,11 @@ def _differences(stored: Job, folded: Job | None) -> list[Violation]:
         for name, value in asdict(stored).items()
         if value != expected[name]
     ]
+
+
+def _without_place(run: Job) -> Job:
+    """A past run does not know what was pruned after it."""
+    return replace(run, pruned_seq=0, pruned_hash=b"", pruned_runs=0, pruned_fence=0)
 
 
 def _leased(worker: Worker | None) -> int:

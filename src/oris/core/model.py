@@ -137,6 +137,19 @@ class Job(Struct, frozen=True):
     """How many of its own steps have."""
     lease_asked_ms: int = 0
     """When the lease ends by what its worker has asked for; an outage moves `lease_expires_ms` beyond."""
+    pruned_seq: int = 0
+    """Up to here the thread's timeline was pruned; 0: it is whole. What is kept begins with the event behind it."""
+    pruned_hash: bytes = b""
+    """The hash of that event: what the first one that is kept is chained to."""
+    pruned_runs: int = 0
+    """How many of the thread's runs were pruned, ever."""
+    pruned_fence: int = 0
+    """The fence that the first run that is kept began with."""
+
+    @property
+    def is_pruned(self) -> bool:
+        """Whether this very run was pruned: the row is the thread's anchor, and to others there is no such thread."""
+        return self.pruned_seq >= self.seq
 
     @property
     def order(self) -> tuple[int, int, str]:
@@ -309,6 +322,16 @@ class ReplayClaim(Struct, frozen=True):
     checkpoint_id: CheckpointId | None
     """What its run began with, as it was answered."""
     claimed_ms: int
+
+
+class PrunedRun(Struct, frozen=True):
+    """A run that was pruned and of which rows may still be there: events, payloads, steps, waits, closed leases. To be
+    erased, and not to be shown. `seq` is its last event."""
+
+    run_id: RunId
+    job_key: JobKey
+    seq: int
+    pruned_ms: int
 
 
 class SavedCheckpoint(Struct, frozen=True):

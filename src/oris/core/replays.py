@@ -76,7 +76,7 @@ class Lookup(Protocol):
 def gather(job: Job, run_id: RunId | str, seq: int, look: Lookup, loaded: Loaded) -> None:
     """Load what a replay may have to see: of a checkpoint (`seq`), or of the state of a run ("": the latest)."""
     origin = job if run_id in ("", job.run_id) else look.run(RunId(run_id))
-    if origin is None:
+    if origin is None or job.is_pruned:
         return
     saved_seq = seq or origin.checkpoint_seq
     saved = look.saved(job.job_key, saved_seq) if saved_seq else None

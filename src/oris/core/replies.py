@@ -170,6 +170,24 @@ class ModeSet(Struct, frozen=True):
     mode: Mode
 
 
+class RunsPruned(Struct, frozen=True):
+    """So many runs were let go.
+
+    `more`: all that were looked at have gone, and there are others. `short`: a place to cut may lie behind those that
+    were looked at.
+    """
+
+    count: int
+    more: bool = False
+    short: bool = False
+
+
+class Forgotten(Struct, frozen=True):
+    """So much was let go: workers, sessions, audit records, or pruned runs of which rows were deleted."""
+
+    count: int
+
+
 class Audited(Struct, frozen=True):
     """An audit record was written."""
 
@@ -214,6 +232,8 @@ Reply = (
     | KeyRevoked
     | KeyUsesNoted
     | ModeSet
+    | RunsPruned
+    | Forgotten
     | Audited
     | Granted
 )

@@ -59,8 +59,8 @@ class Transition:
         return self.current
 
     def create(self, job_key: JobKey, run_id: RunId, body: ev.RunCreated, payload: bytes | None) -> None:
-        """Begin a run; the run before it is put away."""
-        past = self.current
+        """Begin a run; the run before it is put away, unless it was pruned: then only its thread's place is left."""
+        past = None if self.current is None or self.current.is_pruned else self.current
         # A deadline of this very command may have ended it: nothing is to come of it by itself any more.
         self._past_run = past if past is None or past.wake_ms is None else replace(past, wake_ms=None)
         self._append(job_key, run_id, 1, body, payload)

@@ -27,6 +27,7 @@ from oris.engine.observer import Observer
 from oris.engine.outages import Outages
 from oris.engine.parked import Parked
 from oris.engine.publish import Publisher
+from oris.engine.retention import Retention, RetentionRules
 from oris.engine.roster import Roster
 from oris.engine.sweeper import Sweeper
 from oris.engine.unit import Answered, Unit
@@ -52,6 +53,7 @@ class EngineSettings(Struct, frozen=True):
     inbox_max_bytes: int = 64 * 1024 * 1024
     bounds: CommitBounds = CommitBounds()
     thresholds: Thresholds = Thresholds()
+    retention: RetentionRules = RetentionRules()
     node_id: str = "node"
     """This node's name in the cluster."""
 
@@ -125,7 +127,9 @@ class Engine:
             bounds=settings.bounds,
             node_id=settings.node_id,
         )
-        self.sweeper = Sweeper(self.committer, self.reads, clock, self.demand, self._outages, self._watch)
+        parts = (self.committer, self.reads)
+        self.retention = Retention(*parts, self.roster, self.admission, observer, settings.retention, clock.now_ms)
+        self.sweeper = Sweeper(*parts, clock, self.demand, self._outages, self._watch, self.retention)
         self.monitor = Monitor(
             self.admission,
             commit_ms=self.committer.commit_ms,

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from oris.core.audit_anchor import Uncut
 from oris.core.mode import Modes
 from oris.core.outage import Outage
 from oris.core.replies import Refusal
@@ -19,6 +20,15 @@ class Sample(Struct, frozen=True):
     commit_ms: float
     inbox: float
     """How full the inbox' submit lane is, 0 to 1."""
+
+
+class Passed(Struct):
+    """What one pass of retention has let go."""
+
+    runs: int = 0
+    audit_records: int = 0
+    workers: int = 0
+    sessions: int = 0
 
 
 class Observer(Protocol):
@@ -41,6 +51,12 @@ class Observer(Protocol):
 
     def mode_changed(self, modes: Modes) -> None:
         """What is switched on here was learnt at the start, or has changed."""
+
+    def retention_passed(self, passed: Passed) -> None:
+        """A pass of retention is over that has let something go."""
+
+    def audit_not_cut(self, uncut: Uncut) -> None:
+        """The beginning of an audit chain is old, and stays: it is not in order."""
 
     def sampled(self, sample: Sample, level: int) -> None:
         """The monitor has looked; `level` is the admission level."""

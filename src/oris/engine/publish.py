@@ -52,6 +52,10 @@ class Publisher:
         for decision in outcome.decisions:
             job, before = decision.job, decision.before
             assert job is not None
+            if decision.pruned is not None:
+                # Only who still listens to what has gone has to know: it comes to an end.
+                self._listeners.publish(job)
+                continue
             if job.status == "queued" and (before is None or before.status != "queued"):
                 self._demand.raise_level(job.lane)
                 self._demand.job_queued(job)

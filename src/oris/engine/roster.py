@@ -95,6 +95,16 @@ class Roster:
             if len(self._sessions) > MAX_WORKERS:
                 self._sessions.popitem(last=False)
 
+    def let_go(self, worker_key: WorkerKey, before_ms: int) -> bool:
+        """Forget a worker that has not called since this time; False: it has. Should it call again after all, it opens
+        its session again."""
+        presence = self._workers.get(worker_key)
+        if presence is not None and (presence.parked or presence.busy or presence.called_ms >= before_ms):
+            return False
+        self._workers.pop(worker_key, None)
+        self._sessions.pop(worker_key, None)
+        return True
+
     def session_of(self, worker_key: WorkerKey) -> str | None:
         """Its newest session, as far as this node has heard."""
         return self._sessions.get(worker_key)

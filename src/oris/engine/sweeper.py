@@ -2,7 +2,7 @@
 
 A commit that brings an earlier one wakes it, and it looks at the store again at least every `LOOK_AGAIN_S`, for what
 other nodes have written. Beside the threads' deadlines it sees to the sessions of workers that have gone: their grace,
-and the leases that are over with them.
+and the leases that are over with them; and between all that it lets go what is too old (`engine.retention`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from oris.engine.committer import Committer
 from oris.engine.demand import Demand
 from oris.engine.observer import Beat
 from oris.engine.outages import Outages
+from oris.engine.retention import Retention
 from oris.engine.unit import Unit
 from oris.engine.watch import Session, Watch
 from oris.errors import StoreError, Unavailable
@@ -47,7 +48,14 @@ class Sweeper:
     """Finds what is due and asks the committer to apply it."""
 
     def __init__(
-        self, committer: Committer, reads: Reads, clock: EngineClock, demand: Demand, outages: Outages, watch: Watch
+        self,
+        committer: Committer,
+        reads: Reads,
+        clock: EngineClock,
+        demand: Demand,
+        outages: Outages,
+        watch: Watch,
+        retention: Retention,
     ) -> None:
         self._committer = committer
         self._reads = reads
@@ -55,6 +63,7 @@ class Sweeper:
         self._demand = demand
         self._outages = outages
         self._watch = watch
+        self._retention = retention
         self._making_up: MakingUp | None = None
         self._alarm_ms: int | None = None
         self._earlier = trio.Event()
@@ -80,6 +89,8 @@ class Sweeper:
             self._alarm_ms = None
             try:
                 await self._sweep()
+                if await self._retention.step():
+                    self.set_alarm(self._clock.now_ms())
                 next_ms = await self._reads.earliest_wake()
             except StoreError:
                 next_ms = None

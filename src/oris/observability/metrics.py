@@ -165,6 +165,12 @@ class Metrics:
         self.clock_jumps = make.counter(
             "oris_runtime_clock_jumps_total", "Jumps of the wall clock by more than a second; no lease moves by them."
         )
+        self.pruned_runs = make.counter(
+            "oris_runtime_pruned_runs_total", "Runs that were let go because they were too old."
+        )
+        self.pruned_audit_records = make.counter(
+            "oris_runtime_pruned_audit_records_total", "Audit records that were let go because they were too old."
+        )
         self.outages = make.counters(
             "oris_runtime_outages_total",
             "Times in which this node could not commit, for half a second or more.",

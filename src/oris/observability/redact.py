@@ -15,7 +15,17 @@ _PAYLOADS: Final = frozenset(
     | {"result", "settled_value", "value", "values"}
 )
 # A name with one of these words in it holds a credential.
-_CREDENTIALS: Final = ("authorization", "token", "secret", "password", "apikey", "api_key", "cookie", "credential")
+_CREDENTIALS: Final = (
+    "authorization",
+    "token",
+    "secret",
+    "password",
+    "apikey",
+    "api_key",
+    "anchor_key",
+    "cookie",
+    "credential",
+)
 # The secret of an API key, wherever it has got to: into a path by mistake, into the text of an error.
 _SECRET: Final = re.compile(r"oris_[A-Za-z0-9_-]{43}")
 _MAX_DEPTH: Final = 6

@@ -40,6 +40,7 @@ from oris.server.limits import METRICS_CONNECTIONS_MAX, claim_machine, http_limi
 from oris.server.meter import Meter
 from oris.server.probe import probe_for
 from oris.server.reload import tls_files, warn_of_certificate
+from oris.server.retention import retention_rules
 from oris.server.status import status_page
 from oris.server.tasks import BEAT_S, first, until_stopping, watch_listener
 from oris.server.tracing import TracingMeter
@@ -222,6 +223,11 @@ class Server:
         finally:
             self.limiter.flush()
 
+    def set_retention(self, settings: Settings) -> None:
+        """How long things are kept is another from now on. Before there is an engine, it is too early to keep less."""
+        if self._engine is not None:
+            self._engine.retention.set_rules(retention_rules(settings))
+
     async def drain(self) -> None:
         """Let nothing new in, and answer everybody who is parked. Harmless before there is an engine."""
         await trio.lowlevel.checkpoint()
@@ -341,5 +347,6 @@ def engine_settings(settings: Settings, node_id: str) -> EngineSettings:
         inbox_max_commands=settings.inbox_max_commands,
         inbox_max_bytes=settings.inbox_max_bytes,
         bounds=CommitBounds(max_commands=settings.commit_max_commands),
+        retention=retention_rules(settings),
         node_id=node_id,
     )

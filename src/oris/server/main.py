@@ -54,7 +54,9 @@ async def _serve(settings: Settings, sources: Sources, logs: Logs, bridge: Stdli
         server = Server(settings, logs, watchdog)
         await server.listen()
         wall_ms = SystemClock().wall_ms
-        reloader = Reloader(settings, sources, logs, bridge.apply, server.authenticator, server.tls, wall_ms)
+        reloader = Reloader(
+            settings, sources, logs, bridge.apply, server.authenticator, server.tls, wall_ms, server.set_retention
+        )
         tree = make_tree(server, reloader)
         server.garbage.begin()
         outcome = await tree.run()

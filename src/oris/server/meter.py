@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from msgspec.structs import asdict
+
 from oris.core import commands as c
+from oris.core.audit_anchor import Uncut
 from oris.core.changes import Decision
 from oris.core.commands import Command
 from oris.core.mode import Modes
 from oris.core.model import TERMINAL
 from oris.core.outage import Outage
-from oris.core.replies import Beaten, Granted, Refusal, Replayed, Reply, Submitted
+from oris.core.replies import Beaten, Forgotten, Granted, Refusal, Replayed, Reply, RunsPruned, Submitted
 from oris.engine.batch import Batch, Outcome
-from oris.engine.observer import Sample
+from oris.engine.observer import Passed, Sample
 from oris.errors import Unavailable
 from oris.ids import AttemptId, LeaseId, attempt_of, run_of_lease, worker_of
 from oris.observability.logs import Logs
@@ -92,6 +95,14 @@ class Meter:
         tell = self._log.info if modes.submit and modes.dispatch else self._log.warning
         tell("mode_changed", mode=modes.word, set_by=by, reason=why)
 
+    def retention_passed(self, passed: Passed) -> None:
+        """A pass of retention has let something go."""
+        self._log.info("retention_passed", **asdict(passed))
+
+    def audit_not_cut(self, uncut: Uncut) -> None:
+        """An audit chain is not in order. Somebody has to look at it, so it is said in each pass."""
+        self._log.error("audit_not_cut", chain_id=uncut.chain_id, seq=uncut.seq, reason=uncut.what)
+
     def sampled(self, sample: Sample, level: int) -> None:
         """The monitor has looked."""
         self._metrics.loop_lag_ms.observe(sample.loop_lag_ms)
@@ -117,7 +128,11 @@ class Meter:
             elif reason in ("queue_full", "tenant_queue_full", "rate_limited", "draining", "disk_full"):
                 metrics.backpressure(reason).inc()
             return
-        if isinstance(command, c.Replay) and isinstance(reply, Replayed) and reply.replay:
+        if isinstance(reply, RunsPruned):
+            metrics.pruned_runs.inc(reply.count)
+        elif isinstance(command, c.PruneAudit) and isinstance(reply, Forgotten):
+            metrics.pruned_audit_records.inc(reply.count)
+        elif isinstance(command, c.Replay) and isinstance(reply, Replayed) and reply.replay:
             metrics.idempotent_replays.inc()
         elif isinstance(command, c.ReportStep) and command.status == "succeeded" and reason == "dedupe_mismatch":
             metrics.duplicate_executions.inc()

@@ -12,12 +12,13 @@ from msgspec.structs import replace
 
 from oris.clock import EngineClock, SystemClock
 from oris.config.settings import Settings
+from oris.core.audit_anchor import Uncut
 from oris.core.mode import Modes
 from oris.core.outage import Outage
 from oris.core.replies import Refusal
 from oris.engine.batch import Batch, Outcome
 from oris.engine.engine import Engine
-from oris.engine.observer import Sample
+from oris.engine.observer import Passed, Sample
 from oris.server.build import engine_settings, tuning
 from oris.storage.sqlite.store import SqliteStore
 
@@ -37,6 +38,10 @@ class _Quiet:
     def refused(self, refusal: Refusal, count: int) -> None: ...
 
     def outage(self, outage: Outage) -> None: ...
+
+    def retention_passed(self, passed: Passed) -> None: ...
+
+    def audit_not_cut(self, uncut: Uncut) -> None: ...
 
     def sampled(self, sample: Sample, level: int) -> None: ...
 

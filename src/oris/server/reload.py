@@ -1,4 +1,4 @@
-"""SIGHUP: certificates, credentials and log levels anew, while everything goes on.
+"""SIGHUP: certificates, credentials, log levels and how long things are kept anew, while everything goes on.
 
 What cannot be read keeps its old value and is an error in the log, one line each; the rest is taken over. The files are
 read in a thread, because a file may lie on a disk that does not answer, and only for so long.
@@ -17,7 +17,7 @@ import trio
 from oris.api.auth import Authenticator
 from oris.api.tls import Credentials, ServerTls, TlsFiles, load_credentials
 from oris.config.levels import INFO, LogLevels
-from oris.config.reread import Reread, Sources
+from oris.config.reread import RETENTION, Reread, Sources
 from oris.config.settings import ROTATION, Settings
 from oris.errors import ConfigError
 from oris.observability.logs import Logs
@@ -61,6 +61,7 @@ class Reloader:
         authenticator: Authenticator,
         tls: ServerTls | None,
         wall_ms: Callable[[], int],
+        set_retention: Callable[[Settings], None],
     ) -> None:
         self._settings = settings
         self._sources = sources
@@ -69,6 +70,7 @@ class Reloader:
         self._authenticator = authenticator
         self._tls = tls
         self._wall_ms = wall_ms
+        self._set_retention = set_retention
         self._asked = trio.Event()
         self._one = trio.CapacityLimiter(1)
 
@@ -123,6 +125,10 @@ class Reloader:
         changed = [name for name in _STATIC if _differs(before, after, name)]
         if changed:
             self._authenticator.replace(credentials(after))
+        kept = [name for name in RETENTION if _differs(before, after, name)]
+        if kept:
+            self._set_retention(after)
+            changed += kept
         told: dict[str, Any] = {}
         new = found.credentials
         if self._tls is not None and new is not None:

@@ -4,18 +4,44 @@ from __future__ import annotations
 
 import platform
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from msgspec.structs import asdict
 
+from oris.api.listener import Connections
+from oris.api.services import Health
+from oris.config.settings import Settings
 from oris.config.version import program_version
+from oris.engine.engine import Engine
+from oris.server.disk import DiskWatch
+from oris.server.retention import retention_status
 from oris.storage.migrate import migrations_folder, read_migrations
+from oris.storage.sqlite.store import SqliteStore
+from oris.supervisor import Tree
 
-if TYPE_CHECKING:
-    from oris.server.build import Server
+
+class Serving(Protocol):
+    """The server, as far as its status page looks at it."""
+
+    settings: Settings
+    node_id: str
+    tree: Tree | None
+    store: SqliteStore | None
+    disk: DiskWatch | None
+    connections: Connections | None
+
+    @property
+    def engine(self) -> Engine:
+        """What does the work."""
+
+    def health(self) -> Health:
+        """As `readyz` tells it."""
+
+    def store_word(self) -> str:
+        """The store's state in a word."""
 
 
-def status_page(server: Server) -> dict[str, object]:
+def status_page(server: Serving) -> dict[str, object]:
     """What the program knows of itself; what only the store knows is not here."""
     assert server.tree is not None
     tree = server.tree.status()
@@ -43,6 +69,7 @@ def status_page(server: Server) -> dict[str, object]:
         "waiters": len(engine.waiters),
         "listeners": len(engine.listeners),
         "connections": 0 if server.connections is None else server.connections.count,
+        "retention": retention_status(engine.retention.rules),
         "limits": {
             "max_active_leases_per_worker": settings.max_active_leases_per_worker,
             "max_active_leases_per_tenant": settings.max_active_leases_per_tenant,
@@ -53,7 +80,7 @@ def status_page(server: Server) -> dict[str, object]:
     }
 
 
-def _store(server: Server) -> dict[str, object]:
+def _store(server: Serving) -> dict[str, object]:
     """How the store is, in words and numbers."""
     assert server.disk is not None
     space = server.disk.space

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from oris.core import commands as c
+from oris.core.audit_anchor import Uncut
 from oris.core.mode import Modes
 from oris.core.outage import Outage
 from oris.core.replies import (
@@ -24,7 +25,7 @@ from oris.core.replies import (
     Suspended,
 )
 from oris.engine.batch import Batch, Outcome
-from oris.engine.observer import Sample
+from oris.engine.observer import Passed, Sample
 from oris.errors import ErrorCode, StoreError
 from oris.ids import IdempotencyKey, LeaseId, RunId, WorkerKey, idempotency_key
 from oris.sim.judge import Judge
@@ -86,6 +87,14 @@ class AnswerCheck:
         """See `Observer`."""
         self._trace.saw(f"mode {modes.word}")
 
+    def retention_passed(self, passed: Passed) -> None:
+        """See `Observer`."""
+        self._trace.saw("retention passed")
+
+    def audit_not_cut(self, uncut: Uncut) -> None:
+        """See `Observer`."""
+        self._judge.require(False, "I17", uncut.chain_id, f"record {uncut.seq} {uncut.what}")
+
     def sampled(self, sample: Sample, level: int) -> None:
         """See `Observer`."""
         self._trace.saw(f"admission level {level}")
@@ -142,11 +151,18 @@ class AnswerCheck:
                     self._bound_here[IdempotencyKey(key)] = reply.run_id
                 self._judge.require(bound is None, "I9", where, f"a second run for a key bound to {bound}")
                 self._judge.require(reply.run_id in self._witness.runs, "I8", where, "answered a run that is not there")
+            case Submitted() if self._was_bound(key, reply.run_id):
+                self._trace.saw("idempotent replay of a run that goes in this commit")
             case Submitted():
                 self._trace.saw("idempotent replay")
                 self._judge.require(same and bound == reply.run_id, "I9", where, f"replayed {reply.run_id}: {bound}")
             case Refusal():
                 self._judge.require(bound is None or not same, "I9", where, f"refused, though bound to {bound}")
+
+    def _was_bound(self, key: str | None, run_id: RunId) -> bool:
+        """Whether the key was this run's until this very commit."""
+        row = self._witness.unbound.get(IdempotencyKey(key)) if key else None
+        return row is not None and row[0].run_id == run_id
 
     def _replay(self, command: c.Replay | c.ReplayDeadLetter, reply: Reply) -> None:
         """I8, I23: a run is made by it, or one is named that is at work on the same, or has completed it."""
@@ -209,7 +225,10 @@ class AnswerCheck:
             self._judge.require(known == (request, reply), "I13", lease_id, f"repeated {request}: {reply}, not {known}")
         elif lease is not None and isinstance(reply, Refusal):
             self._judge.require(not live, "I3", lease_id, f"a live lease's write was refused: {reply}")
-            repeat = worker in (None, lease.worker_key) and lease.answer is not None and lease.request == request
+            kept = lease.run.pruned_in is None
+            repeat = (
+                kept and worker in (None, lease.worker_key) and lease.answer is not None and lease.request == request
+            )
             self._judge.require(not repeat, "I13", lease_id, f"a repeat was refused: {reply}")
         else:
             self._judge.require(isinstance(reply, Refusal), "I3", lease_id, "accepted for a lease that never was")

@@ -21,6 +21,7 @@ from oris.sim.disk import Disk
 from oris.sim.judge import Judge
 from oris.sim.lives import RunLife
 from oris.sim.modes import ModeAccount
+from oris.sim.retention import RetentionCheck
 from oris.sim.sessions import WorkerCheck
 from oris.sim.trace import Trace
 from oris.sim.witness import Witness
@@ -39,6 +40,7 @@ class CommitCheck:
         trace: Trace,
         filters: Mapping[WorkerKey, frozenset[str]],
         rules: QuarantineRules,
+        runs_ms: int,
     ) -> None:
         """`filters`: the workflows each worker asks for; a worker that is not there asks for all."""
         self._disk = disk
@@ -52,6 +54,7 @@ class CommitCheck:
         self._rows: dict[JobKey, Job] = {}
         self._past: dict[RunId, Job] = {}
         self.last_now_ms = 0
+        self.retention = RetentionCheck(witness, judge, trace, runs_ms)
 
     def __call__(self, changes: Changes, handed: Mapping[RunId, Handed], now_ms: int) -> None:
         """One batch. `handed` is what its grants carry."""
@@ -64,6 +67,12 @@ class CommitCheck:
         for key, row in changes.workers.items():
             witness.worker(self._worker_rows.get(key), row)
             self._worker_rows[key] = row
+        self.retention(changes, now_ms)
+        for pruned in changes.pruned:
+            for run in pruned.runs:
+                self._past.pop(run.run_id, None)
+        for worker in changes.forgotten_workers:
+            self._worker_rows.pop(worker, None)
         by_job: dict[JobKey, list[Entry]] = {}
         for entry in changes.entries:
             by_job.setdefault(entry.job_key, []).append(entry)
@@ -97,13 +106,20 @@ class CommitCheck:
         for run in self._witness.runs.values():
             row = rows.past_runs.get(run.run_id) or rows.jobs.get(run.job_key)
             there = row is not None and row.run_id == run.run_id
-            self._judge.require(there, "I7", run.run_id, "the run is gone")
+            there = there and not (row is not None and row.is_pruned)
+            kept = run.pruned_in is None
+            self._judge.require(there == kept, "I7", run.run_id, "the run is gone" if kept else "is there again")
         self.modes.whole(rows.modes)
         for wait in rows.waits.values():
             wrong = self._witness.waits.differs(wait)
             self._judge.require(wrong is None, "I24", wait.wait_id, wrong or "")
-        self._judge.require(rows.waits.keys() == self._witness.waits.waits.keys(), "I24", "waits", "are gone")
-        self._judge.require(rows.closed == self._witness.closed, "I13", "closed leases", "are not those committed")
+        kept_waits = self.retention.kept_waits
+        same = kept_waits(rows.waits.keys()) == kept_waits(self._witness.waits.waits.keys())
+        self._judge.require(same, "I24", "waits", "are gone")
+        closed = self._witness.closed
+        found = {lease: rows.closed[lease] for lease in self.retention.kept_leases(rows.closed.keys())}
+        committed = {lease: closed[lease] for lease in self.retention.kept_leases(closed.keys())}
+        self._judge.require(found == committed, "I13", "closed leases", "are not those committed")
         keys = {row.key: row for row, _ in self._witness.keys.values()}
         self._judge.require({r.key: r for r in rows.idempotent} == keys, "I9", "keys", "are not those committed")
 
@@ -120,6 +136,14 @@ class CommitCheck:
             self._judge.fail(Violation("I12", key, "the row that was committed is not there"))
             return
         self._rows[key] = row
+        self.retention.row(row)
+        if before is not None and before.pruned_seq != row.pruned_seq:
+            place = (row.pruned_seq, row.pruned_hash, row.pruned_runs, row.pruned_fence)
+            before = replace(before, **dict(zip(_PLACE, place, strict=True)))
+            if row.is_pruned:
+                same = (row.seq, row.head_hash, row.fence) == (before.seq, before.head_hash, before.fence)
+                self._judge.require(same and not entries, "I11", key, "the anchor is not the end of its thread")
+                return
         previous, after = (ev.GENESIS, 0) if before is None else (before.head_hash, before.seq)
         bad = ev.first_bad_seq(entries, previous, after)
         self._judge.require(bad is None, "I11", key, f"the chain breaks at seq {bad}")
@@ -188,10 +212,22 @@ class CommitCheck:
         self._judge.all(check_counters(self._rows.values(), workers, tenants))
         counted: dict[tuple[str, str], int] = {}
         for run in self._witness.runs.values():
+            if run.pruned_in is not None:
+                continue
             key = (run.lane.tenant_id, run.status)
             counted[key] = counted.get(key, 0) + 1
         there = self._disk.runs_by_status()
         self._judge.require(there == counted, "I15", "runs", f"there are {there}, made and moved were {counted}")
+        gone = self._disk.pruned_by_tenant()
+        known: dict[str, int] = {}
+        for thread_key, thread in self._witness.threads.items():
+            tenant = thread_key.partition("/")[0]
+            known[tenant] = known.get(tenant, 0) + thread.pruned_runs
+        known = {tenant: number for tenant, number in known.items() if number}
+        self._judge.require(gone == known, "I15", "runs", f"{gone} were pruned, it is {known}")
+
+
+_PLACE = ("pruned_seq", "pruned_hash", "pruned_runs", "pruned_fence")
 
 
 def _digest(body: bytes | None) -> bytes | None:

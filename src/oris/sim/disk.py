@@ -7,9 +7,20 @@ from collections.abc import Callable
 from typing import Any
 
 from oris.core.audit import AuditRecord
+from oris.core.audit_anchor import AuditAnchor
 from oris.core.events import Entry
 from oris.core.invariants import Snapshot
-from oris.core.model import ClosedLease, DeadLetter, IdempotentSubmit, Job, ReplayClaim, Tenant, Wait, Worker
+from oris.core.model import (
+    ClosedLease,
+    DeadLetter,
+    IdempotentSubmit,
+    Job,
+    PrunedRun,
+    ReplayClaim,
+    Tenant,
+    Wait,
+    Worker,
+)
 from oris.ids import JobKey
 from oris.storage.sqlite.database import Database, MemoryDatabase
 from oris.storage.sqlite.load import mode_of, step_of
@@ -46,10 +57,16 @@ class Disk(MemoryDatabase):
         """How many runs of each (tenant, status) there are, past ones included."""
         rows = self._select(
             "SELECT tenant_id, status, count(*) FROM "
-            "(SELECT tenant_id, status FROM runtime_jobs UNION ALL SELECT tenant_id, status FROM runtime_runs) "
+            "(SELECT tenant_id, status FROM runtime_jobs WHERE pruned_seq < seq "
+            "UNION ALL SELECT tenant_id, status FROM runtime_runs) "
             "GROUP BY tenant_id, status"
         )
         return {(tenant, status): number for tenant, status, number in rows}
+
+    def pruned_by_tenant(self) -> dict[str, int]:
+        """How many runs have gone."""
+        rows = self._select("SELECT tenant_id, sum(pruned_runs) FROM runtime_jobs GROUP BY tenant_id")
+        return {tenant: number for tenant, number in rows if number}
 
     def snapshot(self) -> Snapshot:
         """Every row."""
@@ -81,6 +98,8 @@ class Disk(MemoryDatabase):
         found.tenants = {tenant.tenant_id: tenant for tenant in self.tenants()}
         found.audit = [AuditRecord(*row[1:]) for row in self._select("SELECT * FROM runtime_audit_log")]
         found.modes = [mode_of(row) for row in self._select("SELECT * FROM runtime_modes")]
+        found.pruned_runs = {row[0]: PrunedRun(*row) for row in self._select("SELECT * FROM runtime_pruned_runs")}
+        found.anchors = {row[0]: AuditAnchor(*row) for row in self._select("SELECT * FROM runtime_audit_anchors")}
         return found
 
     def _select(self, statement: str, *values: object) -> list[tuple[Any, ...]]:

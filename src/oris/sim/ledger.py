@@ -52,6 +52,10 @@ class Ledger:
         )
         if told.key is not None:
             first = self.keys.setdefault((told.tenant, told.key), told)
+            if first != told and (self._has_gone(first.run_id) or self._has_gone(told.run_id)):
+                # The key was free again; answers may be late.
+                self.keys[told.tenant, told.key] = told if self._has_gone(first.run_id) else first
+                return
             self._judge.require(first == told, "I9", f"{told.tenant} {told.key}", f"{first} and {told}")
 
     def replayed(self, path: str, body: dict[str, Any], answer: dict[str, Any]) -> None:
@@ -109,9 +113,28 @@ class Ledger:
             first = self.ends.setdefault(run_id, (status, result))
             self._judge.require(first == (status, result), "I5", run_id, f"ended {first}, then {(status, result)}")
 
+    def _has_gone(self, run_id: str) -> bool:
+        run = self._witness.runs.get(RunId(run_id))
+        return run is not None and run.pruned_in is not None
+
+    def _forget(self) -> None:
+        """What was told of runs that were pruned need not be there."""
+        leases, waits, gone = self._witness.leases, self._witness.waits.waits, self._has_gone
+        self.submits = {run: told for run, told in self.submits.items() if not gone(run)}
+        self.replays = {run: thread for run, thread in self.replays.items() if not gone(run)}
+        self.completed = {what: run for what, run in self.completed.items() if not gone(run)}
+        self.steps = {step: output for step, output in self.steps.items() if not gone(step[0])}
+        self.acks = {
+            lease: answer for lease, answer in self.acks.items() if not gone(leases[LeaseId(lease)].run.run_id)
+        }
+        self.settled = {wait: told for wait, told in self.settled.items() if not gone(waits[WaitId(wait)].run_id)}
+        self.cancelled = {run for run in self.cancelled if not gone(run)}
+        self.ends = {run: end for run, end in self.ends.items() if not gone(run)}
+
     def settle(self, rows: Snapshot) -> None:
-        """I7, I12: everything that was told is there."""
+        """I7, I12: everything that was told is there, unless it was too old to be kept."""
         runs = {run.run_id: run for run in (*rows.jobs.values(), *rows.past_runs.values())}
+        self._forget()
         for told in self.submits.values():
             run = runs.get(RunId(told.run_id))
             there = run is not None and (run.tenant_id, run.thread_id) == (told.tenant, told.thread)

@@ -97,6 +97,17 @@ class RunLife:
     checkpoints: dict[int, bytes | None] = field(default_factory=dict)
     """The digests of those it has saved, by event."""
 
+    base: RunLife | None = None
+    """The run that it goes on from: it is a replay."""
+    letter: bool = False
+    """It has a dead letter that nobody has replayed."""
+    ended_ms: int = 0
+    seq: int = 0
+    head_hash: bytes = b""
+    """Its last event."""
+    pruned_in: int | None = None
+    """The commit that has let it go."""
+
     @property
     def over(self) -> bool:
         """Whether it has ended."""
@@ -109,3 +120,8 @@ class ThreadLife:
 
     run: RunLife
     fence: int = 0
+    runs: list[RunLife] = field(default_factory=list)
+    """Those that are kept, the oldest first."""
+    pruned_seq: int = 0
+    pruned_hash: bytes = b""
+    pruned_runs: int = 0

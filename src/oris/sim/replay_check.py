@@ -34,6 +34,11 @@ class ReplayCheck:
         self._judge.require(right, "I8", where, f"replays {replay.run_id}, which is not what {replay.target} says")
         if base is None:
             return
+        run.base = base
+        if named is None:
+            base.letter = False
+            if replay.dead_letter is not None:
+                runs[replay.dead_letter].letter = False
         until_seq = named[1] if named is not None and not earlier else entry.seq
         own = {name: step for name, step in base.steps.items() if step.status == "succeeded" and step.seq <= until_seq}
         run.inherited = {**base.inherited, **own}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import trio
 
+from oris.core.audit_anchor import AnchorKey
 from oris.core.facts import Limits
 from oris.core.quarantine import QuarantineRules
 from oris.engine.committer import CommitBounds
 from oris.engine.engine import EngineSettings
+from oris.engine.retention import RetentionRules
 from oris.ids import NO_TENANT, WorkerId, WorkerKey, worker_key
 from oris.sim.client import WORKFLOWS, Client
 from oris.sim.clock import JumpingClock, WallClock, pause
@@ -24,6 +26,7 @@ from oris.sim.outages import KnownOutages
 from oris.sim.outcome import Outcome
 from oris.sim.person import Person
 from oris.sim.prompt import Promptness
+from oris.sim.retention import LATE_MS
 from oris.sim.server import Server
 from oris.sim.sizes import NODE, Sizes
 from oris.sim.streams import Streams
@@ -66,7 +69,8 @@ class Simulation:
         outages = KnownOutages()
         self.witness = Witness(self.judge, self.trace, losses, lambda: self.server.quiet_since_ms, outages)
         rules = self.settings.limits.quarantine
-        self.commits = CommitCheck(self.disk, self.witness, self.judge, self.trace, self.filters, rules)
+        kept_ms = self.settings.retention.runs_ms
+        self.commits = CommitCheck(self.disk, self.witness, self.judge, self.trace, self.filters, rules, kept_ms)
         prompt = Promptness(
             self.witness,
             self.judge,
@@ -89,7 +93,9 @@ class Simulation:
             self.streams,
             outages,
         )
-        self.follower = Follower(self.server, self.ledger, self.judge, self.trace, self.streams("follower"))
+        self.follower = Follower(
+            self.server, self.ledger, self.witness, self.judge, self.trace, self.streams("follower")
+        )
 
     async def run(self) -> None:
         """Both phases."""
@@ -156,6 +162,9 @@ class Simulation:
         for run in self.witness.runs.values():
             self.judge.require(run.over, "L1", run.run_id, f"is still {run.status}")
         await pause(1.0)
+        if self.settings.retention.runs_ms:
+            await pause((self.settings.retention.runs_ms + LATE_MS) / 1000)
+            self.commits.retention.settle(self.commits.last_now_ms)
         self.commits.whole()
         rows = self.disk.snapshot()
         self.ledger.settle(rows)
@@ -230,9 +239,23 @@ def _settings(streams: Streams) -> EngineSettings:
             fairness="fifo" if draw.random() < 0.3 else "round_robin",
             quarantine=QuarantineRules(after_incidents=streams("quarantine").randint(2, 5), first_window_ms=1500),
         ),
+        retention=_retention(streams),
         disconnect_grace_ms=streams("grace").choice((0, 150, 300, 1000)),
         worker_limit=narrow(100, 1, 2),
         tenant_limit=narrow(1000, 1, 2, 3),
         inbox_max_commands=narrow(20_000, 1, 2),
         bounds=CommitBounds(max_commands=narrow(512, 1, 4)),
+    )
+
+
+def _retention(streams: Streams) -> RetentionRules:
+    """In a part of the runs things are kept for seconds, so that they are seen to go."""
+    draw = streams("retention")
+    if draw.random() < 0.6:
+        return RetentionRules()
+    return RetentionRules(
+        runs_ms=draw.choice((1500, 3000, 6000)),
+        audit_ms=draw.choice((0, 2000)),
+        anchor_key=AnchorKey("simulated" * 4),
+        every_ms=draw.choice((200, 1000)),
     )

@@ -38,6 +38,8 @@ class WorkerCheck:
     def __call__(self, changes: Changes, now_ms: int) -> None:
         """One commit."""
         lost, normal = self._ends(changes)
+        for key in changes.forgotten_workers:
+            self._forgotten(key, now_ms)
         for key, row in changes.workers.items():
             before = self._rows.get(key) or Worker(key, 0, now_ms, now_ms)
             self._rows[key] = row
@@ -46,6 +48,11 @@ class WorkerCheck:
         for run in self._witness.granted:
             if run.lease is not None:
                 self._granted(run.lease.worker_key, run.lease.session, now_ms)
+
+    def _forgotten(self, key: WorkerKey, now_ms: int) -> None:
+        row = self._rows.pop(key)
+        held_back = row.incidents >= self._rules.after_incidents and row.quarantined_until_ms > now_ms
+        self._require(not held_back, row, "was forgotten in quarantine")
 
     def _ends(self, changes: Changes) -> tuple[dict[WorkerKey, list[int]], set[WorkerKey]]:
         """When the leases that were lost in this commit were granted, by worker; and who has closed one."""

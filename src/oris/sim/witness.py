@@ -48,6 +48,8 @@ class Witness:
         self.closed: dict[LeaseId, ClosedLease] = {}
         self.keys: dict[IdempotencyKey, tuple[IdempotentSubmit, int]] = {}
         """Bound keys, and the commit that bound each."""
+        self.unbound: dict[IdempotencyKey, tuple[IdempotentSubmit, int]] = {}
+        """Keys whose runs were pruned in the newest commit."""
         self.sent_policies: dict[str, dict[str, Any] | None] = {}
         """The retry policy that each ack names, by its lease: told by the workers themselves."""
         self.replays = ReplayCheck(judge, trace)
@@ -58,6 +60,7 @@ class Witness:
         """A commit is to be read."""
         self.commit += 1
         self.granted = []
+        self.unbound = {}
 
     def read(self, entry: Entry) -> None:
         """The next event of the commit."""
@@ -77,6 +80,7 @@ class Witness:
         if was == "cancelling" and not isinstance(body, _ALLOWED_AFTER_GRACEFUL):
             self._bad("I16", entry, "somebody has asked for the run's end")
         self._apply(run, thread, entry, body)
+        run.seq, run.head_hash = entry.seq, entry.hash
         if run.over and was != run.status:
             self.waits.over(run, entry)
         if run.status != was:
@@ -160,10 +164,10 @@ class Witness:
             self.replays.created(run, entry, body.replay, self.runs)
         self.runs[entry.run_id] = run
         self._trace.saw("status scheduled" if body.due_ms is not None else "status queued at once")
-        if thread is None:
-            self.threads[entry.job_key] = ThreadLife(run)
-        else:
-            thread.run = run
+        run.seq, run.head_hash = entry.seq, entry.hash
+        thread = self.threads.setdefault(entry.job_key, ThreadLife(run))
+        thread.run = run
+        thread.runs.append(run)
 
     def _apply(self, run: RunLife, thread: ThreadLife, entry: Entry, body: Body) -> None:
         match body:
@@ -203,6 +207,7 @@ class Witness:
             case ev.Cancelled() | ev.Completed() | ev.Failed():
                 self._ended(run, entry, body)
             case ev.DeadLettered():
+                run.letter = True
                 if run.status != "failed" or run.reason != body.reason:
                     self._bad("I6", entry, f"a dead letter ({body.reason}) of a run that is {run.status}")
             case _:
@@ -322,6 +327,7 @@ class Witness:
             self._end_lease(run, entry, body.lease_id, alive=True)
         elif run.lease is not None:
             self._end_lease(run, entry, body.lease_id, alive=False)
+        run.ended_ms = entry.at_ms
         if isinstance(body, ev.Completed):
             run.status = "completed"
             return

@@ -9,11 +9,12 @@ from msgspec import Struct
 
 from oris.core.api_key import ApiKey
 from oris.core.audit import AuditHead, AuditRecord
+from oris.core.audit_anchor import AuditAnchor
 from oris.core.changes import Changes, Handed, HandedStep
 from oris.core.events import Entry
 from oris.core.facts import Loaded, Needs
 from oris.core.mode import Mode
-from oris.core.model import DeadLetter, Job, Lane, ReplayStatus, Tenant, Wait, Worker
+from oris.core.model import DeadLetter, Job, Lane, PrunedRun, ReplayStatus, Tenant, Wait, Worker
 from oris.ids import JobKey, RunId, TenantId, ThreadId, WaitId, WorkerKey
 
 T = TypeVar("T")
@@ -103,6 +104,32 @@ class StoredKeys(Struct, frozen=True):
 
     keys: tuple[ApiKey, ...]
     any_ever: bool
+
+
+OldPlace: TypeAlias = tuple[int, int, int]
+"""Where a walk over old runs goes on."""
+
+
+class OldThreads(Struct, frozen=True):
+    """Threads whose oldest run may go, as can be told at a glance, and where the walk goes on; None: at the end."""
+
+    threads: tuple[JobKey, ...]
+    after: OldPlace | None
+
+
+class OldWorkers(Struct, frozen=True):
+    """Workers that hold nothing and were granted nothing for long, and where the walk goes on; None: at the end."""
+
+    workers: tuple[WorkerKey, ...]
+    after: tuple[int, WorkerKey] | None
+
+
+class OldAudit(Struct, frozen=True):
+    """The beginning of an audit chain."""
+
+    chain_id: str
+    anchor: AuditAnchor | None
+    records: tuple[AuditRecord, ...]
 
 
 class Statistics(Struct, frozen=True):
@@ -213,6 +240,21 @@ class Reads(Protocol):
 
     async def lanes(self, limit: int) -> Sequence[Lane]:
         """Lanes with a due job, found by a loose scan."""
+
+    async def old_threads(self, before_ms: int, after: OldPlace | None, limit: int) -> OldThreads:
+        """Threads whose oldest run was over before this time, the oldest first. `limit` runs are looked at."""
+
+    async def pruned_runs(self, limit: int) -> Sequence[PrunedRun]:
+        """Pruned runs that have left rows, the oldest first."""
+
+    async def old_workers(self, before_ms: int, after: tuple[int, WorkerKey] | None, limit: int) -> OldWorkers:
+        """Workers that hold nothing and were granted nothing since this time. `limit` workers are looked at."""
+
+    async def old_sessions(self, before_ms: int, limit: int) -> Sequence[tuple[WorkerKey, str]]:
+        """Sessions that ended before this time, the oldest first."""
+
+    async def old_audit(self, after: str, limit: int) -> OldAudit | None:
+        """The first records that are kept of the next audit chain; None: there is none."""
 
     async def modes(self) -> Sequence[Mode]:
         """What operators have switched, for the cluster and for single nodes."""

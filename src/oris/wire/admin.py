@@ -63,6 +63,14 @@ class StoreStatusView(Struct, frozen=True):
     space: SpaceView | None
 
 
+class RetentionView(Struct, frozen=True):
+    """For how many days what is kept, 0: for ever; and whether an operator holds it all."""
+
+    days: int
+    audit_days: int
+    hold: bool
+
+
 class StatusView(Struct, frozen=True):
     """The status page for operators. What only the store knows is null while it does not answer."""
 
@@ -79,6 +87,7 @@ class StatusView(Struct, frozen=True):
     waiters: int
     listeners: int
     connections: int
+    retention: RetentionView
     limits: dict[str, int]
     modes: tuple[ModeView, ...]
     active_leases: int | None

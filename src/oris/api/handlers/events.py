@@ -52,7 +52,7 @@ async def listen(call: Call, _: None) -> Answer:
 
 async def _tell(call: Call, job: Job, after_seq: int, write: Write) -> None:
     engine = call.services.engine
-    read = partial(_section, call, job.job_key)
+    read, after_seq = partial(_section, call, job.job_key), max(after_seq, job.pruned_seq)
     with engine.listeners.register(job.job_key, job.run_id) as listener:
         await write(b"retry: %d\n\n" % (RETRY_MS + call.services.random.getrandbits(10)))
         await _look(call, job, listener)
@@ -76,11 +76,15 @@ async def _look(call: Call, job: Job, listener: Listener) -> None:
     found = await call.services.engine.reads.run(job.run_id)
     if found is not None:
         listener.tell(found)
+    else:
+        listener.give_up()  # it was so old that it has gone
 
 
 async def _section(call: Call, job_key: JobKey, after_seq: int) -> Section:
     """The events that come next, all of one run: the end of a run is the end of a section."""
     entries = await call.services.engine.reads.timeline(job_key, after_seq, SECTION_EVENTS)
+    if entries and entries[0].seq != after_seq + 1:
+        entries = []  # what comes next has gone meanwhile: whoever asks again begins behind it
     told = [entry for entry in entries if entry.run_id == entries[0].run_id]
     return Section(after_seq, told[-1].seq if told else after_seq, b"".join(map(_message, told)))
 

@@ -23,6 +23,7 @@ FEATURES = (
     "jobs.events",
     "jobs.export",
     "jobs.verify",
+    "jobs.retention",
     "workers.poll",
     "workers.poll_id",
     "workers.control",

@@ -11,9 +11,10 @@ from oris.api.envelope import around, ok
 from oris.api.handlers.common import PAGE_BYTES, latest_run, not_found
 from oris.api.http import Answer, Write
 from oris.api.services import Call
-from oris.core.events import Entry
+from oris.core.events import GENESIS, Entry
 from oris.core.model import Job
 from oris.core.verify import ChainCheck
+from oris.errors import Unavailable
 from oris.ids import JobKey
 from oris.storage.store import Told
 from oris.wire.history import EventView, ExportedEventView, ExportQuery, TimelineQuery, VerifiedView
@@ -51,9 +52,17 @@ async def verify(call: Call, _: None) -> Answer:
     """`GET /v1/jobs/{thread_id}/verify`."""
     query: ThreadQuery = call.options
     job = await latest_run(call, query.tenant_id, query.run_id)
-    reads, check = call.services.engine.reads, ChainCheck()
+    reads, check = call.services.engine.reads, _check_of(job)
     while True:
         found = await reads.told(job.job_key, check.seq, LINES, LINES_BYTES)
+        if found.items and found.items[0].entry.seq > check.seq + 1:
+            again = await reads.job(job.job_key)
+            if again is None:
+                raise not_found("thread")
+            if again.pruned_seq > check.seq:
+                # What comes next has gone meanwhile: what is kept is checked.
+                job, check = again, _check_of(again)
+                continue
         if not check.add([(line.entry, line.payload) for line in found.items]):
             break
         if found.more:
@@ -67,6 +76,10 @@ async def verify(call: Call, _: None) -> Answer:
             break
     bad = check.first_bad_seq
     return ok(call, VerifiedView(check.events, job.head_hash.hex(), bad is None, UNSET if bad is None else bad))
+
+
+def _check_of(job: Job) -> ChainCheck:
+    return ChainCheck(job.pruned_seq, job.pruned_hash or GENESIS)
 
 
 def event_view(entry: Entry, payload: bytes | None = None) -> EventView:
@@ -88,9 +101,11 @@ async def _export(call: Call, job: Job, payloads: bool, write: Write) -> None:
     a store that cannot be read is answered as such."""
     before, after = around(call.request_id)
     about = {"thread_id": job.thread_id, "tenant_id": job.tenant_id, "run_id": job.run_id}
-    piece, seq, events = before + msgspec.json.encode(about)[:-1] + b',"timeline":[', 0, 0
+    piece, seq, events = before + msgspec.json.encode(about)[:-1] + b',"timeline":[', job.pruned_seq, 0
     while seq < job.seq:
         lines = [line for line in await _lines(call, job.job_key, seq, payloads) if line.entry.seq <= job.seq]
+        if (not lines or lines[0].entry.seq != seq + 1) and await _has_gone(call, job.job_key, seq):
+            raise Unavailable("the thread was pruned meanwhile")
         if not lines:
             break
         # Of a list its brackets are left out: the list goes on.
@@ -99,6 +114,12 @@ async def _export(call: Call, job: Job, payloads: bool, write: Write) -> None:
         piece, seq, events = b"", lines[-1].entry.seq, events + len(lines)
     end = {"events": events, "head_hash": job.head_hash.hex()}
     await write(piece + b"]," + msgspec.json.encode(end)[1:] + after)
+
+
+async def _has_gone(call: Call, job_key: JobKey, after_seq: int) -> bool:
+    """Whether what comes after this event was pruned; a timeline that is damaged is shown as it is."""
+    job = await call.services.engine.reads.job(job_key)
+    return job is None or job.pruned_seq > after_seq
 
 
 async def _lines(call: Call, job_key: JobKey, after_seq: int, payloads: bool) -> list[Told]:

@@ -10,8 +10,12 @@ from oris.core.decide.ack import ack
 from oris.core.decide.cancel import cancel
 from oris.core.decide.clear_quarantine import clear_quarantine
 from oris.core.decide.create_key import create_key
+from oris.core.decide.erase import erase
+from oris.core.decide.forget import forget_sessions, forget_worker
 from oris.core.decide.heartbeat import heartbeat
 from oris.core.decide.note_key_uses import note_key_uses
+from oris.core.decide.prune import prune
+from oris.core.decide.prune_audit import prune_audit
 from oris.core.decide.release import release
 from oris.core.decide.replay import replay, replay_dead_letter
 from oris.core.decide.report import report
@@ -71,6 +75,16 @@ def decide(facts: Facts, command: c.Command, stamp: Stamp) -> Decision:
             return note_key_uses(facts, command)
         case c.SetMode():
             return set_mode(facts, command, stamp)
+        case c.Prune():
+            return prune(facts, command, stamp)
+        case c.Erase():
+            return erase(facts, command)
+        case c.ForgetWorker():
+            return forget_worker(facts, command, stamp)
+        case c.ForgetSessions():
+            return forget_sessions(facts, command)
+        case c.PruneAudit():
+            return prune_audit(facts, command)
         case _:
             assert_never(command)
 
@@ -124,6 +138,26 @@ def add_needs(needs: Needs, command: c.Command) -> None:
         case c.SetMode():
             if command.node_id != CLUSTER:
                 needs.nodes.add(command.node_id)
+        case c.Prune() | c.Erase() | c.ForgetWorker() | c.ForgetSessions() | c.PruneAudit():
+            _add_old(needs, command)
+        case _:
+            assert_never(command)
+
+
+def _add_old(needs: Needs, command: c.Prune | c.Erase | c.ForgetWorker | c.ForgetSessions | c.PruneAudit) -> None:
+    """What retention has to see."""
+    match command:
+        case c.Prune():
+            needs.jobs.add(command.job_key)
+            needs.oldest[command.job_key] = max(command.runs_max, needs.oldest.get(command.job_key, 0))
+        case c.Erase():
+            needs.pruned_runs.add(command.run_id)
+        case c.ForgetWorker():
+            needs.workers.add(command.worker_key)
+        case c.ForgetSessions():
+            needs.ended_sessions.update(command.sessions)
+        case c.PruneAudit():
+            needs.audit_places.add((command.anchor.chain_id, command.anchor.seq))
         case _:
             assert_never(command)
 

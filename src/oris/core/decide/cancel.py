@@ -17,7 +17,7 @@ from oris.core.waits import drop_waits
 def cancel(facts: Facts, command: Cancel, stamp: Stamp) -> Decision:
     """Repeating it is harmless: a run that a cancel ended answers as it did then. With a grace a running one goes on
     as `cancelling`: its worker may record steps and ack, and however it ends it is cancelled."""
-    t = Transition(facts.jobs.get(command.job_key), stamp)
+    t = Transition(facts.thread(command.job_key), stamp)
     settle(t, facts)
     refusal = _refuse(t, command)
     if refusal is not None:

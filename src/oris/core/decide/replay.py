@@ -30,7 +30,7 @@ class Origin(Struct, frozen=True):
 
 def replay(facts: Facts, command: Replay, stamp: Stamp) -> Decision:
     """Before everything that could refuse: a target that has completed is answered with its run; nothing executes."""
-    t = Transition(facts.jobs.get(command.job_key), stamp)
+    t = Transition(facts.thread(command.job_key), stamp)
     settle(t, facts)
     if t.current is None:
         return t.decision(not_found("thread"))
@@ -50,7 +50,7 @@ def replay(facts: Facts, command: Replay, stamp: Stamp) -> Decision:
 
 def replay_dead_letter(facts: Facts, command: ReplayDeadLetter, stamp: Stamp) -> Decision:
     """The same for a run that failed; a dead letter whose replay has completed is never replayed again."""
-    t = Transition(facts.jobs.get(command.job_key), stamp)
+    t = Transition(facts.thread(command.job_key), stamp)
     settle(t, facts)
     run, letter = _run(t, facts, command.run_id), _letter(t, facts, command.run_id)
     if run is None or letter is None:

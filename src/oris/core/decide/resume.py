@@ -28,7 +28,7 @@ def resume(facts: Facts, command: Resume, stamp: Stamp) -> Decision:
 
 def resume_thread(facts: Facts, command: ResumeThread, stamp: Stamp) -> Decision:
     """For a run that waits for one answer; when it waits for none, as the last one answers."""
-    t = Transition(facts.jobs.get(command.job_key), stamp)
+    t = Transition(facts.thread(command.job_key), stamp)
     settle(t, facts)
     job = t.current
     if job is None:

@@ -19,3 +19,8 @@ NEXT_CHAIN = "SELECT chain_id FROM runtime_audit_log WHERE chain_id > CAST(? AS 
 CHAIN_END = """
 SELECT chain_id, seq, hash FROM runtime_audit_log WHERE chain_id = CAST(? AS TEXT) ORDER BY seq DESC LIMIT 1
 """
+ANCHOR = "SELECT chain_id, seq, hash, signature FROM runtime_audit_anchors WHERE chain_id = CAST(? AS TEXT)"
+NEXT_ANCHOR = """
+SELECT chain_id, seq, hash, signature FROM runtime_audit_anchors
+WHERE chain_id > CAST(? AS TEXT) ORDER BY chain_id LIMIT 1
+"""

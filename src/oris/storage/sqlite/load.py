@@ -12,6 +12,7 @@ from oris.core.model import SUSPENDED, ClosedLease, IdempotentSubmit, Job, Step,
 from oris.ids import JobKey, RunId, TenantId, WorkerKey
 from oris.storage.sqlite import statements as sql
 from oris.storage.sqlite.load_replays import load_replays
+from oris.storage.sqlite.retention import load_retention
 
 
 class JobRow(NamedTuple):
@@ -36,6 +37,7 @@ def load(connection: sqlite3.Connection, needs: Needs) -> Found:
     _load_polls(connection, needs, found)
     _load_waits(connection, needs, found)
     load_replays(connection, needs, found.loaded, {key: row.id for key, row in found.rows.items()})
+    load_retention(connection, needs, found.loaded)
     _load_counters(connection, needs, found)
     _load_details(connection, needs, found)
     return found

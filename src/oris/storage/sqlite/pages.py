@@ -30,9 +30,10 @@ def runs_page(connection: sqlite3.Connection, job_key: JobKey, cursor: str | Non
     before = _END if cursor is None else _number(cursor)
     if cursor is None:
         row = connection.execute(JOB_BY_KEY, split(job_key)).fetchone()
-        if row is None:
+        latest = None if row is None else Job(*row[:-1])
+        if latest is None or latest.is_pruned:
             return Page((), None)
-        items.append(Job(*row[:-1]))
+        items.append(latest)
     rows = connection.execute(sql.PAST_RUNS, (job_key, before, limit - len(items) + 1)).fetchall()
     kept = rows[: limit - len(items)]
     items.extend(Job(*row[:-1]) for row in kept)
@@ -45,7 +46,7 @@ def checkpoints_page(
 ) -> Page[SavedCheckpoint]:
     """The checkpoints of all of a thread's runs."""
     before = _END if cursor is None else _number(cursor)
-    rows = connection.execute(CHECKPOINTS_PAGE, (*split(job_key), before, limit + 1)).fetchall()
+    rows = connection.execute(CHECKPOINTS_PAGE, (*split(job_key), before, *split(job_key), limit + 1)).fetchall()
     items = tuple(SavedCheckpoint(*row) for row in rows[:limit])
     return Page(items, str(items[-1].seq) if len(rows) > limit else None)
 

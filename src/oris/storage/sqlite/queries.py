@@ -15,8 +15,9 @@ from oris.core.model import DeadLetter, Job, Lane, Tenant, Wait, Worker, sources
 from oris.ids import JobKey, RunId, TenantId, ThreadId, WaitId, WorkerKey
 from oris.storage.sqlite import read_statements as sql
 from oris.storage.sqlite.handouts import raised_values, settled_value, steps_of
-from oris.storage.sqlite.history_statements import STEP_COUNTS, TOLD
+from oris.storage.sqlite.history_statements import PRUNED_SEQ, STEP_COUNTS, TOLD
 from oris.storage.sqlite.load import mode_of, split
+from oris.storage.sqlite.retention import newest_anchors
 from oris.storage.sqlite.statements import (
     CALM,
     HIGH_WATER,
@@ -33,6 +34,8 @@ from oris.storage.store import StepCounts, StoredKeys, Stretch, Told
 
 LANES_FOR_AGE = 200
 """Lanes that are asked for their oldest job; with more, the gauge looks at these."""
+HEADS_MAX = 100
+"""Audit chains whose ends are told."""
 _HIGHEST_PRIORITY = 2**31
 
 
@@ -61,13 +64,15 @@ def payloads(connection: sqlite3.Connection, job_key: JobKey, seqs: Sequence[int
 
 def timeline(connection: sqlite3.Connection, job_key: JobKey, after_seq: int, limit: int) -> Sequence[Entry]:
     """Events in order."""
-    rows = connection.execute(sql.TIMELINE, (_id(connection, job_key), after_seq, limit))
+    job_id, pruned_seq = _place(connection, job_key)
+    rows = connection.execute(sql.TIMELINE, (job_id, max(after_seq, pruned_seq), limit))
     return [Entry(job_key, *row) for row in rows]
 
 
 def told(connection: sqlite3.Connection, job_key: JobKey, after_seq: int, limit: int, max_bytes: int) -> Stretch[Told]:
     """Events in order, with their payloads."""
-    rows = connection.execute(TOLD, (*split(job_key), after_seq, limit + 1))
+    job_id, pruned_seq = _place(connection, job_key)
+    rows = connection.execute(TOLD, (job_id, max(after_seq, pruned_seq), limit + 1))
     lines = (Told(Entry(job_key, *row[:-1]), row[-1]) for row in rows)
     return stretch(lines, limit, max_bytes, lambda line: len(line.entry.data) + len(line.payload or b""))
 
@@ -135,8 +140,13 @@ def tenant(connection: sqlite3.Connection, tenant_id: TenantId) -> Tenant | None
 
 def audit_heads(connection: sqlite3.Connection) -> Sequence[AuditHead]:
     """The ends of the newest chains."""
-    chains = connection.execute(sql.NEWEST_CHAINS).fetchall()
-    return [AuditHead(*connection.execute(sql.CHAIN_END, chain).fetchone()) for chain in chains]
+    anchors = newest_anchors(connection)
+    chains = {chain for (chain,) in connection.execute(sql.NEWEST_CHAINS)} | anchors.keys()
+    found = []
+    for chain in sorted(chains, reverse=True)[:HEADS_MAX]:
+        row = connection.execute(sql.CHAIN_END, (chain,)).fetchone()
+        found.append(anchors[chain] if row is None else AuditHead(*row))
+    return found
 
 
 def stored_keys(connection: sqlite3.Connection, now_ms: int) -> StoredKeys:
@@ -229,10 +239,17 @@ def _id(connection: sqlite3.Connection, job_key: JobKey) -> int | None:
     return None if row is None else int(row[0])
 
 
+def _place(connection: sqlite3.Connection, job_key: JobKey) -> tuple[int | None, int]:
+    """A thread's id, and up to where its timeline was pruned."""
+    row = connection.execute(PRUNED_SEQ, split(job_key)).fetchone()
+    return (None, 0) if row is None else row
+
+
 def _key_of_run(connection: sqlite3.Connection, run_id: RunId) -> JobKey | None:
     row = connection.execute(sql.JOB_KEY_OF_RUN, {"run_id": run_id}).fetchone()
     return None if row is None else row[0]
 
 
 def _job(row: tuple[Any, ...] | None) -> Job | None:
-    return None if row is None else Job(*row[:-1])
+    found = None if row is None else Job(*row[:-1])
+    return None if found is None or found.is_pruned else found

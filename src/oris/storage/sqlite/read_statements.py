@@ -5,14 +5,17 @@ Lists walk at most a bounded number of rows, newest first: `…_WALK_END` finds 
 
 from __future__ import annotations
 
-TENANTS_OF_THREAD = "SELECT tenant_id FROM runtime_jobs WHERE thread_id = ? ORDER BY tenant_id LIMIT 2"
+TENANTS_OF_THREAD = """
+SELECT tenant_id FROM runtime_jobs WHERE thread_id = ? AND pruned_seq < seq ORDER BY tenant_id LIMIT 2
+"""
 PAST_RUN = """
 SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason, attempt_no, retries, losses,
        available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
        wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
-       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, id
+       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, pruned_seq, pruned_hash,
+       pruned_runs, pruned_fence, id
 FROM runtime_runs WHERE run_id = ?
 """
 PAST_RUNS = """
@@ -21,7 +24,8 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
        wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
-       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, id
+       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, pruned_seq, pruned_hash,
+       pruned_runs, pruned_fence, id
 FROM runtime_runs WHERE job_key = ? AND id < ? ORDER BY id DESC LIMIT ?
 """
 JOBS_PAGE = """
@@ -30,9 +34,10 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
        wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
-       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, id
+       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, pruned_seq, pruned_hash,
+       pruned_runs, pruned_fence, id
 FROM runtime_jobs
-WHERE id < :before AND id >= :walk_end
+WHERE id < :before AND id >= :walk_end AND pruned_seq < seq
   AND (:status IS NULL OR status = :status) AND (:workflow IS NULL OR workflow = :workflow)
 ORDER BY id DESC LIMIT :limit
 """
@@ -43,9 +48,10 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
        wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
-       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, id
+       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, pruned_seq, pruned_hash,
+       pruned_runs, pruned_fence, id
 FROM runtime_jobs INDEXED BY runtime_jobs_tenant
-WHERE tenant_id = :tenant_id AND id < :before AND id >= :walk_end
+WHERE tenant_id = :tenant_id AND id < :before AND id >= :walk_end AND pruned_seq < seq
   AND (:status IS NULL OR status = :status) AND (:workflow IS NULL OR workflow = :workflow)
 ORDER BY id DESC LIMIT :limit
 """
@@ -62,7 +68,7 @@ SELECT seq, event_type, run_id, attempt_no, worker_id, at_ms, data, payload_dige
 FROM runtime_events WHERE run_id = ? AND event_type = 'retry_scheduled' ORDER BY seq LIMIT 1000
 """
 JOB_KEY_OF_RUN = """
-SELECT job_key FROM runtime_jobs WHERE run_id = :run_id
+SELECT job_key FROM runtime_jobs WHERE run_id = :run_id AND pruned_seq < seq
 UNION ALL SELECT job_key FROM runtime_runs WHERE run_id = :run_id
 LIMIT 1
 """
@@ -121,6 +127,7 @@ WHERE kind = 'interrupt' AND rowid < :before AND rowid >= :walk_end
   AND (:status IS NULL OR status = :status) AND (:tenant_id IS NULL OR tenant_id = :tenant_id)
   AND (:run_id IS NULL OR run_id = :run_id) AND (:thread_id IS NULL OR thread_id = :thread_id)
   AND (:workflow IS NULL OR workflow = :workflow)
+  AND NOT EXISTS (SELECT 1 FROM runtime_pruned_runs AS p WHERE p.run_id = runtime_waits.run_id)
 ORDER BY rowid DESC LIMIT :limit
 """
 INTERRUPTS_WALK_END = """
@@ -146,6 +153,7 @@ FROM runtime_waits INDEXED BY runtime_waits_run
 WHERE run_id = :run_id AND kind = 'interrupt' AND rowid < :before AND rowid >= :walk_end
   AND (:status IS NULL OR status = :status) AND (:tenant_id IS NULL OR tenant_id = :tenant_id)
   AND (:thread_id IS NULL OR thread_id = :thread_id) AND (:workflow IS NULL OR workflow = :workflow)
+  AND NOT EXISTS (SELECT 1 FROM runtime_pruned_runs AS p WHERE p.run_id = runtime_waits.run_id)
 ORDER BY rowid DESC LIMIT :limit
 """
 # The trail is ordered by time, which rises with the id: the index holds both.

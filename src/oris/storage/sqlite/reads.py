@@ -11,14 +11,18 @@ from oris.core.audit import AuditHead, AuditRecord
 from oris.core.changes import HandedStep
 from oris.core.events import Entry
 from oris.core.mode import Mode
-from oris.core.model import DeadLetter, Job, Lane, Tenant, Wait, Worker
+from oris.core.model import DeadLetter, Job, Lane, PrunedRun, Tenant, Wait, Worker
 from oris.ids import JobKey, RunId, TenantId, ThreadId, WaitId, WorkerKey
-from oris.storage.sqlite import pages, queries
+from oris.storage.sqlite import pages, queries, retention
 from oris.storage.store import (
     AuditFilter,
     DeadLetterFilter,
     InterruptFilter,
     JobFilter,
+    OldAudit,
+    OldPlace,
+    OldThreads,
+    OldWorkers,
     Page,
     SavedCheckpoint,
     Statistics,
@@ -165,6 +169,26 @@ class SqliteReads:
     async def lanes(self, limit: int) -> Sequence[Lane]:
         """Lanes with a due job, found by a loose scan."""
         return await self._run(lambda c: queries.lanes(c, limit))
+
+    async def old_threads(self, before_ms: int, after: OldPlace | None, limit: int) -> OldThreads:
+        """Threads whose oldest run was over before this time."""
+        return await self._run(lambda c: retention.old_threads(c, before_ms, after, limit))
+
+    async def pruned_runs(self, limit: int) -> Sequence[PrunedRun]:
+        """Pruned runs that have left rows."""
+        return await self._run(lambda c: retention.pruned_runs(c, limit))
+
+    async def old_workers(self, before_ms: int, after: tuple[int, WorkerKey] | None, limit: int) -> OldWorkers:
+        """Workers that hold nothing and were granted nothing since this time."""
+        return await self._run(lambda c: retention.old_workers(c, before_ms, after, limit))
+
+    async def old_sessions(self, before_ms: int, limit: int) -> Sequence[tuple[WorkerKey, str]]:
+        """Sessions that ended before this time."""
+        return await self._run(lambda c: retention.old_sessions(c, before_ms, limit))
+
+    async def old_audit(self, after: str, limit: int) -> OldAudit | None:
+        """The first records that are kept of the next audit chain."""
+        return await self._run(lambda c: retention.old_audit(c, after, limit))
 
     async def modes(self) -> Sequence[Mode]:
         """What operators have switched, for the cluster and for single nodes."""

@@ -6,9 +6,20 @@ import sqlite3
 
 from oris.core.api_key import ApiKey
 from oris.core.audit import AuditRecord
+from oris.core.audit_anchor import AuditAnchor
 from oris.core.events import Entry
 from oris.core.invariants import Snapshot
-from oris.core.model import ClosedLease, DeadLetter, IdempotentSubmit, Job, ReplayClaim, Tenant, Wait, Worker
+from oris.core.model import (
+    ClosedLease,
+    DeadLetter,
+    IdempotentSubmit,
+    Job,
+    PrunedRun,
+    ReplayClaim,
+    Tenant,
+    Wait,
+    Worker,
+)
 from oris.storage.sqlite.load import mode_of, step_of
 
 _JOBS = "SELECT * FROM runtime_jobs ORDER BY id"
@@ -24,6 +35,8 @@ _TENANTS = "SELECT * FROM runtime_tenants"
 _WAITS = "SELECT * FROM runtime_waits"
 _API_KEYS = "SELECT * FROM runtime_api_keys ORDER BY id"
 _CLAIMS = "SELECT * FROM runtime_replay_effects"
+_PRUNED_RUNS = "SELECT * FROM runtime_pruned_runs"
+_ANCHORS = "SELECT * FROM runtime_audit_anchors"
 _MODES = "SELECT * FROM runtime_modes ORDER BY node_id"
 _AUDIT = "SELECT * FROM runtime_audit_log ORDER BY id"
 
@@ -60,4 +73,6 @@ def _read(connection: sqlite3.Connection) -> Snapshot:
     rows.api_keys = [ApiKey(*row[1:]) for row in execute(_API_KEYS)]
     rows.claims = {claim.target: claim for claim in (ReplayClaim(*row) for row in execute(_CLAIMS))}
     rows.modes = [mode_of(row) for row in execute(_MODES)]
+    rows.pruned_runs = {run.run_id: run for run in (PrunedRun(*row) for row in execute(_PRUNED_RUNS))}
+    rows.anchors = {anchor.chain_id: anchor for anchor in (AuditAnchor(*row) for row in execute(_ANCHORS))}
     return rows

@@ -31,7 +31,8 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
        wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
-       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, id
+       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, pruned_seq, pruned_hash,
+       pruned_runs, pruned_fence, id
 FROM runtime_jobs WHERE thread_id = ? AND tenant_id = ?
 """
 JOB_BY_RUN = """
@@ -40,7 +41,8 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
        wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
-       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, id
+       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, pruned_seq, pruned_hash,
+       pruned_runs, pruned_fence, id
 FROM runtime_jobs WHERE run_id = ?
 """
 JOBS_BY_POLL = """
@@ -49,7 +51,8 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
        wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
-       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, id
+       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, pruned_seq, pruned_hash,
+       pruned_runs, pruned_fence, id
 FROM runtime_jobs WHERE worker_key = ? AND poll_id = ? ORDER BY id
 """
 JOBS_OF_THREAD = """
@@ -58,7 +61,8 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
        wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
-       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, id
+       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, pruned_seq, pruned_hash,
+       pruned_runs, pruned_fence, id
 FROM runtime_jobs WHERE thread_id = ? ORDER BY tenant_id LIMIT 100
 """
 LANE_HEADS = """
@@ -67,13 +71,15 @@ SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason
        lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
        checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
        wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
-       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, id
+       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, pruned_seq, pruned_hash,
+       pruned_runs, pruned_fence, id
 FROM runtime_jobs WHERE status = 'queued' AND tenant_id = ? AND workflow = ?
 ORDER BY priority DESC, available_ms, run_id LIMIT ?
 """
 CLOSED_LEASE = """
 SELECT lease_id, job_key, worker_key, state, request_hash, answer, closed_ms
-FROM runtime_closed_leases WHERE lease_id = ?
+FROM runtime_closed_leases
+WHERE lease_id = ? AND NOT EXISTS (SELECT 1 FROM runtime_pruned_runs WHERE run_id = 'run_' || substr(lease_id, 5, 32))
 """
 IDEMPOTENT = "SELECT key, job_key, run_id, request_hash, created_ms FROM runtime_idempotency WHERE key = ?"
 STEPS_OF_ACTION = """
@@ -93,7 +99,8 @@ FROM runtime_waits WHERE run_id = ? AND key = ?
 WAIT = """
 SELECT wait_id, run_id, job_key, tenant_id, thread_id, workflow, kind, key, status, due_ms, on_expire, on_reject,
        value_seq, value_index, created_ms, settled_ms, settled_by, settled_seq, settled_digest
-FROM runtime_waits WHERE wait_id = ?
+FROM runtime_waits
+WHERE wait_id = ? AND NOT EXISTS (SELECT 1 FROM runtime_pruned_runs AS p WHERE p.run_id = runtime_waits.run_id)
 """
 NEWEST_INTERRUPTS = """
 SELECT wait_id, run_id, job_key, tenant_id, thread_id, workflow, kind, key, status, due_ms, on_expire, on_reject,
@@ -139,9 +146,10 @@ INSERT INTO runtime_jobs (
     lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
     checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
     wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
-    replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms
+    replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, pruned_seq, pruned_hash,
+    pruned_runs, pruned_fence
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-          ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+          ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 # A run keeps what its submit said: only what its events change is written, and no index over the rest is touched.
 UPDATE_RUN = """
@@ -172,7 +180,8 @@ UPDATE runtime_jobs SET
     checkpoint_seq = ?, result_seq = ?, error_seq = ?, handout_bytes = ?, checkpoint_bytes = ?, created_ms = ?,
     updated_ms = ?, seq = ?, head_hash = ?, wake_ms = ?, lease_session = ?, lease_ttl_ms = ?,
     wait_mode = ?, waits_open = ?, interrupts_open = ?, waits_raised = ?, cancel_due_ms = ?,
-    replay_of = ?, replay_target = ?, sources = ?, checkpoint_run = ?, steps_succeeded = ?, lease_asked_ms = ?
+    replay_of = ?, replay_target = ?, sources = ?, checkpoint_run = ?, steps_succeeded = ?, lease_asked_ms = ?,
+    pruned_seq = ?, pruned_hash = ?, pruned_runs = ?, pruned_fence = ?
 WHERE id = ?
 """
 INSERT_PAST_RUN = """
@@ -182,9 +191,10 @@ INSERT INTO runtime_runs (
     lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
     checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
     wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
-    replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms
+    replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, pruned_seq, pruned_hash,
+    pruned_runs, pruned_fence
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-          ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+          ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 INSERT_EVENT = """
 INSERT INTO runtime_events (

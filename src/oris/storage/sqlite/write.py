@@ -15,6 +15,7 @@ from oris.core.model import Job
 from oris.ids import JobKey
 from oris.storage.sqlite import statements as sql
 from oris.storage.sqlite.load import JobRow
+from oris.storage.sqlite.retention import delete
 
 _run_fields: Callable[[Job], tuple[Any, ...]] = attrgetter(*sql.RUN_FIELDS)
 _event_fields: Callable[[Entry], tuple[Any, ...]] = attrgetter(*Entry.__struct_fields__[1:])
@@ -26,6 +27,7 @@ def write(connection: sqlite3.Connection, changes: Changes, rows: Mapping[JobKey
     The answer is the id of every job loaded or written.
     """
     ids = {key: row.id for key, row in rows.items()}
+    delete(connection, changes)
     _write_jobs(connection, changes.jobs.values(), rows, ids)
     many = connection.executemany
     if changes.entries:
@@ -73,7 +75,7 @@ def _write_jobs(
         row = rows.get(job.job_key)
         if row is None:
             new.append(job)
-        elif row.job.run_id != job.run_id:
+        elif row.job.run_id != job.run_id or row.job.pruned_seq != job.pruned_seq:
             replaced.append((*astuple(job), row.id))
         elif row.job.seq == job.seq and row.job.wake_ms == job.wake_ms:
             # Without an event only the lease's end and the wake-up time change.
