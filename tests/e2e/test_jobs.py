@@ -252,6 +252,15 @@ def test_a_batch_answers_each_job_on_its_own_and_in_order(caller: Caller) -> Non
     assert record["details"] == {"accepted": 3, "refused": 2}
 
 
+def test_a_job_that_is_too_large_refuses_no_other_of_its_batch(caller: Caller) -> None:
+    jobs = [caller.job(input="x" * 2**20), caller.job()]
+    large, small = data_of(caller.post("/v1/jobs/batch", jobs=jobs))["results"]
+    assert (large["error"]["code"], large["error"]["details"]["field"]) == ("payload_too_large", "jobs[0].input")
+    assert small["ok"]["status"] == "queued"
+    (record,) = data_of(caller.get("/v1/audit/logs", action="job.batch", limit=1))["logs"]
+    assert record["details"] == {"accepted": 1, "refused": 1}
+
+
 def test_a_batch_has_bounds_and_no_waits(caller: Caller) -> None:
     many = [{"thread_id": f"m{n}"} for n in range(1001)]
     assert error_of(caller.post("/v1/jobs/batch", jobs=many)) == (400, "invalid_argument", {"field": "jobs"})

@@ -106,7 +106,7 @@ REQUESTS: dict[str, Request] = {
     "POST /v1/admin/mode": Request(403, lambda things: {"submit": True, "dispatch": True}, whole_server=True),
     "POST /v1/jobs": Request(404, job),
     "POST /v1/jobs/run": Request(404, job),
-    "POST /v1/jobs/batch": Request(404, lambda things: {"jobs": [job(things)]}),
+    "POST /v1/jobs/batch": Request(200, lambda things: {"jobs": [job(things)]}),
     "GET /v1/jobs": LIST,
     "GET /v1/jobs/{thread_id}": BY_NAME,
     "GET /v1/jobs/{thread_id}/runs": BY_NAME,
@@ -365,7 +365,8 @@ def test_what_a_bound_key_did_or_tried_is_in_its_own_tenants_trail(rig: Rig) -> 
     assert abroad.post(f"/v1/jobs/{things.thread}/cancel", json={}, headers=tried).status_code == 404
     foreign = {"thread_id": "x", "tenant_id": HOME}
     assert abroad.post("/v1/jobs", json=foreign, headers=tried).status_code == 404
-    assert abroad.post("/v1/jobs/batch", json={"jobs": [foreign]}, headers=tried).status_code == 404
+    (refused,) = data_of(abroad.post("/v1/jobs/batch", json={"jobs": [foreign]}, headers=tried))["results"]
+    assert refused["error"]["code"] == "not_found"
     data_of(abroad.post("/v1/jobs/batch", json={"jobs": [{"thread_id": "own"}]}, headers=tried))
     query = {"request_id": "tried-abroad"}
     logs = data_of(abroad.get("/v1/audit/logs", params=query))["logs"]

@@ -267,6 +267,8 @@ class Audit(Struct, frozen=True):
     """Set when the API refused before any command could be made (403)."""
     details: bytes = b"{}"
     """What was done, as JSON; for a batch the counts stand in its place."""
+    refused_before: int = 0
+    """Items of a batch that were refused before any command could be made of them."""
 
 
 Command: TypeAlias = (

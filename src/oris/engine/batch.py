@@ -193,7 +193,7 @@ def _audit(audit: Audit, replies: list[Reply], facts: Facts, stamp: Stamp, conte
     if facts.audit_head is None:
         _open_chain(facts, stamp, context)
     assert facts.audit_head is not None
-    counts = {"accepted": len(replies) - len(refusals), "refused": len(refusals)}
+    counts = {"accepted": len(replies) - len(refusals), "refused": len(refusals) + audit.refused_before}
     result = "ok"
     if audit.refusal is not None:
         result = audit.refusal

@@ -10,7 +10,7 @@ from msgspec import UNSET, Raw, Struct
 from msgspec.structs import FieldInfo, fields
 
 from oris.core.replies import Refusal
-from oris.errors import invalid
+from oris.errors import ApiError, invalid
 from oris.wire.workers import ErrorView, ItemError, ItemOk
 
 T = TypeVar("T", bound=Struct)
@@ -50,3 +50,8 @@ def item(reply: object, show: Callable[[Any], T]) -> ItemOk[T] | ItemError:
     if isinstance(reply, Refusal):
         return ItemError(ErrorView(reply.code, reply.message, dict(reply.details) if reply.details else UNSET))
     return ItemOk(show(reply))
+
+
+def refusal_of(error: ApiError) -> Refusal:
+    """An item that was refused before any command could be made of it."""
+    return Refusal(error.code, error.message, error.details)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from hashlib import sha256
 from typing import TypeVar
@@ -9,6 +10,7 @@ from typing import TypeVar
 import msgspec
 import trio
 from msgspec import UNSET, Raw, UnsetType
+from msgspec.structs import replace
 
 from oris.api.envelope import ok
 from oris.api.handlers.common import (
@@ -23,10 +25,10 @@ from oris.api.handlers.common import (
     wait_seconds,
 )
 from oris.api.handlers.interrupts import pending_interrupts
-from oris.api.handlers.items import item
+from oris.api.handlers.items import item, refusal_of
 from oris.api.http import Answer
 from oris.api.services import Call
-from oris.core.commands import Submit
+from oris.core.commands import Audit, Submit
 from oris.core.model import TERMINAL, RetryPolicy
 from oris.core.replies import Reply, Submitted
 from oris.engine.unit import Unit
@@ -70,32 +72,41 @@ async def run(call: Call, body: JobRequest) -> Answer:
     result, error = await _payloads(call, command.job_key, ended)
     pending = await pending_interrupts(call, reply.run_id) if status == "interrupted" else ()
     view = _view(call, reply, body.idempotency_key, status, result, error)
-    return ok(call, msgspec.structs.replace(view, interrupts=pending))
+    return ok(call, replace(view, interrupts=pending))
 
 
 async def batch(call: Call, body: BatchRequest) -> Answer:
-    """`POST /v1/jobs/batch`: one commit, and each job on its own in it."""
+    """`POST /v1/jobs/batch`: one commit, and each job on its own in it. Only a malformed one refuses them all."""
     limit = call.services.bounds.batch_max
     if len(body.jobs) > limit:
         raise invalid("jobs", f"at most {limit} jobs")
-    try:
-        commands = [to_command(call, job, f"jobs[{place}].") for place, job in enumerate(body.jobs)]
-    except ApiError as refused:
-        await audit_refusal(call, audit(call, "job.batch", "batch", call.request_id), refused)
-        raise
-    unit = Unit(
-        "submit",
-        commands,
-        audit=audit(call, "job.batch", "batch", call.request_id),
-        size_bytes=sum(len(command.input or b"") for command in commands),
-        by_admin=is_admin(call),
-    )
-    answer = await call.services.engine.ask(unit)
-    results = [
-        item(await _as_stored(call, reply), partial(_accepted_view, call, job))
-        for job, reply in zip(body.jobs, answer.replies, strict=True)
-    ]
+    made = [_command_or_refusal(call, job, f"jobs[{place}].") for place, job in enumerate(body.jobs)]
+    commands = [each for each in made if isinstance(each, Submit)]
+    refused = [each for each in made if isinstance(each, ApiError)]
+    told = replace(audit(call, "job.batch", "batch", call.request_id), refused_before=len(refused))
+    if not commands:
+        await audit_refusal(call, told, refused[0])
+    replies = iter(await _submit_all(call, commands, told) if commands else ())
+    results = []
+    for job, each in zip(body.jobs, made, strict=True):
+        reply = refusal_of(each) if isinstance(each, ApiError) else await _as_stored(call, next(replies))
+        results.append(item(reply, partial(_accepted_view, call, job)))
     return ok(call, ResultsView(tuple(results)))
+
+
+def _command_or_refusal(call: Call, job: BatchedJob, path: str) -> Submit | ApiError:
+    try:
+        return to_command(call, job, path)
+    except ApiError as error:
+        if error.code is ErrorCode.INVALID_ARGUMENT:
+            raise
+        return error
+
+
+async def _submit_all(call: Call, commands: Sequence[Submit], told: Audit) -> Sequence[Reply]:
+    size = sum(len(command.input or b"") for command in commands)
+    unit = Unit("submit", commands, audit=told, size_bytes=size, by_admin=is_admin(call))
+    return (await call.services.engine.ask(unit)).replies
 
 
 async def _as_stored(call: Call, reply: R) -> R:
@@ -103,7 +114,7 @@ async def _as_stored(call: Call, reply: R) -> R:
     if not isinstance(reply, Submitted) or reply.status is not None:
         return reply
     job = await call.services.engine.reads.run(reply.run_id)
-    return reply if job is None else msgspec.structs.replace(reply, status=job.status, traceparent=job.traceparent)
+    return reply if job is None else replace(reply, status=job.status, traceparent=job.traceparent)
 
 
 def _accepted_view(call: Call, job: BatchedJob, reply: Submitted) -> SubmittedView:

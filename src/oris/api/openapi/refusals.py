@@ -8,7 +8,6 @@ from oris.api.envelope import STATUS
 from oris.api.http import Route
 from oris.api.openapi.schemas import REF, Schema, Schemas
 from oris.errors import ErrorCode
-from oris.wire.jobs import BatchRequest
 from oris.wire.refusals import DETAILS
 
 WHEN: dict[ErrorCode, str] = {
@@ -84,7 +83,7 @@ def _codes_of(route: Route) -> list[ErrorCode]:
 def _names_another(route: Route) -> bool:
     """A tenant or a node, which may not be there, or not for this caller."""
     named = {name for one in (route.query, route.body) if one is not None for name in one.__struct_encode_fields__}
-    return route.body is BatchRequest or not named.isdisjoint(("tenant_id", "node"))
+    return not named.isdisjoint(("tenant_id", "node"))
 
 
 def _envelope(schemas: Schemas, code: ErrorCode) -> Schema:
