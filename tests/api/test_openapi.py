@@ -74,7 +74,7 @@ CONTRACT: dict[str, set[str]] = {
     "POST /v1/admin/mode": {"node", "submit", "dispatch", "reason", "set_by", "set_at"},
     "POST /v1/jobs": SUBMITTED,
     "POST /v1/jobs/run": SUBMITTED,
-    "POST /v1/jobs/batch": {"results", "next"},
+    "POST /v1/jobs/batch": {"results"},
     "GET /v1/jobs": {"jobs"} | PAGED,
     "GET /v1/jobs/{thread_id}": JOB,
     "GET /v1/jobs/{thread_id}/runs": {"runs"} | PAGED,
@@ -107,7 +107,7 @@ CONTRACT: dict[str, set[str]] = {
     "POST /v1/workers/poll": POLLED,
     "POST /v1/workers/{worker_id}/heartbeat": BEATEN,
     "POST /v1/workers/{worker_id}/extend-lease": BEATEN,
-    "POST /v1/workers/{worker_id}/report-step": {"attempt_id", "status", "checkpoint_id", "trace", "results", "next"},
+    "POST /v1/workers/{worker_id}/report-step": {"attempt_id", "status", "checkpoint_id", "trace", "results"},
     "POST /v1/workers/{worker_id}/suspend": {"attempt_id", "status", "waits", "trace"},
     "POST /v1/workers/{worker_id}/interrupt": {"attempt_id", "status", "interrupts", "trace"},
     "POST /v1/workers/{worker_id}/ack": {
@@ -133,6 +133,9 @@ CONTRACT: dict[str, set[str]] = {
 """Names and fields are API: this is the contract, written a second time on purpose. Whoever adds a route adds it here,
 with the fields of `data` in its answer.
 """
+
+
+LAST_EVENT_ID = "#/components/parameters/LastEventId"
 
 
 def operations() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -365,3 +368,9 @@ def test_a_table_of_one_route_is_enough() -> None:
     assert made["paths"]["/healthz"]["get"]["responses"]["200"]["content"] == {
         "text/plain": {"schema": {"type": "string"}}
     }
+
+
+def test_a_stream_is_resumed_by_a_header_that_is_in_the_document() -> None:
+    streams = [name for name, operation in operations() if {"$ref": LAST_EVENT_ID} in operation["parameters"]]
+    assert streams == ["GET /v1/jobs/{thread_id}/events"]
+    assert document()["components"]["parameters"]["LastEventId"]["name"] == "Last-Event-ID"

@@ -87,7 +87,7 @@ FORMS: Mapping[object, AnswerForm] = {
     leases.report_step: AnswerForm(w.ReportedView | w.ResultsView[w.ReportedView], ("lease_lost", "dedupe_mismatch")),
     waits.suspend: AnswerForm(i.SuspendedView, _OF_WAIT),
     waits.interrupt: AnswerForm(i.InterruptedView, _OF_WAIT),
-    leases.ack: AnswerForm(w.AckedView | w.ResultsView[w.AckedView], ("lease_lost", "session_superseded")),
+    leases.ack: AnswerForm(w.AckedView | w.AckResultsView, ("lease_lost", "session_superseded")),
     leases.release: AnswerForm(w.ReleasedView, ("lease_lost",)),
     workers.list_workers: AnswerForm(p.WorkersPage),
     workers.show: AnswerForm(o.WorkerView),

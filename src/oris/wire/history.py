@@ -6,13 +6,14 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from oris.wire.jobs import JobView, PendingView, ThreadQuery
 from oris.wire.names import PageLimit, Seq, Token
+from oris.wire.words import EventType, StepState
 
 
 class EventView(Struct, frozen=True):
     """One line of a timeline. `data` is the event itself, as it was stored and chained."""
 
     seq: int
-    event_type: str
+    event_type: EventType
     run_id: str
     attempt_no: int
     data: Raw
@@ -63,7 +64,7 @@ class StepSpanView(Struct, frozen=True):
     """One try of a step; null for what was not reported."""
 
     action_id: str
-    status: str
+    status: StepState
     attempt_no: int
     worker_id: str | None
     seq: int

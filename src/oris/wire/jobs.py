@@ -17,6 +17,7 @@ from oris.wire.names import (
     Token,
     WaitMs,
 )
+from oris.wire.words import ExplainReason, RunStatus
 
 ABSENT = Raw(b"")
 """A client's JSON value that was not sent."""
@@ -116,7 +117,7 @@ class SubmittedView(Struct, frozen=True):
     thread_id: str
     run_id: str
     attempt_id: str
-    status: str
+    status: RunStatus
     interrupts: tuple[PendingView, ...]
     idempotency_key: str | None
     idempotent_replay: bool
@@ -137,7 +138,7 @@ class JobView(Struct, frozen=True):
 
     thread_id: str
     run_id: str
-    status: str
+    status: RunStatus
     reason: str | None
     workflow: str
     tenant_id: str
@@ -164,7 +165,7 @@ class JobRow(Struct, frozen=True):
     thread_id: str
     run_id: str
     workflow: str
-    status: str
+    status: RunStatus
     attempt_no: int
     priority: int
     tenant_id: str
@@ -176,7 +177,7 @@ class ResultView(Struct, frozen=True):
     """How a run stands, or how it ended."""
 
     run_id: str
-    status: str
+    status: RunStatus
     result: Raw | UnsetType = UNSET
     error: Raw | UnsetType = UNSET
 
@@ -186,7 +187,7 @@ class CancelledView(Struct, frozen=True):
 
     thread_id: str
     run_id: str
-    status: str
+    status: RunStatus
     reason: str
 
 
@@ -195,8 +196,8 @@ class ExplainView(Struct, frozen=True):
 
     thread_id: str
     run_id: str
-    status: str
-    reason: str
+    status: RunStatus
+    reason: ExplainReason
     since: str
     detail: str
     suggestion: str

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from oris.wire.names import Name, PageLimit, Seq, TenantName, Token
+from oris.wire.words import AuditAction, DeadLetterReason, DeadLetterWord, RunStatus
 from oris.wire.workers import StepView
 
 
@@ -19,7 +20,7 @@ class AttemptStateView(Struct, frozen=True):
     thread_id: str
     tenant_id: str
     workflow: str
-    status: str
+    status: RunStatus
     retries: int
     lease_losses: int
     created_at: str
@@ -52,7 +53,7 @@ class RetriesView(Struct, frozen=True):
 
     attempt_id: str
     current_attempt_no: int
-    current_status: str
+    current_status: RunStatus
     history: tuple[RetryView, ...]
 
 
@@ -65,11 +66,11 @@ class DeadLetterView(Struct, frozen=True):
     tenant_id: str
     workflow: str
     attempt_no: int
-    terminal_status: str
-    reason: str
+    terminal_status: RunStatus
+    reason: DeadLetterReason
     error: Raw
     dead_at: str
-    replay_status: str
+    replay_status: DeadLetterWord
     replay_count: int
     last_replayed_at: str | None
     replay_run_id: str | UnsetType = UNSET
@@ -102,7 +103,7 @@ class AuditView(Struct, frozen=True):
     actor_role: str
     tenant_id: str
     source: str
-    action: str
+    action: AuditAction
     resource_type: str
     resource_id: str
     result: str

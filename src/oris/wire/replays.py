@@ -6,6 +6,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from oris.wire.jobs import TraceView
 from oris.wire.names import TenantName, Token
+from oris.wire.words import RunStatus
 
 
 class ReplayRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -26,7 +27,7 @@ class ReplayedView(Struct, frozen=True):
     thread_id: str
     run_id: str
     attempt_id: str
-    status: str
+    status: RunStatus
     idempotent_replay: bool
     trace: TraceView
     checkpoint_id: str | UnsetType = UNSET
@@ -39,5 +40,5 @@ class DeadLetterReplayedView(Struct, frozen=True):
     thread_id: str
     run_id: str
     attempt_id: str
-    status: str
+    status: RunStatus
     replay_count: int

@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from oris.wire.jobs import ABSENT, TraceView
 from oris.wire.names import DurationMs, Name, PageLimit, PositiveMs, TenantName, Text, Token
+from oris.wire.words import SuspendWord, WaitKindWord, WaitWord
 from oris.wire.workers import CheckpointRequest
 
 Moment = Annotated[datetime, Meta(tz=True)]
@@ -61,9 +62,9 @@ class WaitView(Struct, frozen=True):
     """A wait after it was raised; one that was settled before carries its value."""
 
     wait_id: str
-    kind: str
+    kind: WaitKindWord
     key: str
-    status: str
+    status: WaitWord
     value: Raw | UnsetType = UNSET
 
 
@@ -71,7 +72,7 @@ class SuspendedView(Struct, frozen=True):
     """The attempt after a suspend."""
 
     attempt_id: str
-    status: str
+    status: SuspendWord
     waits: tuple[WaitView, ...]
     trace: TraceView
 
@@ -81,7 +82,7 @@ class RaisedInterruptView(Struct, frozen=True):
 
     interrupt_id: str
     key: str
-    status: str
+    status: WaitWord
     value: Raw | UnsetType = UNSET
 
 
@@ -89,7 +90,7 @@ class InterruptedView(Struct, frozen=True):
     """The attempt after an interrupt."""
 
     attempt_id: str
-    status: str
+    status: SuspendWord
     interrupts: tuple[RaisedInterruptView, ...]
     trace: TraceView
 
@@ -105,7 +106,7 @@ class InterruptView(Struct, frozen=True):
     tenant_id: str
     key: str
     value: Raw
-    status: str
+    status: WaitWord
     on_expire: str
     on_reject: str
     expires_at: str | None

@@ -8,6 +8,17 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from oris.wire.jobs import ABSENT, RetryPolicyRequest, TraceView
 from oris.wire.names import DurationMs, Name, Token, TtlSeconds, WaitMs
+from oris.wire.words import (
+    AckWord,
+    ControlType,
+    LeaseState,
+    PollDecision,
+    PollReason,
+    ReportWord,
+    StepState,
+    WaitKindWord,
+    WaitWord,
+)
 
 T = TypeVar("T", bound=Struct)
 
@@ -122,7 +133,7 @@ class StepView(Struct, frozen=True):
     """A recorded step."""
 
     action_id: str
-    status: str
+    status: StepState
     output: Raw | UnsetType = UNSET
     error: Raw | UnsetType = UNSET
 
@@ -138,9 +149,9 @@ class HandedWait(Struct, frozen=True):
     """A settled wait, in the hands of the attempt that goes on."""
 
     wait_id: str
-    kind: str
+    kind: WaitKindWord
     key: str
-    status: str
+    status: WaitWord
     value: Raw
 
 
@@ -171,7 +182,7 @@ class AttemptView(Struct, frozen=True):
 class ControlView(Struct, frozen=True):
     """A lease that ended under its worker."""
 
-    type: str
+    type: ControlType
     attempt_id: str
     lease_id: str
     reason: str
@@ -180,12 +191,12 @@ class ControlView(Struct, frozen=True):
 class PollView(Struct, frozen=True):
     """What a poll came to; the last four fields repeat the first attempt."""
 
-    decision: str
+    decision: PollDecision
     attempts: tuple[AttemptView, ...]
     control: tuple[ControlView, ...]
     worker_active_leases: int | UnsetType = UNSET
     worker_limit: int | UnsetType = UNSET
-    reason: str | UnsetType = UNSET
+    reason: PollReason | UnsetType = UNSET
     tenant_id: str | UnsetType = UNSET
     tenant_active_leases: int | UnsetType = UNSET
     tenant_limit: int | UnsetType = UNSET
@@ -200,7 +211,7 @@ class LeaseBeat(Struct, frozen=True):
     """One lease after a heartbeat."""
 
     lease_id: str
-    state: str
+    state: LeaseState
     lease_expires_at: str | None
     lease_remaining_ms: int
 
@@ -219,7 +230,7 @@ class ReportedView(Struct, frozen=True):
     """A step after its report."""
 
     attempt_id: str
-    status: str
+    status: ReportWord
     trace: TraceView
     checkpoint_id: str | UnsetType = UNSET
 
@@ -228,7 +239,7 @@ class AckedView(Struct, frozen=True):
     """An attempt after its ack."""
 
     attempt_id: str
-    status: str
+    status: AckWord
     next_attempt_no: int
     trace: TraceView
     next_retry_at: str | UnsetType = UNSET
@@ -259,6 +270,12 @@ class ResultsView(Struct, Generic[T], frozen=True):
     """Items in the order they came, each on its own."""
 
     results: tuple[ItemOk[T] | ItemError, ...]
+
+
+class AckResultsView(Struct, frozen=True):
+    """The same of acks, with what was fetched in their commit."""
+
+    results: tuple[ItemOk[AckedView] | ItemError, ...]
     next: PollView | UnsetType = UNSET
 
 

@@ -25,6 +25,7 @@ from oris.wire.workers import (
     AckError,
     AckOne,
     AckRequest,
+    AckResultsView,
     HeartbeatRequest,
     HeartbeatView,
     LeaseBeat,
@@ -106,7 +107,7 @@ async def ack(call: Call, body: AckRequest) -> Answer:
     if single is not None:
         return ok(call, msgspec.structs.replace(_acked(call, single), next=fetched))
     results = tuple(item(reply, lambda done: _acked(call, done)) for reply in answer.replies)
-    return ok(call, ResultsView(results, next=fetched))
+    return ok(call, AckResultsView(results, fetched))
 
 
 async def release(call: Call, body: ReleaseRequest) -> Answer:

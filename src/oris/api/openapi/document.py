@@ -100,6 +100,13 @@ def _parameters() -> dict[str, Schema]:
             "description": "The caller's place in a trace, as W3C Trace Context has it; later versions are read too.",
             "schema": _TRACEPARENT,
         },
+        "LastEventId": {
+            "name": "Last-Event-ID",
+            "in": "header",
+            "required": False,
+            "description": "The `id` of the last event that was seen; goes before `after_seq`.",
+            "schema": {"type": "string", "pattern": "^[0-9]{1,18}$"},
+        },
     }
 
 

@@ -11,6 +11,7 @@ from oris.api.openapi.refusals import refusals_of
 from oris.api.openapi.schemas import Schema, Schemas
 from oris.wire.names import Name
 
+EVENT_STREAM = "text/event-stream"
 PARAMETER = re.compile(r"{(\w+)}")
 NAMED = frozenset({"thread_id", "worker_id"})
 """Parameters of a path that are names by the rules of names; the others are ids that the server has made."""
@@ -67,7 +68,10 @@ def _parameters(route: Route, schemas: Schemas) -> list[Schema]:
         for field, schema in schemas.fields_of(route.query):
             inner = _without_null(schema)
             found.append({"name": field.encode_name, "in": "query", "required": field.required, "schema": inner})
-    found += [{"$ref": f"#/components/parameters/{name}"} for name in ("RequestId", "Traceparent")]
+    shared = ["RequestId", "Traceparent"]
+    if route.answer.media_type == EVENT_STREAM:
+        shared.append("LastEventId")
+    found += [{"$ref": f"#/components/parameters/{name}"} for name in shared]
     return found
 
 
