@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from oris.core import commands as c
 from oris.core.explain import Explanation, Surroundings, explain
 from oris.core.model import Job, RetryPolicy
 
-from .world import World
+from .world import World, asking, key, timer
 
 
 def around(world: World, **said: object) -> Surroundings:
@@ -37,6 +38,22 @@ def silent(world: World) -> Job:
     return job
 
 
+def asked_to_end(world: World) -> Job:
+    world.start("a", ttl_ms=30_000)
+    world.ask(c.Cancel(key("a"), None, grace_ms=7_000))
+    return world.job("a")
+
+
+def interrupted(world: World) -> Job:
+    world.suspended(world.start("a"), asking("q1"), asking("q2"), timer(after_ms=4_000))
+    return world.job("a")
+
+
+def suspended(world: World) -> Job:
+    world.suspended(world.start("a"), timer(after_ms=4_000))
+    return world.job("a")
+
+
 def backing_off(world: World) -> Job:
     world.submit("a", retry=RetryPolicy("fixed", 9_000, 3))
     world.acked(world.grant("a"), "failed")
@@ -57,6 +74,9 @@ CASES = [
     pytest.param(queued, {"dispatching": False}, "dispatch_off", "no work", id="dispatch_off"),
     pytest.param(running, {}, "held", "'w1' is working on it", id="held"),
     pytest.param(silent, {}, "worker_silent", "'w1' has not renewed", id="worker_silent"),
+    pytest.param(asked_to_end, {}, "held", "its end was asked for; worker 'w1' has 7.0 s left", id="cancelling"),
+    pytest.param(interrupted, {}, "interrupted", "2 answers of people", id="interrupted"),
+    pytest.param(suspended, {}, "suspended", "comes in 4.0 s", id="suspended"),
     pytest.param(failed, {}, "done", "failed (failed)", id="done"),
 ]
 

@@ -241,6 +241,14 @@ def test_an_answer_that_names_its_question_is_never_taken_for_one_to_the_next() 
     assert world.job("a").status == "queued"
 
 
+def test_white_space_makes_no_other_answer() -> None:
+    world = World()
+    world.suspended(held(world), asking("q"))
+    told = world.answer(world.wait("q").wait_id, b'{"ok": true}')
+    assert world.answer(world.wait("q").wait_id, b'{"ok":true}') == told
+    assert reason(world.answer(world.wait("q").wait_id, b'{"ok":false}')) == "resume_mismatch"
+
+
 def test_a_repeated_answer_is_not_told_of_the_questions_that_it_made_needless() -> None:
     world = World()
     world.suspended(held(world), *(asking(f"q{number}") for number in range(12)), mode="any")

@@ -99,6 +99,10 @@ def _running(job: Job, around: Surroundings) -> Explanation:
         detail = f"worker {worker!r} has not renewed its lease, which ends in {left_ms / 1000:.1f} s"
         suggestion = "look after the worker; without a heartbeat the attempt goes to another one"
         return Explanation("worker_silent", job.lease_expires_ms - job.lease_ttl_ms, detail, suggestion)
+    if job.status == "cancelling":
+        left_s = _left_s(job.cancel_due_ms, around.now_ms)
+        detail = f"its end was asked for; worker {worker!r} has {left_s} s left to bring it about"
+        return Explanation("held", job.lease_granted_ms, detail, "wait, or cancel it with mode terminate")
     detail = f"worker {worker!r} is working on it; its lease ends in {left_ms / 1000:.1f} s unless it is renewed"
     return Explanation("held", job.lease_granted_ms, detail, "wait, or look at its steps in the timeline")
 

@@ -76,7 +76,8 @@ async def _interrupt_latency_ms(call: Call, job: Job) -> tuple[int, ...] | None:
     if not job.waits_raised:
         return None
     page = await call.services.engine.reads.interrupts(InterruptFilter(run_id=job.run_id), None, INTERRUPTS)
-    return tuple(wait.settled_ms - wait.created_ms for wait in reversed(page.items) if wait.settled_ms is not None)
+    answered = [wait for wait in reversed(page.items) if wait.status != "dropped"]
+    return tuple(wait.settled_ms - wait.created_ms for wait in answered if wait.settled_ms is not None)
 
 
 def _step(span: StepSpan) -> StepSpanView:

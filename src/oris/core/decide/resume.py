@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 
+import msgspec
 from msgspec.structs import replace
 
 from oris.core.changes import Decision
@@ -83,7 +84,8 @@ def _answered(wait: Wait) -> tuple[bool, int, int]:
 
 
 def _resume(t: Transition, facts: Facts, wait: Wait, value: bytes, by: str) -> Settled | Refusal:
-    digest = _digest("resume", value)
+    # White space is no other answer.
+    digest = _digest("resume", msgspec.json.format(value, indent=-1))
     if wait.status == "pending":
         return Settled(settle_wait(t, facts, wait, "resumed", value=value, digest=digest, by=by))
     if wait.status != "resumed":
