@@ -16,7 +16,16 @@ from oris.core.mode import CLUSTER, Mode
 from oris.core.model import Lane, RetryPolicy, Wait
 from oris.errors import ApiError
 from oris.ids import JobKey, TenantId, ThreadId, run_id
-from oris.storage.store import AuditFilter, DeadLetterFilter, InterruptFilter, JobFilter, Page, StepCounts, Stretch
+from oris.storage.store import (
+    AuditFilter,
+    DeadLetterFilter,
+    InterruptFilter,
+    JobFilter,
+    Page,
+    StepCounts,
+    Stretch,
+    WaitValue,
+)
 
 from .driver import (
     ACME,
@@ -386,7 +395,7 @@ class ReadsConformance:
         job = (await driver.commit(submit("t1"), wants=[want()])).job()
         await driver.commit(suspend(job, question("a"), question("b")))
         raised = {w.key: w for w in (await reads.interrupts(InterruptFilter(), None, 9)).items}
-        assert await reads.raised_value(key("t1"), raised["b"].value_seq, raised["b"].value_index) == b'{"ask":"b"}'
+        assert list(await reads.wait_values([raised["b"]], 1)) == [WaitValue(b'{"ask":"b"}', None)]
         await driver.commit(c.Resume(raised["a"].wait_id, b'{"n": 1.00}', "ann"))
         wait = await reads.wait(raised["a"].wait_id)
         assert wait is not None

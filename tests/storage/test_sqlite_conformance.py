@@ -10,6 +10,7 @@ import pytest
 from oris.core.invariants import check_all
 
 from .conformance import StoreConformance
+from .conformance_handouts import HandoutsConformance
 from .conformance_keys import KeysConformance
 from .conformance_reads import ReadsConformance
 from .conformance_replays import ReplaysConformance
@@ -31,9 +32,13 @@ class _OnSqlite:
             await harness.aclose()
 
 
-class TestInThreads(_OnSqlite, StoreConformance, ReadsConformance, KeysConformance, ReplaysConformance):
+class TestInThreads(
+    _OnSqlite, StoreConformance, ReadsConformance, KeysConformance, ReplaysConformance, HandoutsConformance
+):
     inline = False
 
 
-class TestInline(_OnSqlite, StoreConformance, ReadsConformance, KeysConformance, ReplaysConformance):
+class TestInline(
+    _OnSqlite, StoreConformance, ReadsConformance, KeysConformance, ReplaysConformance, HandoutsConformance
+):
     inline = True

@@ -98,6 +98,18 @@ class InterruptFilter(Struct, frozen=True):
     workflow: str | None = None
 
 
+class WaitValue(Struct, frozen=True):
+    """What a wait was raised with, and what it was settled with; None: with nothing, or it is not settled."""
+
+    raised: bytes | None
+    settled: bytes | None
+
+    @property
+    def size(self) -> int:
+        """Bytes of both."""
+        return len(self.raised or b"") + len(self.settled or b"")
+
+
 class StoredKeys(Struct, frozen=True):
     """The keys that let anybody in, and whether there ever was one."""
 
@@ -170,8 +182,8 @@ class Reads(Protocol):
     async def wait(self, wait_id: WaitId) -> Wait | None:
         """One wait."""
 
-    async def raised_value(self, job_key: JobKey, value_seq: int, value_index: int) -> bytes | None:
-        """What a wait was raised with."""
+    async def wait_values(self, waits: Sequence[Wait], max_bytes: int) -> Sequence[WaitValue]:
+        """What waits were raised and settled with: of the first ones, as many as `max_bytes` hold, one at least."""
 
     async def settled_value(
         self, job_key: JobKey, status: str, value_seq: int, value_index: int, settled_seq: int

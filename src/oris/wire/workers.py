@@ -162,8 +162,10 @@ class AttemptView(Struct, frozen=True):
     steps: tuple[StepView, ...]
     steps_truncated: bool
     resumes: tuple[HandedWait, ...]
+    resumes_truncated: bool
     metadata: Raw
     trace: TraceView
+    steps_next_after: int | UnsetType = UNSET
     deadline_ms: int | UnsetType = UNSET
     checkpoint: CheckpointView | UnsetType = UNSET
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from oris.core.api_key import ApiKey
@@ -14,7 +14,7 @@ from oris.core.mode import Mode
 from oris.core.model import DeadLetter, Job, Lane, Tenant, Wait, Worker, sources_of
 from oris.ids import JobKey, RunId, TenantId, ThreadId, WaitId, WorkerKey
 from oris.storage.sqlite import read_statements as sql
-from oris.storage.sqlite.handouts import raised_values, settled_value, steps_of
+from oris.storage.sqlite.handouts import steps_of
 from oris.storage.sqlite.history_statements import STEP_COUNTS, TOLD
 from oris.storage.sqlite.load import mode_of, split
 from oris.storage.sqlite.statements import (
@@ -29,7 +29,8 @@ from oris.storage.sqlite.statements import (
     WORKER,
 )
 from oris.storage.sqlite.stretch import stretch
-from oris.storage.store import StepCounts, StoredKeys, Stretch, Told
+from oris.storage.sqlite.wait_values import WaitValues
+from oris.storage.store import StepCounts, StoredKeys, Stretch, Told, WaitValue
 
 LANES_FOR_AGE = 200
 """Lanes that are asked for their oldest job; with more, the gauge looks at these."""
@@ -109,16 +110,25 @@ def wait(connection: sqlite3.Connection, wait_id: WaitId) -> Wait | None:
     return None if row is None else Wait(*row)
 
 
-def raised_value(connection: sqlite3.Connection, job_key: JobKey, value_seq: int, value_index: int) -> bytes | None:
-    """What a wait was raised with."""
-    return raised_values(connection, _id(connection, job_key), value_seq, value_index)[0]
+def wait_values(connection: sqlite3.Connection, waits: Sequence[Wait], max_bytes: int) -> Sequence[WaitValue]:
+    """What waits were raised and settled with, of the first that fit, one at least."""
+    return stretch(_values(connection, waits), len(waits), max_bytes, lambda value: value.size).items
 
 
-def settled_value_of(
+def _values(connection: sqlite3.Connection, waits: Sequence[Wait]) -> Generator[WaitValue]:
+    key, values = None, WaitValues(connection, None)
+    for wait in waits:
+        if wait.job_key != key:
+            key, values = wait.job_key, WaitValues(connection, _id(connection, wait.job_key))
+        settled = values.settled(wait.status, wait.value_seq, wait.value_index, wait.settled_seq)
+        yield WaitValue(values.raised(wait.value_seq, wait.value_index), settled)
+
+
+def settled_value(
     connection: sqlite3.Connection, job_key: JobKey, status: str, value_seq: int, value_index: int, settled_seq: int
 ) -> bytes | None:
     """What a wait was settled with."""
-    return settled_value(connection, _id(connection, job_key), status, value_seq, value_index, settled_seq)
+    return WaitValues(connection, _id(connection, job_key)).settled(status, value_seq, value_index, settled_seq)
 
 
 def worker(connection: sqlite3.Connection, worker_key: WorkerKey) -> Worker | None:

@@ -26,6 +26,7 @@ from oris.storage.store import (
     StoredKeys,
     Stretch,
     Told,
+    WaitValue,
 )
 
 T = TypeVar("T")
@@ -107,16 +108,16 @@ class SqliteReads:
         """One wait."""
         return await self._run(lambda c: queries.wait(c, wait_id))
 
-    async def raised_value(self, job_key: JobKey, value_seq: int, value_index: int) -> bytes | None:
-        """What a wait was raised with."""
-        return await self._run(lambda c: queries.raised_value(c, job_key, value_seq, value_index))
+    async def wait_values(self, waits: Sequence[Wait], max_bytes: int) -> Sequence[WaitValue]:
+        """What waits were raised and settled with, of the first that fit, one at least."""
+        return await self._run(lambda c: queries.wait_values(c, waits, max_bytes))
 
     async def settled_value(
         self, job_key: JobKey, status: str, value_seq: int, value_index: int, settled_seq: int
     ) -> bytes | None:
         """What a wait was settled with."""
         place = (status, value_seq, value_index, settled_seq)
-        return await self._run(lambda c: queries.settled_value_of(c, job_key, *place))
+        return await self._run(lambda c: queries.settled_value(c, job_key, *place))
 
     async def workers(self, tenant_id: TenantId | None, cursor: str | None, limit: int) -> Page[Worker]:
         """Workers that were ever granted something."""
