@@ -41,7 +41,7 @@ class WaitAccount:
         return [wait for wait in self.waits.values() if wait.run_id == run.run_id and wait.status == "pending"]
 
     def settled_of(self, run: RunLife) -> list[tuple[str, str, bytes | None]]:
-        """What the run's next attempt has to be told, as it was raised: each wait, how it ended, the answer's digest."""
+        """What the next attempt has to be told, as it was raised: each wait, how it ended, what was said (a digest)."""
         mine = [(name, wait) for name, wait in self.waits.items() if wait.run_id == run.run_id]
         return [(name, w.status, w.answer) for name, w in mine if w.status not in ("pending", "dropped")]
 
