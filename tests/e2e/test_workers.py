@@ -393,6 +393,20 @@ def test_more_steps_than_an_answer_holds_are_read_in_pages(caller: Caller) -> No
     assert first["next_after"] is not None
 
 
+def test_steps_are_read_under_the_live_lease_of_a_session_that_is_not_over(caller: Caller) -> None:
+    caller.submit()
+    attempt = caller.take(session="s1")
+    path = f"/v1/attempts/{attempt['attempt_id']}/steps"
+    assert data_of(caller.get(path, lease_id=attempt["lease_id"]))["steps"] == []
+    caller.poll(session="s2", limit=0)
+    assert error_of(caller.get(path, lease_id=attempt["lease_id"])) == lost("superseded")
+    heir = caller.take(session="s2", wait_ms=30_000)
+    assert data_of(caller.get(path, lease_id=heir["lease_id"]))["steps"] == []
+    assert error_of(caller.get(path, lease_id=attempt["lease_id"])) == lost("superseded")
+    data_of(caller.ack(heir))
+    assert error_of(caller.get(path, lease_id=heir["lease_id"])) == lost("closed")
+
+
 @pytest.mark.parametrize(
     ("call", "body", "field"),
     [

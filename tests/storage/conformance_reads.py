@@ -390,6 +390,15 @@ class ReadsConformance:
             pages = await _all(partial(_interrupts, driver, where))
             assert sorted(wait.key for page in pages for wait in page) == [f"q{number}" for number in range(7)]
 
+    async def test_how_a_lease_ended_is_read_by_its_id(self, driver: Driver) -> None:
+        job = (await driver.commit(submit("t1"), wants=[want()])).job()
+        assert job.lease_id is not None
+        assert await driver.store.reads.closed_lease(job.lease_id) is None
+        await driver.commit(ack(job))
+        closed = await driver.store.reads.closed_lease(job.lease_id)
+        assert closed is not None
+        assert (closed.lease_id, closed.job_key, closed.state) == (job.lease_id, key("t1"), "closed")
+
     async def test_what_a_wait_was_raised_and_settled_with_is_read_byte_by_byte(self, driver: Driver) -> None:
         reads = driver.store.reads
         job = (await driver.commit(submit("t1"), wants=[want()])).job()

@@ -13,8 +13,8 @@ from oris.core.changes import Changes, Handed, HandedStep
 from oris.core.events import Entry
 from oris.core.facts import Loaded, Needs
 from oris.core.mode import Mode
-from oris.core.model import DeadLetter, Job, Lane, ReplayStatus, Tenant, Wait, Worker
-from oris.ids import JobKey, RunId, TenantId, ThreadId, WaitId, WorkerKey
+from oris.core.model import ClosedLease, DeadLetter, Job, Lane, ReplayStatus, Tenant, Wait, Worker
+from oris.ids import JobKey, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
 
 T = TypeVar("T")
 
@@ -159,6 +159,9 @@ class Reads(Protocol):
 
     async def checkpoints(self, job_key: JobKey, cursor: str | None, limit: int) -> Page[SavedCheckpoint]:
         """The checkpoints of a thread's runs."""
+
+    async def closed_lease(self, lease_id: LeaseId) -> ClosedLease | None:
+        """How a lease ended, when it has."""
 
     async def steps(self, run_id: RunId, after_seq: int, limit: int, max_bytes: int) -> Stretch[HandedStep]:
         """The latest report of each step of a run, by seq, those it has taken over from others included; `max_bytes` of

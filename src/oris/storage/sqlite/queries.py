@@ -11,14 +11,15 @@ from oris.core.audit import AuditHead
 from oris.core.changes import HandedStep
 from oris.core.events import Entry
 from oris.core.mode import Mode
-from oris.core.model import DeadLetter, Job, Lane, Tenant, Wait, Worker, sources_of
-from oris.ids import JobKey, RunId, TenantId, ThreadId, WaitId, WorkerKey
+from oris.core.model import ClosedLease, DeadLetter, Job, Lane, Tenant, Wait, Worker, sources_of
+from oris.ids import JobKey, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
 from oris.storage.sqlite import read_statements as sql
 from oris.storage.sqlite.handouts import steps_of
 from oris.storage.sqlite.history_statements import STEP_COUNTS, TOLD
 from oris.storage.sqlite.load import mode_of, split
 from oris.storage.sqlite.statements import (
     CALM,
+    CLOSED_LEASE,
     HIGH_WATER,
     JOB_BY_KEY,
     JOB_BY_RUN,
@@ -71,6 +72,12 @@ def told(connection: sqlite3.Connection, job_key: JobKey, after_seq: int, limit:
     rows = connection.execute(TOLD, (*split(job_key), after_seq, limit + 1))
     lines = (Told(Entry(job_key, *row[:-1]), row[-1]) for row in rows)
     return stretch(lines, limit, max_bytes, lambda line: len(line.entry.data) + len(line.payload or b""))
+
+
+def closed_lease(connection: sqlite3.Connection, lease_id: LeaseId) -> ClosedLease | None:
+    """How a lease ended."""
+    row = connection.execute(CLOSED_LEASE, (lease_id,)).fetchone()
+    return None if row is None else ClosedLease(*row)
 
 
 def steps(

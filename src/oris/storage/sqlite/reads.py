@@ -11,8 +11,8 @@ from oris.core.audit import AuditHead, AuditRecord
 from oris.core.changes import HandedStep
 from oris.core.events import Entry
 from oris.core.mode import Mode
-from oris.core.model import DeadLetter, Job, Lane, Tenant, Wait, Worker
-from oris.ids import JobKey, RunId, TenantId, ThreadId, WaitId, WorkerKey
+from oris.core.model import ClosedLease, DeadLetter, Job, Lane, Tenant, Wait, Worker
+from oris.ids import JobKey, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
 from oris.storage.sqlite import pages, queries
 from oris.storage.store import (
     AuditFilter,
@@ -79,6 +79,10 @@ class SqliteReads:
     async def checkpoints(self, job_key: JobKey, cursor: str | None, limit: int) -> Page[SavedCheckpoint]:
         """The checkpoints of a thread's runs."""
         return await self._run(lambda c: pages.checkpoints_page(c, job_key, cursor, limit))
+
+    async def closed_lease(self, lease_id: LeaseId) -> ClosedLease | None:
+        """How a lease ended, when it has."""
+        return await self._run(lambda c: queries.closed_lease(c, lease_id))
 
     async def steps(self, run_id: RunId, after_seq: int, limit: int, max_bytes: int) -> Stretch[HandedStep]:
         """The latest report of each step of a run, by seq."""
