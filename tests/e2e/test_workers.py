@@ -274,7 +274,10 @@ def test_retries_are_counted_told_and_end_in_the_dead_letters(caller: Caller) ->
         acked = data_of(caller.ack(attempt, "failed", error=BOOM))
     assert acked["status"] == "failed"
     retries = data_of(caller.get(f"{attempt_path}/retries"))
-    has_fields(retries, {"attempt_id", "current_attempt_no", "current_status", "history"})
+    has_fields(retries, {"attempt_id", "current_attempt_no", "current_status", "history", "next_after"})
+    first = data_of(caller.get(f"{attempt_path}/retries", limit=1))
+    rest = data_of(caller.get(f"{attempt_path}/retries", limit=1, after=first["next_after"]))
+    assert (first["history"] + rest["history"], rest["next_after"]) == (retries["history"], None)
     assert (retries["current_attempt_no"], retries["current_status"]) == (3, "failed")
     assert [entry["retry_no"] for entry in retries["history"]] == [1, 2]
     for entry in retries["history"]:

@@ -156,11 +156,22 @@ class ReadsConformance:
         assert [(s.action_id, s.body) for s in steps.items] == [("a", b"1"), ("b", b"2")]
         assert not steps.more
         assert await reads.step_counts(job.run_id) == StepCounts(succeeded=2, open=0)
-        (retry,) = await reads.retries(job.run_id)
+        (retry,) = (await reads.retries(job.run_id, 0, 9)).items
         assert (retry.job_key, retry.event_type, retry.run_id) == (key("t1"), "retry_scheduled", job.run_id)
         assert await reads.steps(run_id(1), 0, 10, 100) == Stretch((), more=False)
         assert await reads.step_counts(run_id(1)) == StepCounts(0, 0)
-        assert list(await reads.retries(run_id(1))) == []
+        assert await reads.retries(run_id(1), 0, 9) == Stretch((), more=False)
+
+    async def test_retries_are_read_a_page_at_a_time(self, driver: Driver) -> None:
+        policy = RetryPolicy("fixed", 0, 9)
+        job = (await driver.commit(submit("t1", retry_policy=policy), wants=[want()])).job()
+        for _ in range(3):
+            job = (await driver.commit(ack(job, "failed", b'"no"'), wants=[want()])).job()
+        reads = driver.store.reads
+        first = await reads.retries(job.run_id, 0, 2)
+        assert ([entry.attempt_no for entry in first.items], first.more) == ([1, 2], True)
+        rest = await reads.retries(job.run_id, first.items[-1].seq, 2)
+        assert ([entry.attempt_no for entry in rest.items], rest.more) == ([3], False)
 
     @pytest.mark.parametrize(("limit", "max_bytes", "given"), [(1, 99, "a"), (9, 7, "ab"), (9, 1, "a"), (3, 12, "abc")])
     async def test_steps_and_events_stop_at_a_number_and_at_a_size(

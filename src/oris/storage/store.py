@@ -170,8 +170,8 @@ class Reads(Protocol):
     async def step_counts(self, run_id: RunId) -> StepCounts:
         """How many steps of a run stand as succeeded, and how many do not."""
 
-    async def retries(self, run_id: RunId) -> Sequence[Entry]:
-        """The `retry_scheduled` events of a run, in order, at most 1000."""
+    async def retries(self, run_id: RunId, after_seq: int, limit: int) -> Stretch[Entry]:
+        """The `retry_scheduled` events of a run, in order."""
 
     async def dead_letters(self, where: DeadLetterFilter, cursor: str | None, limit: int) -> Page[DeadLetter]:
         """Dead letters."""

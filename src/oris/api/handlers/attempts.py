@@ -12,7 +12,7 @@ from oris.api.services import Call
 from oris.core.events import RetryScheduled, decode
 from oris.core.model import Job
 from oris.ids import LeaseId, attempt_of, run_of, worker_of
-from oris.wire.operators import AttemptStateView, RetriesView, RetryView, StepsQuery, StepsView
+from oris.wire.operators import AttemptStateView, RetriesQuery, RetriesView, RetryView, StepsQuery, StepsView
 from oris.wire.times import rfc3339
 
 
@@ -54,9 +54,11 @@ async def steps(call: Call, _: None) -> Answer:
 
 async def retries(call: Call, _: None) -> Answer:
     """`GET /v1/attempts/{attempt_id}/retries`."""
+    query: RetriesQuery = call.options
     job = await _job(call)
+    found = await call.services.engine.reads.retries(job.run_id, query.after, query.limit)
     history = []
-    for entry in await call.services.engine.reads.retries(job.run_id):
+    for entry in found.items:
         event = decode(entry.data)
         assert isinstance(event, RetryScheduled)
         history.append(
@@ -69,7 +71,8 @@ async def retries(call: Call, _: None) -> Answer:
                 rfc3339(entry.at_ms),
             )
         )
-    return ok(call, RetriesView(attempt_of(job.run_id), job.attempt_no, job.status, tuple(history)))
+    next_after = found.items[-1].seq if found.more else None
+    return ok(call, RetriesView(attempt_of(job.run_id), job.attempt_no, job.status, tuple(history), next_after))
 
 
 async def _job(call: Call) -> Job:

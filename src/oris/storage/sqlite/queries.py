@@ -97,12 +97,13 @@ def step_counts(connection: sqlite3.Connection, run_id: RunId) -> StepCounts:
     return StepCounts(succeeded, known - succeeded)
 
 
-def retries(connection: sqlite3.Connection, run_id: RunId) -> Sequence[Entry]:
+def retries(connection: sqlite3.Connection, run_id: RunId, after_seq: int, limit: int) -> Stretch[Entry]:
     """The retries of a run."""
     key = _key_of_run(connection, run_id)
     if key is None:
-        return []
-    return [Entry(key, *row) for row in connection.execute(sql.RETRIES, (run_id,))]
+        return Stretch((), more=False)
+    found = [Entry(key, *row) for row in connection.execute(sql.RETRIES, (run_id, after_seq, limit + 1))]
+    return Stretch(tuple(found[:limit]), more=len(found) > limit)
 
 
 def dead_letter(connection: sqlite3.Connection, run_id: RunId) -> DeadLetter | None:

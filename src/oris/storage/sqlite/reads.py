@@ -92,9 +92,9 @@ class SqliteReads:
         """How many steps of a run stand as succeeded, and how many do not."""
         return await self._run(lambda c: queries.step_counts(c, run_id))
 
-    async def retries(self, run_id: RunId) -> Sequence[Entry]:
-        """The `retry_scheduled` events of a run, in order, at most 1000."""
-        return await self._run(lambda c: queries.retries(c, run_id))
+    async def retries(self, run_id: RunId, after_seq: int, limit: int) -> Stretch[Entry]:
+        """The `retry_scheduled` events of a run, in order."""
+        return await self._run(lambda c: queries.retries(c, run_id, after_seq, limit))
 
     async def dead_letters(self, where: DeadLetterFilter, cursor: str | None, limit: int) -> Page[DeadLetter]:
         """Dead letters."""
