@@ -271,3 +271,20 @@ def test_questions_past_4_mib_are_shown_with_their_run_without_what_they_say(tmp
         assert [one.get("value") for one in shown] == [big] * 4 + [None] * 2
         assert "value" not in shown[4]
         assert data_of(caller.get(f"/v1/interrupts/{shown[4]['interrupt_id']}"))["value"] == big
+
+
+def test_answers_past_4_mib_are_left_out_where_their_keys_are_raised_again(caller: Caller) -> None:
+    caller.submit()
+    questions = [question(f"q{number}") for number in range(5)]
+    for asked in ask(caller, caller.take(), *questions)["interrupts"]:
+        data_of(caller.post(f"/v1/interrupts/{asked['interrupt_id']}/resume", value="x" * 1_000_000))
+    attempt = caller.take()
+    assert ([one["key"] for one in attempt["resumes"]], attempt["resumes_truncated"]) == (
+        ["q1", "q2", "q3", "q4"],
+        True,
+    )
+    again = ask(caller, attempt, *questions)
+    assert (again["status"], [one["status"] for one in again["interrupts"]]) == ("queued", ["resumed"] * 5)
+    assert ["value" in one for one in again["interrupts"]] == [True] * 4 + [False]
+    (alone,) = ask(caller, caller.take(), questions[4])["interrupts"]
+    assert alone["value"] == "x" * 1_000_000

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from oris.core import commands as c
 from oris.core.changes import Handed
 from oris.core.model import Job, Wait
+from oris.core.replies import Suspended
 from oris.storage.store import InterruptFilter, WaitValue
 
 from .driver import Driver, key, question, report, submit, suspend, want
@@ -99,10 +100,10 @@ class HandoutsConformance:
         big = {name: text(MIB + 1) for name in "abcd"}
         job, handed = await answered(driver, job, big)
         assert "old" not in keys(handed)
-        reply = (await driver.commit(suspend(job, question("old")))).replies[0]
-        (wait,) = reply.waits  # type: ignore[union-attr]
-        place = (wait.status, wait.value_seq, wait.value_index, wait.settled_seq)
-        assert await driver.store.reads.settled_value(key("t1"), *place) == b'"kept"'
+        reply = (await driver.commit(suspend(job, question("old"), question("a"), question("b")))).replies[0]
+        assert isinstance(reply, Suspended)
+        for max_bytes, given in ((2 * MIB + 8, [b'"kept"', big["a"], big["b"]]), (MIB, [b'"kept"']), (1, [b'"kept"'])):
+            assert list(await driver.store.reads.settled_values(key("t1"), reply.waits, max_bytes)) == given
 
     async def test_suspensions_are_read_for_values_on_expiry_up_to_a_size(self, driver: Driver) -> None:
         job = (await driver.commit(submit("t1", input=None), wants=[want()])).job()

@@ -111,7 +111,7 @@ class Handed(Struct, frozen=True):
     steps_truncated: bool
     resumes: tuple[HandedResume, ...] = ()
     resumes_truncated: bool = False
-    """Older ones were left out."""
+    """Older ones were left out: their values are had by raising their keys again."""
 
 
 class Changes(Struct):

@@ -14,6 +14,7 @@ from oris.core.events import Entry
 from oris.core.facts import Loaded, Needs
 from oris.core.mode import Mode
 from oris.core.model import ClosedLease, DeadLetter, Job, Lane, ReplayStatus, Tenant, Wait, Worker
+from oris.core.replies import RaisedWait
 from oris.ids import JobKey, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
 
 T = TypeVar("T")
@@ -188,10 +189,10 @@ class Reads(Protocol):
     async def wait_values(self, waits: Sequence[Wait], max_bytes: int) -> Sequence[WaitValue]:
         """What waits were raised and settled with: of the first ones, as many as `max_bytes` hold, one at least."""
 
-    async def settled_value(
-        self, job_key: JobKey, status: str, value_seq: int, value_index: int, settled_seq: int
-    ) -> bytes | None:
-        """What a wait was settled with."""
+    async def settled_values(
+        self, job_key: JobKey, waits: Sequence[RaisedWait], max_bytes: int
+    ) -> Sequence[bytes | None]:
+        """What waits of a thread were settled with: of the first ones, as many as `max_bytes` hold, one at least."""
 
     async def workers(self, tenant_id: TenantId | None, cursor: str | None, limit: int) -> Page[Worker]:
         """Workers that have a row, by when they were seen first; None: of all tenants."""

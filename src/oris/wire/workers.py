@@ -145,7 +145,9 @@ class HandedWait(Struct, frozen=True):
 
 
 class AttemptView(Struct, frozen=True):
-    """All a worker needs to start, or to go on."""
+    """All a worker needs to start, or to go on. Steps that were left out are read from `steps_next_after` on; waits
+    that were, by raising their keys again.
+    """
 
     attempt_id: str
     attempt_no: int

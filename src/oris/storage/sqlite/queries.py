@@ -12,6 +12,7 @@ from oris.core.changes import HandedStep
 from oris.core.events import Entry
 from oris.core.mode import Mode
 from oris.core.model import ClosedLease, DeadLetter, Job, Lane, Tenant, Wait, Worker, sources_of
+from oris.core.replies import RaisedWait
 from oris.ids import JobKey, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
 from oris.storage.sqlite import read_statements as sql
 from oris.storage.sqlite.handouts import steps_of
@@ -132,11 +133,13 @@ def _values(connection: sqlite3.Connection, waits: Sequence[Wait]) -> Generator[
         yield WaitValue(values.raised(wait.value_seq, wait.value_index), settled)
 
 
-def settled_value(
-    connection: sqlite3.Connection, job_key: JobKey, status: str, value_seq: int, value_index: int, settled_seq: int
-) -> bytes | None:
-    """What a wait was settled with."""
-    return WaitValues(connection, _id(connection, job_key)).settled(status, value_seq, value_index, settled_seq)
+def settled_values(
+    connection: sqlite3.Connection, job_key: JobKey, waits: Sequence[RaisedWait], max_bytes: int
+) -> Sequence[bytes | None]:
+    """What waits of a thread were settled with, of the first that fit, one at least."""
+    values = WaitValues(connection, _id(connection, job_key))
+    found = (values.settled(wait.status, wait.value_seq, wait.value_index, wait.settled_seq) for wait in waits)
+    return stretch(found, len(waits), max_bytes, lambda value: len(value or b"")).items
 
 
 def worker(connection: sqlite3.Connection, worker_key: WorkerKey) -> Worker | None:

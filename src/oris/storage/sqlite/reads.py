@@ -12,6 +12,7 @@ from oris.core.changes import HandedStep
 from oris.core.events import Entry
 from oris.core.mode import Mode
 from oris.core.model import ClosedLease, DeadLetter, Job, Lane, Tenant, Wait, Worker
+from oris.core.replies import RaisedWait
 from oris.ids import JobKey, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
 from oris.storage.sqlite import pages, queries
 from oris.storage.store import (
@@ -116,12 +117,11 @@ class SqliteReads:
         """What waits were raised and settled with, of the first that fit, one at least."""
         return await self._run(lambda c: queries.wait_values(c, waits, max_bytes))
 
-    async def settled_value(
-        self, job_key: JobKey, status: str, value_seq: int, value_index: int, settled_seq: int
-    ) -> bytes | None:
-        """What a wait was settled with."""
-        place = (status, value_seq, value_index, settled_seq)
-        return await self._run(lambda c: queries.settled_value(c, job_key, *place))
+    async def settled_values(
+        self, job_key: JobKey, waits: Sequence[RaisedWait], max_bytes: int
+    ) -> Sequence[bytes | None]:
+        """What waits of a thread were settled with, of the first that fit, one at least."""
+        return await self._run(lambda c: queries.settled_values(c, job_key, waits, max_bytes))
 
     async def workers(self, tenant_id: TenantId | None, cursor: str | None, limit: int) -> Page[Worker]:
         """Workers that were ever granted something."""
