@@ -122,7 +122,9 @@ CONTRACT: dict[str, set[str]] = {
         *("lease_losses", "created_at", "updated_at", "worker_id", "lease_expires_at", "fence"),
     },
     "GET /v1/attempts/{attempt_id}/steps": {"steps", "next_after"},
-    "GET /v1/attempts/{attempt_id}/retries": {"attempt_id", "current_attempt_no", "current_status", "history"},
+    "GET /v1/attempts/{attempt_id}/retries": {
+        *("attempt_id", "current_attempt_no", "current_status", "history", "next_after"),
+    },
     "GET /v1/dlq": {"entries"} | PAGED,
     "GET /v1/dlq/{attempt_id}": DEAD,
     "GET /v1/audit/logs": {"logs"} | PAGED,

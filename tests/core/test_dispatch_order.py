@@ -8,7 +8,7 @@ from oris.core.model import RetryPolicy
 from oris.core.replies import Submitted
 from oris.core.stamp import Stamp
 
-from .world import World, ack, submit, the, want
+from .world import World, ack, asking, submit, the, want
 
 
 def test_first_in_is_first_out() -> None:
@@ -192,6 +192,15 @@ def test_an_answer_stops_at_its_size_but_holds_at_least_one_job() -> None:
     world.batch([submit("big", input=b'"%s"' % (b"x" * 500)), submit("s1"), submit("s2")])
     assert world.got("w1", 3) == ["big"]
     assert world.got("w1", 3) == ["s1", "s2"]
+
+
+def test_answers_of_people_fill_an_answer_too() -> None:
+    world = World(Limits(answer_max_bytes=1_000))
+    jobs = [world.start(thread) for thread in ("a", "b", "c")]
+    for wait in [world.suspended(job, asking()).waits[0] for job in jobs]:
+        world.answer(wait.wait_id, b'"%s"' % (b"x" * 400))
+    assert world.got("w1", 3) == ["a"]
+    assert world.got("w1", 3) == ["b"]
 
 
 def test_every_grant_hands_out_its_payloads() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from oris.core import commands as c
+from oris.core import events as ev
+from oris.core.changes import handed_wait_bytes
 from oris.core.model import Job, RetryPolicy
 from oris.core.replies import Refusal, Settled, Suspended
 
@@ -328,3 +330,51 @@ def test_asked_again_it_has_no_more_time_and_terminate_ends_it_now() -> None:
     assert world.job("a").cancel_due_ms == due_ms
     assert world.cancelled("a").status == "cancelled"
     assert reason(world.ack(job)) == "lease_lost"
+
+
+def test_what_waits_were_settled_with_counts_to_the_size_of_a_grant() -> None:
+    world = World()
+    job = held(world)
+    before = job.handout_bytes
+    told = world.suspended(
+        job, asking("a"), asking("b"), asking("c", after_ms=9, on_expire="resume", expire_value=b"12345")
+    )
+    assert world.job("a").handout_bytes == before + 5
+    world.answer(told.waits[0].wait_id, b'"%s"' % (b"x" * 998))
+    world.answer(told.waits[1].wait_id, b"12")
+    frame = handed_wait_bytes("a")
+    assert world.job("a").handout_bytes == before + 5 + (frame + 1000) + (frame + 2)
+    world.later(9)
+    world.sweep("a")
+    assert world.job("a").handout_bytes == before + 5 + 3 * frame + 1002
+
+
+def test_a_refusal_counts_to_the_size_of_a_grant() -> None:
+    world = World()
+    job = held(world)
+    told = world.suspended(job, asking("a", on_reject="resume"))
+    world.reject(told.waits[0].wait_id, "not now")
+    assert world.job("a").handout_bytes == job.handout_bytes + handed_wait_bytes("a", b'"not now"')
+
+
+def test_waits_past_the_most_that_is_handed_out_add_their_values_alone() -> None:
+    world = World()
+    job = held(world)
+    for number in range(10):
+        world.suspended(job, *(timer(f"{number}-{each:02}", 1) for each in range(100)))
+        world.later(1)
+        world.sweep("a")
+        job = world.grant("a")
+    assert job.handout_bytes == len(b'{"n":1}') + 1000 * handed_wait_bytes("0-00")
+    told = world.suspended(job, asking("a"))
+    world.answer(told.waits[0].wait_id, b"123")
+    assert world.job("a").handout_bytes == job.handout_bytes + 3
+
+
+def test_events_of_waits_that_tell_no_sizes_are_told_as_they_are_stored() -> None:
+    for stored in (
+        b'{"type":"wait_settled","wait_id":"w","kind":"time","status":"resumed"}',
+        b'{"type":"rejected","wait_id":"w","reason":null}',
+        b'{"type":"suspended","lease_id":"l","mode":"all","waits":[{"wait_id":"w","kind":"time","key":"k"}],"open":1,"interrupts":0}',
+    ):
+        assert ev.encode(ev.decode(stored)) == stored

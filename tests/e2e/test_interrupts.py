@@ -267,3 +267,48 @@ def test_an_acknowledged_answer_survives_a_kill(tmp_path: Path) -> None:
         caller = Caller(http, "kill")
         (resume,) = caller.take()["resumes"]
         assert (resume["wait_id"], resume["value"]) == (interrupt_id, 1)
+
+
+def test_a_page_of_questions_stops_at_4_mib_and_the_next_goes_on_behind_it(caller: Caller) -> None:
+    big = "x" * 1_000_000
+    for number in range(2):
+        caller.submit(thread_id=f"{caller.thread}-{number}")
+        ask(caller, caller.take(), *(question(f"{number}{each}") | {"value": big} for each in range(3)))
+    first = data_of(caller.get("/v1/interrupts", workflow=caller.name, limit=200))
+    assert [one["key"] for one in first["interrupts"]] == ["12", "11", "10", "02"]
+    assert all(one["value"] == big for one in first["interrupts"])
+    cursor = first["next_cursor"]
+    second = data_of(caller.get("/v1/interrupts", workflow=caller.name, limit=200, cursor=cursor))
+    assert ([one["key"] for one in second["interrupts"]], second["next_cursor"]) == (["01", "00"], None)
+
+
+def test_questions_past_4_mib_are_shown_with_their_run_without_what_they_say(tmp_path: Path) -> None:
+    big = "x" * 1_000_000
+    with serving(tmp_path, ORIS_BODY_MAX_BYTES=str(8 * 1024 * 1024)) as server, server.client() as http:
+        caller = Caller(http, "many")
+        caller.submit(idempotency_key="k")
+        asked = ask(caller, caller.take(), *(question(f"q{n}") | {"value": big} for n in range(6)))
+        told = data_of(caller.post("/v1/jobs/run", **caller.job(idempotency_key="k")))
+        shown = caller.of_thread("/detail")["pending_interrupts"]
+        assert told["interrupts"] == shown
+        assert [one["interrupt_id"] for one in shown] == [one["interrupt_id"] for one in asked["interrupts"]]
+        assert [one.get("value") for one in shown] == [big] * 4 + [None] * 2
+        assert "value" not in shown[4]
+        assert data_of(caller.get(f"/v1/interrupts/{shown[4]['interrupt_id']}"))["value"] == big
+
+
+def test_answers_past_4_mib_are_left_out_where_their_keys_are_raised_again(caller: Caller) -> None:
+    caller.submit()
+    questions = [question(f"q{number}") for number in range(5)]
+    for asked in ask(caller, caller.take(), *questions)["interrupts"]:
+        data_of(caller.post(f"/v1/interrupts/{asked['interrupt_id']}/resume", value="x" * 1_000_000))
+    attempt = caller.take()
+    assert ([one["key"] for one in attempt["resumes"]], attempt["resumes_truncated"]) == (
+        ["q1", "q2", "q3", "q4"],
+        True,
+    )
+    again = ask(caller, attempt, *questions)
+    assert (again["status"], [one["status"] for one in again["interrupts"]]) == ("queued", ["resumed"] * 5)
+    assert ["value" in one for one in again["interrupts"]] == [True] * 4 + [False]
+    (alone,) = ask(caller, caller.take(), questions[4])["interrupts"]
+    assert alone["value"] == "x" * 1_000_000

@@ -38,6 +38,7 @@ ATTEMPT = {
     "steps",
     "steps_truncated",
     "resumes",
+    "resumes_truncated",
     "metadata",
     "trace",
 }
@@ -63,7 +64,8 @@ def test_a_poll_hands_over_all_that_a_worker_needs(caller: Caller) -> None:
     assert attempt["trace"]["parent_span_id"] == run["trace"]["span_id"]
     assert (attempt["attempt_id"], attempt["attempt_no"], attempt["priority"]) == (run["attempt_id"], 1, 7)
     assert (attempt["input"], attempt["metadata"]) == ({"k": [1]}, {"m": "1"})
-    assert (attempt["steps"], attempt["steps_truncated"], attempt["resumes"]) == ([], False, [])
+    assert (attempt["steps"], attempt["steps_truncated"]) == ([], False)
+    assert (attempt["resumes"], attempt["resumes_truncated"]) == ([], False)
     assert 0 < attempt["lease_remaining_ms"] <= 20_000
     assert 0 < attempt["deadline_ms"] <= 60_000
     for field in ("attempt_id", "lease_id", "lease_expires_at", "trace"):
@@ -272,7 +274,10 @@ def test_retries_are_counted_told_and_end_in_the_dead_letters(caller: Caller) ->
         acked = data_of(caller.ack(attempt, "failed", error=BOOM))
     assert acked["status"] == "failed"
     retries = data_of(caller.get(f"{attempt_path}/retries"))
-    has_fields(retries, {"attempt_id", "current_attempt_no", "current_status", "history"})
+    has_fields(retries, {"attempt_id", "current_attempt_no", "current_status", "history", "next_after"})
+    first = data_of(caller.get(f"{attempt_path}/retries", limit=1))
+    rest = data_of(caller.get(f"{attempt_path}/retries", limit=1, after=first["next_after"]))
+    assert (first["history"] + rest["history"], rest["next_after"]) == (retries["history"], None)
     assert (retries["current_attempt_no"], retries["current_status"]) == (3, "failed")
     assert [entry["retry_no"] for entry in retries["history"]] == [1, 2]
     for entry in retries["history"]:
@@ -378,8 +383,8 @@ def test_more_steps_than_an_answer_holds_are_read_in_pages(caller: Caller) -> No
     assert names == [f"big-{number}" for number in range(len(names))]
     assert 0 < len(names) < 6
     path = f"/v1/attempts/{second['attempt_id']}/steps"
-    read: list[str] = []
-    after: int | None = 0
+    read = list(names)
+    after: int | None = second["steps_next_after"]
     while after is not None:
         page = data_of(caller.get(path, lease_id=second["lease_id"], after=after, limit=2))
         read += [step["action_id"] for step in page["steps"]]
@@ -389,6 +394,20 @@ def test_more_steps_than_an_answer_holds_are_read_in_pages(caller: Caller) -> No
     first = data_of(caller.get(path))  # without a limit in number a page stops at 4 MiB
     assert [step["action_id"] for step in first["steps"]] == read[:4]
     assert first["next_after"] is not None
+
+
+def test_steps_are_read_under_the_live_lease_of_a_session_that_is_not_over(caller: Caller) -> None:
+    caller.submit()
+    attempt = caller.take(session="s1")
+    path = f"/v1/attempts/{attempt['attempt_id']}/steps"
+    assert data_of(caller.get(path, lease_id=attempt["lease_id"]))["steps"] == []
+    caller.poll(session="s2", limit=0)
+    assert error_of(caller.get(path, lease_id=attempt["lease_id"])) == lost("superseded")
+    heir = caller.take(session="s2", wait_ms=30_000)
+    assert data_of(caller.get(path, lease_id=heir["lease_id"]))["steps"] == []
+    assert error_of(caller.get(path, lease_id=attempt["lease_id"])) == lost("superseded")
+    data_of(caller.ack(heir))
+    assert error_of(caller.get(path, lease_id=heir["lease_id"])) == lost("closed")
 
 
 @pytest.mark.parametrize(

@@ -212,6 +212,10 @@ def a_step_succeeds_twice(patch: Patch) -> None:
     patch.setattr(Facts, "steps", lambda self, run, action: [])
 
 
+def answers_are_not_handed_on(patch: Patch) -> None:
+    patch.setattr(module("storage.sqlite.handouts"), "_resumes", lambda *_: ((), False))
+
+
 def recorded_steps_are_not_handed_on(patch: Patch) -> None:
     writer = module("storage.sqlite.writer")
     real = writer.read_handout
@@ -423,6 +427,7 @@ BUGS = [
     bug(a_repeated_ack_is_refused, "I13"),
     bug(a_step_succeeds_twice, "I10"),
     bug(recorded_steps_are_not_handed_on, "I10"),
+    bug(answers_are_not_handed_on, "I10"),
     bug(the_fence_falls, "I4"),
     bug(a_restart_forgets_the_time, "I21"),
     bug(an_outage_is_not_made_up_for, "I3", "I6"),

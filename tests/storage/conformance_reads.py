@@ -10,13 +10,23 @@ import pytest
 
 from oris.core import commands as c
 from oris.core.commands import SetMode
+from oris.core.decide.suspend import shown
 from oris.core.events import first_bad_seq
 from oris.core.facts import Needs
 from oris.core.mode import CLUSTER, Mode
 from oris.core.model import Lane, RetryPolicy, Wait
 from oris.errors import ApiError
 from oris.ids import JobKey, TenantId, ThreadId, run_id
-from oris.storage.store import AuditFilter, DeadLetterFilter, InterruptFilter, JobFilter, Page, StepCounts, Stretch
+from oris.storage.store import (
+    AuditFilter,
+    DeadLetterFilter,
+    InterruptFilter,
+    JobFilter,
+    Page,
+    StepCounts,
+    Stretch,
+    WaitValue,
+)
 
 from .driver import (
     ACME,
@@ -147,11 +157,22 @@ class ReadsConformance:
         assert [(s.action_id, s.body) for s in steps.items] == [("a", b"1"), ("b", b"2")]
         assert not steps.more
         assert await reads.step_counts(job.run_id) == StepCounts(succeeded=2, open=0)
-        (retry,) = await reads.retries(job.run_id)
+        (retry,) = (await reads.retries(job.run_id, 0, 9)).items
         assert (retry.job_key, retry.event_type, retry.run_id) == (key("t1"), "retry_scheduled", job.run_id)
         assert await reads.steps(run_id(1), 0, 10, 100) == Stretch((), more=False)
         assert await reads.step_counts(run_id(1)) == StepCounts(0, 0)
-        assert list(await reads.retries(run_id(1))) == []
+        assert await reads.retries(run_id(1), 0, 9) == Stretch((), more=False)
+
+    async def test_retries_are_read_a_page_at_a_time(self, driver: Driver) -> None:
+        policy = RetryPolicy("fixed", 0, 9)
+        job = (await driver.commit(submit("t1", retry_policy=policy), wants=[want()])).job()
+        for _ in range(3):
+            job = (await driver.commit(ack(job, "failed", b'"no"'), wants=[want()])).job()
+        reads = driver.store.reads
+        first = await reads.retries(job.run_id, 0, 2)
+        assert ([entry.attempt_no for entry in first.items], first.more) == ([1, 2], True)
+        rest = await reads.retries(job.run_id, first.items[-1].seq, 2)
+        assert ([entry.attempt_no for entry in rest.items], rest.more) == ([3], False)
 
     @pytest.mark.parametrize(("limit", "max_bytes", "given"), [(1, 99, "a"), (9, 7, "ab"), (9, 1, "a"), (3, 12, "abc")])
     async def test_steps_and_events_stop_at_a_number_and_at_a_size(
@@ -381,17 +402,25 @@ class ReadsConformance:
             pages = await _all(partial(_interrupts, driver, where))
             assert sorted(wait.key for page in pages for wait in page) == [f"q{number}" for number in range(7)]
 
+    async def test_how_a_lease_ended_is_read_by_its_id(self, driver: Driver) -> None:
+        job = (await driver.commit(submit("t1"), wants=[want()])).job()
+        assert job.lease_id is not None
+        assert await driver.store.reads.closed_lease(job.lease_id) is None
+        await driver.commit(ack(job))
+        closed = await driver.store.reads.closed_lease(job.lease_id)
+        assert closed is not None
+        assert (closed.lease_id, closed.job_key, closed.state) == (job.lease_id, key("t1"), "closed")
+
     async def test_what_a_wait_was_raised_and_settled_with_is_read_byte_by_byte(self, driver: Driver) -> None:
         reads = driver.store.reads
         job = (await driver.commit(submit("t1"), wants=[want()])).job()
         await driver.commit(suspend(job, question("a"), question("b")))
         raised = {w.key: w for w in (await reads.interrupts(InterruptFilter(), None, 9)).items}
-        assert await reads.raised_value(key("t1"), raised["b"].value_seq, raised["b"].value_index) == b'{"ask":"b"}'
+        assert list(await reads.wait_values([raised["b"]], 1)) == [WaitValue(b'{"ask":"b"}', None)]
         await driver.commit(c.Resume(raised["a"].wait_id, b'{"n": 1.00}', "ann"))
         wait = await reads.wait(raised["a"].wait_id)
         assert wait is not None
-        place = (wait.status, wait.value_seq, wait.value_index, wait.settled_seq)
-        assert await reads.settled_value(key("t1"), *place) == b'{"n": 1.00}'
+        assert list(await reads.settled_values(key("t1"), [shown(wait)], 99)) == [b'{"n": 1.00}']
 
 
 async def _all(page_at: Callable[[str | None], Awaitable[Page[T]]]) -> list[tuple[T, ...]]:

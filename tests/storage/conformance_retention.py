@@ -97,7 +97,7 @@ class RetentionConformance:
         assert [saved.run_id for saved in (await reads.checkpoints(key("t1"), None, 10)).items] == [second.run_id]
         assert [run.run_id for run in (await reads.runs(key("t1"), None, 10)).items] == [second.run_id]
         assert (await reads.steps(first.run_id, 0, 10, PAGE)).items == ()
-        assert list(await reads.retries(first.run_id)) == []
+        assert (await reads.retries(first.run_id, 0, 10)).items == ()
         question_id = wait_id(first.run_id, "interrupt", 1)
         assert await reads.wait(question_id) is None
         shown = (await reads.interrupts(InterruptFilter(), None, 10)).items

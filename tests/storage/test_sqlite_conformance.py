@@ -10,6 +10,7 @@ import pytest
 from oris.core.invariants import check_all
 
 from .conformance import StoreConformance
+from .conformance_handouts import HandoutsConformance
 from .conformance_keys import KeysConformance
 from .conformance_reads import ReadsConformance
 from .conformance_replays import ReplaysConformance
@@ -35,12 +36,24 @@ class _OnSqlite:
 
 
 class TestInThreads(
-    _OnSqlite, StoreConformance, ReadsConformance, KeysConformance, ReplaysConformance, RetentionConformance
+    _OnSqlite,
+    StoreConformance,
+    ReadsConformance,
+    KeysConformance,
+    ReplaysConformance,
+    RetentionConformance,
+    HandoutsConformance,
 ):
     inline = False
 
 
 class TestInline(
-    _OnSqlite, StoreConformance, ReadsConformance, KeysConformance, ReplaysConformance, RetentionConformance
+    _OnSqlite,
+    StoreConformance,
+    ReadsConformance,
+    KeysConformance,
+    ReplaysConformance,
+    RetentionConformance,
+    HandoutsConformance,
 ):
     inline = True

@@ -174,7 +174,7 @@ def test_the_next_job_id_is_one_probe(connection: sqlite3.Connection) -> None:
             "read_statements.PENDING_DEAD_LETTERS_PAGE",
             "runtime_dead_letters_pending (replay_status=? AND rowid>? AND rowid<?)",
         ),
-        ("read_statements.RETRIES", "runtime_events_retries (run_id=?)"),
+        ("read_statements.RETRIES", "runtime_events_retries (run_id=? AND seq>?)"),
         ("read_statements.DUE", "runtime_jobs_wake (wake_ms>? AND wake_ms<?)"),
         ("read_statements.LEASED", "runtime_jobs_leased (id>?)"),
         ("read_statements.NEXT_LANE", "runtime_jobs_dispatch ((tenant_id,workflow)>(?,?))"),

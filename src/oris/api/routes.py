@@ -159,7 +159,7 @@ def route_table(body_max_bytes: int) -> RouteTable:
             ),
             get(attempt, attempts.show, OPERATORS),
             get(f"{attempt}/steps", attempts.steps, READERS, query=o.StepsQuery),
-            get(f"{attempt}/retries", attempts.retries, OPERATORS),
+            get(f"{attempt}/retries", attempts.retries, OPERATORS, query=o.RetriesQuery),
             get("/v1/dlq", operators.list_dead_letters, OPERATORS, query=o.DeadLettersQuery),
             get("/v1/dlq/{attempt_id}", operators.show_dead_letter, OPERATORS),
             post(

@@ -107,6 +107,17 @@ class HandedResume(Struct, frozen=True):
     value: bytes | None
 
 
+RESUMES_MAX = 1000
+"""Settled waits that an attempt is handed, those settled last."""
+_WAIT_BYTES = 128
+"""A handed wait's names and marks, beside its key and its value."""
+
+
+def handed_wait_bytes(key: str, value: bytes | None = None) -> int:
+    """What a settled wait takes of an answer."""
+    return _WAIT_BYTES + len(key) + (0 if value is None else len(value))
+
+
 class HandedStep(Struct, frozen=True):
     """A recorded step as the next attempt is handed it; `body` is the output or the error."""
 
@@ -124,6 +135,8 @@ class Handed(Struct, frozen=True):
     steps: tuple[HandedStep, ...]
     steps_truncated: bool
     resumes: tuple[HandedResume, ...] = ()
+    resumes_truncated: bool = False
+    """Older ones were left out: their values are had by raising their keys again."""
 
 
 class Changes(Struct):

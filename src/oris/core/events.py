@@ -33,7 +33,7 @@ class ReplayOf(Struct, frozen=True, omit_defaults=True):
     checkpoint_run: RunId | None = None
     checkpoint_bytes: int = 0
     handout_bytes: int = 0
-    """What its first grant will carry."""
+    """What its first grant will carry, at most: the values of the waits that the run before has had are in it."""
     dead_letter: RunId | None = None
     """The failed run whose dead letter somebody has replayed."""
 
@@ -92,6 +92,8 @@ class RaisedWait(Struct, frozen=True, omit_defaults=True):
     kind: WaitKind
     key: str
     due_ms: int | None = None
+    expire_bytes: int = 0
+    """Size of what it is settled with when nobody answers."""
 
 
 class Suspended(Struct, frozen=True, tag="suspended", omit_defaults=True):
@@ -118,6 +120,8 @@ class WaitSettled(Struct, frozen=True, tag="wait_settled", omit_defaults=True):
     by: str | None = None
     due_ms: int | None = None
     """The earliest time of those that are left."""
+    handout_bytes: int = 0
+    """What it adds to a grant, without what its suspension has told of."""
 
 
 class Rejected(Struct, frozen=True, tag="rejected", omit_defaults=True):
@@ -127,6 +131,7 @@ class Rejected(Struct, frozen=True, tag="rejected", omit_defaults=True):
     reason: str | None
     by: str | None = None
     due_ms: int | None = None
+    handout_bytes: int = 0
 
 
 class Resumed(Struct, frozen=True, tag="resumed"):

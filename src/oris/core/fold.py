@@ -102,8 +102,13 @@ def _waited(job: Job, body: WaitEvent) -> Changed:
         return _NO_WAITS
     interrupts = job.interrupts_open - (isinstance(body, ev.Rejected) or body.kind == "interrupt")
     status = "interrupted" if interrupts else "suspended"
-    changed: Changed = {"waits_open": job.waits_open - 1, "interrupts_open": interrupts, "due_ms": body.due_ms}
-    return {**changed, "status": status}
+    return {
+        "status": status,
+        "waits_open": job.waits_open - 1,
+        "interrupts_open": interrupts,
+        "due_ms": body.due_ms,
+        "handout_bytes": job.handout_bytes + body.handout_bytes,
+    }
 
 
 def _ended(job: Job, seq: int, at_ms: int, body: LeaseEnd) -> Changed:
@@ -126,6 +131,7 @@ def _ended(job: Job, seq: int, at_ms: int, body: LeaseEnd) -> Changed:
                 "waits_raised": job.waits_raised + len(body.waits),
                 "due_ms": body.due_ms,
                 "losses": 0,
+                "handout_bytes": job.handout_bytes + sum(raised.expire_bytes for raised in body.waits),
             }
         case ev.RetryScheduled():
             ended = {

@@ -103,7 +103,7 @@ class Job(Struct, frozen=True):
     result_seq: int
     error_seq: int
     handout_bytes: int
-    """Size of the input, the newest checkpoint and the steps: what a grant will carry."""
+    """Size of the input, the newest checkpoint, the steps and the values of waits: what a grant will carry, at most."""
     checkpoint_bytes: int
     created_ms: int
     updated_ms: int

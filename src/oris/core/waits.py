@@ -8,8 +8,9 @@ import msgspec
 from msgspec.structs import replace
 
 from oris.core import events as ev
+from oris.core.changes import RESUMES_MAX, handed_wait_bytes
 from oris.core.facts import Facts
-from oris.core.model import SUSPENDED, Wait
+from oris.core.model import SUSPENDED, Job, Wait
 from oris.core.transition import Transition
 from oris.ids import number_of_wait
 
@@ -41,7 +42,8 @@ def settle_wait(
 ) -> Wait:
     """Bring a pending wait to its end, and the run back into the queue if that was what it waited for."""
     due_ms = earliest([other for other in pending(t, facts) if other.wait_id != wait.wait_id])
-    seq = t.emit(ev.WaitSettled(wait.wait_id, wait.kind, status, by, due_ms), value)
+    size = _handout_bytes(t.job, wait, value)
+    seq = t.emit(ev.WaitSettled(wait.wait_id, wait.kind, status, by, due_ms, size), value)
     settled = replace(
         wait,
         status=status,
@@ -59,7 +61,7 @@ def reject_wait(t: Transition, facts: Facts, wait: Wait, reason: str | None, dig
     """Bring a pending interrupt to the end that its worker has foreseen for a no."""
     due_ms = earliest([other for other in pending(t, facts) if other.wait_id != wait.wait_id])
     value = None if reason is None else msgspec.json.encode(reason)
-    seq = t.emit(ev.Rejected(wait.wait_id, reason, by, due_ms), value)
+    seq = t.emit(ev.Rejected(wait.wait_id, reason, by, due_ms, _handout_bytes(t.job, wait, value)), value)
     rejected = replace(
         wait,
         status="rejected",
@@ -90,3 +92,9 @@ def drop_waits(t: Transition, facts: Facts) -> None:
     """What the run waits for does not matter any more. Comes before the event that says so."""
     for wait in pending(t, facts):
         t.record_wait(replace(wait, status="dropped", settled_ms=t.now_ms))
+
+
+def _handout_bytes(job: Job, wait: Wait, value: bytes | None = None) -> int:
+    """What a settled wait adds to a grant. Past the most that is handed out, it takes the place of an older one."""
+    takes_place = job.waits_raised > RESUMES_MAX
+    return len(value or b"") if takes_place else handed_wait_bytes(wait.key, value)

@@ -167,7 +167,7 @@ class Attempt:
         self.lease_id: str = granted["lease_id"]
         self.thread_id: str = granted["thread_id"]
         self.path = Path(granted["input"]["path"])
-        self.steps_truncated: bool = granted["steps_truncated"]
+        self.steps_next_after: int | None = granted.get("steps_next_after")
         self.outputs: dict[str, Any] = {}
         self.hand_back(granted["steps"])
 
@@ -230,7 +230,7 @@ class Worker:
 
     def _read_other_steps(self, attempt: Attempt) -> None:
         """The answer to a poll holds only so many bytes of steps; the others must be read before going on."""
-        after: int | None = 0 if attempt.steps_truncated else None
+        after = attempt.steps_next_after
         while after is not None:
             query = f"lease_id={quote(attempt.lease_id)}&after={after}&limit=200"
             page = self._api.get(f"/v1/attempts/{attempt.attempt_id}/steps?{query}")

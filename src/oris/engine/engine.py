@@ -13,8 +13,10 @@ from oris.clock import EngineClock
 from oris.core.api_key import ApiKey
 from oris.core.changes import Handed
 from oris.core.commands import OpenSession, Want
-from oris.core.facts import Limits
+from oris.core.decide.holding import refuse_unless_held
+from oris.core.facts import Facts, Limits, Loaded
 from oris.core.mode import Modes
+from oris.core.model import Job
 from oris.core.outage import Outage
 from oris.core.replies import Granted, Refusal, session_superseded
 from oris.engine.admission import Admission, Monitor, Thresholds
@@ -34,7 +36,7 @@ from oris.engine.unit import Answered, Unit
 from oris.engine.waiters import Waiters
 from oris.engine.watch import Session, Watch
 from oris.errors import Unavailable
-from oris.ids import RandomBits, RunId, SeedSource, WorkerKey
+from oris.ids import LeaseId, RandomBits, RunId, SeedSource, WorkerKey
 from oris.storage.store import Reads, Store
 
 
@@ -159,6 +161,20 @@ class Engine:
         answer = await self.ask(Unit("write", [OpenSession(worker_key, session)]))
         reply = answer.replies[0]
         return reply if isinstance(reply, Refusal) else None
+
+    async def refuse_unless_held(self, job: Job, lease_id: LeaseId | None) -> Refusal | None:
+        """Why a lease is not the run's live one; None: it is. A reader's question: it writes nothing, waits for no
+        commit, and sees the run as it was read. Raises StoreError."""
+        loaded = Loaded(jobs={job.job_key: job})
+        if job.lease_id == lease_id and job.worker_key is not None:
+            worker = await self.reads.worker(job.worker_key)
+            loaded.workers = {} if worker is None else {worker.worker_key: worker}
+        elif lease_id is not None:
+            closed = await self.reads.closed_lease(lease_id)
+            loaded.closed = {} if closed is None else {lease_id: closed}
+        now_ms = self.clock.now_ms()
+        facts = Facts(loaded, self.settings.limits, outages=self._outages.at(now_ms))
+        return refuse_unless_held(facts, job, lease_id, now_ms)
 
     async def poll(self, want: Want, wait_s: float, *, watch: bool = False) -> Polled:
         """Wait for the first work or control message, for `wait_s` at most, and for one dispatch at least.

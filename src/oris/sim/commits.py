@@ -186,6 +186,12 @@ class CommitCheck:
             self._judge.require(told == recorded, "I10", run_id, f"handed {told}, recorded {recorded}")
             same = (_digest(given.input), _digest(given.checkpoint)) == (run.input_digest, run.checkpoint_digest)
             self._judge.require(same, "I10", run_id, "handed another input or checkpoint")
+            settled = self._witness.waits.settled_of(run)
+            # What its worker has left for the case of no answer is in no event of its own.
+            given_back = [
+                (w.wait_id, w.status, None if w.status == "expired" else _digest(w.value)) for w in given.resumes
+            ]
+            self._judge.require(given_back == settled, "I10", run_id, f"handed {given_back}, settled {settled}")
 
     def _order(self) -> None:
         """I22: of what stood in the queue before, nothing is passed over by a younger one of its tenant."""

@@ -24,6 +24,8 @@ class WaitLife:
     key: str
     due_ms: int | None
     status: str = "pending"
+    answer: bytes | None = None
+    """The digest of what somebody has said."""
 
 
 class WaitAccount:
@@ -37,6 +39,11 @@ class WaitAccount:
     def pending(self, run: RunLife) -> list[WaitLife]:
         """What the run waits for now."""
         return [wait for wait in self.waits.values() if wait.run_id == run.run_id and wait.status == "pending"]
+
+    def settled_of(self, run: RunLife) -> list[tuple[str, str, bytes | None]]:
+        """What the next attempt has to be told, as it was raised: each wait, how it ended, what was said (a digest)."""
+        mine = [(name, wait) for name, wait in self.waits.items() if wait.run_id == run.run_id]
+        return [(name, w.status, w.answer) for name, w in mine if w.status not in ("pending", "dropped")]
 
     def suspended(self, run: RunLife, entry: Entry, body: ev.Suspended) -> None:
         """A run begins to wait. What it has waited for before is settled or dropped, so it waits for the new ones."""
@@ -58,6 +65,7 @@ class WaitAccount:
             self._bad("I24", entry, f"settled while {wait and wait.status}")
             return
         wait.status = "rejected" if isinstance(body, ev.Rejected) else body.status
+        wait.answer = entry.payload_digest
         by_time = isinstance(body, ev.WaitSettled) and (body.status == "expired" or body.kind == "time")
         if by_time and wait.due_ms is not None:
             if entry.at_ms < wait.due_ms:

@@ -14,8 +14,9 @@ from oris.core.changes import Changes, Handed, HandedStep
 from oris.core.events import Entry
 from oris.core.facts import Loaded, Needs
 from oris.core.mode import Mode
-from oris.core.model import DeadLetter, Job, Lane, PrunedRun, ReplayStatus, Tenant, Wait, Worker
-from oris.ids import JobKey, RunId, TenantId, ThreadId, WaitId, WorkerKey
+from oris.core.model import ClosedLease, DeadLetter, Job, Lane, PrunedRun, ReplayStatus, Tenant, Wait, Worker
+from oris.core.replies import RaisedWait
+from oris.ids import JobKey, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
 
 T = TypeVar("T")
 
@@ -99,6 +100,18 @@ class InterruptFilter(Struct, frozen=True):
     workflow: str | None = None
 
 
+class WaitValue(Struct, frozen=True):
+    """What a wait was raised with, and what it was settled with; None: with nothing, or it is not settled."""
+
+    raised: bytes | None
+    settled: bytes | None
+
+    @property
+    def size(self) -> int:
+        """Bytes of both."""
+        return len(self.raised or b"") + len(self.settled or b"")
+
+
 class StoredKeys(Struct, frozen=True):
     """The keys that let anybody in, and whether there ever was one."""
 
@@ -175,6 +188,9 @@ class Reads(Protocol):
     async def checkpoints(self, job_key: JobKey, cursor: str | None, limit: int) -> Page[SavedCheckpoint]:
         """The checkpoints of a thread's runs."""
 
+    async def closed_lease(self, lease_id: LeaseId) -> ClosedLease | None:
+        """How a lease ended, when it has."""
+
     async def steps(self, run_id: RunId, after_seq: int, limit: int, max_bytes: int) -> Stretch[HandedStep]:
         """The latest report of each step of a run, by seq, those it has taken over from others included; `max_bytes` of
         outputs and errors together."""
@@ -182,8 +198,8 @@ class Reads(Protocol):
     async def step_counts(self, run_id: RunId) -> StepCounts:
         """How many steps of a run stand as succeeded, and how many do not."""
 
-    async def retries(self, run_id: RunId) -> Sequence[Entry]:
-        """The `retry_scheduled` events of a run, in order, at most 1000."""
+    async def retries(self, run_id: RunId, after_seq: int, limit: int) -> Stretch[Entry]:
+        """The `retry_scheduled` events of a run, in order."""
 
     async def dead_letters(self, where: DeadLetterFilter, cursor: str | None, limit: int) -> Page[DeadLetter]:
         """Dead letters."""
@@ -197,13 +213,13 @@ class Reads(Protocol):
     async def wait(self, wait_id: WaitId) -> Wait | None:
         """One wait."""
 
-    async def raised_value(self, job_key: JobKey, value_seq: int, value_index: int) -> bytes | None:
-        """What a wait was raised with."""
+    async def wait_values(self, waits: Sequence[Wait], max_bytes: int) -> Sequence[WaitValue]:
+        """What waits were raised and settled with: of the first ones, as many as `max_bytes` hold, one at least."""
 
-    async def settled_value(
-        self, job_key: JobKey, status: str, value_seq: int, value_index: int, settled_seq: int
-    ) -> bytes | None:
-        """What a wait was settled with."""
+    async def settled_values(
+        self, job_key: JobKey, waits: Sequence[RaisedWait], max_bytes: int
+    ) -> Sequence[bytes | None]:
+        """What waits of a thread were settled with: of the first ones, as many as `max_bytes` hold, one at least."""
 
     async def workers(self, tenant_id: TenantId | None, cursor: str | None, limit: int) -> Page[Worker]:
         """Workers that have a row, by when they were seen first; None: of all tenants."""

@@ -103,12 +103,12 @@ class CancelRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PendingView(Struct, frozen=True):
-    """An interrupt that a run waits for."""
+    """An interrupt that a run waits for; without its value where the values before it fill the answer."""
 
     interrupt_id: str
     key: str
-    value: Raw
     expires_at: str | None
+    value: Raw | UnsetType = UNSET
 
 
 class SubmittedView(Struct, frozen=True):

@@ -49,12 +49,13 @@ class RetryView(Struct, frozen=True):
 
 
 class RetriesView(Struct, frozen=True):
-    """The retries of an attempt."""
+    """The retries of an attempt in order; `next_after` begins the next page."""
 
     attempt_id: str
     current_attempt_no: int
     current_status: RunStatus
     history: tuple[RetryView, ...]
+    next_after: int | None
 
 
 class DeadLetterView(Struct, frozen=True):
@@ -119,6 +120,13 @@ class StepsQuery(Struct, frozen=True, forbid_unknown_fields=True):
     lease_id: Token | None = None
     after: Seq = 0
     limit: PageLimit = 50
+
+
+class RetriesQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """A page of retries."""
+
+    after: Seq = 0
+    limit: PageLimit = 200
 
 
 class DeadLettersQuery(Struct, frozen=True, forbid_unknown_fields=True):

@@ -40,7 +40,9 @@ class InterruptWait(InterruptSpec, frozen=True, forbid_unknown_fields=True, tag=
 
 
 class SuspendRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Nothing to do until these are settled: all of them, or any."""
+    """Nothing to do until these are settled: all of them, or any. A key that is raised again is answered with its
+    value, also when `resumes` has left it out.
+    """
 
     attempt_id: Token
     lease_id: Token

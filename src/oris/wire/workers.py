@@ -156,7 +156,9 @@ class HandedWait(Struct, frozen=True):
 
 
 class AttemptView(Struct, frozen=True):
-    """All a worker needs to start, or to go on."""
+    """All a worker needs to start, or to go on. Steps that were left out are read from `steps_next_after` on; waits
+    that were, by raising their keys again.
+    """
 
     attempt_id: str
     attempt_no: int
@@ -173,8 +175,10 @@ class AttemptView(Struct, frozen=True):
     steps: tuple[StepView, ...]
     steps_truncated: bool
     resumes: tuple[HandedWait, ...]
+    resumes_truncated: bool
     metadata: Raw
     trace: TraceView
+    steps_next_after: int | UnsetType = UNSET
     deadline_ms: int | UnsetType = UNSET
     checkpoint: CheckpointView | UnsetType = UNSET
 

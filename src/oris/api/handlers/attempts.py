@@ -5,15 +5,14 @@ from __future__ import annotations
 from msgspec import UNSET
 
 from oris.api.envelope import ok
-from oris.api.handlers.common import PAGE_BYTES, not_found, visible
+from oris.api.handlers.common import PAGE_BYTES, not_found, refused, visible
 from oris.api.handlers.poll import step_view
 from oris.api.http import Answer, Role
 from oris.api.services import Call
 from oris.core.events import RetryScheduled, decode
 from oris.core.model import Job
-from oris.errors import ApiError, ErrorCode
-from oris.ids import attempt_of, run_of, worker_of
-from oris.wire.operators import AttemptStateView, RetriesView, RetryView, StepsQuery, StepsView
+from oris.ids import LeaseId, attempt_of, run_of, worker_of
+from oris.wire.operators import AttemptStateView, RetriesQuery, RetriesView, RetryView, StepsQuery, StepsView
 from oris.wire.times import rfc3339
 
 
@@ -45,18 +44,21 @@ async def steps(call: Call, _: None) -> Answer:
     query: StepsQuery = call.options
     job = await _job(call)
     if query.lease_id is not None or call.caller.role is Role.WORKER:
-        live = job.lease_id == query.lease_id and job.lease_expires_ms > call.services.engine.clock.now_ms()
-        if not live:
-            raise ApiError(ErrorCode.CONFLICT, "the lease is not live", {"reason": "lease_lost"})
+        lease_id = None if query.lease_id is None else LeaseId(query.lease_id)
+        refusal = await call.services.engine.refuse_unless_held(job, lease_id)
+        if refusal is not None:
+            raise refused(refusal)
     found = await call.services.engine.reads.steps(job.run_id, query.after, query.limit, PAGE_BYTES)
     return ok(call, StepsView(tuple(map(step_view, found.items)), found.items[-1].seq if found.more else None))
 
 
 async def retries(call: Call, _: None) -> Answer:
     """`GET /v1/attempts/{attempt_id}/retries`."""
+    query: RetriesQuery = call.options
     job = await _job(call)
+    found = await call.services.engine.reads.retries(job.run_id, query.after, query.limit)
     history = []
-    for entry in await call.services.engine.reads.retries(job.run_id):
+    for entry in found.items:
         event = decode(entry.data)
         assert isinstance(event, RetryScheduled)
         history.append(
@@ -69,7 +71,8 @@ async def retries(call: Call, _: None) -> Answer:
                 rfc3339(entry.at_ms),
             )
         )
-    return ok(call, RetriesView(attempt_of(job.run_id), job.attempt_no, job.status, tuple(history)))
+    next_after = found.items[-1].seq if found.more else None
+    return ok(call, RetriesView(attempt_of(job.run_id), job.attempt_no, job.status, tuple(history), next_after))
 
 
 async def _job(call: Call) -> Job:

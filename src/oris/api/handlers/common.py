@@ -34,9 +34,14 @@ PAGE_BYTES = 4 * 1024 * 1024
 def accepted(reply: object, kind: type[R]) -> R:
     """The reply, when it is no refusal. Raises the ApiError it stands for otherwise."""
     if isinstance(reply, Refusal):
-        raise ApiError(reply.code, reply.message, reply.details, retry_after_s=reply.retry_after_s)
+        raise refused(reply)
     assert isinstance(reply, kind)
     return reply
+
+
+def refused(refusal: Refusal) -> ApiError:
+    """The error that a refusal stands for."""
+    return ApiError(refusal.code, refusal.message, refusal.details, retry_after_s=refusal.retry_after_s)
 
 
 def not_found(what: str) -> ApiError:

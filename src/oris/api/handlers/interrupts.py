@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import starmap, zip_longest
 
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from oris.api.envelope import ok
 from oris.api.handlers.common import (
     NULL,
+    PAGE_BYTES,
     accepted,
     audit,
     audit_refusal,
@@ -26,7 +28,7 @@ from oris.core.replies import Settled
 from oris.engine.unit import Unit
 from oris.errors import ApiError, invalid
 from oris.ids import RunId, ThreadId, WaitId, attempt_of
-from oris.storage.store import InterruptFilter
+from oris.storage.store import InterruptFilter, WaitValue
 from oris.wire.jobs import PendingView
 from oris.wire.pages import InterruptsPage
 from oris.wire.times import rfc3339, rfc3339_or_none
@@ -46,9 +48,14 @@ async def list_interrupts(call: Call, _: None) -> Answer:
         thread_id=None if query.thread_id is None else ThreadId(query.thread_id),
         workflow=query.workflow,
     )
-    page = await call.services.engine.reads.interrupts(where, query.cursor, query.limit)
-    found = [await interrupt_view(call, wait) for wait in page.items]
-    return ok(call, InterruptsPage(tuple(found), page.next_cursor))
+    reads = call.services.engine.reads
+    page = await reads.interrupts(where, query.cursor, query.limit)
+    values = await reads.wait_values(page.items, PAGE_BYTES)
+    shown = tuple(starmap(_view, zip(page.items, values, strict=False)))
+    if len(shown) < len(page.items):
+        # The page ends here: one that is so long has the cursor that goes on behind it.
+        page = await reads.interrupts(where, query.cursor, len(shown))
+    return ok(call, InterruptsPage(shown, page.next_cursor))
 
 
 async def show(call: Call, _: None) -> Answer:
@@ -84,25 +91,26 @@ async def resume_thread(call: Call, body: ResumeThreadRequest) -> Answer:
 
 
 async def pending_interrupts(call: Call, run_id: RunId) -> tuple[PendingView, ...]:
-    """What a run waits for people to say, the oldest first."""
+    """What a run waits for people to say, the oldest first. Past `PAGE_BYTES` they come without their values."""
     reads = call.services.engine.reads
     page = await reads.interrupts(InterruptFilter(status="pending", run_id=run_id), None, PENDING_MAX)
-    found = []
-    for wait in reversed(page.items):
-        value = await reads.raised_value(wait.job_key, wait.value_seq, wait.value_index)
-        shown = NULL if value is None else Raw(value)
-        found.append(PendingView(wait.wait_id, wait.key, shown, rfc3339_or_none(wait.due_ms)))
-    return tuple(found)
+    waits = page.items[::-1]
+    values = await reads.wait_values(waits, PAGE_BYTES)
+    return tuple(starmap(_pending, zip_longest(waits, values)))
 
 
 async def interrupt_view(call: Call, wait: Wait) -> InterruptView:
     """An interrupt with its values."""
-    reads = call.services.engine.reads
-    value = await reads.raised_value(wait.job_key, wait.value_seq, wait.value_index)
-    settled = None
-    if wait.status in ("resumed", "rejected", "expired"):
-        place = (wait.status, wait.value_seq, wait.value_index, wait.settled_seq)
-        settled = await reads.settled_value(wait.job_key, *place)
+    (value,) = await call.services.engine.reads.wait_values([wait], PAGE_BYTES)
+    return _view(wait, value)
+
+
+def _pending(wait: Wait, value: WaitValue | None) -> PendingView:
+    shown = UNSET if value is None else _raw(value.raised)
+    return PendingView(wait.wait_id, wait.key, rfc3339_or_none(wait.due_ms), shown)
+
+
+def _view(wait: Wait, value: WaitValue) -> InterruptView:
     return InterruptView(
         interrupt_id=wait.wait_id,
         thread_id=wait.thread_id,
@@ -111,7 +119,7 @@ async def interrupt_view(call: Call, wait: Wait) -> InterruptView:
         workflow=wait.workflow,
         tenant_id=wait.tenant_id,
         key=wait.key,
-        value=NULL if value is None else Raw(value),
+        value=_raw(value.raised),
         status=wait.status,
         on_expire=wait.on_expire,
         on_reject=wait.on_reject,
@@ -119,8 +127,12 @@ async def interrupt_view(call: Call, wait: Wait) -> InterruptView:
         created_at=rfc3339(wait.created_ms),
         settled_at=rfc3339_or_none(wait.settled_ms),
         settled_by=wait.settled_by,
-        settled_value=NULL if settled is None else Raw(settled),
+        settled_value=_raw(value.settled),
     )
+
+
+def _raw(value: bytes | None) -> Raw:
+    return NULL if value is None else Raw(value)
 
 
 async def _settle(call: Call, action: str, command_for: Callable[[Wait], Command]) -> Answer:

@@ -142,6 +142,7 @@ def _attempt(call: Call, job: Job, handed: Handed) -> AttemptView:
             HandedWait(w.wait_id, w.kind, w.key, w.status, NULL if w.value is None else Raw(w.value))
             for w in handed.resumes
         ),
+        resumes_truncated=handed.resumes_truncated,
         metadata=NULL if job.metadata is None else Raw(job.metadata),
         trace=trace_of_run(
             call,
@@ -150,6 +151,7 @@ def _attempt(call: Call, job: Job, handed: Handed) -> AttemptView:
             what="grant",
             took_ms=max(0, now_ms - job.lease_granted_ms),  # from the commit: a parked poll may have begun long before
         ),
+        steps_next_after=handed.steps[-1].seq if handed.steps_truncated else UNSET,
         deadline_ms=UNSET if timeout_ms is None else max(0, timeout_ms - now_ms),
         checkpoint=checkpoint,
     )

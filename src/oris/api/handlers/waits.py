@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Raw
 
 from oris.api.envelope import ok
-from oris.api.handlers.common import NULL, accepted, calling_worker, payload, time_ms, trace_of_run
+from oris.api.handlers.common import NULL, PAGE_BYTES, accepted, calling_worker, payload, time_ms, trace_of_run
 from oris.api.http import Answer
 from oris.api.services import Call
 from oris.core.commands import Suspend, WaitSpec
-from oris.core.replies import RaisedWait, Suspended
+from oris.core.replies import Suspended
 from oris.engine.unit import Unit
 from oris.errors import invalid
-from oris.ids import AttemptId, LeaseId
+from oris.ids import AttemptId, LeaseId, WaitId
 from oris.wire.jobs import ABSENT
 from oris.wire.waits import (
     InterruptedView,
@@ -30,7 +30,8 @@ async def suspend(call: Call, body: SuspendRequest) -> Answer:
     """`POST /v1/workers/{worker_id}/suspend`. The identical request again gets the same answer."""
     specs = tuple(_spec(call, wait, f"waits[{place}].") for place, wait in enumerate(body.waits))
     reply = await _ask(call, body, specs, "waits", body.mode)
-    waits = tuple([WaitView(w.wait_id, w.kind, w.key, w.status, await _value(call, reply, w)) for w in reply.waits])
+    values = await _values(call, reply)
+    waits = tuple(WaitView(w.wait_id, w.kind, w.key, w.status, values.get(w.wait_id, UNSET)) for w in reply.waits)
     trace = trace_of_run(call, reply.traceparent, reply.attempt_id)
     return ok(call, SuspendedView(reply.attempt_id, reply.status, waits, trace))
 
@@ -39,7 +40,8 @@ async def interrupt(call: Call, body: InterruptRequest) -> Answer:
     """`POST /v1/workers/{worker_id}/interrupt`."""
     specs = tuple(_spec(call, wait, f"interrupts[{place}].") for place, wait in enumerate(body.interrupts))
     reply = await _ask(call, body, specs, "interrupts", "all")
-    raised = tuple([RaisedInterruptView(w.wait_id, w.key, w.status, await _value(call, reply, w)) for w in reply.waits])
+    values = await _values(call, reply)
+    raised = tuple(RaisedInterruptView(w.wait_id, w.key, w.status, values.get(w.wait_id, UNSET)) for w in reply.waits)
     trace = trace_of_run(call, reply.traceparent, reply.attempt_id)
     return ok(call, InterruptedView(reply.attempt_id, reply.status, raised, trace))
 
@@ -83,10 +85,9 @@ def _spec(call: Call, wait: TimeWait | InterruptSpec, path: str) -> WaitSpec:
     )
 
 
-async def _value(call: Call, reply: Suspended, wait: RaisedWait) -> Raw | UnsetType:
-    """What a wait that is named again was settled with."""
-    if wait.status == "pending":
-        return UNSET
-    place = (wait.status, wait.value_seq, wait.value_index, wait.settled_seq)
-    value = await call.services.engine.reads.settled_value(reply.job_key, *place)
-    return NULL if value is None else Raw(value)
+async def _values(call: Call, reply: Suspended) -> dict[WaitId, Raw]:
+    """What the waits that are named again were settled with, the first of them that fit into an answer."""
+    settled = [wait for wait in reply.waits if wait.status != "pending"]
+    found = await call.services.engine.reads.settled_values(reply.job_key, settled, PAGE_BYTES) if settled else ()
+    named = zip(settled, found, strict=False)
+    return {wait.wait_id: NULL if value is None else Raw(value) for wait, value in named}

@@ -59,7 +59,10 @@ def _suspend(facts: Facts, t: Transition, command: Suspend) -> Suspended:
     body = ev.Suspended(
         command.lease_id,
         command.mode,
-        tuple(ev.RaisedWait(wait.wait_id, wait.kind, wait.key, wait.due_ms) for wait in new),
+        tuple(
+            ev.RaisedWait(wait.wait_id, wait.kind, wait.key, wait.due_ms, _size(on_expiry))
+            for wait, (_, on_expiry) in zip(new, brought, strict=True)
+        ),
         len(still),
         interrupts,
         earliest(still),
@@ -142,3 +145,7 @@ def _digest(command: Suspend) -> bytes:
 
 def _raw(value: bytes | None) -> Raw:
     return _NULL if value is None else Raw(value)
+
+
+def _size(value: Raw) -> int:
+    return 0 if value is _NULL else len(bytes(value))

@@ -5,38 +5,51 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Generator, Sequence
 
-import msgspec
-from msgspec import Raw
-
-from oris.core.changes import Handed, HandedResume, HandedStep, Handout
+from oris.core.changes import RESUMES_MAX, Handed, HandedResume, HandedStep, Handout, handed_wait_bytes
 from oris.core.model import Source
 from oris.ids import RunId
 from oris.storage.sqlite import statements as sql
+from oris.storage.sqlite.wait_values import WaitValues
 
-_values = msgspec.json.Decoder(list[tuple[Raw, Raw]])
-RESUMES_MAX = 1000
-"""Settled waits handed out with a grant."""
+HANDED_MAX_BYTES = 4 * 1024 * 1024
+"""What an attempt carries, about: the input and the checkpoint, then the values of its waits, then its steps."""
 STEPS_MAX = 1000
 """Steps handed out with a grant; the worker asks for the rest."""
 STEPS_MAX_BYTES = 2 * 1024 * 1024
-"""Bytes of their outputs; one step goes out whatever its size."""
+"""Bytes of their outputs, if the rest leaves as much; one step goes out whatever its size."""
+RAISES_MAX_BYTES = 16 * 1024 * 1024
+"""Bytes of suspensions that are read for what they say of the case that nobody answers; one is read in any case."""
+WAITS_AT_ONCE = 100
+"""Waits of one suspension."""
 
 
 def read_handout(connection: sqlite3.Connection, handout: Handout, job_id: int) -> Handed:
-    """The input, the newest checkpoint and the first of the steps. `job_id` is the job's row."""
+    """The input, the newest checkpoint, the newest settled waits, the first of the steps. `job_id`: the job's row."""
     body = _payload(connection, job_id, handout.input_seq)
     checkpoint = _payload(connection, job_id, handout.checkpoint_seq)
-    resumes = _resumes(connection, job_id, handout.run_id) if handout.has_waits else ()
+    room = HANDED_MAX_BYTES - len(body or b"") - len(checkpoint or b"")
+    resumes: tuple[HandedResume, ...] = ()
+    left_out = False
+    if handout.has_waits:
+        resumes, left_out = _resumes(connection, job_id, handout.run_id, room)
+        room -= sum(handed_wait_bytes(resume.key, resume.value) for resume in resumes)
+    steps, more = _first_steps(connection, handout, job_id, min(room, STEPS_MAX_BYTES))
+    return Handed(body, checkpoint, steps, steps_truncated=more, resumes=resumes, resumes_truncated=left_out)
+
+
+def _first_steps(
+    connection: sqlite3.Connection, handout: Handout, job_id: int, room: int
+) -> tuple[tuple[HandedStep, ...], bool]:
+    """The first steps that fit, one at least; and whether there are more."""
     rows = steps_of(connection, job_id, handout.run_id, handout.sources, 0, STEPS_MAX + 1)
     steps: list[HandedStep] = []
-    size = 0
     for step in rows:
-        size += 0 if step.body is None else len(step.body)
-        if steps and (size > STEPS_MAX_BYTES or len(steps) == STEPS_MAX):
+        room -= 0 if step.body is None else len(step.body)
+        if steps and (room < 0 or len(steps) == STEPS_MAX):
             rows.close()
-            return Handed(body, checkpoint, tuple(steps), steps_truncated=True, resumes=resumes)
+            return tuple(steps), True
         steps.append(step)
-    return Handed(body, checkpoint, tuple(steps), steps_truncated=False, resumes=resumes)
+    return tuple(steps), False
 
 
 def steps_of(
@@ -58,37 +71,33 @@ def steps_of(
         yield HandedStep(*row)
 
 
-def _resumes(connection: sqlite3.Connection, job_id: int, run_id: RunId) -> tuple[HandedResume, ...]:
-    """What the run's waits were settled with, in the order in which they were raised."""
-    found: list[HandedResume] = []
-    for wait_id, kind, key, status, *place in connection.execute(sql.SETTLED_WAITS, (run_id, RESUMES_MAX)):
-        found.append(HandedResume(wait_id, kind, key, status, settled_value(connection, job_id, status, *place)))
-    return tuple(found)
+def _resumes(
+    connection: sqlite3.Connection, job_id: int, run_id: RunId, room: int
+) -> tuple[tuple[HandedResume, ...], bool]:
+    """What the run's waits were settled with, those settled last that fit, in the order in which they were raised; and
+    whether older ones were left out. The wait that was settled last goes out whatever its size.
 
-
-def settled_value(
-    connection: sqlite3.Connection, job_id: int | None, status: str, value_seq: int, value_index: int, settled_seq: int
-) -> bytes | None:
-    """What a wait was settled with: somebody's answer, or what its worker has left for the case of none."""
-    if settled_seq:
-        return _payload(connection, job_id, settled_seq)
-    return raised_values(connection, job_id, value_seq, value_index)[1] if status == "expired" else None
-
-
-def raised_values(
-    connection: sqlite3.Connection, job_id: int | None, value_seq: int, value_index: int
-) -> tuple[bytes | None, bytes | None]:
-    """What a wait was raised with, and what it is settled with when nobody answers."""
-    body = _payload(connection, job_id, value_seq)
-    if body is None:
-        return None, None
-    value, on_expiry = _values.decode(body)[value_index]
-    return _given(value), _given(on_expiry)
-
-
-def _given(value: Raw) -> bytes | None:
-    body = bytes(value)
-    return None if body == b"null" else body
+    A run waits for one suspension at a time, so what was raised later was settled later, but for the waits of one
+    suspension: it is enough to look at so many more.
+    """
+    rows = connection.execute(sql.SETTLED_WAITS, (run_id, RESUMES_MAX + WAITS_AT_ONCE)).fetchall()
+    rows.sort(key=lambda row: row[:2], reverse=True)
+    values = WaitValues(connection, job_id)
+    found: list[tuple[int, HandedResume]] = []
+    raises_room = RAISES_MAX_BYTES
+    for _, number, wait_id, kind, key, status, *place in rows[:RESUMES_MAX]:
+        value_seq, _, settled_seq = place
+        answer_bytes, raise_bytes = values.unread_bytes(status, value_seq, settled_seq)
+        raises_room -= raise_bytes
+        if found and (raises_room < 0 or handed_wait_bytes(key) + answer_bytes > room):
+            break
+        value = values.settled(status, *place)
+        room -= handed_wait_bytes(key, value)
+        if found and room < 0:
+            break
+        found.append((number, HandedResume(wait_id, kind, key, status, value)))
+    found.sort(key=lambda resume: resume[0])
+    return tuple(resume for _, resume in found), len(found) < len(rows)
 
 
 def _payload(connection: sqlite3.Connection, job_id: int | None, seq: int) -> bytes | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from oris.core.api_key import ApiKey
@@ -11,15 +11,17 @@ from oris.core.audit import AuditHead
 from oris.core.changes import HandedStep
 from oris.core.events import Entry
 from oris.core.mode import Mode
-from oris.core.model import DeadLetter, Job, Lane, Tenant, Wait, Worker, sources_of
-from oris.ids import JobKey, RunId, TenantId, ThreadId, WaitId, WorkerKey
+from oris.core.model import ClosedLease, DeadLetter, Job, Lane, Tenant, Wait, Worker, sources_of
+from oris.core.replies import RaisedWait
+from oris.ids import JobKey, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
 from oris.storage.sqlite import read_statements as sql
-from oris.storage.sqlite.handouts import raised_values, settled_value, steps_of
+from oris.storage.sqlite.handouts import steps_of
 from oris.storage.sqlite.history_statements import PRUNED_SEQ, STEP_COUNTS, TOLD
 from oris.storage.sqlite.load import mode_of, split
 from oris.storage.sqlite.retention import newest_anchors
 from oris.storage.sqlite.statements import (
     CALM,
+    CLOSED_LEASE,
     HIGH_WATER,
     JOB_BY_KEY,
     JOB_BY_RUN,
@@ -30,7 +32,8 @@ from oris.storage.sqlite.statements import (
     WORKER,
 )
 from oris.storage.sqlite.stretch import stretch
-from oris.storage.store import StepCounts, StoredKeys, Stretch, Told
+from oris.storage.sqlite.wait_values import WaitValues
+from oris.storage.store import StepCounts, StoredKeys, Stretch, Told, WaitValue
 
 LANES_FOR_AGE = 200
 """Lanes that are asked for their oldest job; with more, the gauge looks at these."""
@@ -77,6 +80,12 @@ def told(connection: sqlite3.Connection, job_key: JobKey, after_seq: int, limit:
     return stretch(lines, limit, max_bytes, lambda line: len(line.entry.data) + len(line.payload or b""))
 
 
+def closed_lease(connection: sqlite3.Connection, lease_id: LeaseId) -> ClosedLease | None:
+    """How a lease ended."""
+    row = connection.execute(CLOSED_LEASE, (lease_id,)).fetchone()
+    return None if row is None else ClosedLease(*row)
+
+
 def steps(
     connection: sqlite3.Connection, run_id: RunId, after_seq: int, limit: int, max_bytes: int
 ) -> Stretch[HandedStep]:
@@ -94,12 +103,13 @@ def step_counts(connection: sqlite3.Connection, run_id: RunId) -> StepCounts:
     return StepCounts(succeeded, known - succeeded)
 
 
-def retries(connection: sqlite3.Connection, run_id: RunId) -> Sequence[Entry]:
+def retries(connection: sqlite3.Connection, run_id: RunId, after_seq: int, limit: int) -> Stretch[Entry]:
     """The retries of a run."""
     key = _key_of_run(connection, run_id)
     if key is None:
-        return []
-    return [Entry(key, *row) for row in connection.execute(sql.RETRIES, (run_id,))]
+        return Stretch((), more=False)
+    found = [Entry(key, *row) for row in connection.execute(sql.RETRIES, (run_id, after_seq, limit + 1))]
+    return Stretch(tuple(found[:limit]), more=len(found) > limit)
 
 
 def dead_letter(connection: sqlite3.Connection, run_id: RunId) -> DeadLetter | None:
@@ -114,16 +124,27 @@ def wait(connection: sqlite3.Connection, wait_id: WaitId) -> Wait | None:
     return None if row is None else Wait(*row)
 
 
-def raised_value(connection: sqlite3.Connection, job_key: JobKey, value_seq: int, value_index: int) -> bytes | None:
-    """What a wait was raised with."""
-    return raised_values(connection, _id(connection, job_key), value_seq, value_index)[0]
+def wait_values(connection: sqlite3.Connection, waits: Sequence[Wait], max_bytes: int) -> Sequence[WaitValue]:
+    """What waits were raised and settled with, of the first that fit, one at least."""
+    return stretch(_values(connection, waits), len(waits), max_bytes, lambda value: value.size).items
 
 
-def settled_value_of(
-    connection: sqlite3.Connection, job_key: JobKey, status: str, value_seq: int, value_index: int, settled_seq: int
-) -> bytes | None:
-    """What a wait was settled with."""
-    return settled_value(connection, _id(connection, job_key), status, value_seq, value_index, settled_seq)
+def _values(connection: sqlite3.Connection, waits: Sequence[Wait]) -> Generator[WaitValue]:
+    key, values = None, WaitValues(connection, None)
+    for wait in waits:
+        if wait.job_key != key:
+            key, values = wait.job_key, WaitValues(connection, _id(connection, wait.job_key))
+        settled = values.settled(wait.status, wait.value_seq, wait.value_index, wait.settled_seq)
+        yield WaitValue(values.raised(wait.value_seq, wait.value_index), settled)
+
+
+def settled_values(
+    connection: sqlite3.Connection, job_key: JobKey, waits: Sequence[RaisedWait], max_bytes: int
+) -> Sequence[bytes | None]:
+    """What waits of a thread were settled with, of the first that fit, one at least."""
+    values = WaitValues(connection, _id(connection, job_key))
+    found = (values.settled(wait.status, wait.value_seq, wait.value_index, wait.settled_seq) for wait in waits)
+    return stretch(found, len(waits), max_bytes, lambda value: len(value or b"")).items
 
 
 def worker(connection: sqlite3.Connection, worker_key: WorkerKey) -> Worker | None:

@@ -65,7 +65,7 @@ FROM runtime_events WHERE job_id = ? AND seq > ? ORDER BY seq LIMIT ?
 """
 RETRIES = """
 SELECT seq, event_type, run_id, attempt_no, worker_id, at_ms, data, payload_digest, hash
-FROM runtime_events WHERE run_id = ? AND event_type = 'retry_scheduled' ORDER BY seq LIMIT 1000
+FROM runtime_events WHERE run_id = ? AND event_type = 'retry_scheduled' AND seq > ? ORDER BY seq LIMIT ?
 """
 JOB_KEY_OF_RUN = """
 SELECT job_key FROM runtime_jobs WHERE run_id = :run_id AND pruned_seq < seq

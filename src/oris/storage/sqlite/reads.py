@@ -11,8 +11,9 @@ from oris.core.audit import AuditHead, AuditRecord
 from oris.core.changes import HandedStep
 from oris.core.events import Entry
 from oris.core.mode import Mode
-from oris.core.model import DeadLetter, Job, Lane, PrunedRun, Tenant, Wait, Worker
-from oris.ids import JobKey, RunId, TenantId, ThreadId, WaitId, WorkerKey
+from oris.core.model import ClosedLease, DeadLetter, Job, Lane, PrunedRun, Tenant, Wait, Worker
+from oris.core.replies import RaisedWait
+from oris.ids import JobKey, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
 from oris.storage.sqlite import pages, queries, retention
 from oris.storage.store import (
     AuditFilter,
@@ -30,6 +31,7 @@ from oris.storage.store import (
     StoredKeys,
     Stretch,
     Told,
+    WaitValue,
 )
 
 T = TypeVar("T")
@@ -83,6 +85,10 @@ class SqliteReads:
         """The checkpoints of a thread's runs."""
         return await self._run(lambda c: pages.checkpoints_page(c, job_key, cursor, limit))
 
+    async def closed_lease(self, lease_id: LeaseId) -> ClosedLease | None:
+        """How a lease ended, when it has."""
+        return await self._run(lambda c: queries.closed_lease(c, lease_id))
+
     async def steps(self, run_id: RunId, after_seq: int, limit: int, max_bytes: int) -> Stretch[HandedStep]:
         """The latest report of each step of a run, by seq."""
         return await self._run(lambda c: queries.steps(c, run_id, after_seq, limit, max_bytes))
@@ -91,9 +97,9 @@ class SqliteReads:
         """How many steps of a run stand as succeeded, and how many do not."""
         return await self._run(lambda c: queries.step_counts(c, run_id))
 
-    async def retries(self, run_id: RunId) -> Sequence[Entry]:
-        """The `retry_scheduled` events of a run, in order, at most 1000."""
-        return await self._run(lambda c: queries.retries(c, run_id))
+    async def retries(self, run_id: RunId, after_seq: int, limit: int) -> Stretch[Entry]:
+        """The `retry_scheduled` events of a run, in order."""
+        return await self._run(lambda c: queries.retries(c, run_id, after_seq, limit))
 
     async def dead_letters(self, where: DeadLetterFilter, cursor: str | None, limit: int) -> Page[DeadLetter]:
         """Dead letters."""
@@ -111,16 +117,15 @@ class SqliteReads:
         """One wait."""
         return await self._run(lambda c: queries.wait(c, wait_id))
 
-    async def raised_value(self, job_key: JobKey, value_seq: int, value_index: int) -> bytes | None:
-        """What a wait was raised with."""
-        return await self._run(lambda c: queries.raised_value(c, job_key, value_seq, value_index))
+    async def wait_values(self, waits: Sequence[Wait], max_bytes: int) -> Sequence[WaitValue]:
+        """What waits were raised and settled with, of the first that fit, one at least."""
+        return await self._run(lambda c: queries.wait_values(c, waits, max_bytes))
 
-    async def settled_value(
-        self, job_key: JobKey, status: str, value_seq: int, value_index: int, settled_seq: int
-    ) -> bytes | None:
-        """What a wait was settled with."""
-        place = (status, value_seq, value_index, settled_seq)
-        return await self._run(lambda c: queries.settled_value_of(c, job_key, *place))
+    async def settled_values(
+        self, job_key: JobKey, waits: Sequence[RaisedWait], max_bytes: int
+    ) -> Sequence[bytes | None]:
+        """What waits of a thread were settled with, of the first that fit, one at least."""
+        return await self._run(lambda c: queries.settled_values(c, job_key, waits, max_bytes))
 
     async def workers(self, tenant_id: TenantId | None, cursor: str | None, limit: int) -> Page[Worker]:
         """Workers that were ever granted something."""

@@ -284,9 +284,9 @@ INSERT INTO runtime_audit_log (
 
 PAYLOAD = "SELECT body FROM runtime_payloads WHERE job_id = ? AND seq = ?"
 SETTLED_WAITS = """
-SELECT wait_id, kind, key, status, value_seq, value_index, settled_seq
+SELECT settled_ms, rowid, wait_id, kind, key, status, value_seq, value_index, settled_seq
 FROM runtime_waits INDEXED BY runtime_waits_run
-WHERE run_id = ? AND status NOT IN ('pending', 'dropped') ORDER BY rowid LIMIT ?
+WHERE run_id = ? AND status NOT IN ('pending', 'dropped') ORDER BY rowid DESC LIMIT ?
 """
 LATEST_STEPS = """
 SELECT s.action_id, s.status, s.seq, p.body

@@ -1,0 +1,45 @@
+"""The demo's worker, as far as it can be told without processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from oris.demo.worker import Attempt, Journal, Worker
+
+
+class Pages:
+    """A server that has two more pages of steps."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def get(self, path: str) -> dict[str, Any]:
+        self.asked.append(path)
+        name, following = ("b", 9) if len(self.asked) == 1 else ("c", None)
+        return {"steps": [{"action_id": name, "status": "succeeded", "output": name}], "next_after": following}
+
+
+def granted(**more: Any) -> Attempt:
+    step = {"action_id": "a", "status": "succeeded", "output": "a"}
+    ids = {"attempt_id": "att", "attempt_no": 1, "lease_id": "lea", "thread_id": "t"}
+    return Attempt({**ids, "input": {"path": "p"}, "steps": [step], "steps_truncated": bool(more), **more})
+
+
+def worker(pages: Pages, folder: Path) -> Worker:
+    made = Worker("127.0.0.1:9", "w", Journal(folder / "journal"), 10, 0.0)
+    made._api = pages  # type: ignore[assignment]
+    return made
+
+
+def test_steps_that_were_cut_off_are_read_from_where_the_answer_ended(tmp_path: Path) -> None:
+    pages, attempt = Pages(), granted(steps_next_after=5)
+    worker(pages, tmp_path)._read_other_steps(attempt)
+    assert pages.asked == [f"/v1/attempts/att/steps?lease_id=lea&after={after}&limit=200" for after in (5, 9)]
+    assert attempt.outputs == {"a": "a", "b": "b", "c": "c"}
+
+
+def test_an_attempt_that_holds_all_its_steps_is_not_asked_about(tmp_path: Path) -> None:
+    pages, attempt = Pages(), granted()
+    worker(pages, tmp_path)._read_other_steps(attempt)
+    assert (pages.asked, attempt.outputs) == ([], {"a": "a"})
