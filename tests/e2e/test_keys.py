@@ -79,6 +79,37 @@ def test_the_first_key_closes_an_open_server_at_once(tmp_path: Path) -> None:
         assert status_of(again, {}) == status_of(again, sent(key)) == 401
 
 
+def test_who_was_at_work_before_the_first_key_is_sent_away_by_it(tmp_path: Path) -> None:
+    with serving(tmp_path) as server, server.client() as anybody:
+        data_of(anybody.post("/v1/jobs", json={"thread_id": "t"}))
+        parked: list[httpx.Response] = []
+
+        def poll() -> None:
+            with server.client() as worker:
+                body = {"worker_id": "w", "wait_ms": 50_000, "workflows": ["late"]}
+                parked.append(worker.post("/v1/workers/poll", json=body))
+
+        async def follow() -> None:
+            async with streaming(server.address, "/v1/jobs/t/events") as stream:
+                told = [await stream.event(), await stream.event()]
+                assert [event and event.kind for event in told] == ["run_created", "attempt_queued"]
+                key = await trio.to_thread.run_sync(lambda: create(anybody, role="admin"))
+                with trio.fail_after(PATIENCE_S), pytest.raises(Cut):
+                    await stream.event()
+            with server.client(headers=sent(key)) as admin:
+                late = {"thread_id": "late", "workflow": "late", "input": "a secret"}
+                data_of(await trio.to_thread.run_sync(lambda: admin.post("/v1/jobs", json=late)))
+
+        thread = threading.Thread(target=poll)
+        thread.start()
+        until(lambda: data_of(anybody.get("/v1/admin/status"))["parked_polls"] == 1, "the poll is parked")
+        trio.run(follow)
+        thread.join(PATIENCE_S)
+        assert error_of(parked[0]) == (401, "unauthorized", {"supported_auth": ["api_key"]})
+        assert server.lines("request_failed") == []
+        server.check_rows()
+
+
 def test_a_key_is_replaced_without_a_gap_and_the_old_one_is_shut_out_before_the_answer(tmp_path: Path) -> None:
     with administered(tmp_path) as (server, http):
         old, new = create(http, role="client"), create(http, role="client")
