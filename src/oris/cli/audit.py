@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
 
 import click
@@ -35,12 +34,13 @@ def audit() -> None:
 def verify(context: click.Context, heads_file: TextIO | None) -> int:
     """Read the whole trail, only reading, and name the first bad record of each chain. With one: exit code 1."""
     settings = load_settings(context)
+    noted_heads = () if heads_file is None else _heads(heads_file)
 
     from oris.storage.sqlite.audit_trail import Check, open_trail
 
     with open_trail(settings.sqlite_db) as trail:
         check = Check(trail, _tell)
-        check.run(() if heads_file is None else _heads(heads_file))
+        check.run(noted_heads)
     if check.bad:
         click.echo(f"broken chains: {len(check.bad)}; {check.records} records were read")
         return _BROKEN
@@ -77,14 +77,21 @@ def _shown(text: str) -> str:
     return text.encode("ascii", "backslashreplace").decode()
 
 
-def _heads(file: TextIO) -> Iterator[AuditHead]:
-    """The lines of a file that `audit heads` has printed. Raises ConfigError for any other."""
+def _heads(file: TextIO) -> tuple[AuditHead, ...]:
+    """The lines of a file that `audit heads` has printed, one per start of a server. Raises ConfigError for any other.
+
+    All of them, before the trail is looked at: one that holds no head would be found in order against anything.
+    """
     from oris.core.audit_check import read_head
 
+    found: list[AuditHead] = []
     number = 0
     try:
         for line in file:
             number += 1
-            yield read_head(line)
+            found.append(read_head(line))
     except ValueError as error:
         raise ConfigError(f"{file.name}, line {number}: not what `oris audit heads` prints: {error}") from error
+    if not found:
+        raise ConfigError(f"{file.name}: there is no head in this file: it shows nothing")
+    return tuple(found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
@@ -149,11 +149,29 @@ class WorkersQuery(WorkerQuery, frozen=True, forbid_unknown_fields=True):
     limit: PageLimit = 50
 
 
+AuditAction: TypeAlias = Literal[
+    "job.run",
+    "job.batch",
+    "job.resume",
+    "job.replay",
+    "job.cancel",
+    "interrupt.resume",
+    "interrupt.reject",
+    "dlq.replay",
+    "worker.clear_quarantine",
+    "apikey.create",
+    "apikey.revoke",
+    "admin.mode",
+    "chain.open",
+]
+"""What is audited; the last one is the trail's own, and found with `category=all`."""
+
+
 class AuditQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """Which audit records to list. `control`: what people and programs did; `all`: the chain's own records too."""
 
     request_id: Token | None = None
-    action: Token | None = None
+    action: AuditAction | None = None
     category: Literal["control", "all"] = "control"
     actor_id: Token | None = None
     from_ms: Seq | None = None

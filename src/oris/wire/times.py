@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from functools import lru_cache
 
+LAST_MS = 253_402_300_799_999
+"""The last moment that can be written as a time."""
+
 
 def rfc3339(ms: int) -> str:
     """`2026-01-31T23:59:59.123Z` for a time in ms."""

@@ -19,10 +19,8 @@ from oris.errors import ApiError, invalid
 from oris.ids import KEY_ID, KeyId, TenantId
 from oris.wire.keys import CreateKeyRequest, KeyCreatedView, KeysQuery, KeyView, RevokeKeyRequest
 from oris.wire.pages import KeysPage
-from oris.wire.times import rfc3339, rfc3339_or_none, to_ms
+from oris.wire.times import LAST_MS, rfc3339, rfc3339_or_none, to_ms
 
-EXPIRES_AT_MAX_MS = 253_402_300_799_999
-"""The last moment that can be written as a time."""
 _KEY_ID = re.compile(KEY_ID)
 
 
@@ -36,13 +34,15 @@ async def list_keys(call: Call, _: None) -> Answer:
 async def create(call: Call, body: CreateKeyRequest) -> Answer:
     """`POST /v1/api-keys`: the only answer that ever holds the secret, so nobody on its way is to keep it."""
     key_id, secret, digest = new_key()
+    if call.caller.actor_type == "anonymous":
+        _check_first(body)
     try:
         tenant = _tenant(call, body.tenant_id)
     except ApiError as error:
         await audit_refusal(call, audit(call, "apikey.create", "api_key", ""), error)
         raise
     expires_ms = None if body.expires_at is None else to_ms(body.expires_at)
-    if expires_ms is not None and expires_ms > EXPIRES_AT_MAX_MS:
+    if expires_ms is not None and expires_ms > LAST_MS:
         raise invalid("expires_at", "at most the end of the year 9999")
     told = audit(call, "apikey.create", "api_key", key_id, tenant or "")
     command = CreateKey(key_id, body.role, tenant, digest, expires_ms)
@@ -65,6 +65,13 @@ async def revoke(call: Call, _: RevokeKeyRequest) -> Answer:
     told = audit(call, "apikey.revoke", "api_key", named)
     answer = await call.services.engine.ask(Unit("write", [command], audit=told))
     return ok(call, _view(accepted(answer.replies[0], KeyRevoked).key))
+
+
+def _check_first(body: CreateKeyRequest) -> None:
+    """It closes an open server, and with anything less nobody could administer it any more. Raises 400."""
+    for field, is_less in (("role", body.role != "admin"), ("tenant_id", body.tenant_id is not None)):
+        if is_less:
+            raise invalid(field, "the first key closes the server: it must be an admin's, without a tenant")
 
 
 def _tenant(call: Call, named: str | None) -> TenantId | None:
