@@ -12,9 +12,11 @@ from oris.api.handlers.common import (
     accepted,
     audit,
     audit_refusal,
+    cursor_to,
     locate,
     not_found,
     payload,
+    place_of,
     run_named,
     tenant_filter,
 )
@@ -46,9 +48,9 @@ async def list_interrupts(call: Call, _: None) -> Answer:
         thread_id=None if query.thread_id is None else ThreadId(query.thread_id),
         workflow=query.workflow,
     )
-    page = await call.services.engine.reads.interrupts(where, query.cursor, query.limit)
+    page = await call.services.engine.reads.interrupts(where, await place_of(call, query.cursor), query.limit)
     found = [await interrupt_view(call, wait) for wait in page.items]
-    return ok(call, InterruptsPage(tuple(found), page.next_cursor))
+    return ok(call, InterruptsPage(tuple(found), await cursor_to(call, page.next_cursor)))
 
 
 async def show(call: Call, _: None) -> Answer:

@@ -7,7 +7,16 @@ import re
 import msgspec
 
 from oris.api.envelope import ok
-from oris.api.handlers.common import accepted, audit, audit_refusal, not_found, tenant_filter, tenant_for_new
+from oris.api.handlers.common import (
+    accepted,
+    audit,
+    audit_refusal,
+    cursor_to,
+    not_found,
+    place_of,
+    tenant_filter,
+    tenant_for_new,
+)
 from oris.api.http import Answer
 from oris.api.key_ring import new_key
 from oris.api.services import Call
@@ -27,8 +36,9 @@ _KEY_ID = re.compile(KEY_ID)
 async def list_keys(call: Call, _: None) -> Answer:
     """`GET /v1/api-keys`."""
     query: KeysQuery = call.options
-    page = await call.services.engine.reads.api_keys(tenant_filter(call, query.tenant_id), query.cursor, query.limit)
-    return ok(call, KeysPage(tuple(map(_view, page.items)), page.next_cursor))
+    tenant = tenant_filter(call, query.tenant_id)
+    page = await call.services.engine.reads.api_keys(tenant, await place_of(call, query.cursor), query.limit)
+    return ok(call, KeysPage(tuple(map(_view, page.items)), await cursor_to(call, page.next_cursor)))
 
 
 async def create(call: Call, body: CreateKeyRequest) -> Answer:
