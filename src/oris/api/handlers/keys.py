@@ -28,8 +28,10 @@ from oris.errors import ApiError, invalid
 from oris.ids import KEY_ID, KeyId, TenantId
 from oris.wire.keys import CreateKeyRequest, KeyCreatedView, KeysQuery, KeyView, RevokeKeyRequest
 from oris.wire.pages import KeysPage
-from oris.wire.times import LAST_MS, rfc3339, rfc3339_or_none, to_ms
+from oris.wire.times import rfc3339, rfc3339_or_none, to_ms
 
+EXPIRES_AT_MAX_MS = 253_402_300_799_999
+"""The last moment that can be written as a time."""
 _KEY_ID = re.compile(KEY_ID)
 
 
@@ -52,7 +54,7 @@ async def create(call: Call, body: CreateKeyRequest) -> Answer:
         await audit_refusal(call, audit(call, "apikey.create", "api_key", ""), error)
         raise
     expires_ms = None if body.expires_at is None else to_ms(body.expires_at)
-    if expires_ms is not None and expires_ms > LAST_MS:
+    if expires_ms is not None and expires_ms > EXPIRES_AT_MAX_MS:
         raise invalid("expires_at", "at most the end of the year 9999")
     told = audit(call, "apikey.create", "api_key", key_id, tenant or "")
     command = CreateKey(key_id, body.role, tenant, digest, expires_ms)

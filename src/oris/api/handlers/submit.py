@@ -34,12 +34,14 @@ from oris.errors import ApiError, ErrorCode, invalid
 from oris.ids import JobKey, RunId, TenantId, ThreadId, attempt_of, job_key
 from oris.observability.trace import parse_traceparent
 from oris.wire.jobs import BatchedJob, BatchRequest, JobRequest, RetryPolicyRequest, SubmittedView
-from oris.wire.times import LAST_MS, to_ms
+from oris.wire.times import to_ms
 from oris.wire.workers import ResultsView
 
 R = TypeVar("R", bound=Reply)
 
 METADATA_MAX_BYTES = 4096
+RUN_AT_MAX_MS = 253_402_300_799_999
+"""The last moment that can be written as a time."""
 _WAITED_FOR = TERMINAL | {"interrupted"}
 """What ends a submit's wait."""
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -116,7 +118,7 @@ def to_command(call: Call, job: BatchedJob, path: str) -> Submit:
     if job.delay_ms is not None and job.run_at is not None:
         raise invalid(f"{path}run_at", "give delay_ms or run_at, not both")
     run_at_ms = None if job.run_at is None else to_ms(job.run_at)
-    if run_at_ms is not None and run_at_ms > LAST_MS:
+    if run_at_ms is not None and run_at_ms > RUN_AT_MAX_MS:
         raise invalid(f"{path}run_at", "at most the end of the year 9999")
     metadata = None if job.metadata is None else _encode(job.metadata)
     if metadata is not None and len(metadata) > METADATA_MAX_BYTES:
