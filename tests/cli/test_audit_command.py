@@ -302,7 +302,30 @@ def test_it_works_beside_a_server_that_writes(tmp_path: Path, capsys: pytest.Cap
         server.check_rows()
 
 
-@pytest.mark.parametrize("text", ["{", '{"chain_id":"c"}', '{"chain_id":"c","seq":-1,"hash":""}', "\n", '{"x":1}'])
+def test_heads_that_were_lost_on_the_way_are_a_mistake_and_not_in_order(
+    verify: Verify, heads: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = heads.read_text()
+    for text, told in (("", ": there is no head in this file"), (whole[:-2], ", line 3: not what")):
+        heads.write_text(text)
+        assert main(["audit", "verify", "--heads", str(heads), "--sqlite-db", "oris.db"]) == 2
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert f"{heads}{told}" in said.err
+        assert said.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        '{"chain_id":"c","seq":0,"hash":""}',
+        '{"chain_id":"c"}',
+        '{"chain_id":"c","seq":-1,"hash":""}',
+        "\n",
+        '{"x":1}',
+    ],
+)
 def test_a_file_that_is_no_list_of_heads_is_a_mistake(
     verify: Verify, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
 ) -> None:

@@ -33,10 +33,11 @@ def fields(shown: str) -> dict[str, str]:
     return {name: value for name, value in (line.split(maxsplit=1) for line in shown.splitlines())}
 
 
-def create(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, str]:
+def create(capsys: pytest.CaptureFixture[str], *arguments: str, warned: bool = False) -> dict[str, str]:
     assert main(["keys", "create", *arguments]) == 0
     shown = capsys.readouterr()
-    assert shown.err == ""
+    assert ("make one with --role admin" in shown.err) == warned
+    assert shown.err.count("\n") == warned
     return fields(shown.out)
 
 
@@ -45,7 +46,7 @@ def test_a_key_is_made_with_its_audit_record_and_its_secret_is_nowhere_else(
 ) -> None:
     # As a server will be started that others can reach: without a key it would not.
     monkeypatch.setenv("ORIS_SERVER_ADDR", "0.0.0.0:0")
-    made = create(capsys, "--role", "operator", "--tenant", "acme", "--expires-in", "90d")
+    made = create(capsys, "--role", "operator", "--tenant", "acme", "--expires-in", "90d", warned=True)
     assert made.keys() == {"key_id", "secret", "role", "tenant", "expires"}
     assert (made["role"], made["tenant"]) == ("operator", "acme")
     found = rows(tmp_path)
@@ -76,6 +77,41 @@ def test_keys_are_listed_newest_first_and_revoked_for_good(tmp_path: Path, capsy
     assert actions == ["apikey.create", "apikey.create", "apikey.revoke", "apikey.revoke"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "admin"),
+    [
+        (["--role", "admin"], True),
+        (["--role", "admin", "--tenant", "acme"], False),
+        (["--role", "operator"], False),
+    ],
+)
+@pytest.mark.parametrize("revoked", [False, True])
+def test_whoever_would_be_left_without_an_admin_is_warned(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], admin: bool, revoked: bool
+) -> None:
+    first = create(capsys, *arguments, warned=not admin)
+    if revoked:
+        assert main(["keys", "revoke", first["key_id"]]) == 0
+        capsys.readouterr()
+    create(capsys, "--role", "client", warned=not admin or revoked)
+
+
+@pytest.mark.parametrize(("role", "warned"), [("admin", False), ("operator", True)])
+def test_a_static_credential_of_an_admin_is_one_who_can_make_keys(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, role: str, warned: bool
+) -> None:
+    monkeypatch.setenv("ORIS_API_AUTH_API_KEY", "a-static-key")
+    monkeypatch.setenv("ORIS_API_AUTH_API_KEY_ROLE", role)
+    create(capsys, "--role", "worker", warned=warned)
+
+
+def test_the_last_moment_that_can_be_written_is_a_keys_last_end(capsys: pytest.CaptureFixture[str]) -> None:
+    made = create(capsys, "--role", "admin", "--expires-at", "9999-12-31T23:59:59Z")
+    assert made["expires"] == "9999-12-31T23:59:59.000Z"
+    assert main(["keys", "list"]) == 0
+    assert "expires 9999-12-31T23:59:59.000Z" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("arguments", [["create", "--role", "admin"], ["list"], ["revoke", "key_" + "0" * 32]])
 def test_while_a_server_has_the_database_the_http_route_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
@@ -104,6 +140,7 @@ def test_while_a_server_has_the_database_the_http_route_is_named(
         (["create", "--role", "admin", "--expires-in", "0d"], "--expires-in: must be like 90d"),
         (["create", "--role", "admin", "--expires-at", "tomorrow"], "--expires-at: must be like 2031"),
         (["create", "--role", "admin", "--expires-at", "2031-01-31T00:00:00"], "--expires-at: must be like 2031"),
+        (["create", "--role", "admin", "--expires-at", "9999-12-31T23:59:59-14:00"], "must be at most the end"),
         (["create", "--role", "admin", "--expires-in", "1d", "--expires-at", "2031-01-31T00:00:00Z"], "not both"),
         (["revoke"], "Missing argument 'KEY_ID'"),
         (["list"], "there is no database"),

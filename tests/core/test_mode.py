@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from oris.core.commands import SetMode
-from oris.core.mode import CLUSTER, Mode, Modes
+from oris.core.mode import CLUSTER, OFFLINE, Mode, Modes
 from oris.core.replies import Beaten, ModeSet, Refusal, Reported, Submitted
 from oris.errors import ErrorCode
 
@@ -62,6 +62,14 @@ def test_a_node_that_was_never_there_is_not_found() -> None:
     world = World()
     world.tables.nodes = {"there"}
     refused = the(Refusal, world.ask(SetMode("ther", False, False, None, "ann")))
+    assert refused.code is ErrorCode.NOT_FOUND
+    assert world.tables.modes == {}
+
+
+def test_the_name_of_commands_without_a_server_is_no_nodes() -> None:
+    world = World()
+    world.tables.nodes = {"there", OFFLINE}
+    refused = the(Refusal, world.ask(SetMode(OFFLINE, False, False, None, "ann")))
     assert refused.code is ErrorCode.NOT_FOUND
     assert world.tables.modes == {}
 

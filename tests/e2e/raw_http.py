@@ -39,9 +39,9 @@ class Reply:
         return str(error.get("details", {}).get("reason", error["code"]))
 
 
-def request_bytes(method: str, path: str, body: object = None) -> bytes:
-    """A request with its head; a body is sent as JSON."""
-    head = f"{method} {path} HTTP/1.1\r\nhost: localhost\r\n"
+def request_bytes(method: str, path: str, body: object = None, *fields: str) -> bytes:
+    """A request with its head, in which `fields` are lines; a body is sent as JSON."""
+    head = "".join(f"{line}\r\n" for line in (f"{method} {path} HTTP/1.1", "host: localhost", *fields))
     if body is None:
         return (head + "\r\n").encode()
     content = json.dumps(body).encode()
@@ -55,19 +55,19 @@ class Connection:
         self.stream = stream
         self._buffer = b""
 
-    async def ask(self, method: str, path: str, body: object = None) -> Reply:
+    async def ask(self, method: str, path: str, body: object = None, *fields: str) -> Reply:
         """Send a request and read its answer."""
-        await self.send(method, path, body)
+        await self.send(method, path, body, *fields)
         return await self.read()
 
     async def post(self, path: str, body: object) -> Reply:
         """A write."""
         return await self.ask("POST", path, body)
 
-    async def send(self, method: str, path: str, body: object = None) -> None:
+    async def send(self, method: str, path: str, body: object = None, *fields: str) -> None:
         """Send a request, and do not wait for its answer."""
         try:
-            await self.stream.send_all(request_bytes(method, path, body))
+            await self.stream.send_all(request_bytes(method, path, body, *fields))
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise Cut from error
 

@@ -4,14 +4,16 @@ ended, in the commit of the change."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
 
 from oris.api.routes import route_table
+from oris.core.audit_check import OPENING
+from oris.wire.operators import KnownAction
 
-from .server_process import ServerProcess, data_of, serving
+from .server_process import ServerProcess, data_of, error_of, serving
 
 TOKEN = "secret-of-admin"
 Act = Callable[[httpx.Client, str], httpx.Response]
@@ -139,6 +141,15 @@ def record_of(http: httpx.Client, request_id: str) -> Any:
 
 def test_every_action_of_the_route_table_is_done_here() -> None:
     assert {route.audit_action for route in route_table(1024).routes} - {None} == set(ACTIONS)
+
+
+def test_every_action_can_be_asked_for_and_no_other(http: httpx.Client) -> None:
+    assert set(get_args(KnownAction)) == {*ACTIONS, OPENING}
+    for action in get_args(KnownAction):
+        data_of(http.get("/v1/audit/logs", params={"action": action}))
+    for action in ("job.runn", "job", "", "JOB.RUN"):
+        refused = error_of(http.get("/v1/audit/logs", params={"action": action}))
+        assert refused == (400, "invalid_argument", {"field": "action"})
 
 
 @pytest.mark.parametrize("action", ACTIONS)

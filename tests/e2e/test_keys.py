@@ -79,6 +79,37 @@ def test_the_first_key_closes_an_open_server_at_once(tmp_path: Path) -> None:
         assert status_of(again, {}) == status_of(again, sent(key)) == 401
 
 
+def test_who_was_at_work_before_the_first_key_is_sent_away_by_it(tmp_path: Path) -> None:
+    with serving(tmp_path) as server, server.client() as anybody:
+        data_of(anybody.post("/v1/jobs", json={"thread_id": "t"}))
+        parked: list[httpx.Response] = []
+
+        def poll() -> None:
+            with server.client() as worker:
+                body = {"worker_id": "w", "wait_ms": 50_000, "workflows": ["late"]}
+                parked.append(worker.post("/v1/workers/poll", json=body))
+
+        async def follow() -> None:
+            async with streaming(server.address, "/v1/jobs/t/events") as stream:
+                told = [await stream.event(), await stream.event()]
+                assert [event and event.kind for event in told] == ["run_created", "attempt_queued"]
+                key = await trio.to_thread.run_sync(lambda: create(anybody, role="admin"))
+                with trio.fail_after(PATIENCE_S), pytest.raises(Cut):
+                    await stream.event()
+            with server.client(headers=sent(key)) as admin:
+                late = {"thread_id": "late", "workflow": "late", "input": "a secret"}
+                data_of(await trio.to_thread.run_sync(lambda: admin.post("/v1/jobs", json=late)))
+
+        thread = threading.Thread(target=poll)
+        thread.start()
+        until(lambda: data_of(anybody.get("/v1/admin/status"))["parked_polls"] == 1, "the poll is parked")
+        trio.run(follow)
+        thread.join(PATIENCE_S)
+        assert error_of(parked[0]) == (401, "unauthorized", {"supported_auth": ["api_key"]})
+        assert server.lines("request_failed") == []
+        server.check_rows()
+
+
 def test_a_key_is_replaced_without_a_gap_and_the_old_one_is_shut_out_before_the_answer(tmp_path: Path) -> None:
     with administered(tmp_path) as (server, http):
         old, new = create(http, role="client"), create(http, role="client")
@@ -180,6 +211,25 @@ def test_a_key_that_cannot_be_is_refused(open_server: ServerProcess, body: Key, 
         assert data_of(http.get("/v1/api-keys"))["keys"] == []
 
 
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"role": "worker"}, "role"),
+        ({"role": "operator", "tenant_id": "acme"}, "role"),
+        ({"role": "admin", "tenant_id": "acme"}, "tenant_id"),
+    ],
+)
+def test_a_first_key_that_would_lock_everybody_out_is_refused(
+    open_server: ServerProcess, body: Key, field: str
+) -> None:
+    with open_server.client() as http:
+        refused = http.post("/v1/api-keys", json=body)
+        assert error_of(refused) == (400, "invalid_argument", {"field": field})
+        assert "the first key closes the server" in refused.json()["error"]["message"]
+        # It is open still.
+        assert data_of(http.get("/v1/api-keys"))["keys"] == []
+
+
 @pytest.fixture(scope="module")
 def open_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     with serving(tmp_path_factory.mktemp("open")) as server:
@@ -277,6 +327,19 @@ def test_a_server_that_others_can_reach_starts_with_a_key_made_offline_and_not_w
     # No key is left; it is closed, not open.
     with serving(tmp_path, **exposed) as server:
         assert [status_of(server, headers) for headers in ({}, sent(key))] == [401, 401]
+
+
+def test_commands_without_a_server_are_no_node_of_the_cluster(tmp_path: Path) -> None:
+    shown = run_oris(tmp_path, "keys", "create", "--role", "admin")
+    key = dict(line.split(maxsplit=1) for line in shown.splitlines())
+    database = str(tmp_path / "oris.db")
+    with serving(tmp_path, ORIS_SQLITE_DB=database) as server, server.client(headers=sent(key)) as admin:
+        data_of(admin.post("/v1/jobs", json={"thread_id": "t"}))
+        status = data_of(admin.get("/v1/admin/status"))
+        assert [node["node"] for node in status["nodes"]] == [status["node_id"]]
+        mode = {"submit": True, "dispatch": True}
+        assert error_of(admin.post("/v1/admin/mode", json=mode | {"node": "offline"}))[:2] == (404, "not_found")
+        data_of(admin.post("/v1/admin/mode", json=mode | {"node": status["node_id"]}))
 
 
 def test_two_static_tokens_open_at_a_time_and_the_trail_tells_which(tmp_path: Path) -> None:

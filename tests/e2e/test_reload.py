@@ -16,6 +16,7 @@ import trio
 from ..certificates import Authority, settings_of
 from .raw_http import Connection, Cut, connect, connected
 from .server_process import PATIENCE_S, Line, ServerProcess, data_of, serving, until
+from .streams import streaming
 from .test_tls import wait_parked
 
 AUTHORITY = Authority()
@@ -178,6 +179,42 @@ def test_rotated_credentials_count_from_the_next_request_on(tmp_path: Path) -> N
         assert server.stop() == 0
         said = server.stderr.read_text()
         assert [secret for secret in ("token-one", "token-two", "key-one", "key-two") if secret in said] == []
+
+
+async def test_who_is_at_work_under_a_token_that_was_replaced_is_sent_away_and_nobody_else(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("token-one\n")
+    settings = {"ORIS_API_AUTH_BEARER_TOKEN_FILE": str(token), "ORIS_API_AUTH_API_KEY": "key-one"}
+    old, kept = "authorization: Bearer token-one", "x-api-key: key-one"
+    poll = {"worker_id": "w", "wait_ms": 55_000, "workflows": ["other"]}
+    with serving(tmp_path, **settings) as server:
+        address, path = server.address, "/v1/jobs/t/events"
+        async with connected(address) as parked, connected(address) as admin, connected(address) as waiting:
+            assert (await admin.ask("POST", "/v1/jobs", {"thread_id": "t"}, kept)).status == 200
+            await parked.send("POST", "/v1/workers/poll", poll, old)
+            await waiting.send("POST", "/v1/workers/poll", {**poll, "worker_id": "w2"}, kept)
+            with trio.fail_after(PATIENCE_S):
+                while (await admin.ask("GET", "/v1/admin/status", None, kept)).data["parked_polls"] != 2:
+                    await trio.sleep(0.01)
+            async with streaming(address, path, old) as cut, streaming(address, path, kept) as whole:
+                for stream in (cut, whole):
+                    told = [await stream.event(), await stream.event()]
+                    assert [event and event.kind for event in told] == ["run_created", "attempt_queued"]
+                token.write_text("token-two\n")
+                assert (await reload_from_trio(server))["changed"] == ["api_auth_bearer_token"]
+                with trio.fail_after(PATIENCE_S):
+                    assert (await parked.read()).status == 401
+                    with pytest.raises(Cut):
+                        await cut.event()
+                assert (await admin.ask("POST", "/v1/jobs/t/cancel", {}, kept)).status == 200
+                with trio.fail_after(PATIENCE_S):
+                    assert [event.kind for event in await whole.events(2)] == ["cancel_requested", "cancelled"]
+            other = {"thread_id": "other", "workflow": "other"}
+            assert (await admin.ask("POST", "/v1/jobs", other, kept)).status == 200
+            with trio.fail_after(PATIENCE_S):
+                (attempt,) = (await waiting.read()).data["attempts"]
+            assert attempt["thread_id"] == "other"
+        assert server.stop() == 0
 
 
 def write(path: Path, **settings: Any) -> None:

@@ -5,6 +5,7 @@ about them is, to the letter, what it is answered about nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from typing import Any
 
 import httpx
 import pytest
+
+from oris.api.routes import route_table
 
 from .server_process import ServerProcess, data_of, error_of, serving
 from .test_roles import EVERYBODY, MAY, PUBLIC
@@ -377,3 +380,34 @@ def test_what_a_bound_key_did_or_tried_is_in_its_own_tenants_trail(rig: Rig) -> 
         ("job.batch", ABROAD, "ok"),
     ]
     assert data_of(home.get("/v1/audit/logs", params=query))["logs"] == []
+
+
+def test_no_list_tells_the_number_of_a_row(rig: Rig) -> None:
+    """Rows are numbered over all tenants."""
+    things = rig.things("numbered")
+    rig.things("numbered too")
+    home = rig.clients["admin", HOME]
+    lists = [route for route in route_table(1024).routes if route.query and "cursor" in route.query.__struct_fields__]
+    assert len(lists) == 8
+    paged = 0
+    for route in lists:
+        path = route.path.format(**things.named)
+        for made_up in ("1", "10", "1700000000000.10", f"1700000000000.{HOME}/w"):
+            refused = error_of(home.get(path, params={"cursor": made_up}))
+            assert refused == (400, "invalid_argument", {"field": "cursor"}), path
+        cursor = data_of(home.get(path, params={"limit": 1}))["next_cursor"]
+        if cursor is not None:
+            paged += 1
+            assert re.fullmatch(r"[A-Za-z0-9_-]{64,}", cursor), path
+            data_of(home.get(path, params={"limit": 1, "cursor": cursor}))
+    assert paged >= 5
+
+
+def test_where_a_record_stands_in_the_trail_is_for_callers_of_all_tenants(rig: Rig) -> None:
+    rig.things("recorded")
+    place = ("chain_id", "seq", "hash")
+    for record in data_of(rig.clients["admin", HOME].get("/v1/audit/logs"))["logs"]:
+        assert [record[name] for name in place] == [None, None, None]
+    logs = data_of(rig.admin.get("/v1/audit/logs"))["logs"]
+    assert len(logs) > 1
+    assert all(record[name] for record in logs for name in place)

@@ -142,10 +142,15 @@ async def audited(ear: Ear) -> None:
         await http.post(f"/v1/dlq/{failed['attempt_id']}/replay")
         await http.post("/v1/workers/w/clear-quarantine")
         await http.post("/v1/admin/mode", submit=True, dispatch=True)
-        keys = [await http.post("/v1/api-keys", role=str(role)) for role in Role]
-        await http.get("/v1/api-keys")
-        await http.post(f"/v1/api-keys/{keys[0]['key_id']}/revoke")
         await http.get("/v1/audit/logs")
+    async with api(ear, closed=True) as http:
+        admin = ("authorization", f"Bearer token-of-{Role.ADMIN}")
+        for role in Role:
+            made = await http.ask("POST", "/v1/api-keys", b'{"role": "%s"}' % role.encode(), admin)
+        await http.ask("GET", "/v1/api-keys", b"", admin)
+        await http.ask("POST", f"/v1/api-keys/{made['data']['key_id']}/revoke", b"{}", admin)
+        logs = await http.ask("GET", "/v1/audit/logs", b"", admin)
+        assert logs["status"] == 200
 
 
 SCENARIOS = (conflicts_of_jobs, conflicts_of_workers, bad_requests, no_room, no_store, audited)

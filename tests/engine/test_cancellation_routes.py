@@ -90,7 +90,7 @@ ROUTES: dict[str, Make] = {
     ),
     "interrupt": lambda job: ("/v1/workers/w/interrupt", {**named(job), "interrupts": [ASKED]}),
     "cancel with a grace": lambda job: ("/v1/jobs/held/cancel", {"mode": "graceful"}),
-    "create key": lambda job: ("/v1/api-keys", {"role": "client", "tenant_id": "acme"}),
+    "create key": lambda job: ("/v1/api-keys", {"role": "admin"}),
     "revoke key": lambda job: (f"/v1/api-keys/{KEY_ID}/revoke", {}),
     "mode": lambda job: ("/v1/admin/mode", {"submit": False, "dispatch": False, "reason": "upgrade"}),
     "clear-quarantine": lambda job: ("/v1/workers/w/clear-quarantine", {}),

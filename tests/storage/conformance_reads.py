@@ -128,6 +128,13 @@ class ReadsConformance:
         with pytest.raises(ApiError, match="cursor"):
             await reads.audit(AuditFilter(), "a" + cursor, 2)
 
+    async def test_the_secret_of_cursors_is_the_databases(self, driver: Driver) -> None:
+        secret = await driver.store.reads.cursor_secret()
+        assert len(set(secret)) > 1
+        assert len(secret) == 32
+        await driver.harness.reopen("node-2")
+        assert await driver.store.reads.cursor_secret() == secret
+
     async def test_payloads_are_given_back_byte_by_byte(self, driver: Driver) -> None:
         await driver.commit(submit("t1", input=b'{ "\xc3\xa9" : 1.50 }'), submit("t2", input=None))
         reads = driver.store.reads

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hmac
 import ipaddress
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Literal
 
-from oris.api.http import Caller, Role
+from oris.api.http import NOBODY, Caller, Role
 from oris.api.key_ring import KeyRing, digest_of
+from oris.api.standing import Standing
 from oris.errors import ApiError, ErrorCode
 
 Scheme = Literal["bearer", "api_key"]
@@ -36,6 +39,8 @@ class Authenticator:
     requests that came through a proxy or name a foreign host (a web page with a rebound name) are refused. Once there
     was one it stays closed, also when the last has expired or is revoked.
 
+    Whoever is let in is so for as long as that would let him in again: see `while_valid`.
+
     `open_hosts`: addresses and names the open API answers to, beside `localhost` and loopback addresses. When a
     wildcard address (`0.0.0.0`, `::`) is among them, any address will do, but no other name.
     """
@@ -45,15 +50,33 @@ class Authenticator:
     ) -> None:
         self.keys = keys or KeyRing(lambda: 0)
         """The stored keys; without a ring there are none."""
+        self.keys.on_first = self._closed
         self._any_static = False
+        self._known: list[tuple[Scheme, bytes, Caller]] = []
+        self._numbers = count()
+        self._standing = Standing[int | None](self._is_over)
+        """Who is at work under a static credential; under None anybody."""
         self.replace(credentials)
         self._open_hosts = frozenset(host.lower() for host in open_hosts)
         self._any_address = not self._open_hosts.isdisjoint(("0.0.0.0", "::"))
 
     def replace(self, credentials: Iterable[Credential]) -> None:
-        """Use these, from the next request on."""
-        self._known = [(entry.scheme, digest_of(entry.secret.encode()), _caller(entry)) for entry in credentials]
+        """Use these, from the next request on; who is at work under one that is no longer there is sent away."""
+        before = {(scheme, digest): caller.static for scheme, digest, caller in self._known}
+        numbers = dict(before)
+        was_open, self._known = self.is_open, []
+        for entry in credentials:
+            digest = digest_of(entry.secret.encode())
+            number = numbers.setdefault((entry.scheme, digest), next(self._numbers))
+            caller = Caller(entry.role, entry.tenant_id, entry.scheme, entry.actor_id, static=number)
+            self._known.append((entry.scheme, digest, caller))
         self._any_static = self._any_static or bool(self._known)
+        if was_open and not self.is_open:
+            self._closed()
+        left = {caller.static for _, _, caller in self._known}
+        for number in before.values():
+            if number not in left:
+                self._standing.send_away(number, "the credential was replaced")
 
     @property
     def is_open(self) -> bool:
@@ -77,6 +100,39 @@ class Authenticator:
             message = "credentials are wrong" if callers else "credentials are missing"
             raise ApiError(ErrorCode.UNAUTHORIZED, message, {"supported_auth": list(self.supported)})
         return caller
+
+    def check(self, caller: Caller) -> None:
+        """Raises ApiError 401 when its credential lets nobody in any more: it did when the request's head came."""
+        if caller.key_id is not None:
+            self.keys.check(caller.key_id)
+        elif not self._lets_in(caller):
+            raise self._is_over(caller.static)
+
+    def while_valid(self, caller: Caller) -> AbstractContextManager[None]:
+        """Run the body for as long as the caller is let in: then the body is cancelled, and this raises ApiError 401.
+
+        Raises it at once for one that is let in no longer. On public routes nobody is sent away.
+        """
+        if caller.key_id is not None:
+            return self.keys.while_valid(caller.key_id)
+        if caller is NOBODY:
+            return nullcontext()
+        self.check(caller)
+        return self._standing.under(caller.static)
+
+    def _lets_in(self, caller: Caller) -> bool:
+        if caller is NOBODY:
+            return True
+        if caller.static is None:
+            return self.is_open
+        return any(known.static == caller.static for _, _, known in self._known)
+
+    def _closed(self) -> None:
+        self._standing.send_away(None, "the server is open no longer")
+
+    def _is_over(self, static: int | None) -> ApiError:
+        message = "credentials are needed by now" if static is None else "the credential is no longer known"
+        return ApiError(ErrorCode.UNAUTHORIZED, message, {"supported_auth": list(self.supported)})
 
     def _find(self, scheme: str, secret: bytes, fields: Mapping[bytes, bytes]) -> Caller | None:
         key_id = fields.get(b"x-api-key-id")
@@ -108,10 +164,6 @@ class Authenticator:
 
 
 _ANYBODY = Caller(role=Role.ADMIN, tenant_id=None, actor_type="anonymous", actor_id="anonymous")
-
-
-def _caller(entry: Credential) -> Caller:
-    return Caller(entry.role, entry.tenant_id, entry.scheme, entry.actor_id)
 
 
 def _presented(fields: Mapping[bytes, bytes]) -> list[tuple[str, bytes]]:

@@ -30,6 +30,7 @@ from oris.api.http import (
     NotFound,
     Route,
     RouteTable,
+    Stream,
     Write,
     whole,
 )
@@ -37,7 +38,7 @@ from oris.api.limits import HttpLimits
 from oris.api.proxies import client_address
 from oris.config.networks import Networks
 from oris.errors import ApiError, Details, ErrorCode, invalid
-from oris.ids import KeyId, RandomBits
+from oris.ids import RandomBits
 from oris.observability.trace import Trace, parse_traceparent
 
 S = TypeVar("S")
@@ -226,25 +227,21 @@ class Dispatcher(Generic[S]):
         return self._complete(admission, self._of_error(admission.context, error))
 
     async def _handle(self, context: Context[S], body: bytes) -> Answer:
-        """For as long as the caller's key lets in, if it is a stored one: who waits when it ends is sent away."""
-        route, key_id = context.route, context.caller.key_id
+        """For as long as the caller's credential lets in: who waits when it ends is sent away."""
+        route, caller = context.route, context.caller
         decoded = self._decode(route, body)
-        if key_id is None:
-            return await route.handler(context, decoded)
-        if not route.long_poll:
-            self._authenticator.keys.check(key_id)
-            return self._ends_with_key(key_id, await route.handler(context, decoded))
-        with self._authenticator.keys.while_valid(key_id):
-            return await route.handler(context, decoded)
+        if route.long_poll:
+            with self._authenticator.while_valid(caller):
+                return await route.handler(context, decoded)
+        self._authenticator.check(caller)
+        answer = await route.handler(context, decoded)
+        return answer if answer.stream is None else self._cut_short(caller, answer, answer.stream)
 
-    def _ends_with_key(self, key_id: KeyId, answer: Answer) -> Answer:
-        """A stream is cut short when the key ends under which it was asked for."""
-        stream = answer.stream
-        if stream is None:
-            return answer
+    def _cut_short(self, caller: Caller, answer: Answer, stream: Stream) -> Answer:
+        """A stream ends when that does under which it was asked for."""
 
         async def told(write: Write) -> None:
-            with self._authenticator.keys.while_valid(key_id):
+            with self._authenticator.while_valid(caller):
                 await stream(write)
 
         return msgspec.structs.replace(answer, stream=told)

@@ -41,6 +41,9 @@ class Caller(msgspec.Struct, frozen=True):
     actor_id: str
     key_id: KeyId | None = None
     """The stored key it calls with; None for static credentials and anybody."""
+    static: int | None = None
+    """The static credential it calls with, by a number that means this secret and no other for as long as it is
+    configured."""
 
 
 NOBODY = Caller(role=None, tenant_id=None, actor_type="anonymous", actor_id="anonymous")

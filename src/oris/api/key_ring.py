@@ -11,14 +11,13 @@ import hashlib
 import hmac
 import math
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from itertools import islice
 from typing import NamedTuple
 
-import trio
-
 from oris.api.http import Caller, Role
+from oris.api.standing import Standing
 from oris.core.api_key import ApiKey
 from oris.errors import ApiError, ErrorCode
 from oris.ids import KeyId
@@ -58,10 +57,11 @@ class KeyRing:
         self._keys: dict[bytes, ApiKey] = {}
         self._used: dict[KeyId, int] = {}
         """Last uses that are not written yet, of keys where that is due."""
-        self._standing: dict[KeyId, dict[trio.CancelScope, None]] = {}
-        """Who is waiting under which key."""
+        self._standing = Standing[KeyId](_is_over)
         self.any_ever = False
         """There is or was a stored key: the server is closed for good."""
+        self.on_first: Callable[[], None] | None = None
+        """Told when there is one for the first time. Must not raise."""
         self.version = 0
         """Rises with every change: what was read before one is out of date."""
 
@@ -69,7 +69,8 @@ class KeyRing:
         """Take over what was read from the store; False, and nothing done, when `version` is no longer the ring's."""
         if version != self.version:
             return False
-        self.any_ever = self.any_ever or stored.any_ever
+        if stored.any_ever:
+            self._close()
         before, self._keys = self._keys, {key.key_id.encode(): key for key in stored.keys}
         for gone in before.keys() - self._keys.keys():
             self._send_away(before[gone].key_id)
@@ -78,7 +79,7 @@ class KeyRing:
     def put(self, key: ApiKey) -> None:
         """A key was made or changed by a commit of this node."""
         self.version += 1
-        self.any_ever = True
+        self._close()
         if key.revoked_ms is None:
             self._keys[key.key_id.encode()] = key
         else:
@@ -106,8 +107,7 @@ class KeyRing:
         for key_id, _ in uses:
             self._used.pop(key_id, None)
 
-    @contextmanager
-    def while_valid(self, key_id: KeyId) -> Iterator[None]:
+    def while_valid(self, key_id: KeyId) -> AbstractContextManager[None]:
         """Run the body for as long as the key lets in: at its end the body is cancelled, and this raises ApiError 401.
 
         Raises it at once for a key that is over already.
@@ -115,32 +115,25 @@ class KeyRing:
         key = self._keys.get(key_id.encode())
         now_ms = self._now_ms()
         if key is None or not key.lets_in(now_ms):
-            raise _is_over()
+            raise _is_over(key_id)
         left_s = math.inf if key.expires_ms is None else (key.expires_ms - now_ms) / 1000
-        scope = trio.CancelScope(deadline=trio.current_time() + left_s)
-        waiting = self._standing.setdefault(key_id, {})
-        waiting[scope] = None
-        try:
-            with scope:
-                yield
-        finally:
-            del waiting[scope]
-            if not waiting:
-                self._standing.pop(key_id, None)
-        if scope.cancelled_caught:
-            raise _is_over()
+        return self._standing.under(key_id, left_s)
 
     def check(self, key_id: KeyId) -> None:
         """Raises ApiError 401 for a key that is over: it may have been good when the request's head came."""
         key = self._keys.get(key_id.encode())
         if key is None or not key.lets_in(self._now_ms()):
-            raise _is_over()
+            raise _is_over(key_id)
+
+    def _close(self) -> None:
+        was_open, self.any_ever = not self.any_ever, True
+        if was_open and self.on_first is not None:
+            self.on_first()
 
     def _send_away(self, key_id: KeyId) -> None:
-        for scope in self._standing.get(key_id, ()):
-            scope.cancel(reason="the key was revoked")
+        self._standing.send_away(key_id, "the key was revoked")
 
 
-def _is_over() -> ApiError:
+def _is_over(_: KeyId) -> ApiError:
     message = "the key was revoked, or has expired"
     return ApiError(ErrorCode.UNAUTHORIZED, message, {"supported_auth": ["api_key"]})

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 from msgspec import Struct
 
+from oris.api.cursors import Cursors
 from oris.api.http import Context
 from oris.engine.engine import Engine
 from oris.ids import RandomBits
@@ -58,6 +60,11 @@ class Services:
     """Where spans of runs go; None: nobody listens."""
     openapi: Callable[[], bytes] = bytes
     """The document of the route table that is served."""
+
+    @cached_property
+    def cursors(self) -> Cursors:
+        """What the cursors of lists are masked with."""
+        return Cursors(self.engine.reads.cursor_secret)
 
 
 Call: TypeAlias = Context[Services]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
 
 import click
@@ -38,6 +37,7 @@ def verify(context: click.Context, heads_file: TextIO | None) -> int:
     Where old records were deleted an anchor stays; its signature is checked with ORIS_AUDIT_ANCHOR_KEY.
     """
     settings = load_settings(context)
+    noted_heads = () if heads_file is None else _heads(heads_file)
 
     from oris.core.audit_anchor import AnchorKey
     from oris.storage.sqlite.audit_trail import Check, open_trail
@@ -46,7 +46,7 @@ def verify(context: click.Context, heads_file: TextIO | None) -> int:
     key = None if secret is None else AnchorKey(secret.reveal())
     with open_trail(settings.sqlite_db) as trail:
         check = Check(trail, _tell, key)
-        check.run(() if heads_file is None else _heads(heads_file))
+        check.run(noted_heads)
     if check.bad:
         click.echo(f"broken chains: {len(check.bad)}; {check.records} records were read")
         return _BROKEN
@@ -83,14 +83,21 @@ def _shown(text: str) -> str:
     return text.encode("ascii", "backslashreplace").decode()
 
 
-def _heads(file: TextIO) -> Iterator[AuditHead]:
-    """The lines of a file that `audit heads` has printed. Raises ConfigError for any other."""
+def _heads(file: TextIO) -> tuple[AuditHead, ...]:
+    """The lines of a file that `audit heads` has printed, one per start of a server. Raises ConfigError for any other.
+
+    All of them, before the trail is looked at: one that holds no head would be found in order against anything.
+    """
     from oris.core.audit_check import read_head
 
+    found: list[AuditHead] = []
     number = 0
     try:
         for line in file:
             number += 1
-            yield read_head(line)
+            found.append(read_head(line))
     except ValueError as error:
         raise ConfigError(f"{file.name}, line {number}: not what `oris audit heads` prints: {error}") from error
+    if not found:
+        raise ConfigError(f"{file.name}: there is no head in this file: it shows nothing")
+    return tuple(found)

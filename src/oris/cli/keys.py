@@ -26,6 +26,10 @@ _ROLES = ("admin", "operator", "client", "worker")
 _UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"([1-9][0-9]{0,4})([smhd])")
 _TENANT = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_NO_ADMIN = (
+    "oris: there is a key now, and none of an admin without a tenant: a server on this database lets nobody administer "
+    "it; make one with --role admin, or configure a static credential"
+)
 
 
 @click.group()
@@ -59,11 +63,15 @@ def create(
     from oris.wire.times import rfc3339_or_none
 
     key_id, secret, digest = new_key()
+    is_kept_out = False
 
     async def make(engine: Engine) -> Reply:
+        nonlocal is_kept_out
         expires_ms = end_ms if left_ms is None else engine.clock.now_ms() + left_ms
         command = CreateKey(key_id, role, None if tenant is None else TenantId(tenant), digest, expires_ms)  # type: ignore[arg-type]
-        return await _ask(engine, command, _audit("apikey.create", key_id, tenant or ""))
+        reply = await _ask(engine, command, _audit("apikey.create", key_id, tenant or ""))
+        is_kept_out = not _has_static_admin(settings) and not await _has_admin(engine)
+        return reply
 
     reply = _offline(settings, make)
     if not isinstance(reply, KeyCreated):
@@ -74,6 +82,8 @@ def create(
     click.echo(f"role     {key.role}")
     click.echo(f"tenant   {key.tenant_id or '-'}")
     click.echo(f"expires  {rfc3339_or_none(key.expires_ms) or 'never'}")
+    if is_kept_out:
+        click.echo(_NO_ADMIN, err=True)
     return 0
 
 
@@ -148,6 +158,20 @@ def _offline(settings: Settings, work: Callable[[Engine], Awaitable[T]]) -> T:
         raise ConfigError(f"{one_line(str(settings.sqlite_db))}: {error}") from error
 
 
+def _has_static_admin(settings: Settings) -> bool:
+    """Whether these settings let an admin in; a server may be started with others."""
+    credentials = (
+        (settings.api_auth_bearer_token, settings.api_auth_bearer_role),
+        (settings.api_auth_api_key, settings.api_auth_api_key_role),
+    )
+    return any(secret is not None and role == "admin" for secret, role in credentials)
+
+
+async def _has_admin(engine: Engine) -> bool:
+    keys = (await engine.reads.stored_keys(engine.clock.now_ms())).keys
+    return any(key.role == "admin" and key.tenant_id is None for key in keys)
+
+
 async def _ask(engine: Engine, command: Command, audit: Audit) -> Reply:
     from oris.engine.unit import Unit
 
@@ -175,7 +199,13 @@ def _time_ms(text: str) -> int:
         moment = None
     if moment is None or moment.tzinfo is None:
         raise click.BadParameter("must be like 2031-01-31T00:00:00Z", param_hint="--expires-at")
-    return int(moment.timestamp() * 1000)
+
+    from oris.wire.times import LAST_MS, to_ms
+
+    end_ms = to_ms(moment)
+    if end_ms > LAST_MS:
+        raise click.BadParameter("must be at most the end of the year 9999", param_hint="--expires-at")
+    return end_ms
 
 
 def _columns(key: ApiKey) -> tuple[str, ...]:

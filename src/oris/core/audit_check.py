@@ -24,7 +24,7 @@ _heads = msgspec.json.Decoder(dict[str, tuple[Seq, str]])
 
 class _Line(Struct, forbid_unknown_fields=True):
     chain_id: str
-    seq: Seq
+    seq: Annotated[int, Meta(ge=1, le=2**63 - 1)]
     hash: str
 
 

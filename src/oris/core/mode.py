@@ -10,6 +10,8 @@ from msgspec import Struct
 
 CLUSTER = ""
 """The node id of the row that is for all nodes."""
+OFFLINE = "offline"
+"""The name that commands on a database without a server commit under: nobody's, and no node is called so."""
 
 
 class Mode(Struct, frozen=True):

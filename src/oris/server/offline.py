@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from oris.clock import EngineClock, SystemClock
 from oris.config.settings import Settings
 from oris.core.audit_anchor import Uncut
-from oris.core.mode import Modes
+from oris.core.mode import OFFLINE, Modes
 from oris.core.outage import Outage
 from oris.core.replies import Refusal
 from oris.engine.batch import Batch, Outcome
@@ -23,7 +23,6 @@ from oris.server.build import engine_settings, tuning
 from oris.storage.sqlite.store import SqliteStore
 
 T = TypeVar("T")
-NODE_ID = "offline"
 
 
 class _Quiet:
@@ -61,14 +60,14 @@ async def run_offline(settings: Settings, work: Callable[[Engine], Awaitable[T]]
     store = await SqliteStore.open(
         settings.sqlite_db,
         clock.now_ms,
-        node_id=NODE_ID,
+        node_id=OFFLINE,
         migrate="check" if settings.migrate == "check" else "auto",
         tuning=replace(tuning(settings), reserve="as_it_is"),
     )
     async with store:
         clock.start_after(await store.high_water_ms())
         chance = Random(int.from_bytes(os.urandom(16), "big"))
-        engine = Engine(store, clock, chance, _Quiet(), engine_settings(settings, NODE_ID))
+        engine = Engine(store, clock, chance, _Quiet(), engine_settings(settings, OFFLINE))
         outcome: list[T] = []
         failed: Exception | None = None
         async with trio.open_nursery() as nursery:

@@ -278,6 +278,9 @@ class Reads(Protocol):
     async def nodes(self) -> Sequence[tuple[str, int]]:
         """Nodes that have committed anything, each with when it did so last; at most 100."""
 
+    async def cursor_secret(self) -> bytes:
+        """32 random bytes that the database was made with, for masking cursors: the same on every node."""
+
     async def statistics(self) -> Statistics:
         """Counts for the gauges."""
 

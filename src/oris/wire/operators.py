@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
@@ -94,11 +94,11 @@ class WorkerView(Struct, frozen=True):
 
 
 class AuditView(Struct, frozen=True):
-    """One line of the audit trail."""
+    """One line of the audit trail. Where it stands in its chain is null to a caller that is bound to a tenant."""
 
     audit_id: str
-    chain_id: str
-    seq: int
+    chain_id: str | None
+    seq: int | None
     actor_type: str
     actor_id: str
     actor_role: str
@@ -111,7 +111,7 @@ class AuditView(Struct, frozen=True):
     request_id: str
     details: Raw
     created_at: str
-    hash: str
+    hash: str | None
 
 
 class StepsQuery(Struct, frozen=True, forbid_unknown_fields=True):
@@ -154,15 +154,33 @@ class ClearQuarantineRequest(Struct, frozen=True, forbid_unknown_fields=True):
 class WorkersQuery(WorkerQuery, frozen=True, forbid_unknown_fields=True):
     """Which workers to list."""
 
-    cursor: Annotated[str, Meta(min_length=1, max_length=512)] | None = None
+    cursor: Annotated[str, Meta(min_length=1, max_length=1024)] | None = None
     limit: PageLimit = 50
+
+
+KnownAction: TypeAlias = Literal[
+    "job.run",
+    "job.batch",
+    "job.resume",
+    "job.replay",
+    "job.cancel",
+    "interrupt.resume",
+    "interrupt.reject",
+    "dlq.replay",
+    "worker.clear_quarantine",
+    "apikey.create",
+    "apikey.revoke",
+    "admin.mode",
+    "chain.open",
+]
+"""What is audited; the last one is the trail's own, and found with `category=all`."""
 
 
 class AuditQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """Which audit records to list. `control`: what people and programs did; `all`: the chain's own records too."""
 
     request_id: Token | None = None
-    action: Token | None = None
+    action: KnownAction | None = None
     category: Literal["control", "all"] = "control"
     actor_id: Token | None = None
     from_ms: Seq | None = None

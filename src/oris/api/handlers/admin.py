@@ -12,7 +12,7 @@ from oris.api.handlers.common import accepted, audit
 from oris.api.http import Answer
 from oris.api.services import Call
 from oris.core.commands import SetMode
-from oris.core.mode import CLUSTER, Mode
+from oris.core.mode import CLUSTER, OFFLINE, Mode
 from oris.core.replies import ModeSet
 from oris.engine.unit import Unit
 from oris.errors import StoreError
@@ -44,7 +44,7 @@ async def status(call: Call, _: None) -> Answer:
     with suppress(StoreError):
         modes = await engine.reads.modes()
         leases = (await engine.reads.statistics()).leased
-        nodes = [NodeView(node, rfc3339(at_ms)) for node, at_ms in await engine.reads.nodes()]
+        nodes = [NodeView(node, rfc3339(at_ms)) for node, at_ms in await engine.reads.nodes() if node != OFFLINE]
     stored = {"modes": [_view(mode) for mode in modes], "active_leases": leases, "nodes": nodes}
     return ok(call, msgspec.json.encode(call.services.status() | stored))
 

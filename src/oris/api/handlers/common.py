@@ -68,6 +68,16 @@ def tenant_filter(call: Call, named: str | None) -> TenantId | None:
     return None if chosen is None else TenantId(chosen)
 
 
+async def place_of(call: Call, cursor: str | None) -> str | None:
+    """Where the page begins that is asked for; None: at the start. Raises 400 for what this list has not given out."""
+    return None if cursor is None else await call.services.cursors.unmask(call.route.path, cursor)
+
+
+async def cursor_to(call: Call, place: str | None) -> str | None:
+    """The cursor of the next page of this list; None: there is none."""
+    return None if place is None else await call.services.cursors.mask(call.route.path, place)
+
+
 async def locate(call: Call, tenant: str | None) -> JobKey:
     """The thread that the path means. Raises 404; 409 `ambiguous_thread` when several tenants have one so named."""
     thread_id = ThreadId(name_in_path(call, "thread_id", "thread"))

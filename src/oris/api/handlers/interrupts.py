@@ -14,9 +14,11 @@ from oris.api.handlers.common import (
     accepted,
     audit,
     audit_refusal,
+    cursor_to,
     locate,
     not_found,
     payload,
+    place_of,
     run_named,
     tenant_filter,
 )
@@ -49,13 +51,14 @@ async def list_interrupts(call: Call, _: None) -> Answer:
         workflow=query.workflow,
     )
     reads = call.services.engine.reads
-    page = await reads.interrupts(where, query.cursor, query.limit)
+    place = await place_of(call, query.cursor)
+    page = await reads.interrupts(where, place, query.limit)
     values = await reads.wait_values(page.items, PAGE_BYTES)
     shown = tuple(starmap(_view, zip(page.items, values, strict=False)))
     if len(shown) < len(page.items):
         # The page ends here: one that is so long has the cursor that goes on behind it.
-        page = await reads.interrupts(where, query.cursor, len(shown))
-    return ok(call, InterruptsPage(shown, page.next_cursor))
+        page = await reads.interrupts(where, place, len(shown))
+    return ok(call, InterruptsPage(shown, await cursor_to(call, page.next_cursor)))
 
 
 async def show(call: Call, _: None) -> Answer:

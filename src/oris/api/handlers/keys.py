@@ -7,7 +7,17 @@ import re
 import msgspec
 
 from oris.api.envelope import ok
-from oris.api.handlers.common import accepted, audit, audit_refusal, not_found, tenant_filter, tenant_for_new, time_ms
+from oris.api.handlers.common import (
+    accepted,
+    audit,
+    audit_refusal,
+    cursor_to,
+    not_found,
+    place_of,
+    tenant_filter,
+    tenant_for_new,
+    time_ms,
+)
 from oris.api.http import Answer
 from oris.api.key_ring import new_key
 from oris.api.services import Call
@@ -15,7 +25,7 @@ from oris.core.api_key import ApiKey
 from oris.core.commands import CreateKey, RevokeKey
 from oris.core.replies import KeyCreated, KeyRevoked
 from oris.engine.unit import Unit
-from oris.errors import ApiError
+from oris.errors import ApiError, invalid
 from oris.ids import KEY_ID, KeyId, TenantId
 from oris.wire.keys import CreateKeyRequest, KeyCreatedView, KeysQuery, KeyView, RevokeKeyRequest
 from oris.wire.pages import KeysPage
@@ -27,13 +37,16 @@ _KEY_ID = re.compile(KEY_ID)
 async def list_keys(call: Call, _: None) -> Answer:
     """`GET /v1/api-keys`."""
     query: KeysQuery = call.options
-    page = await call.services.engine.reads.api_keys(tenant_filter(call, query.tenant_id), query.cursor, query.limit)
-    return ok(call, KeysPage(tuple(map(_view, page.items)), page.next_cursor))
+    tenant = tenant_filter(call, query.tenant_id)
+    page = await call.services.engine.reads.api_keys(tenant, await place_of(call, query.cursor), query.limit)
+    return ok(call, KeysPage(tuple(map(_view, page.items)), await cursor_to(call, page.next_cursor)))
 
 
 async def create(call: Call, body: CreateKeyRequest) -> Answer:
     """`POST /v1/api-keys`: the only answer that ever holds the secret, so nobody on its way is to keep it."""
     key_id, secret, digest = new_key()
+    if call.caller.actor_type == "anonymous":
+        _check_first(body)
     try:
         tenant = _tenant(call, body.tenant_id)
     except ApiError as error:
@@ -61,6 +74,13 @@ async def revoke(call: Call, _: RevokeKeyRequest) -> Answer:
     told = audit(call, "apikey.revoke", "api_key", named)
     answer = await call.services.engine.ask(Unit("write", [command], audit=told))
     return ok(call, _view(accepted(answer.replies[0], KeyRevoked).key))
+
+
+def _check_first(body: CreateKeyRequest) -> None:
+    """It closes an open server, and with anything less nobody could administer it any more. Raises 400."""
+    for field, is_less in (("role", body.role != "admin"), ("tenant_id", body.tenant_id is not None)):
+        if is_less:
+            raise invalid(field, "the first key closes the server: it must be an admin's, without a tenant")
 
 
 def _tenant(call: Call, named: str | None) -> TenantId | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import UNSET, Raw
 
 from oris.api.envelope import ok
-from oris.api.handlers.common import NULL, PAGE_BYTES, not_found, tenant_filter
+from oris.api.handlers.common import NULL, PAGE_BYTES, cursor_to, not_found, place_of, tenant_filter
 from oris.api.http import Answer
 from oris.api.services import Call
 from oris.core.audit import AuditRecord
@@ -21,7 +21,8 @@ async def list_dead_letters(call: Call, _: None) -> Answer:
     """`GET /v1/dlq`."""
     query: DeadLettersQuery = call.options
     where = DeadLetterFilter(tenant_filter(call, query.tenant_id), query.workflow, query.status)
-    page = await call.services.engine.reads.dead_letters(where, query.cursor, query.limit)
+    place = await place_of(call, query.cursor)
+    page = await call.services.engine.reads.dead_letters(where, place, query.limit)
     entries: list[DeadLetterView] = []
     room = PAGE_BYTES
     for letter in page.items:
@@ -29,10 +30,10 @@ async def list_dead_letters(call: Call, _: None) -> Answer:
         room -= len(bytes(entry.error))
         if entries and room < 0:
             # The page ends here: one that is so long has the cursor that goes on behind it.
-            page = await call.services.engine.reads.dead_letters(where, query.cursor, len(entries))
+            page = await call.services.engine.reads.dead_letters(where, place, len(entries))
             break
         entries.append(entry)
-    return ok(call, DeadLettersPage(tuple(entries), page.next_cursor))
+    return ok(call, DeadLettersPage(tuple(entries), await cursor_to(call, page.next_cursor)))
 
 
 async def show_dead_letter(call: Call, _: None) -> Answer:
@@ -62,8 +63,9 @@ async def list_audit(call: Call, _: None) -> Answer:
         to_ms=query.to_ms,
         control_only=query.category == "control",
     )
-    page = await call.services.engine.reads.audit(where, query.cursor, query.limit)
-    return ok(call, AuditPage(tuple(map(_audit, page.items)), page.next_cursor))
+    page = await call.services.engine.reads.audit(where, await place_of(call, query.cursor), query.limit)
+    found = tuple(_audit(record, is_bound=bound is not None) for record in page.items)
+    return ok(call, AuditPage(found, await cursor_to(call, page.next_cursor)))
 
 
 async def _dead_letter(call: Call, entry: DeadLetter) -> DeadLetterView:
@@ -88,11 +90,12 @@ async def _dead_letter(call: Call, entry: DeadLetter) -> DeadLetterView:
     )
 
 
-def _audit(record: AuditRecord) -> AuditView:
+def _audit(record: AuditRecord, *, is_bound: bool) -> AuditView:
+    """Its place in the chain tells how many records there are, of all tenants: that is not for a caller of one."""
     return AuditView(
         audit_id=record.audit_id,
-        chain_id=record.chain_id,
-        seq=record.seq,
+        chain_id=None if is_bound else record.chain_id,
+        seq=None if is_bound else record.seq,
         actor_type=record.actor_type,
         actor_id=record.actor_id,
         actor_role=record.actor_role,
@@ -105,5 +108,5 @@ def _audit(record: AuditRecord) -> AuditView:
         request_id=record.request_id,
         details=Raw(record.details),
         created_at=rfc3339(record.created_ms),
-        hash=record.hash.hex(),
+        hash=None if is_bound else record.hash.hex(),
     )

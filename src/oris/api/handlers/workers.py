@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from oris.api.envelope import ok
-from oris.api.handlers.common import accepted, audit, audit_refusal, name_in_path, not_found, tenant_filter
+from oris.api.handlers.common import (
+    accepted,
+    audit,
+    audit_refusal,
+    cursor_to,
+    name_in_path,
+    not_found,
+    place_of,
+    tenant_filter,
+)
 from oris.api.http import Answer
 from oris.api.services import Call
 from oris.core.commands import ClearQuarantine
@@ -21,8 +30,10 @@ from oris.wire.times import rfc3339, rfc3339_or_none
 async def list_workers(call: Call, _: None) -> Answer:
     """`GET /v1/workers`."""
     query: WorkersQuery = call.options
-    page = await call.services.engine.reads.workers(tenant_filter(call, query.tenant_id), query.cursor, query.limit)
-    return ok(call, WorkersPage(tuple(_view(call, worker) for worker in page.items), page.next_cursor))
+    tenant = tenant_filter(call, query.tenant_id)
+    page = await call.services.engine.reads.workers(tenant, await place_of(call, query.cursor), query.limit)
+    found = tuple(_view(call, worker) for worker in page.items)
+    return ok(call, WorkersPage(found, await cursor_to(call, page.next_cursor)))
 
 
 async def show(call: Call, _: None) -> Answer:

@@ -239,6 +239,7 @@ ORDER BY priority DESC, available_ms LIMIT 1
 """
 # A row per node.
 MODES = "SELECT node_id, submit, dispatch, reason, set_by, set_ms FROM runtime_modes ORDER BY node_id LIMIT 1000"
+CURSOR_SECRET = "SELECT secret FROM runtime_secrets WHERE name = 'cursors'"
 NODES = "SELECT node_id, now_ms FROM runtime_nodes ORDER BY node_id LIMIT 100"
 # One short row per tenant: the only table that is summed.
 PENDING_INTERRUPTS = """

@@ -203,6 +203,10 @@ class SqliteReads:
         """Nodes that have committed anything, each with when it did so last; at most 100."""
         return await self._run(queries.nodes)
 
+    async def cursor_secret(self) -> bytes:
+        """The random bytes that cursors are masked with."""
+        return await self._run(queries.cursor_secret)
+
     async def statistics(self) -> Statistics:
         """Counts for the gauges."""
         return Statistics(*await self._run(queries.counters))
