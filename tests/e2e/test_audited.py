@@ -11,7 +11,7 @@ import pytest
 
 from oris.api.routes import route_table
 from oris.core.audit_check import OPENING
-from oris.wire.operators import KnownAction
+from oris.wire.words import KnownAction
 
 from .server_process import ServerProcess, data_of, error_of, serving
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from oris.wire.names import Name, PageLimit, Seq, TenantName, Token
-from oris.wire.words import AuditAction, DeadLetterReason, DeadLetterWord, RunStatus
+from oris.wire.words import AuditAction, DeadLetterReason, DeadLetterWord, KnownAction, RunStatus
 from oris.wire.workers import StepView
 
 
@@ -156,24 +156,6 @@ class WorkersQuery(WorkerQuery, frozen=True, forbid_unknown_fields=True):
 
     cursor: Annotated[str, Meta(min_length=1, max_length=1024)] | None = None
     limit: PageLimit = 50
-
-
-KnownAction: TypeAlias = Literal[
-    "job.run",
-    "job.batch",
-    "job.resume",
-    "job.replay",
-    "job.cancel",
-    "interrupt.resume",
-    "interrupt.reject",
-    "dlq.replay",
-    "worker.clear_quarantine",
-    "apikey.create",
-    "apikey.revoke",
-    "admin.mode",
-    "chain.open",
-]
-"""What is audited; the last one is the trail's own, and found with `category=all`."""
 
 
 class AuditQuery(Struct, frozen=True, forbid_unknown_fields=True):
