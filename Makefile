@@ -23,8 +23,8 @@ demo: $(VENV)/ready  ## boot a server and two workers, kill one in mid-job, show
 serve: $(VENV)/ready  ## run the server on 127.0.0.1:8080 with ./oris_runtime.db
 	$(BIN)/python -m oris
 
-test: $(VENV)/ready  ## run every test, 100 simulated seeds among them
-	$(BIN)/python -m pytest
+test: $(VENV)/ready  ## run every test, 100 simulated seeds among them; two files at a time
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/ready  ## lint, formatting and types
 	$(BIN)/ruff check .
