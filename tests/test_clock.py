@@ -165,3 +165,15 @@ def test_the_machines_clocks_tell_unix_time_and_rise() -> None:
     clock = SystemClock()
     assert clock.wall_ms() > START_MS
     assert clock.monotonic_s() <= clock.monotonic_s()
+
+
+def test_what_must_not_be_early_goes_by_the_earlier_clock() -> None:
+    hands = Hands(wall=START_MS + 10**9)
+    clock = EngineClock(hands)
+    hands.wall = START_MS  # it is set right
+    hands.pass_ms(5)
+    assert clock.now_ms() > START_MS + 10**8
+    assert clock.cautious_ms() == START_MS + 5
+    clock.start_after(START_MS + 10**9)
+    hands.wall = START_MS + 2 * 10**9
+    assert clock.cautious_ms() == clock.now_ms() < hands.wall

@@ -78,3 +78,10 @@ class EngineClock:
             most = passed * SLEW
             self._now += passed - min(most, max(-most, ahead))
             return int(self._now)
+
+    def cautious_ms(self) -> int:
+        """The earlier of the engine's time and the wall clock's, for what may be done late, but never early.
+
+        A clock that was ahead when the engine started, and was set right since, is believed at once.
+        """
+        return min(self.now_ms(), self._clock.wall_ms())

@@ -101,9 +101,10 @@ class Tables:
     def _load_waits(self, needs: Needs, loaded: Loaded) -> None:
         suspended = {job.run_id for job in loaded.jobs.values() if job.status in SUSPENDED}
         asked = {job.run_id for job in loaded.jobs.values() if job.job_key in needs.interrupts}
+        questions = {(loaded.jobs[thread].run_id, key) for thread, key in needs.questions if thread in loaded.jobs}
         for wait in self.waits.values():
             pending = wait.status == "pending" and wait.run_id in suspended
-            named = wait.wait_id in needs.waits or (wait.run_id, wait.key) in needs.wait_keys
+            named = wait.wait_id in needs.waits or (wait.run_id, wait.key) in needs.wait_keys | questions
             if pending or named or (wait.run_id in asked and wait.kind == "interrupt"):
                 loaded.waits[wait.wait_id] = wait
 

@@ -20,8 +20,23 @@ KEY = "an anchor key of forty characters or so".replace(" ", "-")
 ADMIN = {"authorization": "Bearer admin-token"}
 
 
+LATER = (
+    "-c",
+    f"""
+import sys
+from oris.clock import SystemClock
+from oris.cli import main
+
+real = SystemClock.wall_ms
+SystemClock.wall_ms = lambda self: real(self) + {31 * DAY_MS}
+sys.exit(main())
+""",
+)
+"""The program on a machine whose clock is 31 days on."""
+
+
 def grow_old(database: Path, days: int = 31) -> None:
-    """The next server that opens it begins its time so much later: never before the last commit."""
+    """As if a server had been at work on it all the time: there is no gap before the next one."""
     with closing(sqlite3.connect(database)) as connection:
         connection.execute("UPDATE runtime_nodes SET now_ms = now_ms + ?", (days * DAY_MS,))
         connection.commit()
@@ -72,12 +87,12 @@ def test_old_runs_go_and_their_threads_go_on(tmp_path: Path) -> None:
         last = seqs(alone.of_thread("/timeline")["timeline"])[-1]
         assert server.stop() == 0
     grow_old(server.database)
-    with serving(tmp_path, ORIS_RETENTION_HOLD="true") as server, server.client() as http:
+    with serving(tmp_path, program=LATER, ORIS_RETENTION_HOLD="true") as server, server.client() as http:
         # By now it is old, and held; what is added now is young.
         young = one_run(Caller(http, "twice"))
         assert Caller(http, "alone").of_thread()["run_id"] == gone["run_id"]
         assert server.stop() == 0
-    with serving(tmp_path) as server, server.client() as http:
+    with serving(tmp_path, program=LATER) as server, server.client() as http:
         until(lambda: pruned(http) == 2, "two runs are pruned")
         until(lambda: is_erased(server), "and erased")
         parts = ("timeline", "timeline/export", "verify", "events", "detail", "explain", "result", "runs", "history")
@@ -125,12 +140,12 @@ def test_a_long_run_is_erased_beside_the_work_and_a_kill_does_not_stop_that(tmp_
         one_run(Caller(http, "long"), steps=6000)
         assert server.stop() == 0
     grow_old(server.database)
-    with serving(tmp_path) as server, server.client() as http:
+    with serving(tmp_path, program=LATER) as server, server.client() as http:
         until(lambda: pruned(http) == 1, "the run is pruned")
         one_run(Caller(http, "other"))
         server.kill()
     server.check_rows()
-    with serving(tmp_path) as server, server.client() as http:
+    with serving(tmp_path, program=LATER) as server, server.client() as http:
         until(lambda: is_erased(server), "the rest is erased")
         assert data_of(http.get("/v1/jobs/t-other"))["status"] == "completed"
         assert server.stop() == 0
@@ -145,7 +160,7 @@ def test_a_hold_is_lifted_without_a_restart(tmp_path: Path) -> None:
         one_run(Caller(http, "one"))
         assert server.stop() == 0
     grow_old(server.database)
-    with serving(tmp_path, "--config", str(file)) as server, server.client() as http:
+    with serving(tmp_path, "--config", str(file), program=LATER) as server, server.client() as http:
         one_run(Caller(http, "two"))
         assert data_of(http.get("/v1/jobs/t-one"))["status"] == "completed"
         assert data_of(http.get("/v1/admin/status"))["retention"] == {"days": 30, "audit_days": 0, "hold": True}
@@ -180,7 +195,7 @@ def test_old_audit_records_leave_a_signed_anchor_that_the_check_knows(tmp_path: 
     assert audit(said, "heads", "--sqlite-db", str(server.database)) == 0
     heads.write_text("\n".join(said))
     grow_old(server.database)
-    with serving(tmp_path, **auth, **key) as server, server.client(headers=ADMIN) as http:
+    with serving(tmp_path, program=LATER, **auth, **key) as server, server.client(headers=ADMIN) as http:
         until(
             lambda: metric(http.get("/metrics").text, "oris_runtime_pruned_audit_records_total") == 4,
             "both chains have gone",
@@ -212,3 +227,19 @@ def test_audit_records_are_not_deleted_without_a_key(tmp_path: Path) -> None:
         said = server.stderr.read_text()
         assert told in said
         assert "short\n" not in said.replace("too short; ", "")
+
+
+def test_a_clock_that_is_far_ahead_at_the_start_deletes_nothing_and_is_told_of(tmp_path: Path) -> None:
+    with serving(tmp_path) as server, server.client() as http:
+        run = one_run(Caller(http, "kept"), idempotency_key="k1")
+        assert server.stop() == 0
+    with serving(tmp_path, program=LATER) as server, server.client() as http:
+        (told,) = until(lambda: server.lines("retention_waits"), "the log tells of the gap")
+        assert (told["gap_ms"] // DAY_MS, told["wait_ms"]) == (31, 3_600_000)
+        again = data_of(
+            http.post(
+                "/v1/jobs",
+                json=Caller(http, "kept").job(input={"n": 1}, metadata={"name": "ann"}, idempotency_key="k1"),
+            )
+        )
+        assert (again["run_id"], again["idempotent_replay"]) == (run["run_id"], True)

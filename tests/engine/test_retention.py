@@ -110,6 +110,61 @@ async def test_a_hold_stops_what_is_under_way_and_its_end_lets_it_go_on(autojump
         assert world.rows().pruned_runs == {}
 
 
+async def test_rules_that_change_in_the_middle_of_a_step_are_gone_by_at_once(autojump_clock: MockClock) -> None:
+    async with running(SETTINGS) as world:
+        await ended(world, "a")
+        await ended(world, "b", steps=3)
+        await trio.sleep(AGE_S + 1)
+        retention = world.engine.retention
+        for _ in ("past runs are looked for", "latest ones are"):
+            assert await retention.step()
+        gate = world.store.hold()
+        stepping = world.soon(retention.step)
+        await world.store.entered.wait()
+        retention.set_rules(replace(RULES, every_ms=3_600_000))
+        gate.set()
+        assert await stepping.get()
+        started = trio.current_time()
+        while await retention.step():
+            pass
+        rows = world.rows()
+        assert (rows.entries, rows.pruned_runs) == ({}, {})
+        assert trio.current_time() == started
+
+
+async def test_a_hold_that_comes_while_old_sessions_are_looked_for_keeps_them(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(SETTINGS) as world:
+        for session in ("s1", "s2"):
+            await world.poll("w", session=session)
+        await trio.sleep(AGE_S + 1)
+        retention = world.engine.retention
+        real = world.store.reads.old_sessions
+
+        async def held(before_ms: int, limit: int) -> Any:
+            retention.set_rules(replace(RULES, hold=True))
+            return await real(before_ms, limit)
+
+        monkeypatch.setattr(world.store.reads, "old_sessions", held)
+        while await retention.step():
+            pass
+        assert retention.rules.hold
+        assert len(await real(2**62, 10)) == 1
+
+
+async def test_a_pass_waits_out_the_time_it_was_told_to_whatever_the_rules_become(autojump_clock: MockClock) -> None:
+    async with running(SETTINGS, sweeper=True) as world:
+        await ended(world)
+        world.engine.retention.wait(4 * AGE_MS)
+        await trio.sleep(2 * AGE_S)
+        world.engine.retention.set_rules(RULES)
+        await trio.sleep(1.9 * AGE_S)
+        assert world.observer.passes == []
+        await trio.sleep(AGE_S / 2)
+        assert Passed(runs=1, workers=1) in world.observer.passes
+
+
 async def test_nothing_goes_while_the_server_drains(autojump_clock: MockClock) -> None:
     async with running(SETTINGS, sweeper=True) as world:
         await ended(world)

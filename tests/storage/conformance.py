@@ -277,6 +277,8 @@ class StoreConformance:
         await driver.commit(c.Resume(waits["a"].wait_id, b'"yes"', "ann"))
         named = await driver.load(Needs(waits={waits["a"].wait_id}))
         assert [wait.status for wait in named.waits.values()] == ["resumed"]
+        asked = await driver.load(Needs(jobs={key("t1")}, questions={(key("t1"), "a"), (key("t1"), "c")}))
+        assert {wait.key for wait in asked.waits.values()} == {"a", "b", "t"}
         rows = await driver.verify()
         assert rows.jobs[key("t1")].waits_open == 2
 

@@ -67,6 +67,8 @@ class Needs(Struct):
     """(run, key) of waits that are raised, perhaps again. What a job that is found waits for, comes with it."""
     interrupts: set[JobKey] = field(default_factory=set)
     """Threads whose latest run's newest interrupts are wanted, settled ones too."""
+    questions: set[tuple[JobKey, str]] = field(default_factory=set)
+    """(thread, key) of waits of the latest run."""
     api_keys: set[KeyId] = field(default_factory=set)
     replays: set[tuple[JobKey, RunId | str, int]] = field(default_factory=set)
     """(thread, run or "" for the latest, event of the checkpoint or 0) that is to be replayed. With it come the runs,

@@ -130,7 +130,7 @@ class Engine:
             node_id=settings.node_id,
         )
         parts = (self.committer, self.reads)
-        self.retention = Retention(*parts, self.roster, self.admission, observer, settings.retention, clock.now_ms)
+        self.retention = Retention(*parts, self.roster, self.admission, observer, settings.retention, clock)
         self.sweeper = Sweeper(*parts, clock, self.demand, self._outages, self._watch, self.retention)
         self.monitor = Monitor(
             self.admission,

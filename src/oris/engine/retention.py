@@ -14,6 +14,7 @@ from itertools import islice
 
 from msgspec import Struct
 
+from oris.clock import EngineClock
 from oris.core.audit_anchor import AnchorKey, Uncut, cut
 from oris.core.commands import Command, Erase, ForgetSessions, ForgetWorker, Prune, PruneAudit
 from oris.core.replies import Forgotten, RunsPruned
@@ -66,16 +67,19 @@ class Retention:
         admission: Admission,
         observer: Observer,
         rules: RetentionRules,
-        now_ms: Callable[[], int],
+        clock: EngineClock,
     ) -> None:
         self._committer = committer
         self._reads = reads
         self._roster = roster
         self._observer = observer
         self._rules = rules
-        self._now_ms = now_ms
+        self._clock = clock
         self._admission = admission
         self._next_ms = 0
+        self._not_before_ms = 0
+        self._changed = False
+        """Other rules have come while a duty was being done."""
         self._duties: deque[Callable[[], Awaitable[bool]]] = deque()
         """What is left of the pass under way; each answers whether it has more to do."""
         self._begin()
@@ -101,6 +105,15 @@ class Retention:
         self._rules = rules
         self._duties.clear()
         self._next_ms = 0
+        self._changed = True
+
+    def wait(self, for_ms: int) -> None:
+        """No pass begins before this time is over, whatever the rules become."""
+        self._not_before_ms = self._clock.now_ms() + for_ms
+
+    def _before_ms(self, kept_ms: int) -> int:
+        """What is older than this may go. What goes too early is lost, so it is the earlier clock that counts."""
+        return self._clock.cautious_ms() - kept_ms
 
     async def step(self) -> bool:
         """Do a little, if it is time; the answer is whether there is more to do at once.
@@ -110,17 +123,21 @@ class Retention:
         if self._rules.hold or self._admission.draining:
             return False
         if not self._duties:
-            if self._now_ms() < self._next_ms:
+            if self._clock.now_ms() < max(self._next_ms, self._not_before_ms):
                 return False
             self._begin()
             self._duties.extend(
                 (self._prune, self._erase, self._forget_sessions, self._forget_workers, self._prune_audit)
             )
-        if not await self._duties[0]() and self._duties:
+        self._changed = False
+        more = await self._duties[0]()
+        if self._changed:
+            return True
+        if not more:
             self._duties.popleft()
         if self._duties:
             return True
-        self._next_ms = self._now_ms() + self._rules.every_ms
+        self._next_ms = self._clock.now_ms() + self._rules.every_ms
         if any((self._passed.runs, self._passed.audit_records, self._passed.workers, self._passed.sessions)):
             self._observer.retention_passed(self._passed)
         return False
@@ -128,7 +145,7 @@ class Retention:
     async def _prune(self) -> bool:
         if not self._rules.runs_ms:
             return False
-        before_ms = self._now_ms() - self._rules.runs_ms
+        before_ms = self._before_ms(self._rules.runs_ms)
         if not self._threads:
             if self._walked:
                 return False
@@ -163,7 +180,7 @@ class Retention:
     async def _forget_sessions(self) -> bool:
         if not self._rules.runs_ms:
             return False
-        old = await self._reads.old_sessions(self._now_ms() - self._rules.runs_ms, WORKERS_AT_ONCE)
+        old = await self._reads.old_sessions(self._before_ms(self._rules.runs_ms), WORKERS_AT_ONCE)
         gone = await self._forgets([ForgetSessions(tuple(old))]) if old else 0
         self._passed.sessions += gone
         return gone > 0
@@ -172,7 +189,7 @@ class Retention:
         """The row tells of grants; who only asks is heard of in memory."""
         if not self._rules.runs_ms:
             return False
-        before_ms = self._now_ms() - self._rules.runs_ms
+        before_ms = self._before_ms(self._rules.runs_ms)
         found = await self._reads.old_workers(before_ms, self._workers_after, WORKERS_AT_ONCE)
         self._workers_after = found.after
         silent = [key for key in found.workers if self._roster.let_go(key, before_ms)]
@@ -188,7 +205,7 @@ class Retention:
         found = await self._reads.old_audit(self._chain, RECORDS_AT_ONCE)
         if found is None:
             return False
-        before_ms = self._now_ms() - rules.audit_ms
+        before_ms = self._before_ms(rules.audit_ms)
         anchor = cut(rules.anchor_key, found.chain_id, found.anchor, found.records, before_ms)
         if isinstance(anchor, Uncut):
             self._observer.audit_not_cut(anchor)
@@ -199,6 +216,8 @@ class Retention:
         return True
 
     async def _forgets(self, commands: Sequence[Command]) -> int:
+        if self._rules.hold:
+            return 0  # it came while this was being looked for
         return sum(reply.count for reply in await self._ask(commands) if isinstance(reply, Forgotten))
 
     async def _ask(self, commands: Sequence[Command]) -> Sequence[object]:

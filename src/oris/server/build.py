@@ -40,7 +40,7 @@ from oris.server.limits import METRICS_CONNECTIONS_MAX, claim_machine, http_limi
 from oris.server.meter import Meter
 from oris.server.probe import probe_for
 from oris.server.reload import tls_files, warn_of_certificate
-from oris.server.retention import retention_rules
+from oris.server.retention import mind_gap, retention_rules
 from oris.server.status import status_page
 from oris.server.tasks import BEAT_S, first, until_stopping, watch_listener
 from oris.server.tracing import TracingMeter
@@ -122,7 +122,8 @@ class Server:
             tuning=tuning(settings),
         )
         try:
-            self.clock.start_after(await store.high_water_ms())
+            high_water_ms = await store.high_water_ms()
+            self.clock.start_after(high_water_ms)
             for warning in store.warnings:
                 self.logs.get("oris.storage").warning("store_warning", detail=warning)
             await learn_keys(self.keys, store.reads, settings, self.clock.now_ms())
@@ -131,6 +132,7 @@ class Server:
             self.store = store
             self._engine = Engine(store, self.clock, self.random, meter, engine_settings(settings, self.node_id))
             self._engine.admission.no_room = store.no_room
+            mind_gap(self._engine.retention, self.clock.now_ms(), high_water_ms, self.logs)
             self._engine.on_key = self.keys.put
             self.disk = DiskWatch(store, self._engine.committer, self.metrics, self.logs)
             task_status.started()

@@ -125,7 +125,10 @@ def add_needs(needs: Needs, command: c.Command) -> None:
                 needs.runs.add(run)
         case c.ResumeThread():
             needs.jobs.add(command.job_key)
-            needs.interrupts.add(command.job_key)
+            if command.key is None:
+                needs.interrupts.add(command.job_key)
+            else:
+                needs.questions.add((command.job_key, command.key))
         case c.OpenSession():
             needs.workers.add(command.worker_key)
             needs.ended_sessions.add((command.worker_key, command.session))

@@ -112,6 +112,10 @@ def _load_waits(connection: sqlite3.Connection, needs: Needs, found: Found) -> N
             rows += execute(sql.PENDING_WAITS, (job.run_id,))
         if job.job_key in needs.interrupts:
             rows += execute(sql.NEWEST_INTERRUPTS, (job.run_id,))
+    for thread, key in sorted(needs.questions):
+        latest = found.loaded.jobs.get(thread)
+        if latest is not None:
+            rows += execute(sql.WAIT_BY_KEY, (latest.run_id, key))
     for named in sorted(needs.wait_keys):
         rows += execute(sql.WAIT_BY_KEY, named)
     for wait_id in sorted(needs.waits):
