@@ -15,10 +15,9 @@ import pytest
 from msgspec.structs import astuple, replace
 
 from oris.cli import main
-from oris.core.audit import AuditHead, AuditRecord, link, record
+from oris.core.audit import Audit, AuditHead, AuditRecord, link, record
 from oris.core.audit_anchor import AnchorKey
 from oris.core.audit_check import head_of, start_of
-from oris.core.commands import Audit
 from oris.core.stamp import Stamp
 from oris.storage.sqlite import audit_trail
 from oris.storage.sqlite.audit_trail import PAGE

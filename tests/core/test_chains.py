@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from oris.core import audit
 from oris.core import events as ev
-from oris.core.commands import Audit
+from oris.core.audit import Audit
 from oris.core.events import Entry
 from oris.core.fold import BrokenTimeline, fold
 from oris.core.model import RetryPolicy

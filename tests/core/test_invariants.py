@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from oris.core.audit import AuditHead, record
+from oris.core.audit import Audit, AuditHead, record
 from oris.core.changes import Changes
-from oris.core.commands import Ack, Audit, ReportStep, Submit, Want
+from oris.core.commands import Ack, ReportStep, Submit, Want
 from oris.core.decide import decide
 from oris.core.dispatch import dispatch
 from oris.core.events import link

@@ -6,7 +6,7 @@ import pytest
 
 from oris import ids
 from oris.core import commands as c
-from oris.core.audit import AuditHead, AuditRecord, record
+from oris.core.audit import Audit, AuditHead, AuditRecord, record
 from oris.core.audit_anchor import AnchorKey, AuditAnchor, Uncut, cut
 from oris.core.decide import decide
 from oris.core.facts import Facts, Limits, Loaded
@@ -303,7 +303,7 @@ def chain(count: int) -> list[AuditRecord]:
     """A chain of records, one a second."""
     head, made = AuditHead("chn_1", 0, bytes(32)), []
     for number in range(count):
-        line = c.Audit("api_key", "ops", "admin", "", "http", "job.run", "thread", "t", f"r{number}")
+        line = Audit("api_key", "ops", "admin", "", "http", "job.run", "thread", "t", f"r{number}")
         entry = record(head, line, "ok", b"{}", Stamp(number * 1000, number << 8))
         made.append(entry)
         head = AuditHead(entry.chain_id, entry.seq, entry.hash)

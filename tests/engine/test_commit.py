@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from oris.core.commands import Audit
+from oris.core.audit import Audit
 from oris.core.decide import decide
 from oris.core.replies import Refusal, Submitted
 from oris.core.stamp import Stamp

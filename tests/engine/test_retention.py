@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from trio.testing import MockClock
 
 from oris.core import commands as c
+from oris.core.audit import Audit
 from oris.core.audit_anchor import AnchorKey
-from oris.core.commands import Audit
 from oris.core.model import Job
 from oris.core.replies import Submitted
 from oris.engine import retention as passes

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from oris import ids
 from oris.core import commands as c
-from oris.core.audit import AuditHead, record
+from oris.core.audit import Audit, AuditHead, record
 from oris.core.changes import Changes, Handed
 from oris.core.commands import Command, Want
 from oris.core.decide import add_needs, decide
@@ -98,7 +98,7 @@ class Driver:
         *commands: Command,
         wants: Sequence[Want] = (),
         lanes: Sequence[Lane] = (),
-        audit: Sequence[c.Audit] = (),
+        audit: Sequence[Audit] = (),
         calm: bool = True,
     ) -> Done:
         """One batch, as the committer makes it. Raises what `transact` raises."""
@@ -257,6 +257,6 @@ def heartbeat(job: Job, ttl_ms: int = 30_000) -> c.Heartbeat:
     return c.Heartbeat(job.worker_key, job.lease_id, ttl_ms, single=True)
 
 
-def audited(action: str = "job.run", request_id: str = "r1", actor_id: str = "ops", tenant: str = ACME) -> c.Audit:
+def audited(action: str = "job.run", request_id: str = "r1", actor_id: str = "ops", tenant: str = ACME) -> Audit:
     """A line for the trail."""
-    return c.Audit("api_key", actor_id, "admin", tenant, "127.0.0.1", action, "thread", "t", request_id)
+    return Audit("api_key", actor_id, "admin", tenant, "127.0.0.1", action, "thread", "t", request_id)

@@ -17,7 +17,8 @@ from oris.errors import ConfigError
 if TYPE_CHECKING:
     from oris.config.settings import Settings
     from oris.core.api_key import ApiKey
-    from oris.core.commands import Audit, Command
+    from oris.core.audit import Audit
+    from oris.core.commands import Command
     from oris.core.replies import Reply
     from oris.engine.engine import Engine
 
@@ -180,7 +181,7 @@ async def _ask(engine: Engine, command: Command, audit: Audit) -> Reply:
 
 def _audit(action: str, key_id: str, tenant: str) -> Audit:
     """Whoever may write the database may do all; the name is what the machine calls him."""
-    from oris.core.commands import Audit
+    from oris.core.audit import Audit
 
     return Audit("local", f"uid:{os.getuid()}", "admin", tenant, "cli", action, "api_key", key_id, "")
 

@@ -10,8 +10,27 @@ from hashlib import sha256
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oris.core.commands import Audit
 from oris.core.stamp import Stamp
+
+
+class Audit(Struct, frozen=True):
+    """Who did what, written in the commit of the change. Without secrets or payloads."""
+
+    actor_type: str
+    actor_id: str
+    actor_role: str
+    tenant_id: str
+    source: str
+    action: str
+    resource_type: str
+    resource_id: str
+    request_id: str
+    refusal: str | None = None
+    """Set when the API refused before any command could be made (403)."""
+    details: bytes = b"{}"
+    """What was done, as JSON; for a batch the counts stand in its place."""
+    refused_before: int = 0
+    """Items of a batch that were refused before any command could be made of them."""
 
 
 class AuditHead(Struct, frozen=True):

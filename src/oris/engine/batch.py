@@ -9,9 +9,9 @@ import msgspec
 from msgspec import Struct, field
 
 from oris.core import audit as trail
-from oris.core.audit import AuditHead
+from oris.core.audit import Audit, AuditHead
 from oris.core.changes import Decision
-from oris.core.commands import Audit, Submit, Want
+from oris.core.commands import Submit, Want
 from oris.core.decide import add_needs, decide
 from oris.core.dispatch import dispatch
 from oris.core.facts import Facts, Heads, Limits, Loaded, Needs

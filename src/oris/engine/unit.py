@@ -9,8 +9,9 @@ from typing import Literal
 import trio
 from msgspec import Struct
 
+from oris.core.audit import Audit
 from oris.core.changes import Handed
-from oris.core.commands import Audit, Command, Want
+from oris.core.commands import Command, Want
 from oris.core.replies import Granted, Refusal, Reply
 from oris.errors import ErrorCode, StoreError
 from oris.ids import RunId

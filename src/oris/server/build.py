@@ -22,7 +22,7 @@ from oris.api.tls import ServerTls, load_credentials
 from oris.clock import EngineClock, SystemClock
 from oris.config.settings import Settings
 from oris.config.version import program_version
-from oris.core.commands import Audit
+from oris.core.audit import Audit
 from oris.core.facts import Limits
 from oris.engine.committer import CommitBounds
 from oris.engine.engine import Engine, EngineSettings

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from oris.api.http import Role
 from oris.api.services import Call
-from oris.core.commands import Audit
+from oris.core.audit import Audit
 from oris.core.model import Job
 from oris.core.replies import Refusal, SessionOpened
 from oris.engine.unit import Unit

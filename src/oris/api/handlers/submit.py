@@ -28,7 +28,8 @@ from oris.api.handlers.interrupts import pending_interrupts
 from oris.api.handlers.items import item, refusal_of
 from oris.api.http import Answer
 from oris.api.services import Call
-from oris.core.commands import Audit, Submit
+from oris.core.audit import Audit
+from oris.core.commands import Submit
 from oris.core.model import TERMINAL, RetryPolicy
 from oris.core.replies import Reply, Submitted
 from oris.engine.unit import Unit
