@@ -14,6 +14,8 @@ from oris.core.commands import SetMode
 from oris.core.mode import CLUSTER
 from oris.core.replies import Acked, ModeSet, Refusal, Submitted
 from oris.engine.admission import Admission, Thresholds
+from oris.engine.committer import CommitBounds
+from oris.engine.engine import EngineSettings
 from oris.engine.unit import Unit
 from oris.errors import ErrorCode, OutcomeUnknown
 from oris.storage.sqlite.database import MemoryDatabase
@@ -39,6 +41,23 @@ async def test_new_runs_are_refused_and_repeats_and_an_admins_are_not(autojump_c
         the(Submitted, smoke.replies[0])
         await switch(world)
         await world.submitted("b")
+
+
+async def test_a_submit_that_waits_while_new_runs_are_switched_off_is_refused(autojump_clock: MockClock) -> None:
+    async with running(EngineSettings(bounds=CommitBounds(max_commands=1))) as world:
+        gate = world.store.hold()
+        under_way = world.soon(lambda: world.submitted("first"))
+        await world.store.entered.wait()
+        switching = world.soon(lambda: switch(world, submit=False))
+        await wait_all_tasks_blocked()
+        late = world.soon(lambda: world.submit("late"))
+        smoke = world.soon(lambda: world.engine.ask(Unit("submit", [submit("smoke")], by_admin=True)))
+        await wait_all_tasks_blocked()
+        gate.set()
+        await under_way.get()
+        await switching.get()
+        assert reason(await late.get()) == "draining"
+        the(Submitted, (await smoke.get()).replies[0])
 
 
 def test_an_admin_is_let_past_an_operators_switch_and_past_nothing_else() -> None:

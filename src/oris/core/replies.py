@@ -239,6 +239,14 @@ Reply = (
 )
 
 
+SWITCHED_OFF = Refusal(
+    ErrorCode.UNAVAILABLE,
+    "new jobs are switched off by an operator; those there are go on",
+    {"reason": "draining"},
+    5,
+)
+
+
 def conflict(reason: str, message: str, **details: str | int | None) -> Refusal:
     """A 409 with its reason word."""
     return Refusal(ErrorCode.CONFLICT, message, {"reason": reason, **details})

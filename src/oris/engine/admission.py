@@ -15,7 +15,7 @@ from msgspec import Struct
 from trio import TASK_STATUS_IGNORED, TaskStatus
 
 from oris.core.mode import Modes
-from oris.core.replies import Refusal
+from oris.core.replies import SWITCHED_OFF, Refusal
 from oris.engine.observer import Beat, Sample
 from oris.errors import ErrorCode
 
@@ -24,12 +24,6 @@ NO_ROOM = Refusal(
     ErrorCode.UNAVAILABLE,
     "the disk is nearly full: no new runs are taken, those there are go on",
     {"reason": "store_unavailable", "cause": "disk_full"},
-    5,
-)
-SWITCHED_OFF = Refusal(
-    ErrorCode.UNAVAILABLE,
-    "new jobs are switched off by an operator; those there are go on",
-    {"reason": "draining"},
     5,
 )
 

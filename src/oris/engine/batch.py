@@ -18,7 +18,7 @@ from oris.core.facts import Facts, Heads, Limits, Loaded, Needs
 from oris.core.mode import Modes
 from oris.core.model import Lane, Worker
 from oris.core.outage import Outage
-from oris.core.replies import Granted, Refusal, Reply
+from oris.core.replies import SWITCHED_OFF, Granted, Refusal, Reply
 from oris.core.stamp import Stamp
 from oris.engine.parked import Parked
 from oris.engine.unit import INTERNAL, Unit
@@ -132,7 +132,9 @@ def decide_batch(batch: Batch, loaded: Loaded, now_ms: int, context: Context) ->
     facts.changes.calm = context.calm(now_ms)
     outcome = Outcome(now_ms, facts)
     for unit in batch.units:
-        facts.admission = unit.refusal
+        # What was let in before the switch and is decided after it would come as a surprise.
+        is_off = not facts.modes.submit and not unit.by_admin
+        facts.admission = unit.refusal or (SWITCHED_OFF if is_off else None)
         outcome.replies.append(_decide_unit(unit, facts, now_ms, outcome, context))
     _dispatch(batch, facts, outcome, context)
     return outcome

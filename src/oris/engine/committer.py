@@ -128,7 +128,8 @@ class Committer:
     def _admit(self, unit: Unit) -> bool:
         """Judge new runs by the gate as it is now; False: answered, there is nothing to look up.
 
-        Once let in a unit stays let in: refusing what waits already would make an overloaded server accept nothing.
+        Once let in a unit stays let in, but for an operator's switch: refusing what waits already would make an
+        overloaded server accept nothing.
         """
         unit.refusal = self._admission.refusal(by_admin=unit.by_admin)
         if unit.refusal is None:
