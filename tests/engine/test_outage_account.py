@@ -79,6 +79,18 @@ def test_trouble_lasts_from_the_first_commit_that_failed_to_one_that_wrote() -> 
     assert outages.calm(6_001)
 
 
+def test_a_slow_commit_that_had_nothing_to_write_is_an_outage_that_is_over_with_it() -> None:
+    outages, told = account()
+    outages.starts(1_000)
+    assert outages.at(1_000 + LEAST_MS) == (Outage(1_000, 1_000 + LEAST_MS),)
+    outages.ended(1_000 + LEAST_MS, wrote=False)
+    assert told == [Outage(1_000, 1_000 + LEAST_MS)], "what it was decided by counts afterwards too"
+    assert outages.at(9_000) == tuple(told)
+    outages.starts(9_000)
+    outages.ended(9_001, wrote=False)
+    assert len(told) == 1
+
+
 def test_a_short_trouble_is_made_up_for_in_the_commit_that_ends_it_and_not_remembered() -> None:
     outages, told = account()
     outages.starts(1_000)

@@ -65,10 +65,12 @@ class Outages:
             self._trouble_ms = min(known, default=None)
 
     def ended(self, now_ms: int, *, wrote: bool) -> None:
-        """The commit is made. One that had nothing to write says nothing of the disk."""
+        """The commit is made. One that had nothing to write says nothing of the disk; the time it took is over."""
         goes_on = self._goes_on(now_ms)
         self._started_ms = None
         if not wrote:
+            if goes_on is not None and goes_on.cause == "trouble" and self._trouble_ms is None:
+                self._add(goes_on)
             return
         if goes_on is not None and now_ms - goes_on.from_ms >= LEAST_MS:
             self._add(goes_on)

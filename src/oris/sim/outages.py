@@ -74,6 +74,12 @@ class KnownOutages:
         (self._over if now_ms - since_ms >= LEAST_MS else self._short).append((since_ms, now_ms))
         self._trouble_ms = None
 
+    def wrote_nothing(self, started_ms: int, now_ms: int) -> None:
+        """A commit that began then had nothing to write: trouble goes on, but what it took itself is over."""
+        self._commit_ms = None
+        if self._trouble_ms is None:
+            (self._over if now_ms - started_ms >= LEAST_MS else self._short).append((started_ms, now_ms))
+
     def lives(self, lease: LeaseLife, asked_ms: int, end_ms: int, now_ms: int, believed: bool) -> bool:
         """Whether a lease is live now that its worker has asked for until `asked_ms`, and whose row says `end_ms`.
 

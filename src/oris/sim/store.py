@@ -86,7 +86,9 @@ class FaultyStore:
             self._outages.refused()
             raise
         changes, now_ms = made[0]
-        if not changes.empty:
+        if changes.empty:
+            self._outages.wrote_nothing(started_ms, now_ms)
+        else:
             self._outages.committed(started_ms, now_ms, changes.calm)
         self._seen(changes, handed, now_ms)
         if self._faults.strikes("crash_after_commit"):
