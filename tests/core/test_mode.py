@@ -134,7 +134,7 @@ def test_heartbeats_reports_acks_retries_and_timers_go_on() -> None:
 
 
 def test_whether_new_runs_are_taken_is_the_gates_decision_and_not_the_cores() -> None:
-    """A unit that was let in stays let in, whatever the batch before it has switched."""
+    """The batch tells each unit what the gate says; a command by itself asks no switch."""
     world = World()
     switch(world, submit=False)
     the(Submitted, world.submit("a"))
