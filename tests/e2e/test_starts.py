@@ -9,6 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from oris.config.version import program_version
+
 from .server_process import ServerProcess, data_of, error_of, metric, serving, until
 
 
@@ -173,7 +175,7 @@ def test_metrics_have_an_address_of_their_own(tmp_path: Path) -> None:
         ready = server.line("server_ready")
         assert ready is not None
         with httpx.Client(base_url=f"http://{ready['metrics_address']}") as http:
-            assert metric(http.get("/metrics").text, 'oris_build_info{version="0.1.0"}') == 1
+            assert metric(http.get("/metrics").text, f'oris_build_info{{version="{program_version()}"}}') == 1
             assert data_of(http.get("/healthz")) == {"status": "ok"}
             assert error_of(http.get("/v1/jobs"))[:2] == (404, "not_found")
         assert server.stop() == 0
