@@ -47,12 +47,13 @@ def check_export(document: bytes) -> dict[str, Any]:
 def link(previous: bytes, job_key: str, line: Line) -> bytes:
     """The hash of an event."""
     event = line.event
+    skew = f"{event['skew_ms']:+d}" if "skew_ms" in event else ""
     worker = f"@{event['worker_id']}" if "worker_id" in event else ""
     told = (
         job_key,
         event["seq"],
         event["event_type"],
-        milliseconds(event["created_at"]),
+        f"{milliseconds(event['created_at'])}{skew}",
         event["run_id"],
         event["attempt_no"],
         worker,

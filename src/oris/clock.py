@@ -2,6 +2,9 @@
 
 The engine clock starts at the later of wall clock and the stored high-water mark, then follows the monotonic clock,
 slewed towards the wall clock by at most a tenth: it never goes back, and a jump of the wall clock moves no lease.
+
+What people mean by a date goes by the calendar instead: when a job is to run, when a question expires, when something
+was done. The calendar is the engine's time and the skew, which is how far the wall clock is from it.
 """
 
 from __future__ import annotations
@@ -13,6 +16,9 @@ from typing import Protocol
 SLEW = 0.1
 JUMP_MS = 1000
 """A difference between the clocks that is worth telling."""
+SKEW_MS = 500
+"""Up to this difference the calendar goes by the engine clock, which the slew brings back to the wall clock: so dates
+are right within a second, and nearly always rise like the engine's time."""
 
 
 class Clock(Protocol):
@@ -78,6 +84,15 @@ class EngineClock:
             most = passed * SLEW
             self._now += passed - min(most, max(-most, ahead))
             return int(self._now)
+
+    def skew_ms(self) -> int:
+        """How far the calendar is ahead of the engine's time, or behind it (negative)."""
+        ahead_ms = self._clock.wall_ms() - self.now_ms()
+        return ahead_ms if abs(ahead_ms) > SKEW_MS else 0
+
+    def calendar_ms(self) -> int:
+        """The date: what the wall clock says, within half a second, also just after it was set."""
+        return self.now_ms() + self.skew_ms()
 
     def cautious_ms(self) -> int:
         """The earlier of the engine's time and the wall clock's, for what may be done late, but never early.

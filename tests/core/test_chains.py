@@ -41,6 +41,7 @@ FORGERIES: dict[str, Any] = {
     "data": b'{"type":"attempt_queued"}\n',
     "payload_digest": bytes(32),
     "hash": bytes(32),
+    "skew_ms": 5,
 }
 
 

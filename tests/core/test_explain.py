@@ -14,7 +14,7 @@ from .world import World, asking, key, timer
 
 def around(world: World, **said: object) -> Surroundings:
     """A server that works, with workers that ask for work."""
-    usual = Surroundings(world.now_ms, dispatching=True, tenant_leased=0, tenant_limit=1000, is_wanted=True)
+    usual = Surroundings(world.now_ms, 0, dispatching=True, tenant_leased=0, tenant_limit=1000, is_wanted=True)
     return replace(usual, **said)
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from oris.core import commands as c
 from oris.core.commands import Want
+from oris.core.deadlines import has_date
 from oris.core.facts import Limits
 from oris.core.model import TERMINAL, Job, RetryPolicy
 from oris.core.replies import Beaten, Refusal
@@ -35,7 +36,18 @@ SAID: dict[str, list[Any]] = {
     "input": [None, b"[]"],
 }
 Act: TypeAlias = tuple[Any, ...]
-KINDS = {"submit": 5, "poll": 6, "ack": 4, "report": 4, "time": 4, "beat": 2, "sweep": 2, "release": 1, "cancel": 1}
+KINDS = {
+    "submit": 5,
+    "poll": 6,
+    "ack": 4,
+    "report": 4,
+    "time": 4,
+    "beat": 2,
+    "sweep": 2,
+    "release": 1,
+    "cancel": 1,
+    "wall": 1,
+}
 
 
 def act(random: Random) -> Act:
@@ -60,6 +72,8 @@ def act(random: Random) -> Act:
             return ("beat", lease, pick([1, 500, 2_000]), pick([True, False]), pick([None, None, *WORKERS]))
         case "poll":
             return ("poll", pick(WORKERS), pick([0, 1, 1, 2, 3]), pick([200, 1_000]), pick([None, None, "p"]))
+        case "wall":
+            return ("wall", pick([0, 0, 700, 3_600_000, -86_400_000]))
         case _:
             return ("time", pick([1, 100, 199, 200, 500, 1_000, 5_000, -300]))
 
@@ -84,6 +98,8 @@ class Story:
         for act in batch:
             if act[0] == "time":
                 self.world.later(act[1])
+            elif act[0] == "wall":
+                self.world.skew_ms = act[1]
         commands = [command for act in batch if (command := self._command(act)) is not None]
         wants = [self._want(act) for act in batch if act[0] == "poll"]
         replies = self.world.batch(commands, wants)
@@ -127,7 +143,7 @@ class Story:
                 return c.Cancel(key(thread, tenant), None)
             case ("sweep", thread, tenant):
                 return c.Sweep(key(thread, tenant))
-            case ("poll", *_) | ("time", *_):
+            case ("poll", *_) | ("time", *_) | ("wall", *_):
                 return None
         if not self.granted:
             return None
@@ -177,6 +193,7 @@ def test_any_story_can_be_brought_to_its_end(random: Random, length: int) -> Non
         if not open_runs:
             break
         wakes = [job.wake_ms for job in open_runs if job.wake_ms is not None]
+        wakes += [job.due_ms - world.skew_ms for job in open_runs if has_date(job) and job.due_ms is not None]
         world.now_ms = max([world.now_ms, *([min(wakes)] if wakes else [])])
         world.batch([c.Sweep(job.job_key) for job in open_runs])
         for job in world.poll("finisher", 10).jobs:

@@ -15,7 +15,12 @@ def seen(world: World, after_seq: int = 0) -> Observed:
 def ends(found: Observed) -> list[tuple[int, str | None, str | None, int | None]]:
     """How each lease ended, and how long it was held."""
     return [
-        (span.attempt_no, span.ended_by, span.cause, None if span.ended_ms is None else span.ended_ms - span.granted_ms)
+        (
+            span.attempt_no,
+            span.ended_by,
+            span.cause,
+            None if span.ended is None else span.ended.now_ms - span.granted.now_ms,
+        )
         for span in found.leases
     ]
 
@@ -71,11 +76,11 @@ def test_each_try_of_a_step_is_told_with_its_start_and_its_end() -> None:
         world.reported(job, action, status, token=f"{world.now_ms}")  # type: ignore[arg-type]
     world.reported(job, "c")
     tries = [
-        (span.action_id, span.status, span.ended_ms and span.started_ms and span.ended_ms - span.started_ms)
+        (span.action_id, span.status, span.ended and span.started and span.ended.now_ms - span.started.now_ms)
         for span in seen(world).steps
     ]
     assert tries == [("a", "failed", 20), ("b", "started", None), ("a", "succeeded", 10), ("c", "succeeded", None)]
-    assert seen(world).steps[-1].started_ms is None
+    assert seen(world).steps[-1].started is None
 
 
 def test_what_began_before_the_first_event_is_told_without_its_beginning() -> None:
@@ -85,5 +90,5 @@ def test_what_began_before_the_first_event_is_told_without_its_beginning() -> No
     world.reported(job, "a", token="2")
     world.acked(job)
     found = seen(world, after_seq=4)
-    assert [(span.started_ms, span.status) for span in found.steps] == [(None, "succeeded")]
+    assert [(span.started, span.status) for span in found.steps] == [(None, "succeeded")]
     assert found.leases == []

@@ -79,6 +79,8 @@ class World:
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.now_ms = START_MS
+        self.skew_ms = 0
+        """How far the calendar is ahead of `now_ms`."""
         self.limits = limits or Limits()
         self.tenant_limit = 1000
         self.heads_read = 1000
@@ -98,6 +100,7 @@ class World:
             admission=self.admission,
             outages=self.outages,
             modes=self.modes,
+            skew_ms=self.skew_ms,
         )
         replies = []
         for command in commands:
@@ -119,6 +122,11 @@ class World:
     def later(self, ms: int) -> None:
         """Let time pass; nothing sweeps by itself."""
         self.now_ms += ms
+
+    @property
+    def date_ms(self) -> int:
+        """The time by the calendar."""
+        return self.now_ms + self.skew_ms
 
     def job(self, thread: str, tenant: str = "") -> Job:
         """A thread's row."""
@@ -256,13 +264,13 @@ class World:
         return needs
 
     def _stamp(self) -> Stamp:
-        return Stamp(self.now_ms, self._seeds.next(self.now_ms))
+        return Stamp(self.now_ms, self._seeds.next(self.now_ms), self.skew_ms)
 
     def _decide(self, facts: Facts, command: c.Command) -> Decision:
         """Decide twice: the same stamp gives the same decision, and the facts are as they were."""
         stamp = self._stamp()
         before = laws.picture(facts)
-        again = decide(facts, command, Stamp(stamp.now_ms, stamp.seed))
+        again = decide(facts, command, Stamp(stamp.now_ms, stamp.seed, stamp.skew_ms))
         decision = decide(facts, command, stamp)
         assert laws.plain(again) == laws.plain(decision)
         assert laws.picture(facts) == before

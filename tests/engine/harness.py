@@ -144,6 +144,7 @@ class Recorder:
     turned_away: int = 0
     outages: list[Outage] = field(default_factory=list)
     jumps: list[int] = field(default_factory=list)
+    skews: list[int] = field(default_factory=list)
     modes: list[Modes] = field(default_factory=list)
     passes: list[Passed] = field(default_factory=list)
     uncut: list[Uncut] = field(default_factory=list)
@@ -177,6 +178,9 @@ class Recorder:
 
     def clock_jumped(self, by_ms: int) -> None:
         self.jumps.append(by_ms)
+
+    def clock_skewed(self, by_ms: int) -> None:
+        self.skews.append(by_ms)
 
 
 def no_beat() -> None:

@@ -11,7 +11,7 @@ from oris.core.decide import decide
 from oris.core.outage import LONGEST_GRACE_MS, Outage
 from oris.engine import batch as batch_module
 from oris.engine.engine import EngineSettings
-from oris.engine.sweeper import AT_ONCE, BATCH, LOOK_AGAIN_S
+from oris.engine.sweeper import AT_ONCE, BATCH, LOOK_AGAIN_S, SIGN_OF_LIFE_MS
 from oris.engine.unit import Unit
 from oris.errors import Unavailable
 from oris.ids import JobKey
@@ -97,10 +97,21 @@ async def test_heartbeats_have_the_most_of_every_commit_while_a_fleet_is_swept(a
 
 async def test_an_idle_sweeper_makes_no_transactions(autojump_clock: MockClock) -> None:
     async with running(sweeper=True) as world:
-        await world.start("a", "w", ttl_ms=60_000)
+        await world.ask(ack(await world.start("a", "w")))
         world.store.commits.clear()
         await trio.sleep(50)
         assert world.store.commits == []
+
+
+async def test_while_something_is_leased_a_sign_of_life_is_written_every_few_seconds(
+    autojump_clock: MockClock,
+) -> None:
+    async with running(sweeper=True) as world:
+        await world.start("a", "w", ttl_ms=60_000)
+        world.store.commits.clear()
+        await trio.sleep(50)
+        assert 10 <= len(world.store.commits) <= 50_000 // SIGN_OF_LIFE_MS
+        assert world.engine.clock.now_ms() - await world.store.calm_ms() <= SIGN_OF_LIFE_MS + 1000 * LOOK_AGAIN_S
 
 
 async def test_a_store_that_is_away_is_asked_again_now_and_then(autojump_clock: MockClock) -> None:

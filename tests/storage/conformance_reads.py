@@ -20,6 +20,7 @@ from oris.ids import JobKey, TenantId, ThreadId, run_id
 from oris.storage.store import (
     AuditFilter,
     DeadLetterFilter,
+    Earliest,
     InterruptFilter,
     JobFilter,
     Page,
@@ -306,18 +307,27 @@ class ReadsConformance:
 
     async def test_the_sweeper_is_told_what_is_due_the_earliest_first(self, driver: Driver) -> None:
         reads = driver.store.reads
-        assert await reads.earliest_wake() is None
+        assert await reads.earliest() == Earliest(None, None)
         await driver.commit(*(submit(f"t{ms}", delay_ms=ms) for ms in (30, 10, 20)), submit("now"))
-        assert await reads.earliest_wake() == START_MS + 10
-        assert list(await reads.due(START_MS + 9, 10)) == []
-        assert list(await reads.due(START_MS + 20, 10)) == [key("t10"), key("t20")]
-        assert list(await reads.due(START_MS + 99, 1)) == [key("t10")]
+        assert await reads.earliest() == Earliest(None, START_MS + 10)
+        assert list(await reads.due(START_MS + 99, START_MS + 9, 10)) == []
+        assert list(await reads.due(0, START_MS + 20, 10)) == [key("t10"), key("t20")]
+        assert list(await reads.due(0, START_MS + 99, 1)) == [key("t10")]
+
+    async def test_leases_are_due_by_one_clock_and_dates_by_the_other(self, driver: Driver) -> None:
+        reads = driver.store.reads
+        await driver.commit(submit("leased"), submit("dated", delay_ms=10), wants=[want()])
+        assert await reads.earliest() == Earliest(START_MS + 30_000, START_MS + 10)
+        assert list(await reads.due(START_MS + 30_000, START_MS, 10)) == [key("leased")]
+        assert list(await reads.due(START_MS, START_MS + 30_000, 10)) == [key("dated")]
+        assert list(await reads.due(START_MS + 30_000, START_MS + 30_000, 10)) == [key("leased"), key("dated")]
+        assert list(await reads.due(START_MS + 30_000, START_MS + 30_000, 1)) == [key("leased")]
 
     async def test_a_heartbeat_does_not_move_what_the_sweeper_is_told(self, driver: Driver) -> None:
         job = (await driver.commit(submit("t1"), wants=[want()])).job()
         driver.harness.clock.ms += 5
         await driver.commit(heartbeat(job, 60_000))
-        assert await driver.store.reads.earliest_wake() == START_MS + 30_000
+        assert await driver.store.reads.earliest() == Earliest(START_MS + 30_000, None)
 
     async def test_leases_of_ended_or_cut_sessions_are_told(self, driver: Driver) -> None:
         reads = driver.store.reads

@@ -52,7 +52,7 @@ class KeyRing:
     """All keys that are neither revoked nor expired. Every method is synchronous."""
 
     def __init__(self, now_ms: Callable[[], int]) -> None:
-        """`now_ms` is the engine's clock, by which keys expire."""
+        """`now_ms` is the calendar, by which keys expire."""
         self._now_ms = now_ms
         self._keys: dict[bytes, ApiKey] = {}
         self._used: dict[KeyId, int] = {}
@@ -94,7 +94,7 @@ class KeyRing:
         is_right = hmac.compare_digest(_NO_DIGEST if key is None else key.digest, digest_of(secret))
         if key is None or not is_right or not key.lets_in(now_ms):
             return None
-        if now_ms - (key.used_ms or 0) >= NOTED_EVERY_MS:
+        if abs(now_ms - (key.used_ms or 0)) >= NOTED_EVERY_MS:
             self._used.setdefault(key.key_id, now_ms)
         return Caller(Role(key.role), key.tenant_id, "api_key", key.key_id, key.key_id)
 

@@ -68,7 +68,7 @@ def create(
 
     async def make(engine: Engine) -> Reply:
         nonlocal is_kept_out
-        expires_ms = end_ms if left_ms is None else engine.clock.now_ms() + left_ms
+        expires_ms = end_ms if left_ms is None else engine.clock.calendar_ms() + left_ms
         command = CreateKey(key_id, role, None if tenant is None else TenantId(tenant), digest, expires_ms)  # type: ignore[arg-type]
         reply = await _ask(engine, command, _audit("apikey.create", key_id, tenant or ""))
         is_kept_out = not _has_static_admin(settings) and not await _has_admin(engine)
@@ -169,7 +169,7 @@ def _has_static_admin(settings: Settings) -> bool:
 
 
 async def _has_admin(engine: Engine) -> bool:
-    keys = (await engine.reads.stored_keys(engine.clock.now_ms())).keys
+    keys = (await engine.reads.stored_keys(engine.clock.calendar_ms())).keys
     return any(key.role == "admin" and key.tenant_id is None for key in keys)
 
 

@@ -102,7 +102,7 @@ def record(head: AuditHead, audit: Audit, result: str, details: bytes, stamp: St
         result=result,
         request_id=audit.request_id,
         details=details,
-        created_ms=stamp.now_ms,
+        created_ms=stamp.date_ms,
         hash=b"",
     )
     return replace(unsigned, hash=link(head.hash, unsigned))

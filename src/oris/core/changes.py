@@ -82,6 +82,8 @@ class Decision(Struct, frozen=True):
     forgotten_sessions: tuple[tuple[WorkerKey, str], ...] = ()
     anchor: AuditAnchor | None = None
     """What is kept of the beginning of an audit chain."""
+    sign_of_life: bool = False
+    """Nothing changes, and that the node could commit is written."""
 
 
 class Handout(Struct, frozen=True):
@@ -160,6 +162,10 @@ class Changes(Struct):
     modes: dict[str, Mode]
     calm: bool = True
     """Nothing is owed to any lease by now: until here no time has been lost to one."""
+    skew_ms: int = 0
+    """How far the calendar was ahead of the engine's time."""
+    sign_of_life: bool = False
+    """That this was committed is to be written, though nothing else is."""
     api_keys: dict[KeyId, ApiKey] = field(default_factory=dict)
     pruned: list[Pruned] = field(default_factory=list)
     erased: list[Erasure] = field(default_factory=list)
@@ -174,7 +180,7 @@ class Changes(Struct):
         """True when there is nothing to write; handouts are only read."""
         written = (self.jobs, self.workers, self.tenants, self.audit, self.api_keys, self.modes)
         gone = (self.erased, self.forgotten_workers, self.forgotten_sessions, self.anchors)
-        return not any(written) and not any(gone)
+        return not any(written) and not any(gone) and not self.sign_of_life
 
 
 def no_changes() -> Changes:

@@ -251,6 +251,10 @@ class SetMode(Struct, frozen=True):
     by: str
 
 
+class ShowLife(Struct, frozen=True):
+    """The node can commit: should it die, its next start takes no time before this for lost."""
+
+
 Command: TypeAlias = (
     Submit
     | Cancel
@@ -277,6 +281,7 @@ Command: TypeAlias = (
     | ForgetWorker
     | ForgetSessions
     | PruneAudit
+    | ShowLife
 )
 
 

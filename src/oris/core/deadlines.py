@@ -13,10 +13,20 @@ def timeout_at(job: Job) -> int | None:
 
 
 def next_deadline(job: Job) -> int | None:
-    """The earliest deadline of the run, in engine ms; None when nothing is to come by itself."""
+    """The run's earliest deadline by the engine's clock; None when it has none. One by the calendar, which is its only
+    one then, stands in `due_ms` alone: see `has_date`."""
     if job.lease_id is not None:
         known = (job.lease_expires_ms, timeout_at(job), job.cancel_due_ms)
         return min(at_ms for at_ms in known if at_ms is not None)
-    if job.status in ("scheduled", "retry_backoff", "suspended", "interrupted"):
-        return job.due_ms
-    return None
+    return job.due_ms if job.status == "retry_backoff" else None
+
+
+def has_date(job: Job) -> bool:
+    """Whether `due_ms` goes by the calendar: what somebody has given a date, or a while from a date on. A backoff is
+    the server's own pause, and goes by the engine's clock, so that no clock that is set makes it longer."""
+    return job.due_ms is not None and job.status in ("scheduled", "suspended", "interrupted")
+
+
+def is_due(job: Job, now_ms: int, date_ms: int) -> bool:
+    """Whether the run's `due_ms` has come."""
+    return job.due_ms is not None and job.due_ms <= (date_ms if has_date(job) else now_ms)

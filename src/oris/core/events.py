@@ -55,8 +55,11 @@ class RunCreated(Struct, frozen=True, tag="run_created", omit_defaults=True):
     replay: ReplayOf | None = None
 
 
-class AttemptQueued(Struct, frozen=True, tag="attempt_queued"):
+class AttemptQueued(Struct, frozen=True, tag="attempt_queued", omit_defaults=True):
     """The attempt is due and waits for a worker."""
+
+    available_ms: int | None = None
+    """When the run became available first, where that is another time than was foreseen when it was made."""
 
 
 class LeaseGranted(Struct, frozen=True, tag="lease_granted", omit_defaults=True):
@@ -245,6 +248,8 @@ class Entry(Struct, frozen=True):
     """The body, JSON with its type."""
     payload_digest: bytes | None
     hash: bytes
+    skew_ms: int = 0
+    """How far `at_ms`, which goes by the calendar, was ahead of the engine's time."""
 
 
 GENESIS = bytes(32)
@@ -283,11 +288,13 @@ def link(
     worker_id: WorkerId | None,
     data: bytes,
     payload_digest: bytes | None,
+    skew_ms: int = 0,
 ) -> bytes:
     """The hash that ties an entry to the one before it."""
     # Every part ends where it says or is counted: no two different entries join to the same bytes.
     worker = "" if worker_id is None else f"@{worker_id}"
-    fields = f"{job_key}\n{seq}\n{event_type}\n{at_ms}\n{run_id}\n{attempt_no}\n{worker}\n{len(data)}\n".encode()
+    at = f"{at_ms}{skew_ms:+d}" if skew_ms else str(at_ms)
+    fields = f"{job_key}\n{seq}\n{event_type}\n{at}\n{run_id}\n{attempt_no}\n{worker}\n{len(data)}\n".encode()
     return sha256(b"".join((previous, fields, data, payload_digest or b""))).digest()
 
 
@@ -305,6 +312,7 @@ def first_bad_seq(entries: list[Entry], previous: bytes = GENESIS, after_seq: in
             entry.worker_id,
             entry.data,
             entry.payload_digest,
+            entry.skew_ms,
         )
         if entry.seq != expected or entry.hash != digest:
             return expected

@@ -28,6 +28,9 @@ class Surroundings(Struct, frozen=True):
     """What is known beside the run itself."""
 
     now_ms: int
+    """By the engine's clock."""
+    skew_ms: int
+    """How far the calendar is ahead of it."""
     dispatching: bool
     """Whether work is given out at all."""
     tenant_leased: int
@@ -37,7 +40,7 @@ class Surroundings(Struct, frozen=True):
 
 
 class Explanation(Struct, frozen=True):
-    """`since_ms`: for how long it has been so, at least."""
+    """`since_ms`: the date since when it has been so, at least."""
 
     reason: ReasonWord
     since_ms: int
@@ -49,7 +52,7 @@ def explain(job: Job, around: Surroundings) -> Explanation:
     """Why this run stands where it stands now."""
     match job.status:
         case "scheduled":
-            left_s = _left_s(job.due_ms, around.now_ms)
+            left_s = _left_s(job.due_ms, around.now_ms + around.skew_ms)
             return Explanation(
                 "delayed", job.updated_ms, f"it was asked to wait and is due in {left_s} s", "wait, or cancel it"
             )
@@ -65,7 +68,7 @@ def explain(job: Job, around: Surroundings) -> Explanation:
             detail = f"it waits for {job.interrupts_open} answers of people"
             return Explanation("interrupted", job.updated_ms, detail, "answer them: GET /v1/interrupts?run_id=")
         case "suspended":
-            left_s = _left_s(job.due_ms, around.now_ms)
+            left_s = _left_s(job.due_ms, around.now_ms + around.skew_ms)
             detail = f"it waits for a time, the next of which comes in {left_s} s"
             return Explanation("suspended", job.updated_ms, detail, "wait, or cancel it")
         case "completed" | "failed" | "cancelled":
@@ -75,7 +78,7 @@ def explain(job: Job, around: Surroundings) -> Explanation:
 
 
 def _queued(job: Job, around: Surroundings) -> Explanation:
-    since_ms = job.queued_ms
+    since_ms = job.queued_ms + around.skew_ms
     if not around.dispatching:
         return Explanation(
             "dispatch_off", since_ms, "the server gives out no work now", "wait for the restart, or switch dispatch on"
@@ -98,13 +101,15 @@ def _running(job: Job, around: Surroundings) -> Explanation:
     if 3 * left_ms < job.lease_ttl_ms:
         detail = f"worker {worker!r} has not renewed its lease, which ends in {left_ms / 1000:.1f} s"
         suggestion = "look after the worker; without a heartbeat the attempt goes to another one"
-        return Explanation("worker_silent", job.lease_expires_ms - job.lease_ttl_ms, detail, suggestion)
+        heard_ms = job.lease_expires_ms - job.lease_ttl_ms
+        return Explanation("worker_silent", heard_ms + around.skew_ms, detail, suggestion)
+    since_ms = job.lease_granted_ms + around.skew_ms
     if job.status == "cancelling":
         left_s = _left_s(job.cancel_due_ms, around.now_ms)
         detail = f"its end was asked for; worker {worker!r} has {left_s} s left to bring it about"
-        return Explanation("held", job.lease_granted_ms, detail, "wait, or cancel it with mode terminate")
+        return Explanation("held", since_ms, detail, "wait, or cancel it with mode terminate")
     detail = f"worker {worker!r} is working on it; its lease ends in {left_ms / 1000:.1f} s unless it is renewed"
-    return Explanation("held", job.lease_granted_ms, detail, "wait, or look at its steps in the timeline")
+    return Explanation("held", since_ms, detail, "wait, or look at its steps in the timeline")
 
 
 def _done(job: Job) -> Explanation:

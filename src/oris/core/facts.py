@@ -136,8 +136,11 @@ class Facts:
         set_aside: frozenset[JobKey] = frozenset(),
         outages: tuple[Outage, ...] = (),
         modes: Modes | None = None,
+        skew_ms: int = 0,
     ) -> None:
         self.limits = limits
+        self.skew_ms = skew_ms
+        """How far the calendar is ahead of the engine's time; see `core.stamp`."""
         self.depth = depth
         """Runs waiting in the whole store: scheduled, queued or backing off."""
         self.admission = admission
@@ -230,7 +233,8 @@ class Facts:
 
     def worker(self, key: WorkerKey, now_ms: int) -> Worker:
         """The worker's row, a fresh one if it was never granted anything."""
-        return self._workers.get(key) or Worker(key, 0, now_ms, now_ms)
+        date_ms = now_ms + self.skew_ms
+        return self._workers.get(key) or Worker(key, 0, date_ms, date_ms)
 
     def knows_worker(self, key: WorkerKey) -> bool:
         """True when the worker has a row."""
@@ -274,6 +278,7 @@ class Facts:
         changes.forgotten_sessions.extend(decision.forgotten_sessions)
         if decision.anchor is not None:
             changes.anchors[decision.anchor.chain_id] = decision.anchor
+        changes.sign_of_life = changes.sign_of_life or decision.sign_of_life
         if decision.mode is not None:
             changes.modes[decision.mode.node_id] = decision.mode
             self.modes = self.modes.with_row(decision.mode)
@@ -357,7 +362,8 @@ class Facts:
                 self._lease_ended(held_before, before.lease_granted_ms, decision.lease_end, now_ms)
             if job.worker_key is not None:
                 worker = self.worker(job.worker_key, now_ms)
-                self._put_worker(replace(worker, leased=worker.leased + 1, last_seen_ms=now_ms, granted_ms=now_ms))
+                seen = {"last_seen_ms": now_ms + self.skew_ms, "granted_ms": now_ms}
+                self._put_worker(replace(worker, leased=worker.leased + 1, **seen))
         leased = (job.worker_key is not None) - (held_before is not None)
         if waiting or leased:
             self.depth += waiting
@@ -370,7 +376,7 @@ class Facts:
         if end == "lost":
             row = with_incident(row, granted_ms, now_ms, self.limits.quarantine)
         elif end == "normal":
-            row = replace(cleared(row), last_seen_ms=now_ms)
+            row = replace(cleared(row), last_seen_ms=now_ms + self.skew_ms)
         self._put_worker(row)
 
     def _put_dead_letter(self, letter: DeadLetter) -> None:

@@ -24,13 +24,16 @@ class BrokenTimeline(OrisError):
     """A timeline whose events cannot follow one another."""
 
 
-def evolve(job: Job | None, job_key: JobKey, run_id: RunId, seq: int, at_ms: int, body: Body, digest: bytes) -> Job:
-    """The run after this event. `digest` is the event's hash, the thread's new chain head."""
+def evolve(
+    job: Job | None, job_key: JobKey, run_id: RunId, seq: int, at_ms: int, body: Body, digest: bytes, skew_ms: int = 0
+) -> Job:
+    """The run after this event. `at_ms` is its date, `skew_ms` how far that was ahead of the engine's time; `digest` is
+    the event's hash, the thread's new chain head."""
     if isinstance(body, ev.RunCreated):
         return _created(job, job_key, run_id, seq, at_ms, body, digest)
     if job is None or job.run_id != run_id:
         raise BrokenTimeline(f"{job_key} event {seq}: {type(body).__name__} of a run that was not created")
-    return replace(job, **_changed(job, seq, at_ms, body), seq=seq, updated_ms=at_ms, head_hash=digest)
+    return replace(job, **_changed(job, seq, at_ms - skew_ms, body), seq=seq, updated_ms=at_ms, head_hash=digest)
 
 
 WaitEvent = ev.WaitSettled | ev.Rejected | ev.Resumed
@@ -54,10 +57,12 @@ Changed = dict[str, object]
 _NO_WAITS: Changed = {"wait_mode": None, "waits_open": 0, "interrupts_open": 0, "due_ms": None}
 
 
-def _changed(job: Job, seq: int, at_ms: int, body: RunEvent | WaitEvent | LeaseEnd) -> Changed:
+def _changed(job: Job, seq: int, now_ms: int, body: RunEvent | WaitEvent | LeaseEnd) -> Changed:
+    """What an event at this time of the engine's changes."""
     match body:
         case ev.AttemptQueued():
-            return {"status": "queued", "due_ms": None, "queued_ms": at_ms}
+            available_ms = job.available_ms if body.available_ms is None else body.available_ms
+            return {"status": "queued", "due_ms": None, "queued_ms": now_ms, "available_ms": available_ms}
         case ev.LeaseGranted():
             return {
                 "status": "running",
@@ -65,10 +70,10 @@ def _changed(job: Job, seq: int, at_ms: int, body: RunEvent | WaitEvent | LeaseE
                 "worker_key": body.worker_key,
                 "poll_id": body.poll_id,
                 "fence": body.fence,
-                "lease_granted_ms": at_ms,
+                "lease_granted_ms": now_ms,
                 "lease_expires_ms": body.expires_ms,
                 "lease_session": body.session,
-                "lease_ttl_ms": body.expires_ms - at_ms,
+                "lease_ttl_ms": body.expires_ms - now_ms,
                 "lease_asked_ms": body.expires_ms,
                 "lost_ms": 0,
             }
@@ -94,7 +99,7 @@ def _changed(job: Job, seq: int, at_ms: int, body: RunEvent | WaitEvent | LeaseE
         case ev.WaitSettled() | ev.Rejected() | ev.Resumed():
             return _waited(job, body)
         case _:
-            return _ended(job, seq, at_ms, body)
+            return _ended(job, seq, now_ms, body)
 
 
 def _waited(job: Job, body: WaitEvent) -> Changed:
@@ -111,7 +116,7 @@ def _waited(job: Job, body: WaitEvent) -> Changed:
     }
 
 
-def _ended(job: Job, seq: int, at_ms: int, body: LeaseEnd) -> Changed:
+def _ended(job: Job, seq: int, now_ms: int, body: LeaseEnd) -> Changed:
     """The events that end a lease, if there is one, and perhaps the run."""
     match body:
         case ev.Completed():
@@ -151,7 +156,7 @@ def _ended(job: Job, seq: int, at_ms: int, body: LeaseEnd) -> Changed:
             return _without_lease(job, body.at_ms)
         case _:
             assert_never(body)
-    return {**ended, **_without_lease(job, at_ms)}
+    return {**ended, **_without_lease(job, now_ms)}
 
 
 def _without_lease(job: Job, until_ms: int) -> Changed:
@@ -254,5 +259,5 @@ def fold(entries: Iterable[Entry], job: Job | None = None) -> Job | None:
     """The run that a stored timeline tells of. Raises BrokenTimeline when it tells of none."""
     for entry in entries:
         body = ev.decode(entry.data)
-        job = evolve(job, entry.job_key, entry.run_id, entry.seq, entry.at_ms, body, entry.hash)
+        job = evolve(job, entry.job_key, entry.run_id, entry.seq, entry.at_ms, body, entry.hash, entry.skew_ms)
     return job

@@ -14,8 +14,15 @@ from oris.core.model import StepStatus
 from oris.ids import LeaseId, WorkerId, worker_of
 
 
+class Moment(Struct, frozen=True):
+    """When an event was, by the engine's clock, which tells how long things took, and by the calendar."""
+
+    now_ms: int
+    date_ms: int
+
+
 class StepSpan(Struct, frozen=True):
-    """One try of a step. Times are engine ms."""
+    """One try of a step."""
 
     action_id: str
     status: StepStatus
@@ -23,21 +30,21 @@ class StepSpan(Struct, frozen=True):
     worker_id: WorkerId | None
     seq: int
     """The event that told how it stands."""
-    started_ms: int | None
+    started: Moment | None
     """None: its start was not reported."""
-    ended_ms: int | None
+    ended: Moment | None
     """None: its end was not reported."""
 
 
 class LeaseSpan(Struct, frozen=True):
-    """One lease of the run. Times are engine ms."""
+    """One lease of the run."""
 
     lease_id: LeaseId
     worker_id: WorkerId
     fence: int
     attempt_no: int
-    granted_ms: int
-    ended_ms: int | None
+    granted: Moment
+    ended: Moment | None
     """None: it is live, or nobody has looked at its end yet."""
     ended_by: str | None
     """The type of the event that ended it."""
@@ -63,11 +70,11 @@ def observe(entries: Iterable[Entry]) -> Observed:
             _step(found.steps, open_steps, entry, body)
         elif isinstance(body, ev.LeaseGranted):
             worker = worker_of(body.worker_key)
-            span = LeaseSpan(body.lease_id, worker, body.fence, entry.attempt_no, entry.at_ms, None, None)
+            span = LeaseSpan(body.lease_id, worker, body.fence, entry.attempt_no, _moment(entry), None, None)
             found.leases.append(span)
         elif isinstance(body, LeaseEnd) and found.leases and found.leases[-1].ended_by is None:
             cause = body.cause if isinstance(body, ev.LeaseExpired) else None
-            ended = {"ended_ms": _end_ms(entry, body), "ended_by": entry.event_type, "cause": cause}
+            ended = {"ended": _end(entry, body), "ended_by": entry.event_type, "cause": cause}
             found.leases[-1] = replace(found.leases[-1], **ended)
     return found
 
@@ -75,19 +82,22 @@ def observe(entries: Iterable[Entry]) -> Observed:
 def _step(steps: list[StepSpan], open_steps: dict[str, int], entry: Entry, body: ev.StepRecorded) -> None:
     started = body.status == "started"
     place = None if started else open_steps.pop(body.action_id, None)
-    ended_ms = None if started else entry.at_ms
+    ended = None if started else _moment(entry)
     if place is not None:
-        steps[place] = replace(steps[place], status=body.status, seq=entry.seq, ended_ms=ended_ms)
+        steps[place] = replace(steps[place], status=body.status, seq=entry.seq, ended=ended)
         return
     if started:
         open_steps[body.action_id] = len(steps)
-    started_ms = entry.at_ms if started else None
-    span = StepSpan(body.action_id, body.status, entry.attempt_no, entry.worker_id, entry.seq, started_ms, ended_ms)
-    steps.append(span)
+    began = _moment(entry) if started else None
+    steps.append(StepSpan(body.action_id, body.status, entry.attempt_no, entry.worker_id, entry.seq, began, ended))
 
 
-def _end_ms(entry: Entry, body: LeaseEnd) -> int:
+def _end(entry: Entry, body: LeaseEnd) -> Moment:
     """A deadline that was applied late ended the lease when it was due."""
     if isinstance(body, ev.LeaseExpired):
-        return body.expired_ms
-    return body.at_ms if isinstance(body, ev.TimedOut) else entry.at_ms
+        return Moment(body.expired_ms, body.expired_ms + entry.skew_ms)
+    return Moment(body.at_ms, body.at_ms + entry.skew_ms) if isinstance(body, ev.TimedOut) else _moment(entry)
+
+
+def _moment(entry: Entry) -> Moment:
+    return Moment(entry.at_ms - entry.skew_ms, entry.at_ms)

@@ -194,6 +194,10 @@ class Audited(Struct, frozen=True):
     audit_id: str
 
 
+class LifeShown(Struct, frozen=True):
+    """That the node could commit is written."""
+
+
 Blocked = Literal["worker_limit", "tenant_limit", "quarantined", "session_superseded"]
 """What keeps a poll from work. The last is for good."""
 
@@ -235,6 +239,7 @@ Reply = (
     | RunsPruned
     | Forgotten
     | Audited
+    | LifeShown
     | Granted
 )
 

@@ -8,15 +8,19 @@ _MASK = (1 << 64) - 1
 
 
 class Stamp:
-    """`now_ms` is the store's time of this batch; `seed` was fixed when the unit was first taken.
+    """`now_ms` is the store's time of this batch, by the engine's clock: leases, graces and backoffs go by it.
+    `skew_ms` is how far the calendar is ahead of it; `date_ms` is the time by the calendar, by which goes what is shown
+    to people, and what they have given a date. `seed` was fixed when the unit was first taken.
 
     Deciding again with the same seed gives the same ids and the same jitter.
     """
 
-    __slots__ = ("_drawn", "now_ms", "seed")
+    __slots__ = ("_drawn", "date_ms", "now_ms", "seed", "skew_ms")
 
-    def __init__(self, now_ms: int, seed: int) -> None:
+    def __init__(self, now_ms: int, seed: int, skew_ms: int = 0) -> None:
         self.now_ms = now_ms
+        self.skew_ms = skew_ms
+        self.date_ms = now_ms + skew_ms
         self.seed = seed
         self._drawn = 0
 

@@ -49,8 +49,13 @@ class Transition:
 
     @property
     def now_ms(self) -> int:
-        """The store's time of this batch."""
+        """The store's time of this batch, by the engine's clock."""
         return self.stamp.now_ms
+
+    @property
+    def date_ms(self) -> int:
+        """The same by the calendar."""
+        return self.stamp.date_ms
 
     @property
     def job(self) -> Job:
@@ -123,7 +128,7 @@ class Transition:
             attempt_no=job.attempt_no,
             reason=reason,
             error_seq=job.error_seq,
-            dead_ms=self.now_ms,
+            dead_ms=self.date_ms,
         )
 
     def extend_lease(self, expires_ms: int) -> None:
@@ -178,7 +183,8 @@ class Transition:
         if payload is not None:
             digest = sha256(payload).digest()
             self._payloads.append(Payload(job_key, seq, payload))
-        name, event_type, now_ms = ev.worker_in(worker), ev.type_of(body), self.stamp.now_ms
-        chained = ev.link(previous, job_key, seq, event_type, now_ms, run_id, attempt_no, name, data, digest)
-        self.current = evolve(job, job_key, run_id, seq, now_ms, body, chained)
-        self._entries.append(Entry(job_key, seq, event_type, run_id, attempt_no, name, now_ms, data, digest, chained))
+        name, event_type, at_ms, skew_ms = ev.worker_in(worker), ev.type_of(body), self.date_ms, self.stamp.skew_ms
+        chained = ev.link(previous, job_key, seq, event_type, at_ms, run_id, attempt_no, name, data, digest, skew_ms)
+        self.current = evolve(job, job_key, run_id, seq, at_ms, body, chained, skew_ms)
+        told = (job_key, seq, event_type, run_id, attempt_no, name, at_ms, data, digest, chained, skew_ms)
+        self._entries.append(Entry(*told))

@@ -47,7 +47,7 @@ def settle_wait(
     settled = replace(
         wait,
         status=status,
-        settled_ms=t.now_ms,
+        settled_ms=t.date_ms,
         settled_by=by,
         settled_seq=seq if value is not None else 0,
         settled_digest=digest,
@@ -65,7 +65,7 @@ def reject_wait(t: Transition, facts: Facts, wait: Wait, reason: str | None, dig
     rejected = replace(
         wait,
         status="rejected",
-        settled_ms=t.now_ms,
+        settled_ms=t.date_ms,
         settled_by=by,
         settled_seq=seq if value is not None else 0,
         settled_digest=digest,
@@ -91,7 +91,7 @@ def go_on_if_satisfied(t: Transition, facts: Facts) -> None:
 def drop_waits(t: Transition, facts: Facts) -> None:
     """What the run waits for does not matter any more. Comes before the event that says so."""
     for wait in pending(t, facts):
-        t.record_wait(replace(wait, status="dropped", settled_ms=t.now_ms))
+        t.record_wait(replace(wait, status="dropped", settled_ms=t.date_ms))
 
 
 def _handout_bytes(job: Job, wait: Wait, value: bytes | None = None) -> int:

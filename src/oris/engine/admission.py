@@ -16,6 +16,7 @@ from trio import TASK_STATUS_IGNORED, TaskStatus
 
 from oris.core.mode import Modes
 from oris.core.replies import SWITCHED_OFF, Refusal
+from oris.engine.clock_watch import ClockWatch
 from oris.engine.observer import Beat, Sample
 from oris.errors import ErrorCode
 
@@ -102,16 +103,14 @@ class Monitor:
         inbox: Callable[[], float],
         on_look: Callable[[float], None],
         on_sample: Callable[[Sample, int], None],
-        clock_jump_ms: Callable[[], int],
-        on_clock_jump: Callable[[int], None],
+        clocks: ClockWatch,
     ) -> None:
         self._admission = admission
         self._commit_ms = commit_ms
         self._inbox = inbox
         self._on_look = on_look
         self._on_sample = on_sample
-        self._clock_jump_ms = clock_jump_ms
-        self._on_clock_jump = on_clock_jump
+        self._clocks = clocks
 
     async def run(self, beat: Beat, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Sample until cancelled."""
@@ -121,10 +120,7 @@ class Monitor:
             await trio.sleep_until(due)
             lag_ms = max(0.0, trio.current_time() - due) * 1000.0
             self._on_look(lag_ms)
-            sample = Sample(lag_ms, self._commit_ms(), self._inbox())
+            sample = Sample(lag_ms, self._commit_ms(), self._inbox(), self._clocks.look())
             self._admission.note(sample)
             self._on_sample(sample, self._admission.level)
-            jump_ms = self._clock_jump_ms()
-            if jump_ms:
-                self._on_clock_jump(jump_ms)
             beat()

@@ -15,7 +15,7 @@ from trio import TASK_STATUS_IGNORED, TaskStatus
 from oris.clock import EngineClock
 from oris.core.audit import AuditHead
 from oris.core.changes import Changes, Handed
-from oris.core.commands import Release, may_be_repeat
+from oris.core.commands import Release, ShowLife, may_be_repeat
 from oris.core.facts import Limits, Loaded
 from oris.core.mode import CLUSTER, Modes
 from oris.core.replies import Granted
@@ -99,6 +99,8 @@ class Committer:
         """
         self.depth = 0
         """Runs that wait in the whole store."""
+        self.written_ms = 0
+        """When the last batch was committed that had something to write."""
 
     async def ask(self, unit: Unit) -> Answered:
         """Have a unit committed. Raises StoreError.
@@ -180,9 +182,15 @@ class Committer:
                     await trio.lowlevel.checkpoint_if_cancelled()
                     await self._commit_next()
                     beat()
+            await self._commit_last()
         finally:
             self._dead = Unavailable("the server is stopping", "draining")
             self._answer_everyone(self._dead)
+
+    async def _commit_last(self) -> None:
+        """Write that until here commits could be made, so that the next start takes no time before this for lost."""
+        self._inbox.put_nowait(Unit("write", [ShowLife()]), always=True)
+        await self._commit_next()
 
     async def _prepare(self) -> None:
         self._chain_id = f"chn_{self._seeds.next(self._clock.now_ms()):032x}"
@@ -271,7 +279,10 @@ class Committer:
         else:
             took_ms = self._under_way_ms()
             self.failed_at_s = None
-            self._outages.ended(self._clock.now_ms(), wrote=not outcome.facts.changes.empty)
+            wrote = not outcome.facts.changes.empty
+            self._outages.ended(self._clock.now_ms(), wrote=wrote)
+            if wrote:
+                self.written_ms = outcome.now_ms
             self._publish(batch, outcome, handed)
             self._observer.committed(outcome, batch, took_ms)
         finally:
@@ -293,6 +304,7 @@ class Committer:
             set_aside=self._set_aside,
             outages=self._outages.at,
             calm=self._outages.calm,
+            skew_ms=self._clock.skew_ms(),
             chain_id=self._chain_id,
             other_chains=self._other_chains,
             may_hold_work=self._demand.may_hold_work,

@@ -20,6 +20,7 @@ from oris.core.model import Job
 from oris.core.outage import Outage
 from oris.core.replies import Granted, Refusal, session_superseded
 from oris.engine.admission import Admission, Monitor, Thresholds
+from oris.engine.clock_watch import ClockWatch
 from oris.engine.committer import CommitBounds, Committer
 from oris.engine.control import Control, Holder, Mailboxes
 from oris.engine.demand import Bell, Demand
@@ -138,8 +139,7 @@ class Engine:
             inbox=self._inbox.fullness,
             on_look=self._looked,
             on_sample=observer.sampled,
-            clock_jump_ms=clock.jump_ms,
-            on_clock_jump=observer.clock_jumped,
+            clocks=ClockWatch(clock, observer),
         )
 
     async def ask(self, unit: Unit) -> Answered:
@@ -173,7 +173,8 @@ class Engine:
             closed = await self.reads.closed_lease(lease_id)
             loaded.closed = {} if closed is None else {lease_id: closed}
         now_ms = self.clock.now_ms()
-        facts = Facts(loaded, self.settings.limits, outages=self._outages.at(now_ms))
+        skew_ms = self.clock.skew_ms()
+        facts = Facts(loaded, self.settings.limits, outages=self._outages.at(now_ms), skew_ms=skew_ms)
         return refuse_unless_held(facts, job, lease_id, now_ms)
 
     async def poll(self, want: Want, wait_s: float, *, watch: bool = False) -> Polled:

@@ -20,6 +20,8 @@ class Sample(Struct, frozen=True):
     commit_ms: float
     inbox: float
     """How full the inbox' submit lane is, 0 to 1."""
+    skew_ms: int = 0
+    """How far the calendar is ahead of the engine's clock, or behind it (negative)."""
 
 
 class Passed(Struct):
@@ -63,6 +65,10 @@ class Observer(Protocol):
 
     def clock_jumped(self, by_ms: int) -> None:
         """The wall clock has been set forward, or back (negative). No lease moves by it."""
+
+    def clock_skewed(self, by_ms: int) -> None:
+        """At the start, or after a jump, the wall clock is more than a minute ahead of the engine's, or behind it
+        (negative); 0: not any more."""
 
 
 class Beat(Protocol):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from oris.core.api_key import ApiKey
 from oris.core.changes import Decision
+from oris.core.deadlines import has_date
 from oris.core.model import Job, Worker
 from oris.engine.batch import Outcome
 from oris.engine.control import Holder, Mailboxes, control_of, graceful_cancel
@@ -66,8 +67,11 @@ class Publisher:
                 told.update(self._post(decision))
             if job.status == "cancelling" and before is not None and before.status != "cancelling":
                 told.update(self._ask_to_end(job))
-            if job.wake_ms is not None and (earliest is None or job.wake_ms < earliest):
-                earliest = job.wake_ms
+            at_ms = job.wake_ms
+            if at_ms is None and job.due_ms is not None and has_date(job):
+                at_ms = job.due_ms - outcome.facts.skew_ms
+            if at_ms is not None and (earliest is None or at_ms < earliest):
+                earliest = at_ms
             if decision.past_run is not None:
                 # A deadline may have ended it in this very decision.
                 self._waiters.publish(decision.past_run)

@@ -15,7 +15,7 @@ from msgspec import Struct
 from trio import TASK_STATUS_IGNORED, TaskStatus
 
 from oris.clock import EngineClock
-from oris.core.commands import Command, DropSession, Sweep
+from oris.core.commands import Command, DropSession, ShowLife, Sweep
 from oris.core.replies import Refusal
 from oris.engine.committer import Committer
 from oris.engine.demand import Demand
@@ -26,11 +26,16 @@ from oris.engine.unit import Unit
 from oris.engine.watch import Session, Watch
 from oris.errors import StoreError, Unavailable
 from oris.ids import JobKey, WorkerKey
-from oris.storage.store import Reads
+from oris.storage.store import Earliest, Reads
 
 LOOK_AGAIN_S = 0.25
+SIGN_OF_LIFE_MS = 3000
+"""While anything is leased, a commit is made this often, be it an empty one: should the node die, its next start takes
+the time since then for lost."""
 BATCH = 500
 """Threads in one pass."""
+FAR_MS = 2**62
+"""Later than any lease ends."""
 AT_ONCE = 100
 """Of them, those that go into one commit: the sweeper's share of it. Where a pass filled it, the heartbeats of a large
 fleet, whose leases come up for a look together, would wait in line behind their own leases."""
@@ -91,10 +96,11 @@ class Sweeper:
                 await self._sweep()
                 if await self._retention.step():
                     self.set_alarm(self._clock.now_ms())
-                next_ms = await self._reads.earliest_wake()
+                await self._show_life()
+                earliest = await self._reads.earliest()
             except StoreError:
-                next_ms = None
-            await self._rest_until(next_ms)
+                earliest = Earliest(None, None)
+            await self._rest_until(earliest)
 
     async def _sweep(self) -> None:
         """One pass: sessions that have gone, leases that are over with them, threads that are due."""
@@ -104,12 +110,21 @@ class Sweeper:
         await self._drop(self._watch.due(now_ms))
         for worker in list(self._bereft):
             await self._take_back(worker)
-        due = await self._reads.due(now_ms, BATCH)
+        due = await self._reads.due(now_ms, now_ms + self._clock.skew_ms(), BATCH)
         if due:
             await self._apply(due)
         with suppress(StoreError):
             # What stays owed is tried again at the next look; deadlines do not wait for it.
             await self._make_up()
+
+    async def _show_life(self) -> None:
+        """Commit something while leases are live that nobody has renewed for a while."""
+        now_ms = self._clock.now_ms()
+        written_ms = self._committer.written_ms
+        if now_ms - written_ms < SIGN_OF_LIFE_MS:
+            return
+        if await self._reads.leased(FAR_MS, 0, 1):
+            await self._ask([ShowLife()])
 
     async def _drop(self, gone: Sequence[Session]) -> None:
         """End these sessions; they stay missed when that fails."""
@@ -165,11 +180,14 @@ class Sweeper:
             replies += answer.replies
         return replies
 
-    async def _rest_until(self, next_ms: int | None) -> None:
-        """Until that deadline, an earlier one that comes up meanwhile, or the next look at the store."""
+    async def _rest_until(self, earliest: Earliest) -> None:
+        """Until those deadlines, an earlier one that comes up meanwhile, or the next look at the store."""
         look_again = trio.current_time() + LOOK_AGAIN_S
+        # A date by the engine's clock; should the wall clock be set, the next look at the store finds it.
+        date_ms = None if earliest.due_ms is None else earliest.due_ms - self._clock.skew_ms()
         while True:
-            known = [at_ms for at_ms in (next_ms, self._alarm_ms, self._watch.next_due_ms()) if at_ms is not None]
+            deadlines = (earliest.wake_ms, date_ms, self._alarm_ms, self._watch.next_due_ms())
+            known = [at_ms for at_ms in deadlines if at_ms is not None]
             left_s = look_again - trio.current_time()
             if known:
                 left_s = min(left_s, (min(known) - self._clock.now_ms()) / 1000.0)

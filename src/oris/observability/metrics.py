@@ -162,6 +162,10 @@ class Metrics:
         self.loop_lag_ms = make.histogram(
             "oris_runtime_loop_lag_ms", "How late the event loop wakes a sleeper.", _LAG_MS
         )
+        self.clock_skew_seconds = make.gauge(
+            "oris_runtime_clock_skew_seconds",
+            "How far the wall clock is ahead of the clock of leases (negative: behind); 0 within half a second.",
+        )
         self.clock_jumps = make.counter(
             "oris_runtime_clock_jumps_total", "Jumps of the wall clock by more than a second; no lease moves by them."
         )

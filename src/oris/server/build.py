@@ -70,7 +70,7 @@ class Server:
         )
         self.garbage = Garbage(SystemClock().monotonic_s)
         self.node_id = f"{socket.gethostname()}:{settings.server_addr.port}"
-        self.keys = KeyRing(self.clock.now_ms)
+        self.keys = KeyRing(self.clock.calendar_ms)
         self.authenticator = authenticator(settings, self.keys)
         self.tls: ServerTls | None = None
         """How the API's address is encrypted; the one for metrics alone is not."""
@@ -126,7 +126,7 @@ class Server:
             self.clock.start_after(high_water_ms)
             for warning in store.warnings:
                 self.logs.get("oris.storage").warning("store_warning", detail=warning)
-            await learn_keys(self.keys, store.reads, settings, self.clock.now_ms())
+            await learn_keys(self.keys, store.reads, settings, self.clock.calendar_ms())
             told = (self.metrics, self.logs, self.clock.now_ms)
             meter = Meter(*told) if self.spans is None else TracingMeter(self.spans, *told)
             self.store = store

@@ -47,4 +47,4 @@ async def look(ring: KeyRing, engine: Engine) -> None:
         await engine.ask(Unit("write", [NoteKeyUses(uses)]))
         ring.noted(uses)
     version = ring.version
-    ring.learn(await engine.reads.stored_keys(engine.clock.now_ms()), version)
+    ring.learn(await engine.reads.stored_keys(engine.clock.calendar_ms()), version)

@@ -15,11 +15,17 @@ from oris.core.model import TERMINAL
 from oris.core.outage import Outage
 from oris.core.replies import Beaten, Forgotten, Granted, Refusal, Replayed, Reply, RunsPruned, Submitted
 from oris.engine.batch import Batch, Outcome
+from oris.engine.clock_watch import FAR_MS
 from oris.engine.observer import Passed, Sample
 from oris.errors import Unavailable
 from oris.ids import AttemptId, LeaseId, attempt_of, run_of_lease, worker_of
 from oris.observability.logs import Logs
 from oris.observability.metrics import Metrics
+
+_SKEWED = (
+    "the wall clock is so far ahead of the clock of leases, or behind it (negative): it is wrong, or was when the "
+    "database was written. Dates go by the wall clock; leases, fences and backoffs do not, and lose nothing"
+)
 
 TELL_MS = 10_000
 """Between two log lines of one cause."""
@@ -106,15 +112,24 @@ class Meter:
     def sampled(self, sample: Sample, level: int) -> None:
         """The monitor has looked."""
         self._metrics.loop_lag_ms.observe(sample.loop_lag_ms)
+        self._metrics.clock_skew_seconds.set(sample.skew_ms / 1000.0)
         self._metrics.admission_level.set(level)
         self._metrics.backpressure_active("rate_limited").set(int(level == 1))
         self._metrics.backpressure_active("draining").set(int(level == 2))
         self._metrics.backpressure_active("disk_full").set(int(level == 3))
 
     def clock_jumped(self, by_ms: int) -> None:
-        """The wall clock has been set."""
+        """The wall clock has been set. One that comes to more than a minute is told of by `clock_skewed`, once."""
         self._metrics.clock_jumps.inc()
-        self._log.warning("clock_jumped", by_ms=by_ms)
+        tell = self._log.info if abs(by_ms) > FAR_MS else self._log.warning
+        tell("clock_jumped", by_ms=by_ms)
+
+    def clock_skewed(self, by_ms: int) -> None:
+        """Wall clock and engine clock are far apart, or are not any more."""
+        if by_ms:
+            self._log.warning("clock_skewed", skew_ms=by_ms, detail=_SKEWED)
+        else:
+            self._log.info("clock_skew_over")
 
     def _replied(self, command: Command, reply: Reply) -> None:
         metrics = self._metrics

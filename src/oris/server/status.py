@@ -62,6 +62,7 @@ def status_page(server: Serving) -> dict[str, object]:
             for child in tree.children
         ],
         "store": _store(server),
+        "clock_skew_ms": engine.clock.skew_ms(),
         "admission_level": engine.admission.level,
         "queue_depth": engine.committer.depth,
         "parked_polls": len(engine.demand),

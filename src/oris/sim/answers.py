@@ -103,6 +103,10 @@ class AnswerCheck:
         """See `Observer`."""
         self._trace.saw("clock jumped")
 
+    def clock_skewed(self, by_ms: int) -> None:
+        """See `Observer`."""
+        self._trace.saw("clocks far apart" if by_ms else "clocks agree again")
+
     def _answer(self, command: c.Command, reply: Reply) -> None:
         if isinstance(reply, Refusal):
             reason = (reply.details or {}).get("reason") or reply.code

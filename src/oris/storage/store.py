@@ -158,6 +158,15 @@ class Statistics(Struct, frozen=True):
     pending_interrupts: int = 0
 
 
+class Earliest(Struct, frozen=True):
+    """The next deadline of any thread, by either clock; None: there is none."""
+
+    wake_ms: int | None
+    """By the engine's clock."""
+    due_ms: int | None
+    """By the calendar."""
+
+
 class Reads(Protocol):
     """Reads outside the commit path; each sees one committed state. Checkpoints; cancelling one leaves nothing."""
 
@@ -248,10 +257,11 @@ class Reads(Protocol):
     async def leased(self, before_ms: int, after: int, limit: int) -> Sequence[tuple[int, JobKey]]:
         """Threads whose lease ends before this time, each with a number; those after a number, in its order."""
 
-    async def due(self, now_ms: int, limit: int) -> Sequence[JobKey]:
-        """Threads whose wake-up time has come, the earliest first."""
+    async def due(self, now_ms: int, date_ms: int, limit: int) -> Sequence[JobKey]:
+        """Threads whose wake-up time, by the engine's clock, or whose date, by the calendar, has come: of each kind the
+        earliest first."""
 
-    async def earliest_wake(self) -> int | None:
+    async def earliest(self) -> Earliest:
         """When the sweeper has to look next."""
 
     async def lanes(self, limit: int) -> Sequence[Lane]:

@@ -28,6 +28,8 @@ class ExportedEventView(EventView, frozen=True, kw_only=True):
 
     payload_digest: str | None
     hash: str
+    skew_ms: int | UnsetType = UNSET
+    """How far the calendar, by which `created_at` goes, was ahead of the server's clock; where it was not, unset."""
 
 
 class ExportView(Struct, frozen=True):

@@ -6,6 +6,7 @@ from msgspec import UNSET
 
 from oris.api.envelope import ok
 from oris.api.handlers.common import PAGE_BYTES, not_found, refused, visible
+from oris.api.handlers.dates import date_of
 from oris.api.handlers.poll import step_view
 from oris.api.http import Answer, Role
 from oris.api.services import Call
@@ -33,7 +34,7 @@ async def show(call: Call, _: None) -> Answer:
         created_at=rfc3339(job.created_ms),
         updated_at=rfc3339(job.updated_ms),
         worker_id=worker_of(job.worker_key) if job.worker_key is not None else UNSET,
-        lease_expires_at=rfc3339(job.lease_expires_ms) if held else UNSET,
+        lease_expires_at=date_of(call, job.lease_expires_ms) if held else UNSET,
         fence=job.fence if job.fence else UNSET,
     )
     return ok(call, view)

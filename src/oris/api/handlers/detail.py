@@ -16,7 +16,7 @@ from oris.api.http import Answer
 from oris.api.services import Call
 from oris.core.events import Entry
 from oris.core.model import Job
-from oris.core.observe import LeaseSpan, StepSpan, observe
+from oris.core.observe import LeaseSpan, Moment, StepSpan, observe
 from oris.storage.store import InterruptFilter
 from oris.wire.history import (
     DetailView,
@@ -26,7 +26,7 @@ from oris.wire.history import (
     StepSpanView,
 )
 from oris.wire.jobs import ThreadQuery
-from oris.wire.times import rfc3339, rfc3339_or_none
+from oris.wire.times import rfc3339
 
 CHECKPOINTS = 50
 """Checkpoints shown, the newest first; `history` has the others."""
@@ -77,33 +77,37 @@ async def _interrupt_latency_ms(call: Call, job: Job) -> tuple[int, ...] | None:
         return None
     page = await call.services.engine.reads.interrupts(InterruptFilter(run_id=job.run_id), None, INTERRUPTS)
     answered = [wait for wait in reversed(page.items) if wait.status != "dropped"]
-    return tuple(wait.settled_ms - wait.created_ms for wait in answered if wait.settled_ms is not None)
+    return tuple(max(0, wait.settled_ms - wait.created_ms) for wait in answered if wait.settled_ms is not None)
 
 
 def _step(span: StepSpan) -> StepSpanView:
-    whole = span.started_ms is not None and span.ended_ms is not None
+    started, ended = span.started, span.ended
     return StepSpanView(
         action_id=span.action_id,
         status=span.status,
         attempt_no=span.attempt_no,
         worker_id=span.worker_id,
         seq=span.seq,
-        started_at=rfc3339_or_none(span.started_ms),
-        ended_at=rfc3339_or_none(span.ended_ms),
-        duration_ms=(span.ended_ms or 0) - (span.started_ms or 0) if whole else None,
+        started_at=_shown(started),
+        ended_at=_shown(ended),
+        duration_ms=None if started is None or ended is None else ended.now_ms - started.now_ms,
     )
 
 
 def _lease(span: LeaseSpan, now_ms: int) -> LeaseSpanView:
-    until_ms = now_ms if span.ended_ms is None else span.ended_ms
+    until_ms = now_ms if span.ended is None else span.ended.now_ms
     return LeaseSpanView(
         lease_id=span.lease_id,
         worker_id=span.worker_id,
         fence=span.fence,
         attempt_no=span.attempt_no,
-        granted_at=rfc3339(span.granted_ms),
-        ended_at=rfc3339_or_none(span.ended_ms),
+        granted_at=rfc3339(span.granted.date_ms),
+        ended_at=_shown(span.ended),
         ended_by=span.ended_by,
         cause=span.cause,
-        held_ms=max(0, until_ms - span.granted_ms),
+        held_ms=max(0, until_ms - span.granted.now_ms),
     )
+
+
+def _shown(moment: Moment | None) -> str | None:
+    return None if moment is None else rfc3339(moment.date_ms)

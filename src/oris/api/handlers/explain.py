@@ -19,6 +19,7 @@ async def show(call: Call, _: None) -> Answer:
     tenant = await engine.reads.tenant(job.tenant_id)
     around = Surroundings(
         now_ms=engine.clock.now_ms(),
+        skew_ms=engine.clock.skew_ms(),
         dispatching=engine.admission.modes.dispatch and not engine.admission.draining,
         tenant_leased=0 if tenant is None else tenant.leased,
         tenant_limit=engine.settings.tenant_limit,

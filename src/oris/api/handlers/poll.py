@@ -12,6 +12,7 @@ from oris.api.handlers.common import (
     wait_seconds,
     worker_of_caller,
 )
+from oris.api.handlers.dates import date_of
 from oris.api.http import Answer, Role
 from oris.api.services import Call
 from oris.core.changes import Handed, HandedStep
@@ -22,7 +23,6 @@ from oris.core.replies import Granted
 from oris.engine.engine import Polled
 from oris.errors import ApiError, ErrorCode, invalid
 from oris.ids import RunId, TenantId, ThreadId, WorkerKey, attempt_of
-from oris.wire.times import rfc3339
 from oris.wire.workers import (
     AttemptView,
     CheckpointView,
@@ -134,7 +134,7 @@ def _attempt(call: Call, job: Job, handed: Handed) -> AttemptView:
         input=NULL if handed.input is None else Raw(handed.input),
         lease_id=job.lease_id,
         fence=job.fence,
-        lease_expires_at=rfc3339(job.lease_expires_ms),
+        lease_expires_at=date_of(call, job.lease_expires_ms),
         lease_remaining_ms=max(0, job.lease_expires_ms - now_ms),
         steps=tuple(map(step_view, handed.steps)),
         steps_truncated=handed.steps_truncated,

@@ -22,9 +22,11 @@ from oris.api.handlers.common import (
     visible,
     wait_seconds,
 )
+from oris.api.handlers.dates import date_of
 from oris.api.http import Answer
 from oris.api.services import Call
 from oris.core.commands import Cancel
+from oris.core.deadlines import has_date
 from oris.core.model import TERMINAL, Job
 from oris.core.replies import CancelledRun
 from oris.engine.unit import Unit
@@ -130,13 +132,20 @@ def _row(job: Job) -> JobRow:
     )
 
 
+def _due_at(call: Call, job: Job) -> str | None:
+    """A date as it was given; the end of a backoff by the calendar as it stands now."""
+    if job.due_ms is None or has_date(job):
+        return rfc3339_or_none(job.due_ms)
+    return date_of(call, job.due_ms)
+
+
 async def job_view(call: Call, job: Job) -> JobView:
     """A run in full."""
     seqs = [job.input_seq, job.checkpoint_seq, job.result_seq, job.error_seq]
     given, values, result_, error = await payloads_of(call, job, seqs)
     lease: LeaseView | UnsetType = UNSET
     if job.worker_key is not None:
-        lease = LeaseView(worker_of(job.worker_key), rfc3339(job.lease_expires_ms))
+        lease = LeaseView(worker_of(job.worker_key), date_of(call, job.lease_expires_ms))
     return JobView(
         thread_id=job.thread_id,
         run_id=job.run_id,
@@ -154,7 +163,7 @@ async def job_view(call: Call, job: Job) -> JobView:
         attempt_no=job.attempt_no,
         metadata=NULL if job.metadata is None else Raw(job.metadata),
         idempotency_key=job.idempotency_key,
-        due_at=rfc3339_or_none(job.due_ms),
+        due_at=_due_at(call, job),
         created_at=rfc3339(job.created_ms),
         updated_at=rfc3339(job.updated_ms),
         trace=trace_view(parse_traceparent(job.traceparent)),

@@ -133,5 +133,8 @@ def _exported(line: Told) -> ExportedEventView:
     entry, shown = line.entry, event_view(line.entry, line.payload)
     digest = entry.payload_digest
     return ExportedEventView(
-        **msgspec.structs.asdict(shown), hash=entry.hash.hex(), payload_digest=None if digest is None else digest.hex()
+        **msgspec.structs.asdict(shown),
+        hash=entry.hash.hex(),
+        payload_digest=None if digest is None else digest.hex(),
+        skew_ms=entry.skew_ms or UNSET,
     )

@@ -13,6 +13,7 @@ from oris.api.handlers.common import (
     place_of,
     tenant_filter,
 )
+from oris.api.handlers.dates import date_or_none
 from oris.api.http import Answer
 from oris.api.services import Call
 from oris.core.commands import ClearQuarantine
@@ -24,7 +25,7 @@ from oris.errors import ApiError
 from oris.ids import NO_TENANT, WorkerId, WorkerKey, worker_key, worker_of
 from oris.wire.operators import ClearQuarantineRequest, WorkerQuery, WorkersQuery, WorkerView
 from oris.wire.pages import WorkersPage
-from oris.wire.times import rfc3339, rfc3339_or_none
+from oris.wire.times import rfc3339
 
 
 async def list_workers(call: Call, _: None) -> Answer:
@@ -74,11 +75,11 @@ def _view(call: Call, worker: Worker) -> WorkerView:
         tenant_id=key.partition("/")[0],
         session=worker.session,
         first_seen_at=rfc3339(worker.first_seen_ms),
-        last_seen_at=rfc3339(max(worker.last_seen_ms, roster.called_ms(key) or 0)),
-        last_poll_at=rfc3339_or_none(roster.polled_ms(key)),
+        last_seen_at=rfc3339(max(worker.last_seen_ms, (roster.called_ms(key) or 0) + engine.clock.skew_ms())),
+        last_poll_at=date_or_none(call, roster.polled_ms(key)),
         active_leases=worker.leased,
         incidents=worker.incidents,
         quarantined=is_quarantined(worker),
-        quarantined_until=rfc3339_or_none(until_ms),
+        quarantined_until=date_or_none(call, until_ms),
         deaf=roster.is_deaf(key, worker.leased, engine.settings.worker_limit),
     )

@@ -28,6 +28,7 @@ from oris.core.decide.suspend import suspend
 from oris.core.decide.sweep import sweep
 from oris.core.facts import Facts, Needs
 from oris.core.mode import CLUSTER
+from oris.core.replies import LifeShown
 from oris.core.stamp import Stamp
 from oris.ids import LeaseId, idempotency_key, run_of, run_of_lease, run_of_wait
 
@@ -72,7 +73,7 @@ def decide(facts: Facts, command: c.Command, stamp: Stamp) -> Decision:
         case c.RevokeKey():
             return revoke_key(facts, command, stamp)
         case c.NoteKeyUses():
-            return note_key_uses(facts, command)
+            return note_key_uses(facts, command, stamp)
         case c.SetMode():
             return set_mode(facts, command, stamp)
         case c.Prune():
@@ -85,6 +86,8 @@ def decide(facts: Facts, command: c.Command, stamp: Stamp) -> Decision:
             return forget_sessions(facts, command)
         case c.PruneAudit():
             return prune_audit(facts, command)
+        case c.ShowLife():
+            return Decision(LifeShown(), sign_of_life=True)
         case _:
             assert_never(command)
 
@@ -138,6 +141,8 @@ def add_needs(needs: Needs, command: c.Command) -> None:
             needs.api_keys.add(command.key_id)
         case c.NoteKeyUses():
             needs.api_keys.update(key_id for key_id, _ in command.used)
+        case c.ShowLife():
+            pass
         case c.SetMode():
             if command.node_id != CLUSTER:
                 needs.nodes.add(command.node_id)

@@ -35,11 +35,11 @@ def ack(facts: Facts, command: Ack, stamp: Stamp) -> Decision:
     if job.status == "cancelling":
         return t.decision(_end_cancelled(t, command))
     policy = _retry(t, command)
-    answer = _answer(t, command, policy)
+    wait_ms = 0 if policy is None else retry.backoff_ms(policy, job.retries + 1, t.stamp.fraction())
+    answer = _answer(t, command, policy, wait_ms)
     t.close_lease("closed", _digest(command), _encoder.encode(answer), end="normal")
-    if answer.next_retry_ms is not None:
-        assert policy is not None
-        _schedule(t, command, policy, answer.next_retry_ms)
+    if policy is not None:
+        _schedule(t, command, policy, wait_ms)
     else:
         _end(t, command)
     return t.decision(answer)
@@ -70,28 +70,27 @@ def _retry(t: Transition, command: Ack) -> RetryPolicy | None:
     return policy if policy is not None and t.job.retries < policy.max_retries else None
 
 
-def _answer(t: Transition, command: Ack, policy: RetryPolicy | None) -> Acked:
+def _answer(t: Transition, command: Ack, policy: RetryPolicy | None, wait_ms: int) -> Acked:
     job = t.job
     attempt = attempt_of(job.run_id)
     if policy is None:
         return Acked(attempt, command.terminal_status, job.attempt_no, None, job.traceparent)
-    wait_ms = retry.backoff_ms(policy, job.retries + 1, t.stamp.fraction())
-    return Acked(attempt, "retry_scheduled", job.attempt_no + 1, t.now_ms + wait_ms, job.traceparent)
+    return Acked(attempt, "retry_scheduled", job.attempt_no + 1, t.date_ms + wait_ms, job.traceparent)
 
 
-def _schedule(t: Transition, command: Ack, policy: RetryPolicy, due_ms: int) -> None:
+def _schedule(t: Transition, command: Ack, policy: RetryPolicy, wait_ms: int) -> None:
     t.emit(
         ev.RetryScheduled(
             lease_id=command.lease_id,
             retry_no=t.job.retries + 1,
-            due_ms=due_ms,
+            due_ms=t.now_ms + wait_ms,
             strategy=policy.strategy,
-            backoff_ms=due_ms - t.now_ms,
+            backoff_ms=wait_ms,
             max_retries=policy.max_retries,
         ),
         command.body,
     )
-    if due_ms <= t.now_ms:
+    if wait_ms <= 0:
         t.emit(ev.AttemptQueued())
 
 

@@ -18,9 +18,9 @@ def create_key(facts: Facts, command: CreateKey, stamp: Stamp) -> Decision:
         if known.digest == command.digest:
             return Decision(KeyCreated(known))
         return Decision(Refusal(ErrorCode.INTERNAL, "this key id is taken"))
-    if command.expires_ms is not None and command.expires_ms <= stamp.now_ms:
+    if command.expires_ms is not None and command.expires_ms <= stamp.date_ms:
         return Decision(Refusal(ErrorCode.INVALID_ARGUMENT, "must be in the future", {"field": "expires_at"}))
     key = ApiKey(
-        command.key_id, command.role, command.tenant_id, command.digest, stamp.now_ms, expires_ms=command.expires_ms
+        command.key_id, command.role, command.tenant_id, command.digest, stamp.date_ms, expires_ms=command.expires_ms
     )
     return Decision(KeyCreated(key), api_keys=(key,))

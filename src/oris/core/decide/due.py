@@ -6,7 +6,7 @@ import msgspec
 from msgspec.structs import replace
 
 from oris.core import events as ev
-from oris.core.deadlines import timeout_at
+from oris.core.deadlines import is_due, timeout_at
 from oris.core.facts import Facts
 from oris.core.lease import Expiry, expiry_of, is_superseded
 from oris.core.model import SUSPENDED, ClosedState, Wait
@@ -25,13 +25,23 @@ def _settle_one(t: Transition, facts: Facts) -> bool:
     job = t.job
     if job.lease_id is not None:
         return _settle_lease(t, facts)
-    if job.due_ms is None or job.due_ms > t.now_ms:
+    if not is_due(job, t.now_ms, t.date_ms):
         return False
     if job.status in SUSPENDED:
         _expire_wait(t, facts, pending(t, facts)[0])
     else:
-        t.emit(ev.AttemptQueued())
+        t.emit(ev.AttemptQueued(_available_ms(t)))
     return True
+
+
+def _available_ms(t: Transition) -> int | None:
+    """When a run that was made for a date has become available: that date by the engine's clock, as the calendar stands
+    now. None: as it was foreseen."""
+    job = t.job
+    if job.status != "scheduled" or job.queued_ms or job.due_ms is None:
+        return None
+    available_ms = job.due_ms - t.stamp.skew_ms
+    return None if available_ms == job.available_ms else available_ms
 
 
 def _settle_lease(t: Transition, facts: Facts) -> bool:
@@ -80,7 +90,7 @@ def _expire_wait(t: Transition, facts: Facts, wait: Wait) -> None:
         settle_wait(t, facts, wait, "expired")
         return
     t.emit(ev.WaitSettled(wait.wait_id, wait.kind, "expired"))
-    t.record_wait(replace(wait, status="expired", settled_ms=t.now_ms))
+    t.record_wait(replace(wait, status="expired", settled_ms=t.date_ms))
     drop_waits(t, facts)
     if wait.on_expire == "cancel":
         t.emit(ev.Cancelled("interrupt_expired"))

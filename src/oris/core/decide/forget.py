@@ -14,7 +14,8 @@ def forget_worker(facts: Facts, command: ForgetWorker, stamp: Stamp) -> Decision
     if not facts.knows_worker(command.worker_key):
         return Decision(Forgotten(0))
     row = facts.worker(command.worker_key, stamp.now_ms)
-    heard_ms = max(row.last_seen_ms, row.session_ms, row.cut_ms, row.granted_ms, row.incident_ms)
+    marks_ms = max(row.session_ms, row.cut_ms, row.granted_ms, row.incident_ms)
+    heard_ms = max(row.last_seen_ms, marks_ms + stamp.skew_ms)
     if row.leased or row.quarantined_until_ms > stamp.now_ms or heard_ms >= command.before_ms:
         return Decision(Forgotten(0))
     return Decision(Forgotten(1), forgotten_worker=row.worker_key)

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from oris.core.changes import Decision, Pruned
 from oris.core.commands import Prune
+from oris.core.deadlines import is_due
 from oris.core.facts import Facts
 from oris.core.model import Job
 from oris.core.replies import RunsPruned
@@ -23,7 +24,7 @@ def prune(facts: Facts, command: Prune, stamp: Stamp) -> Decision:
     if job is None or old is None or old.place != (job.seq, job.pruned_seq):
         # This batch has changed the thread.
         return Decision(RunsPruned(0))
-    if job.wake_ms is not None and job.wake_ms <= stamp.now_ms:
+    if (job.wake_ms is not None and job.wake_ms <= stamp.now_ms) or is_due(job, stamp.now_ms, stamp.date_ms):
         return Decision(RunsPruned(0))
     count, ripe = may_go(old, command.before_ms)
     if not count:

@@ -27,7 +27,7 @@ def release(facts: Facts, command: Release, stamp: Stamp) -> Decision:
     if t.job.status == "cancelling":
         end_cancelled(t, command.lease_id)
     elif command.delay_ms:
-        t.emit(ev.LeaseReleased(command.lease_id, t.now_ms + command.delay_ms))
+        t.emit(ev.LeaseReleased(command.lease_id, t.date_ms + command.delay_ms))
     else:
         t.emit(ev.LeaseReleased(command.lease_id))
         t.emit(ev.AttemptQueued())

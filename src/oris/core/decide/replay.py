@@ -159,7 +159,7 @@ def _start(
     run_id, source = t.stamp.run_id(), origin.run.run_id if known is None else known.source_run_id
     t.create(base.job_key, run_id, body, None)
     t.emit(ev.AttemptQueued())
-    t.claim(ReplayClaim(origin.target, base.job_key, run_id, source, t.job.checkpoint_id, t.now_ms))
+    t.claim(ReplayClaim(origin.target, base.job_key, run_id, source, t.job.checkpoint_id, t.date_ms))
     if origin.checkpoint is not None:
         return
     for failed in sorted({origin.run.run_id, base.run_id}):
@@ -168,7 +168,7 @@ def _start(
             count = letter.replay_count + 1
             t.mark_replayed(
                 replace(
-                    letter, replay_status="replayed", replay_count=count, replayed_ms=t.now_ms, replay_run_id=run_id
+                    letter, replay_status="replayed", replay_count=count, replayed_ms=t.date_ms, replay_run_id=run_id
                 )
             )
 

@@ -18,5 +18,5 @@ def revoke_key(facts: Facts, command: RevokeKey, stamp: Stamp) -> Decision:
         return Decision(not_found("key"))
     if key.revoked_ms is not None:
         return Decision(KeyRevoked(key))
-    revoked = replace(key, revoked_ms=stamp.now_ms)
+    revoked = replace(key, revoked_ms=stamp.date_ms)
     return Decision(KeyRevoked(revoked), api_keys=(revoked,))

@@ -25,9 +25,9 @@ def open_session(facts: Facts, command: OpenSession, stamp: Stamp) -> Decision:
         worker if before is None else _without_leases(facts, worker, stamp.now_ms),
         session=command.session,
         session_ms=stamp.now_ms,
-        last_seen_ms=stamp.now_ms,
+        last_seen_ms=stamp.date_ms,
     )
-    ended = None if before is None else EndedSession(command.worker_key, before, stamp.now_ms)
+    ended = None if before is None else EndedSession(command.worker_key, before, stamp.date_ms)
     return Decision(SessionOpened(command.session, before), worker=row, ended_session=ended)
 
 

@@ -15,5 +15,5 @@ def set_mode(facts: Facts, command: SetMode, stamp: Stamp) -> Decision:
     is_a_node = command.node_id != OFFLINE and facts.knows_node(command.node_id)
     if command.node_id != CLUSTER and not is_a_node:
         return Decision(not_found("node"))
-    row = Mode(command.node_id, command.submit, command.dispatch, command.reason, command.by, stamp.now_ms)
+    row = Mode(command.node_id, command.submit, command.dispatch, command.reason, command.by, stamp.date_ms)
     return Decision(ModeSet(row), mode=row)

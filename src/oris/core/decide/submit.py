@@ -82,14 +82,14 @@ def _create(t: Transition, command: Submit) -> None:
     run_id = t.stamp.run_id()
     due_ms = command.run_at_ms
     if command.delay_ms is not None:
-        due_ms = t.now_ms + command.delay_ms
-    if due_ms is not None and due_ms <= t.now_ms:
+        due_ms = t.date_ms + command.delay_ms
+    if due_ms is not None and due_ms <= t.date_ms:
         due_ms = None
     policy = command.retry_policy
     body = ev.RunCreated(
         workflow=command.workflow,
         priority=command.priority,
-        available_ms=t.now_ms if due_ms is None else due_ms,
+        available_ms=t.now_ms if due_ms is None else due_ms - t.stamp.skew_ms,
         due_ms=due_ms,
         traceparent=command.traceparent,
         timeout_ms=command.timeout_ms,
@@ -104,4 +104,4 @@ def _create(t: Transition, command: Submit) -> None:
         t.emit(ev.AttemptQueued())
     if command.idempotency_key is not None:
         key = idempotency_key(command.tenant_id, command.idempotency_key)
-        t.bind(IdempotentSubmit(key, command.job_key, run_id, command.request_hash, t.now_ms))
+        t.bind(IdempotentSubmit(key, command.job_key, run_id, command.request_hash, t.date_ms))

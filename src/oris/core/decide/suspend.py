@@ -95,7 +95,7 @@ def _end_graceful(t: Transition, command: Suspend) -> Suspended:
 
 def _raised(t: Transition, spec: WaitSpec, number: int, seq: int, index: int) -> Wait:
     job = t.job
-    due_ms = spec.at_ms if spec.after_ms is None else t.now_ms + spec.after_ms
+    due_ms = spec.at_ms if spec.after_ms is None else t.date_ms + spec.after_ms
     return Wait(
         wait_id=wait_id(job.run_id, spec.kind, number),
         run_id=job.run_id,
@@ -107,12 +107,12 @@ def _raised(t: Transition, spec: WaitSpec, number: int, seq: int, index: int) ->
         key=spec.key,
         status="pending",
         # What has passed already comes at once, as a deadline like any other.
-        due_ms=None if due_ms is None else max(due_ms, t.now_ms + 1),
+        due_ms=None if due_ms is None else max(due_ms, t.date_ms + 1),
         on_expire=spec.on_expire if spec.kind == "interrupt" else "resume",
         on_reject=spec.on_reject,
         value_seq=seq,
         value_index=index,
-        created_ms=t.now_ms,
+        created_ms=t.date_ms,
     )
 
 

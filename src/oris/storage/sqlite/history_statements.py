@@ -4,7 +4,8 @@ from __future__ import annotations
 
 PRUNED_SEQ = "SELECT id, pruned_seq FROM runtime_jobs WHERE thread_id = ? AND tenant_id = ?"
 TOLD = """
-SELECT e.seq, e.event_type, e.run_id, e.attempt_no, e.worker_id, e.at_ms, e.data, e.payload_digest, e.hash, p.body
+SELECT e.seq, e.event_type, e.run_id, e.attempt_no, e.worker_id, e.at_ms, e.data, e.payload_digest, e.hash, e.skew_ms,
+       p.body
 FROM runtime_events AS e LEFT JOIN runtime_payloads AS p ON p.job_id = e.job_id AND p.seq = e.seq
 WHERE e.job_id = ? AND e.seq > ?
 ORDER BY e.seq LIMIT ?

@@ -33,7 +33,7 @@ from oris.storage.sqlite.statements import (
 )
 from oris.storage.sqlite.stretch import stretch
 from oris.storage.sqlite.wait_values import WaitValues
-from oris.storage.store import StepCounts, StoredKeys, Stretch, Told, WaitValue
+from oris.storage.store import Earliest, StepCounts, StoredKeys, Stretch, Told, WaitValue
 
 LANES_FOR_AGE = 200
 """Lanes that are asked for their oldest job; with more, the gauge looks at these."""
@@ -176,9 +176,11 @@ def stored_keys(connection: sqlite3.Connection, now_ms: int) -> StoredKeys:
     return StoredKeys(keys, connection.execute(sql.ANY_KEY_EVER).fetchone() is not None)
 
 
-def due(connection: sqlite3.Connection, now_ms: int, limit: int) -> Sequence[JobKey]:
-    """Threads whose wake-up time has come."""
-    return [row[0] for row in connection.execute(sql.DUE, (now_ms, limit))]
+def due(connection: sqlite3.Connection, now_ms: int, date_ms: int, limit: int) -> Sequence[JobKey]:
+    """Threads whose wake-up time, or whose date, has come."""
+    found = [row[0] for row in connection.execute(sql.DUE, (now_ms, limit))]
+    found += [row[0] for row in connection.execute(sql.DUE_BY_DATE, (date_ms, limit - len(found)))]
+    return found
 
 
 def dead_leases(connection: sqlite3.Connection, worker_key: WorkerKey | None, limit: int) -> Sequence[JobKey]:
@@ -193,10 +195,10 @@ def leased(connection: sqlite3.Connection, before_ms: int, after: int, limit: in
     return connection.execute(sql.LEASED, (before_ms, after, limit)).fetchall()
 
 
-def earliest_wake(connection: sqlite3.Connection) -> int | None:
-    """The first wake-up time of all."""
-    row = connection.execute(sql.EARLIEST_WAKE).fetchone()
-    return None if row is None else int(row[0])
+def earliest(connection: sqlite3.Connection) -> Earliest:
+    """The first wake-up time, and the first date, of all."""
+    first = [connection.execute(statement).fetchone() for statement in (sql.EARLIEST_WAKE, sql.EARLIEST_DATE)]
+    return Earliest(*(None if row is None else int(row[0]) for row in first))
 
 
 def lanes(connection: sqlite3.Connection, limit: int) -> Sequence[Lane]:

@@ -60,11 +60,11 @@ SELECT id FROM runtime_jobs INDEXED BY runtime_jobs_tenant
 WHERE tenant_id = :tenant_id AND id < :before ORDER BY id DESC LIMIT 1 OFFSET :walk
 """
 TIMELINE = """
-SELECT seq, event_type, run_id, attempt_no, worker_id, at_ms, data, payload_digest, hash
+SELECT seq, event_type, run_id, attempt_no, worker_id, at_ms, data, payload_digest, hash, skew_ms
 FROM runtime_events WHERE job_id = ? AND seq > ? ORDER BY seq LIMIT ?
 """
 RETRIES = """
-SELECT seq, event_type, run_id, attempt_no, worker_id, at_ms, data, payload_digest, hash
+SELECT seq, event_type, run_id, attempt_no, worker_id, at_ms, data, payload_digest, hash, skew_ms
 FROM runtime_events WHERE run_id = ? AND event_type = 'retry_scheduled' AND seq > ? ORDER BY seq LIMIT ?
 """
 JOB_KEY_OF_RUN = """
@@ -207,6 +207,12 @@ CHAIN_END = "SELECT chain_id, seq, hash FROM runtime_audit_log WHERE chain_id = 
 DUE = """
 SELECT job_key FROM runtime_jobs WHERE wake_ms IS NOT NULL AND wake_ms <= ? ORDER BY wake_ms, id LIMIT ?
 """
+# The words are the index's own: without them it does not serve.
+DUE_BY_DATE = """
+SELECT job_key FROM runtime_jobs
+WHERE due_ms IS NOT NULL AND status IN ('scheduled', 'suspended', 'interrupted') AND due_ms <= ?
+ORDER BY due_ms, id LIMIT ?
+"""
 # A lease is over when its session has been replaced, or cut off, since; see `core.lease`.
 DEAD_LEASES_OF_WORKER = """
 SELECT j.job_key FROM runtime_workers AS w JOIN runtime_jobs AS j ON j.worker_key = w.worker_key
@@ -225,6 +231,10 @@ SELECT id, job_key FROM runtime_jobs INDEXED BY runtime_jobs_leased
 WHERE worker_key IS NOT NULL AND lease_expires_ms < ? AND id > ? ORDER BY id LIMIT ?
 """
 EARLIEST_WAKE = "SELECT wake_ms FROM runtime_jobs WHERE wake_ms IS NOT NULL ORDER BY wake_ms LIMIT 1"
+EARLIEST_DATE = """
+SELECT due_ms FROM runtime_jobs
+WHERE due_ms IS NOT NULL AND status IN ('scheduled', 'suspended', 'interrupted') ORDER BY due_ms LIMIT 1
+"""
 NEXT_LANE = """
 SELECT tenant_id, workflow FROM runtime_jobs
 WHERE status = 'queued' AND (tenant_id, workflow) > (?, ?) ORDER BY tenant_id, workflow LIMIT 1
@@ -240,7 +250,7 @@ ORDER BY priority DESC, available_ms LIMIT 1
 # A row per node.
 MODES = "SELECT node_id, submit, dispatch, reason, set_by, set_ms FROM runtime_modes ORDER BY node_id LIMIT 1000"
 CURSOR_SECRET = "SELECT secret FROM runtime_secrets WHERE name = 'cursors'"
-NODES = "SELECT node_id, now_ms FROM runtime_nodes ORDER BY node_id LIMIT 100"
+NODES = "SELECT node_id, now_ms + skew_ms FROM runtime_nodes ORDER BY node_id LIMIT 100"
 # One short row per tenant: the only table that is summed.
 PENDING_INTERRUPTS = """
 SELECT count(*) FROM runtime_waits INDEXED BY runtime_waits_open WHERE kind = 'interrupt' AND status = 'pending'

@@ -18,6 +18,7 @@ from oris.storage.sqlite import pages, queries, retention
 from oris.storage.store import (
     AuditFilter,
     DeadLetterFilter,
+    Earliest,
     InterruptFilter,
     JobFilter,
     OldAudit,
@@ -155,9 +156,9 @@ class SqliteReads:
         """Those that let anybody in."""
         return await self._run(lambda c: queries.stored_keys(c, now_ms))
 
-    async def due(self, now_ms: int, limit: int) -> Sequence[JobKey]:
-        """Threads whose wake-up time has come, the earliest first."""
-        return await self._run(lambda c: queries.due(c, now_ms, limit))
+    async def due(self, now_ms: int, date_ms: int, limit: int) -> Sequence[JobKey]:
+        """Threads whose wake-up time, or whose date, has come."""
+        return await self._run(lambda c: queries.due(c, now_ms, date_ms, limit))
 
     async def dead_leases(self, worker_key: WorkerKey | None, limit: int) -> Sequence[JobKey]:
         """Threads whose lease is of a session that is over."""
@@ -167,9 +168,9 @@ class SqliteReads:
         """Threads whose lease ends before this time, each with a number; those after a number, in its order."""
         return await self._run(lambda c: queries.leased(c, before_ms, after, limit))
 
-    async def earliest_wake(self) -> int | None:
+    async def earliest(self) -> Earliest:
         """When the sweeper has to look next."""
-        return await self._run(queries.earliest_wake)
+        return await self._run(queries.earliest)
 
     async def lanes(self, limit: int) -> Sequence[Lane]:
         """Lanes with a due job, found by a loose scan."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 # --- the node's own row: the batch id tells whether a commit happened ---
 
 WRITE_NODE = """
-INSERT INTO runtime_nodes (node_id, batch_id, now_ms, calm_ms) VALUES (?, ?, ?, ?)
+INSERT INTO runtime_nodes (node_id, batch_id, now_ms, calm_ms, skew_ms) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (node_id) DO UPDATE SET
-    batch_id = excluded.batch_id, now_ms = max(now_ms, excluded.now_ms), calm_ms = max(calm_ms, excluded.calm_ms)
+    batch_id = excluded.batch_id, now_ms = max(now_ms, excluded.now_ms), calm_ms = max(calm_ms, excluded.calm_ms),
+    skew_ms = excluded.skew_ms
 """
 TOUCH_NODE = """
 INSERT INTO runtime_nodes (node_id, batch_id, now_ms) VALUES (?, '', ?)
@@ -198,8 +199,8 @@ INSERT INTO runtime_runs (
 """
 INSERT_EVENT = """
 INSERT INTO runtime_events (
-    job_id, seq, event_type, run_id, attempt_no, worker_id, at_ms, data, payload_digest, hash
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    job_id, seq, event_type, run_id, attempt_no, worker_id, at_ms, data, payload_digest, hash, skew_ms
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 INSERT_PAYLOAD = "INSERT INTO runtime_payloads (job_id, seq, body) VALUES (?, ?, ?)"
 # Of a step that is there already only `latest` ever changes.
