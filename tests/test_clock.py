@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oris.clock import SLEW, EngineClock, SystemClock
+from oris.clock import SLACK_MS, SLEW, EngineClock, SystemClock
 
 START_MS = 1_700_000_000_000
 
@@ -177,3 +177,34 @@ def test_what_must_not_be_early_goes_by_the_earlier_clock() -> None:
     clock.start_after(START_MS + 10**9)
     hands.wall = START_MS + 2 * 10**9
     assert clock.cautious_ms() == clock.now_ms() < hands.wall
+
+
+def test_the_calendar_goes_by_the_wall_clock_also_just_after_it_was_set() -> None:
+    hands = Hands()
+    clock = EngineClock(hands)
+    for jump_ms in (400 * 86_400_000, -7_200_000, 900, -300):
+        hands.wall += jump_ms
+        for _ in range(50):
+            assert abs(clock.calendar_ms() - hands.wall) <= SLACK_MS + 1
+            hands.pass_ms(100)
+
+
+def test_the_calendar_does_not_jump_when_the_engine_clock_has_come_up_to_it() -> None:
+    hands = Hands()
+    clock = EngineClock(hands)
+    hands.wall -= 1_000
+    last_ms = clock.calendar_ms()
+    for _ in range(2_000):
+        hands.pass_ms(10)
+        now_ms = clock.calendar_ms()
+        assert 8 <= now_ms - last_ms <= 12
+        last_ms = now_ms
+    assert clock.skew_ms() == 0
+
+
+def test_a_mark_that_is_ahead_holds_the_engine_clock_and_not_the_calendar() -> None:
+    hands = Hands()
+    clock = EngineClock(hands)
+    clock.start_after(START_MS + 400 * 86_400_000)
+    assert clock.now_ms() == START_MS + 400 * 86_400_000
+    assert abs(clock.calendar_ms() - hands.wall) <= SLACK_MS

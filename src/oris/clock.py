@@ -16,9 +16,9 @@ from typing import Protocol
 SLEW = 0.1
 JUMP_MS = 1000
 """A difference between the clocks that is worth telling."""
-SKEW_MS = 500
-"""Up to this difference the calendar goes by the engine clock, which the slew brings back to the wall clock: so dates
-are right within a second, and nearly always rise like the engine's time."""
+SLACK_MS = 500
+"""The calendar is never further from the wall clock than this. Within it, as mostly, it goes by the engine clock,
+and dates rise like the engine's time; beyond, it keeps this distance, so that nothing jumps when slewing ends."""
 
 
 class Clock(Protocol):
@@ -88,7 +88,7 @@ class EngineClock:
     def skew_ms(self) -> int:
         """How far the calendar is ahead of the engine's time, or behind it (negative)."""
         ahead_ms = self._clock.wall_ms() - self.now_ms()
-        return ahead_ms if abs(ahead_ms) > SKEW_MS else 0
+        return ahead_ms - max(-SLACK_MS, min(SLACK_MS, ahead_ms))
 
     def calendar_ms(self) -> int:
         """The date: what the wall clock says, within half a second, also just after it was set."""

@@ -51,7 +51,7 @@ def test_a_date_comes_at_once_when_the_calendar_is_set_to_it() -> None:
 def test_what_is_shown_goes_by_the_calendar() -> None:
     world = a_world_that_was_ahead()
     job = world.start("t")
-    assert (job.created_ms, job.updated_ms) == (world.date_ms, world.date_ms)
+    assert (job.created_ms, job.updated_date_ms) == (world.date_ms, world.date_ms)
     world.acked(job, "failed")
     assert {entry.at_ms for entry in world.tables.entries[key("t")]} == {world.date_ms}
     assert world.tables.dead_letters[job.run_id].dead_ms == world.date_ms

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from oris.clock import EngineClock
 from oris.core import events as ev
 from oris.core.facts import Facts
 from oris.core.lease import lost as lease_lost
@@ -72,8 +73,8 @@ def _evolve_otherwise(patch: Patch, change: Callable[[Any, Any, Any], Any]) -> N
     """What an event does to a run is changed, wherever it is asked for."""
     real = module("core.fold").evolve
 
-    def evolve(job: Any, key: Any, run: Any, seq: int, at_ms: int, body: Any, digest: bytes) -> Any:
-        return change(job, real(job, key, run, seq, at_ms, body, digest), body)
+    def evolve(job: Any, key: Any, run: Any, seq: int, at_ms: int, body: Any, digest: bytes, skew_ms: int = 0) -> Any:
+        return change(job, real(job, key, run, seq, at_ms, body, digest, skew_ms), body)
 
     patch.setattr(module("core.fold"), "evolve", evolve)
     patch.setattr(module("core.transition"), "evolve", evolve)
@@ -397,7 +398,32 @@ def a_restart_forgets_the_switches(patch: Patch) -> None:
     patch.setattr(SqliteReads, "modes", none)
 
 
+def dates_go_by_the_engines_clock(patch: Patch) -> None:
+    patch.setattr(EngineClock, "skew_ms", lambda self: 0)
+
+
+def a_date_is_looked_for_on_the_engines_clock(patch: Patch) -> None:
+    patch.setattr(module("core.deadlines"), "has_date", lambda job: False)
+
+
+def a_backoff_goes_by_the_calendar(patch: Patch) -> None:
+    patch.setattr(module("core.deadlines"), "has_date", lambda job: job.due_ms is not None)
+
+
+def the_engines_clock_goes_with_the_wall_clock(patch: Patch) -> None:
+    patch.setattr(EngineClock, "now_ms", lambda self: self._clock.wall_ms())
+
+
+def a_place_in_the_queue_goes_by_the_calendar(patch: Patch) -> None:
+    patch.setattr(module("core.decide.due"), "_available_ms", lambda t: None)
+
+
 BUGS = [
+    bug(dates_go_by_the_engines_clock, "I21"),
+    bug(a_date_is_looked_for_on_the_engines_clock, "I14", "L1", "L2"),
+    bug(a_backoff_goes_by_the_calendar, "I14", "L1", "L2"),
+    bug(the_engines_clock_goes_with_the_wall_clock, "I21", "I3", "I6", "L2"),
+    bug(a_place_in_the_queue_goes_by_the_calendar, "I22"),
     bug(a_replay_claims_nothing, "I8", "I23"),
     bug(a_replay_hands_on_nothing_of_its_source, "I10"),
     bug(a_replay_hands_on_what_came_after_its_checkpoint, "I10"),

@@ -54,23 +54,25 @@ def explain(job: Job, around: Surroundings) -> Explanation:
         case "scheduled":
             left_s = _left_s(job.due_ms, around.now_ms + around.skew_ms)
             return Explanation(
-                "delayed", job.updated_ms, f"it was asked to wait and is due in {left_s} s", "wait, or cancel it"
+                "delayed", job.updated_date_ms, f"it was asked to wait and is due in {left_s} s", "wait, or cancel it"
             )
         case "retry_backoff":
             left_s = _left_s(job.due_ms, around.now_ms)
             detail = f"attempt {job.attempt_no - 1} failed; retry {job.retries} is due in {left_s} s"
-            return Explanation("retry_backoff", job.updated_ms, detail, "read the error with GET /v1/jobs/{thread_id}")
+            return Explanation(
+                "retry_backoff", job.updated_date_ms, detail, "read the error with GET /v1/jobs/{thread_id}"
+            )
         case "queued":
             return _queued(job, around)
         case "running" | "cancelling":
             return _running(job, around)
         case "interrupted":
             detail = f"it waits for {job.interrupts_open} answers of people"
-            return Explanation("interrupted", job.updated_ms, detail, "answer them: GET /v1/interrupts?run_id=")
+            return Explanation("interrupted", job.updated_date_ms, detail, "answer them: GET /v1/interrupts?run_id=")
         case "suspended":
             left_s = _left_s(job.due_ms, around.now_ms + around.skew_ms)
             detail = f"it waits for a time, the next of which comes in {left_s} s"
-            return Explanation("suspended", job.updated_ms, detail, "wait, or cancel it")
+            return Explanation("suspended", job.updated_date_ms, detail, "wait, or cancel it")
         case "completed" | "failed" | "cancelled":
             return _done(job)
         case _:
@@ -117,7 +119,7 @@ def _done(job: Job) -> Explanation:
     suggestion = "submit a new run when there is more to do"
     if job.status == "failed":
         suggestion = f"read its error with GET /v1/dlq/{attempt_of(job.run_id)}"
-    return Explanation("done", job.updated_ms, f"the run is over: {job.status}{why}", suggestion)
+    return Explanation("done", job.updated_date_ms, f"the run is over: {job.status}{why}", suggestion)
 
 
 def _left_s(due_ms: int | None, now_ms: int) -> str:

@@ -30,10 +30,12 @@ def evolve(
     """The run after this event. `at_ms` is its date, `skew_ms` how far that was ahead of the engine's time; `digest` is
     the event's hash, the thread's new chain head."""
     if isinstance(body, ev.RunCreated):
-        return _created(job, job_key, run_id, seq, at_ms, body, digest)
+        return _created(job, job_key, run_id, seq, at_ms, body, digest, skew_ms)
     if job is None or job.run_id != run_id:
         raise BrokenTimeline(f"{job_key} event {seq}: {type(body).__name__} of a run that was not created")
-    return replace(job, **_changed(job, seq, at_ms - skew_ms, body), seq=seq, updated_ms=at_ms, head_hash=digest)
+    now_ms = at_ms - skew_ms
+    marks = {"seq": seq, "updated_ms": now_ms, "skew_ms": skew_ms, "head_hash": digest}
+    return replace(job, **_changed(job, seq, now_ms, body), **marks)
 
 
 WaitEvent = ev.WaitSettled | ev.Rejected | ev.Resumed
@@ -177,7 +179,14 @@ def _without_lease(job: Job, until_ms: int) -> Changed:
 
 
 def _created(
-    job: Job | None, job_key: JobKey, run_id: RunId, seq: int, at_ms: int, body: ev.RunCreated, digest: bytes
+    job: Job | None,
+    job_key: JobKey,
+    run_id: RunId,
+    seq: int,
+    at_ms: int,
+    body: ev.RunCreated,
+    digest: bytes,
+    skew_ms: int,
 ) -> Job:
     tenant, _, thread = job_key.partition("/")
     made = Job(
@@ -216,7 +225,8 @@ def _created(
         handout_bytes=body.input_bytes,
         checkpoint_bytes=0,
         created_ms=at_ms,
-        updated_ms=at_ms,
+        updated_ms=at_ms - skew_ms,
+        skew_ms=skew_ms,
         seq=seq,
         head_hash=digest,
         wake_ms=None,

@@ -59,7 +59,8 @@ class RetryPolicy(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Job(Struct, frozen=True):
-    """The wide root: one row per (tenant, thread), holding its latest run. Times are engine ms.
+    """The wide root: one row per (tenant, thread), holding its latest run. Times are ms by the engine's clock, but for
+    `created_ms` and, of a run that waits for a date, `due_ms`: they go by the calendar (see `core.deadlines`).
 
     Fields ending in `_seq` name the event whose payload they mean (0: none): payloads are never among the facts.
     """
@@ -145,6 +146,13 @@ class Job(Struct, frozen=True):
     """How many of the thread's runs were pruned, ever."""
     pruned_fence: int = 0
     """The fence that the first run that is kept began with."""
+    skew_ms: int = 0
+    """How far the calendar was ahead of the engine's clock at the last event."""
+
+    @property
+    def updated_date_ms(self) -> int:
+        """The date of the last event. Retention goes by `updated_ms`: no clock that was wrong makes it early."""
+        return self.updated_ms + self.skew_ms
 
     @property
     def is_pruned(self) -> bool:

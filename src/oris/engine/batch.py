@@ -92,8 +92,8 @@ class Context(Struct, frozen=True):
     """Those that matter to a batch decided at this time."""
     calm: Callable[[int], bool]
     """Whether a batch decided at this time leaves no outage to be made up for."""
-    skew_ms: int
-    """How far the calendar is ahead of the engine's time; see `core.stamp`."""
+    skew_ms: Callable[[], int]
+    """How far the calendar is ahead of the engine's time now; see `core.stamp`."""
     chain_id: str
     other_chains: tuple[AuditHead, ...]
     may_hold_work: Callable[[Lane], bool]
@@ -130,9 +130,9 @@ def decide_batch(batch: Batch, loaded: Loaded, now_ms: int, context: Context) ->
         set_aside=context.set_aside,
         outages=context.outages(now_ms),
         modes=context.modes,
-        skew_ms=context.skew_ms,
+        skew_ms=context.skew_ms(),
     )
-    facts.changes.calm, facts.changes.skew_ms = context.calm(now_ms), context.skew_ms
+    facts.changes.calm, facts.changes.skew_ms = context.calm(now_ms), facts.skew_ms
     outcome = Outcome(now_ms, facts)
     for unit in batch.units:
         # What was let in before the switch and is decided after it would come as a surprise.
@@ -147,7 +147,7 @@ def _decide_unit(unit: Unit, facts: Facts, now_ms: int, outcome: Outcome, contex
     replies: list[Reply] = []
     for place, command in enumerate(unit.commands):
         try:
-            decision = decide(facts, command, Stamp(now_ms, unit.seed + (place << 5), context.skew_ms))
+            decision = decide(facts, command, Stamp(now_ms, unit.seed + (place << 5), facts.skew_ms))
         except Exception as error:
             context.on_error(error)
             replies.append(INTERNAL)
@@ -159,9 +159,7 @@ def _decide_unit(unit: Unit, facts: Facts, now_ms: int, outcome: Outcome, contex
         if decision.worker is not None:
             outcome.workers.append(decision.worker)
     if unit.audit is not None:
-        _audit(
-            unit.audit, replies, facts, Stamp(now_ms, unit.seed + (len(unit.commands) << 5), context.skew_ms), context
-        )
+        _audit(unit.audit, replies, facts, Stamp(now_ms, unit.seed + (len(unit.commands) << 5), facts.skew_ms), context)
     return tuple(replies)
 
 
@@ -179,7 +177,7 @@ def _dispatch(batch: Batch, facts: Facts, outcome: Outcome, context: Context) ->
     wants += [want for place in fetching if (want := batch.units[place].want) is not None]
     if not wants:
         return
-    result = dispatch(facts, wants, Stamp(outcome.now_ms, batch.seed, context.skew_ms), context.tenant_limit)
+    result = dispatch(facts, wants, Stamp(outcome.now_ms, batch.seed, facts.skew_ms), context.tenant_limit)
     outcome.granted = result.granted[: len(batch.parked)]
     outcome.fetched = dict(zip(fetching, result.granted[len(batch.parked) :], strict=True))
     outcome.decisions.extend(decision for _, decision in result.entries)

@@ -304,7 +304,7 @@ class Committer:
             set_aside=self._set_aside,
             outages=self._outages.at,
             calm=self._outages.calm,
-            skew_ms=self._clock.skew_ms(),
+            skew_ms=self._clock.skew_ms,
             chain_id=self._chain_id,
             other_chains=self._other_chains,
             may_hold_work=self._demand.may_hold_work,

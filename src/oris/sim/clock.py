@@ -42,8 +42,18 @@ class WallClock:
         self._clock = clock
         self.off_ms = 0
         """How far the wall clock is set off."""
+        self._most_off_ms = 0
         self.stood_still_s = 0.0
         """For how long the server's process has stood still: time that has passed for its clocks alone."""
+
+    def set(self, off_ms: int) -> None:
+        """Set the wall clock so far off."""
+        self.off_ms = off_ms
+        self._most_off_ms = max(self._most_off_ms, off_ms)
+
+    def set_late(self) -> None:
+        """Set it to the latest it was ever set to, so that no date that somebody has given is far away."""
+        self.set(self._most_off_ms)
 
     def wall_ms(self) -> int:
         """Unix time in ms."""

@@ -17,9 +17,10 @@ from oris.core.model import Job, Worker
 from oris.core.quarantine import QuarantineRules
 from oris.core.violation import Violation
 from oris.ids import JobKey, RunId, WorkerKey
+from oris.sim.clock import WallClock
 from oris.sim.disk import Disk
 from oris.sim.judge import Judge
-from oris.sim.lives import RunLife
+from oris.sim.lives import RunLife, now_of
 from oris.sim.modes import ModeAccount
 from oris.sim.retention import RetentionCheck
 from oris.sim.sessions import WorkerCheck
@@ -41,6 +42,7 @@ class CommitCheck:
         filters: Mapping[WorkerKey, frozenset[str]],
         rules: QuarantineRules,
         runs_ms: int,
+        wall: WallClock,
     ) -> None:
         """`filters`: the workflows each worker asks for; a worker that is not there asks for all."""
         self._disk = disk
@@ -54,6 +56,7 @@ class CommitCheck:
         self._rows: dict[JobKey, Job] = {}
         self._past: dict[RunId, Job] = {}
         self.last_now_ms = 0
+        self._wall = wall
         self.retention = RetentionCheck(witness, judge, trace, runs_ms)
 
     def __call__(self, changes: Changes, handed: Mapping[RunId, Handed], now_ms: int) -> None:
@@ -76,6 +79,7 @@ class CommitCheck:
         by_job: dict[JobKey, list[Entry]] = {}
         for entry in changes.entries:
             by_job.setdefault(entry.job_key, []).append(entry)
+            self._dated(entry, now_ms)
             witness.read(entry)
             self._trace.note("event", f"{entry.job_key} {entry.seq} {entry.hash.hex()}")
         for job_key in changes.jobs:
@@ -96,6 +100,13 @@ class CommitCheck:
         self._order()
         if not changes.empty:
             self._counts()
+
+    def _dated(self, entry: Entry, now_ms: int) -> None:
+        """I21: by the engine's clock an event is when its batch is, by the calendar when the wall clock says."""
+        where = f"{entry.job_key} {entry.seq}"
+        self._judge.require(now_of(entry) == now_ms, "I21", where, f"is at {now_of(entry)} in a batch at {now_ms}")
+        off_ms = entry.at_ms - self._wall.wall_ms()
+        self._judge.require(abs(off_ms) <= 1000, "I21", where, f"its date is {off_ms} ms off")
 
     def whole(self) -> None:
         """Everything, against all that was ever committed: after a crash and at the end. I7, I12, I15 and the rest."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from oris.core.events import Entry
 from oris.core.model import Lane
 from oris.ids import JobKey, LeaseId, RunId, WorkerKey
 
@@ -101,6 +102,8 @@ class RunLife:
     """The run that it goes on from: it is a replay."""
     letter: bool = False
     """It has a dead letter that nobody has replayed."""
+    has_date: bool = False
+    """Whether `not_before_ms` goes by the calendar."""
     ended_ms: int = 0
     seq: int = 0
     head_hash: bytes = b""
@@ -125,3 +128,8 @@ class ThreadLife:
     pruned_seq: int = 0
     pruned_hash: bytes = b""
     pruned_runs: int = 0
+
+
+def now_of(entry: Entry) -> int:
+    """When an event was by the engine's clock."""
+    return entry.at_ms - entry.skew_ms

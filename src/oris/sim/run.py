@@ -37,6 +37,8 @@ from oris.sim.worker import Worker
 
 DEFAULT_SIZES = Sizes()
 _NEVER_MS = 2**62
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
 
 
 def simulate(seed: int, sizes: Sizes = DEFAULT_SIZES, *, keep_trace: bool = False) -> Outcome:
@@ -70,7 +72,9 @@ class Simulation:
         self.witness = Witness(self.judge, self.trace, losses, lambda: self.server.quiet_since_ms, outages)
         rules = self.settings.limits.quarantine
         kept_ms = self.settings.retention.runs_ms
-        self.commits = CommitCheck(self.disk, self.witness, self.judge, self.trace, self.filters, rules, kept_ms)
+        self.commits = CommitCheck(
+            self.disk, self.witness, self.judge, self.trace, self.filters, rules, kept_ms, self.wall
+        )
         prompt = Promptness(
             self.witness,
             self.judge,
@@ -155,6 +159,8 @@ class Simulation:
         """L1: nothing fails any more, and every run ends."""
         self.faults.healed = True
         self.trace.note("phase", "liveness")
+        self.wall.set_late()
+        self.server.trouble()
         with trio.move_on_after(self.sizes.liveness_s):
             await switcher.all_on()
             while self.server.life is None or any(not run.over for run in self.witness.runs.values()):
@@ -178,8 +184,7 @@ class Simulation:
             if self.faults.strikes("server_crash"):
                 self.server.crash()
             if self.faults.strikes("clock_set"):
-                self.wall.off_ms += self.faults.how("clock_set").randint(-3000, 3000)
-                self.trace.note("clock", f"off by {self.wall.off_ms}")
+                self._set_clock(self.wall.off_ms + self.faults.how("clock_set").randint(-3000, 3000))
             if self.faults.strikes("proxy_cut"):
                 self.trace.note("proxy", "cut")
                 self.server.cut_connections()
@@ -193,6 +198,26 @@ class Simulation:
             if self.faults.strikes("disk_full"):
                 self.server.full_disk.fill()
                 self.trace.note("disk", "full")
+            if self.faults.strikes("clock_far"):
+                await self._far_off()
+
+    def _set_clock(self, off_ms: int) -> None:
+        self.wall.set(off_ms)
+        self.server.trouble()
+        self.trace.note("clock", f"off by {off_ms}")
+
+    async def _far_off(self) -> None:
+        """The wall clock is wrong by hours, or more than a year, and later set right; perhaps a server starts with it.
+        A machine that has slept looks the same: its wall clock has gone on, and nothing else has."""
+        how, right_ms = self.faults.how("clock_far"), self.wall.off_ms
+        far_ms = how.choice((-400 * DAY_MS, -2 * HOUR_MS, 2 * HOUR_MS, 20 * HOUR_MS, 400 * DAY_MS))
+        self._set_clock(right_ms + far_ms)
+        if how.random() < 0.5:
+            self.server.crash()
+        await pause(how.uniform(0.5, 4.0))
+        if how.random() < 0.5:
+            self.server.crash()
+        self._set_clock(right_ms)
 
     def _prompt_since_ms(self) -> int:
         """Since when work that waits has to reach a poll at once."""

@@ -70,7 +70,7 @@ class WaitAccount:
         if by_time and wait.due_ms is not None:
             if entry.at_ms < wait.due_ms:
                 self._bad("I14", entry, f"settled {wait.due_ms - entry.at_ms} ms before its time")
-            self._in_time(entry, wait.due_ms, "settled")
+            self._in_time(entry, wait.due_ms - entry.skew_ms, "settled")
         elif by_time or (wait.due_ms is not None and wait.due_ms <= entry.at_ms):
             self._bad("I24", entry, f"its time was {wait.due_ms}")
         run.status = self._status(run)

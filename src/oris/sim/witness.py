@@ -15,7 +15,7 @@ from oris.core.events import Body, Entry
 from oris.core.model import ClosedLease, IdempotentSubmit, Lane, Worker
 from oris.ids import IdempotencyKey, JobKey, LeaseId, RunId, TenantId, WorkerKey
 from oris.sim.judge import Judge
-from oris.sim.lives import LeaseLife, RunLife, StepLife, ThreadLife
+from oris.sim.lives import LeaseLife, RunLife, StepLife, ThreadLife, now_of
 from oris.sim.outages import KnownOutages
 from oris.sim.replay_check import ReplayCheck
 from oris.sim.trace import Trace
@@ -153,7 +153,8 @@ class Witness:
             lane=Lane(TenantId(tenant), body.workflow),
             order=(-body.priority, body.available_ms, entry.run_id),
             status="scheduled",
-            not_before_ms=entry.at_ms if body.due_ms is None else body.due_ms,
+            not_before_ms=now_of(entry) if body.due_ms is None else body.due_ms,
+            has_date=body.due_ms is not None,
             timeout_ms=body.timeout_ms,
             on_timeout=body.on_timeout,
             policy=None if body.retry_policy is msgspec.UNSET else bytes(body.retry_policy),
@@ -172,7 +173,7 @@ class Witness:
     def _apply(self, run: RunLife, thread: ThreadLife, entry: Entry, body: Body) -> None:
         match body:
             case ev.AttemptQueued():
-                self._queued(run, entry)
+                self._queued(run, entry, body)
             case ev.LeaseGranted():
                 self._granted(run, thread, entry, body)
             case ev.StepRecorded():
@@ -189,7 +190,8 @@ class Witness:
             case ev.LeaseReleased():
                 self._end_lease(run, entry, body.lease_id, alive=True)
                 run.status = "scheduled"
-                run.not_before_ms = entry.at_ms if body.due_ms is None else body.due_ms
+                run.not_before_ms = now_of(entry) if body.due_ms is None else body.due_ms
+                run.has_date = body.due_ms is not None
             case ev.TimedOut():
                 self._timed_out(run, entry, body)
             case ev.CancelRequested(mode="terminate"):
@@ -203,7 +205,7 @@ class Witness:
                 self.waits.settled(run, entry, body)
             case ev.Resumed():
                 self.waits.over(run, entry, goes_on=True)
-                run.not_before_ms = entry.at_ms
+                run.not_before_ms, run.has_date = now_of(entry), False
             case ev.Cancelled() | ev.Completed() | ev.Failed():
                 self._ended(run, entry, body)
             case ev.DeadLettered():
@@ -213,52 +215,59 @@ class Witness:
             case _:
                 pass
 
-    def _queued(self, run: RunLife, entry: Entry) -> None:
+    def _queued(self, run: RunLife, entry: Entry, body: ev.AttemptQueued) -> None:
         if run.lease is not None or self.waits.pending(run):
             self._bad("I2", entry, "queued while leased or waiting")
-        if entry.at_ms < run.not_before_ms:
-            self._bad("I14", entry, f"queued {run.not_before_ms - entry.at_ms} ms before its time")
+        # A date is looked for on the calendar as it stands; where it stands on the engine's clock moves with that.
+        due_ms = run.not_before_ms - (entry.skew_ms if run.has_date else 0)
+        if now_of(entry) < due_ms:
+            self._bad("I14", entry, f"queued {due_ms - now_of(entry)} ms before its time")
+        if run.has_date and not run.queued_ms:
+            run.order = (run.order[0], due_ms, run.order[2])
+        if (run.order[1] if body.available_ms is None else body.available_ms) != run.order[1]:
+            self._bad("I22", entry, f"its place is {run.order[1]}, not {body.available_ms}")
         if run.losses_in_row >= self._max_losses:
             self._bad("I6", entry, f"queued again after {run.losses_in_row} losses in a row")
-        self._in_time(entry, run.not_before_ms, "queued")
-        run.status, run.queued_in, run.queued_ms = "queued", self.commit, entry.at_ms
+        self._in_time(entry, due_ms, "queued")
+        run.status, run.queued_in, run.queued_ms = "queued", self.commit, now_of(entry)
+        run.not_before_ms, run.has_date = now_of(entry), False
 
     def _granted(self, run: RunLife, thread: ThreadLife, entry: Entry, body: ev.LeaseGranted) -> None:
         if run.status != "queued" or run.lease is not None:
             self._bad("I1", entry, f"granted while {run.status}")
-        if entry.at_ms < run.not_before_ms:
+        if now_of(entry) < run.not_before_ms:
             self._bad("I14", entry, "granted before its time")
         if body.fence <= thread.fence:
             self._bad("I4", entry, f"the fence went from {thread.fence} to {body.fence}")
-        if body.lease_id in self.leases or body.expires_ms <= entry.at_ms:
+        if body.lease_id in self.leases or body.expires_ms <= now_of(entry):
             self._bad("I1", entry, "the lease is not a fresh one")
         thread.fence = max(thread.fence, body.fence)
-        times_out_ms = None if run.timeout_ms is None else entry.at_ms + max(0, run.timeout_ms - run.used_ms)
+        times_out_ms = None if run.timeout_ms is None else now_of(entry) + max(0, run.timeout_ms - run.used_ms)
         run.lease = self.leases[body.lease_id] = LeaseLife(
             body.lease_id,
             run,
             body.worker_key,
             body.poll_id,
-            entry.at_ms,
+            now_of(entry),
             body.expires_ms,
             self.commit,
             times_out_ms,
             session=body.session,
-            ttl_ms=body.expires_ms - entry.at_ms,
+            ttl_ms=body.expires_ms - now_of(entry),
             asked_ms=body.expires_ms,
         )
         run.status = "running"
         self.granted.append(run)
 
     def _asked_to_end(self, run: RunLife, entry: Entry, body: ev.CancelRequested) -> None:
-        if run.lease is None or not self.is_live(run.lease, None, entry.at_ms):
+        if run.lease is None or not self.is_live(run.lease, None, now_of(entry)):
             self._bad("I16", entry, "nobody is there to end the run")
             return
         run.status, run.lease.cancel_due_ms = "cancelling", body.due_ms
 
     def _under_lease(self, run: RunLife, entry: Entry) -> None:
         lease = run.lease
-        if lease is None or not self.is_live(lease, None, entry.at_ms):
+        if lease is None or not self.is_live(lease, None, now_of(entry)):
             self._bad("I3", entry, "written without a live lease")
 
     def _step(self, run: RunLife, entry: Entry, body: ev.StepRecorded) -> None:
@@ -274,15 +283,16 @@ class Witness:
         policy = sent or (None if run.policy is None else msgspec.json.decode(run.policy))
         run.retries += 1
         run.losses_in_row = 0
-        run.status, run.not_before_ms = "retry_backoff", body.due_ms
+        run.status, run.not_before_ms, run.has_date = "retry_backoff", body.due_ms, False
         if policy is None:
             self._bad("I6", entry, "a retry without a policy")
             return
         if run.retries > policy["max_retries"] or body.retry_no != run.retries:
             self._bad("I6", entry, f"retry {run.retries} of {policy['max_retries']}")
         least, most = _band(policy, run.retries)
-        if not least <= body.due_ms - entry.at_ms <= most or body.backoff_ms != body.due_ms - entry.at_ms:
-            self._bad("I14", entry, f"a backoff of {body.due_ms - entry.at_ms} ms outside {least} to {most}")
+        wait_ms = body.due_ms - now_of(entry)
+        if not least <= wait_ms <= most or body.backoff_ms != wait_ms:
+            self._bad("I14", entry, f"a backoff of {wait_ms} ms outside {least} to {most}")
 
     def _expired(self, run: RunLife, entry: Entry, body: ev.LeaseExpired) -> None:
         lease = run.lease
@@ -291,9 +301,9 @@ class Witness:
             return
         self._trace.saw(f"lease lost: {body.cause}")
         if body.cause != "ttl":
-            if lease.dead_in is None or body.expired_ms > entry.at_ms:
+            if lease.dead_in is None or body.expired_ms > now_of(entry):
                 self._bad("I3", entry, f"ended with its session at {body.expired_ms}, which goes on")
-        elif not self._ran_out(lease, body.expired_ms) or body.expired_ms > entry.at_ms:
+        elif not self._ran_out(lease, body.expired_ms) or body.expired_ms > now_of(entry):
             self._bad("I3", entry, f"expired at {body.expired_ms}; the lease ran until {lease.expires_ms}")
         elif body.expired_ms < (owed_ms := self._outages.owed_until_ms(lease, lease.asked_ms)):
             self._bad("I6", entry, f"expired at {body.expired_ms}, an outage had it live until {owed_ms}")
@@ -301,7 +311,7 @@ class Witness:
         self._close(run, lease, entry, body.expired_ms)
         run.losses += 1
         run.losses_in_row += 1
-        run.not_before_ms = entry.at_ms
+        run.not_before_ms, run.has_date = now_of(entry), False
 
     def _ran_out(self, lease: LeaseLife, at_ms: int) -> bool:
         """Whether this is the end of its time, that an outage has given it included."""
@@ -313,7 +323,7 @@ class Witness:
 
     def _timed_out(self, run: RunLife, entry: Entry, body: ev.TimedOut) -> None:
         lease = run.lease
-        if lease is None or lease.times_out_ms != body.at_ms or body.at_ms > entry.at_ms:
+        if lease is None or lease.times_out_ms != body.at_ms or body.at_ms > now_of(entry):
             self._bad("I3", entry, "the run's time was not used up")
         self._in_time(entry, body.at_ms, "timed out")
         if lease is not None:
@@ -327,7 +337,7 @@ class Witness:
             self._end_lease(run, entry, body.lease_id, alive=True)
         elif run.lease is not None:
             self._end_lease(run, entry, body.lease_id, alive=False)
-        run.ended_ms = entry.at_ms
+        run.ended_ms = now_of(entry)
         if isinstance(body, ev.Completed):
             run.status = "completed"
             return
@@ -353,9 +363,9 @@ class Witness:
         if lease is None or lease.lease_id != lease_id:
             self._bad("I3", entry, f"{lease_id} closed the run; its lease is {lease and lease.lease_id}")
             return
-        if alive and not self.is_live(lease, None, entry.at_ms):
+        if alive and not self.is_live(lease, None, now_of(entry)):
             self._bad("I3", entry, "closed by a lease that was over")
-        self._close(run, lease, entry, entry.at_ms)
+        self._close(run, lease, entry, now_of(entry))
 
     def _close(self, run: RunLife, lease: LeaseLife, entry: Entry, until_ms: int) -> None:
         run.used_ms += max(0, until_ms - lease.granted_ms)
@@ -365,7 +375,7 @@ class Witness:
             run.status = "between"
 
     def _in_time(self, entry: Entry, due_ms: int, what: str) -> None:
-        late_ms = entry.at_ms - due_ms
+        late_ms = now_of(entry) - due_ms
         if late_ms > EXPIRY_SLACK_MS and due_ms > self._quiet_since_ms() and entry.seq > 1:
             self._bad("L2", entry, f"{what} {late_ms} ms after it was due")
 

@@ -32,7 +32,7 @@ async def show(call: Call, _: None) -> Answer:
         retries=job.retries,
         lease_losses=job.losses,
         created_at=rfc3339(job.created_ms),
-        updated_at=rfc3339(job.updated_ms),
+        updated_at=rfc3339(job.updated_date_ms),
         worker_id=worker_of(job.worker_key) if job.worker_key is not None else UNSET,
         lease_expires_at=date_of(call, job.lease_expires_ms) if held else UNSET,
         fence=job.fence if job.fence else UNSET,

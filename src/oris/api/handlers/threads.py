@@ -128,7 +128,7 @@ def _row(job: Job) -> JobRow:
         priority=job.priority,
         tenant_id=job.tenant_id,
         created_at=rfc3339(job.created_ms),
-        updated_at=rfc3339(job.updated_ms),
+        updated_at=rfc3339(job.updated_date_ms),
     )
 
 
@@ -165,7 +165,7 @@ async def job_view(call: Call, job: Job) -> JobView:
         idempotency_key=job.idempotency_key,
         due_at=_due_at(call, job),
         created_at=rfc3339(job.created_ms),
-        updated_at=rfc3339(job.updated_ms),
+        updated_at=rfc3339(job.updated_date_ms),
         trace=trace_view(parse_traceparent(job.traceparent)),
         lease=lease,
     )

@@ -27,7 +27,7 @@ def open_session(facts: Facts, command: OpenSession, stamp: Stamp) -> Decision:
         session_ms=stamp.now_ms,
         last_seen_ms=stamp.date_ms,
     )
-    ended = None if before is None else EndedSession(command.worker_key, before, stamp.date_ms)
+    ended = None if before is None else EndedSession(command.worker_key, before, stamp.now_ms)
     return Decision(SessionOpened(command.session, before), worker=row, ended_session=ended)
 
 

@@ -5,51 +5,29 @@ Lists walk at most a bounded number of rows, newest first: `…_WALK_END` finds 
 
 from __future__ import annotations
 
+from oris.storage.sqlite.columns import JOB
+
 TENANTS_OF_THREAD = """
 SELECT tenant_id FROM runtime_jobs WHERE thread_id = ? AND pruned_seq < seq ORDER BY tenant_id LIMIT 2
 """
-PAST_RUN = """
-SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason, attempt_no, retries, losses,
-       available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
-       lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
-       checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
-       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, pruned_seq, pruned_hash,
-       pruned_runs, pruned_fence, id
+PAST_RUN = f"""
+SELECT {JOB}, id
 FROM runtime_runs WHERE run_id = ?
 """
-PAST_RUNS = """
-SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason, attempt_no, retries, losses,
-       available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
-       lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
-       checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
-       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, pruned_seq, pruned_hash,
-       pruned_runs, pruned_fence, id
+PAST_RUNS = f"""
+SELECT {JOB}, id
 FROM runtime_runs WHERE job_key = ? AND id < ? ORDER BY id DESC LIMIT ?
 """
-JOBS_PAGE = """
-SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason, attempt_no, retries, losses,
-       available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
-       lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
-       checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
-       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, pruned_seq, pruned_hash,
-       pruned_runs, pruned_fence, id
+JOBS_PAGE = f"""
+SELECT {JOB}, id
 FROM runtime_jobs
 WHERE id < :before AND id >= :walk_end AND pruned_seq < seq
   AND (:status IS NULL OR status = :status) AND (:workflow IS NULL OR workflow = :workflow)
 ORDER BY id DESC LIMIT :limit
 """
 JOBS_WALK_END = "SELECT id FROM runtime_jobs WHERE id < :before ORDER BY id DESC LIMIT 1 OFFSET :walk"
-JOBS_OF_TENANT_PAGE = """
-SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason, attempt_no, retries, losses,
-       available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
-       lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
-       checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
-       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, pruned_seq, pruned_hash,
-       pruned_runs, pruned_fence, id
+JOBS_OF_TENANT_PAGE = f"""
+SELECT {JOB}, id
 FROM runtime_jobs INDEXED BY runtime_jobs_tenant
 WHERE tenant_id = :tenant_id AND id < :before AND id >= :walk_end AND pruned_seq < seq
   AND (:status IS NULL OR status = :status) AND (:workflow IS NULL OR workflow = :workflow)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from oris.storage.sqlite.columns import JOB
+
 # --- what may go: walks over what is old, oldest first; a number of rows at a time, and what each is ---
 
 OLD_PAST_RUNS = """
@@ -46,14 +48,8 @@ PRUNED_RUNS = (
 
 # --- the facts of retention ---
 
-OLDEST_PAST_RUNS = """
-SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason, attempt_no, retries, losses,
-       available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
-       lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
-       checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
-       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, pruned_seq, pruned_hash,
-       pruned_runs, pruned_fence, id
+OLDEST_PAST_RUNS = f"""
+SELECT {JOB}, id
 FROM runtime_runs WHERE job_key = ? ORDER BY id LIMIT ?
 """
 IS_DEAD = "SELECT 1 FROM runtime_dead_letters WHERE run_id = ? AND replay_status = 'pending'"

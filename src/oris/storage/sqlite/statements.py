@@ -1,10 +1,12 @@
-"""Every statement the transactions run, written out. Column order is field order of the structs in `oris.core`.
+"""Every statement the transactions run. Column order is field order of the structs in `oris.core`.
 
 Rows are read positionally; those of `runtime_jobs` carry their `id` at the end. Events and payloads name their job by
 that id instead of its key.
 """
 
 from __future__ import annotations
+
+from oris.storage.sqlite.columns import JOB, JOB_FIELDS, RUN_FIELDS, places, sets
 
 # --- the node's own row: the batch id tells whether a commit happened ---
 
@@ -26,54 +28,24 @@ JOB_ID = "SELECT id FROM runtime_jobs WHERE thread_id = ? AND tenant_id = ?"
 
 # --- loading: point lookups, because each is one index probe ---
 
-JOB_BY_KEY = """
-SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason, attempt_no, retries, losses,
-       available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
-       lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
-       checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
-       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, pruned_seq, pruned_hash,
-       pruned_runs, pruned_fence, id
+JOB_BY_KEY = f"""
+SELECT {JOB}, id
 FROM runtime_jobs WHERE thread_id = ? AND tenant_id = ?
 """
-JOB_BY_RUN = """
-SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason, attempt_no, retries, losses,
-       available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
-       lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
-       checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
-       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, pruned_seq, pruned_hash,
-       pruned_runs, pruned_fence, id
+JOB_BY_RUN = f"""
+SELECT {JOB}, id
 FROM runtime_jobs WHERE run_id = ?
 """
-JOBS_BY_POLL = """
-SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason, attempt_no, retries, losses,
-       available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
-       lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
-       checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
-       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, pruned_seq, pruned_hash,
-       pruned_runs, pruned_fence, id
+JOBS_BY_POLL = f"""
+SELECT {JOB}, id
 FROM runtime_jobs WHERE worker_key = ? AND poll_id = ? ORDER BY id
 """
-JOBS_OF_THREAD = """
-SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason, attempt_no, retries, losses,
-       available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
-       lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
-       checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
-       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, pruned_seq, pruned_hash,
-       pruned_runs, pruned_fence, id
+JOBS_OF_THREAD = f"""
+SELECT {JOB}, id
 FROM runtime_jobs WHERE thread_id = ? ORDER BY tenant_id LIMIT 100
 """
-LANE_HEADS = """
-SELECT job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason, attempt_no, retries, losses,
-       available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
-       lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
-       checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-       wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
-       replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, pruned_seq, pruned_hash,
-       pruned_runs, pruned_fence, id
+LANE_HEADS = f"""
+SELECT {JOB}, id
 FROM runtime_jobs WHERE status = 'queued' AND tenant_id = ? AND workflow = ?
 ORDER BY priority DESC, available_ms, run_id LIMIT ?
 """
@@ -140,62 +112,19 @@ TENANT = "SELECT tenant_id, waiting, leased, served FROM runtime_tenants WHERE t
 # --- writing ---
 
 NEXT_JOB_ID = "SELECT coalesce(max(id), 0) + 1 FROM runtime_jobs"
-INSERT_JOB = """
+INSERT_JOB = f"""
 INSERT INTO runtime_jobs (
-    id, job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason, attempt_no, retries, losses,
-    available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
-    lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
-    checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-    wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
-    replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, pruned_seq, pruned_hash,
-    pruned_runs, pruned_fence
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-          ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    id, {JOB}
+) VALUES (?, {places(JOB_FIELDS)})
 """
 # A run keeps what its submit said: only what its events change is written, and no index over the rest is touched.
-UPDATE_RUN = """
-UPDATE runtime_jobs SET
-    status = ?, reason = ?, attempt_no = ?, retries = ?, losses = ?, due_ms = ?, queued_ms = ?, fence = ?, lease_id = ?,
-    worker_key = ?, poll_id = ?, lease_granted_ms = ?, lease_expires_ms = ?, lost_ms = ?, used_ms = ?,
-    checkpoint_seq = ?, result_seq = ?, error_seq = ?, handout_bytes = ?, checkpoint_bytes = ?, updated_ms = ?, seq = ?,
-    head_hash = ?, wake_ms = ?, lease_session = ?, lease_ttl_ms = ?,
-    wait_mode = ?, waits_open = ?, interrupts_open = ?, waits_raised = ?, cancel_due_ms = ?,
-    checkpoint_run = ?, steps_succeeded = ?, lease_asked_ms = ?
-WHERE id = ?
-"""
-RUN_FIELDS = (
-    *("status", "reason", "attempt_no", "retries", "losses", "due_ms", "queued_ms", "fence", "lease_id"),
-    *("worker_key", "poll_id", "lease_granted_ms", "lease_expires_ms", "lost_ms", "used_ms"),
-    *("checkpoint_seq", "result_seq", "error_seq", "handout_bytes", "checkpoint_bytes", "updated_ms", "seq"),
-    *("head_hash", "wake_ms", "lease_session", "lease_ttl_ms"),
-    *("wait_mode", "waits_open", "interrupts_open", "waits_raised", "cancel_due_ms"),
-    *("checkpoint_run", "steps_succeeded", "lease_asked_ms"),
-)
+UPDATE_RUN = f"UPDATE runtime_jobs SET {sets(RUN_FIELDS)} WHERE id = ?"
 UPDATE_LEASE_END = "UPDATE runtime_jobs SET lease_expires_ms = ?, lease_asked_ms = ? WHERE id = ?"
-UPDATE_JOB = """
-UPDATE runtime_jobs SET
-    job_key = ?, tenant_id = ?, thread_id = ?, run_id = ?, workflow = ?, priority = ?, status = ?, reason = ?,
-    attempt_no = ?, retries = ?, losses = ?, available_ms = ?, due_ms = ?, queued_ms = ?, fence = ?, lease_id = ?,
-    worker_key = ?, poll_id = ?, lease_granted_ms = ?, lease_expires_ms = ?, lost_ms = ?, timeout_ms = ?,
-    on_timeout = ?, used_ms = ?, retry_policy = ?, idempotency_key = ?, metadata = ?, traceparent = ?, input_seq = ?,
-    checkpoint_seq = ?, result_seq = ?, error_seq = ?, handout_bytes = ?, checkpoint_bytes = ?, created_ms = ?,
-    updated_ms = ?, seq = ?, head_hash = ?, wake_ms = ?, lease_session = ?, lease_ttl_ms = ?,
-    wait_mode = ?, waits_open = ?, interrupts_open = ?, waits_raised = ?, cancel_due_ms = ?,
-    replay_of = ?, replay_target = ?, sources = ?, checkpoint_run = ?, steps_succeeded = ?, lease_asked_ms = ?,
-    pruned_seq = ?, pruned_hash = ?, pruned_runs = ?, pruned_fence = ?
-WHERE id = ?
-"""
-INSERT_PAST_RUN = """
+UPDATE_JOB = f"UPDATE runtime_jobs SET {sets(JOB_FIELDS)} WHERE id = ?"
+INSERT_PAST_RUN = f"""
 INSERT INTO runtime_runs (
-    job_key, tenant_id, thread_id, run_id, workflow, priority, status, reason, attempt_no, retries, losses,
-    available_ms, due_ms, queued_ms, fence, lease_id, worker_key, poll_id, lease_granted_ms, lease_expires_ms,
-    lost_ms, timeout_ms, on_timeout, used_ms, retry_policy, idempotency_key, metadata, traceparent, input_seq,
-    checkpoint_seq, result_seq, error_seq, handout_bytes, checkpoint_bytes, created_ms, updated_ms, seq, head_hash,
-    wake_ms, lease_session, lease_ttl_ms, wait_mode, waits_open, interrupts_open, waits_raised, cancel_due_ms,
-    replay_of, replay_target, sources, checkpoint_run, steps_succeeded, lease_asked_ms, pruned_seq, pruned_hash,
-    pruned_runs, pruned_fence
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-          ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    {JOB}
+) VALUES ({places(JOB_FIELDS)})
 """
 INSERT_EVENT = """
 INSERT INTO runtime_events (

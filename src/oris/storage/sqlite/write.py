@@ -14,10 +14,11 @@ from oris.core.events import Entry
 from oris.core.model import Job
 from oris.ids import JobKey
 from oris.storage.sqlite import statements as sql
+from oris.storage.sqlite.columns import RUN_FIELDS
 from oris.storage.sqlite.load import JobRow
 from oris.storage.sqlite.retention import delete
 
-_run_fields: Callable[[Job], tuple[Any, ...]] = attrgetter(*sql.RUN_FIELDS)
+_run_fields: Callable[[Job], tuple[Any, ...]] = attrgetter(*RUN_FIELDS)
 _event_fields: Callable[[Entry], tuple[Any, ...]] = attrgetter(*Entry.__struct_fields__[1:])
 
 
@@ -75,7 +76,7 @@ def _write_jobs(
         row = rows.get(job.job_key)
         if row is None:
             new.append(job)
-        elif row.job.run_id != job.run_id or row.job.pruned_seq != job.pruned_seq:
+        elif _rarely_changed(row.job) != _rarely_changed(job):
             replaced.append((*astuple(job), row.id))
         elif row.job.seq == job.seq and row.job.wake_ms == job.wake_ms:
             # Without an event only the lease's end and the wake-up time change.
@@ -92,3 +93,8 @@ def _write_jobs(
         connection.executemany(sql.UPDATE_RUN, moved)
     if renewed:
         connection.executemany(sql.UPDATE_LEASE_END, renewed)
+
+
+def _rarely_changed(job: Job) -> tuple[object, ...]:
+    """What changes with a new run, with retention, and when a date moves: then the whole row is written."""
+    return job.run_id, job.pruned_seq, job.available_ms
