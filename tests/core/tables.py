@@ -49,7 +49,7 @@ class Tables:
         self.waits: dict[WaitId, Wait] = {}
         self.api_keys: dict[KeyId, ApiKey] = {}
         self.modes: dict[str, Mode] = {}
-        self.nodes: set[str] = set()
+        self.nodes: dict[str, int] = {}
         self.pruned_runs: dict[RunId, PrunedRun] = {}
         self.anchors: dict[str, AuditAnchor] = {}
         self.audit: dict[tuple[str, int], AuditHead] = {}
@@ -88,7 +88,7 @@ class Tables:
                 gather(loaded.jobs[key], run_id, seq, self, loaded)
         loaded.ended_sessions = self.ended_sessions & needs.ended_sessions
         self._load_waits(needs, loaded)
-        loaded.nodes = self.nodes & needs.nodes
+        loaded.nodes = {node: at_ms for node, at_ms in self.nodes.items() if node in needs.nodes}
         for key, limit in needs.oldest.items():
             if key in loaded.jobs:
                 loaded.old.runs[key] = gather_oldest(loaded.jobs[key], limit, self)

@@ -49,10 +49,13 @@ class Spinning(BaseException):
 
 
 class VirtualClock:
-    """Trio's mock clock as the machine's clocks, so that engine time and virtual time agree."""
+    """Trio's mock clock as the machine's clocks, so that engine time and virtual time agree until somebody sets it."""
+
+    def __init__(self) -> None:
+        self.off_ms = 0
 
     def wall_ms(self) -> int:
-        return START_MS + round(trio.current_time() * 1000)
+        return START_MS + self.off_ms + round(trio.current_time() * 1000)
 
     def monotonic_s(self) -> float:
         return trio.current_time()
@@ -294,6 +297,7 @@ async def running(
     check: bool = True,
     unchecked: str | None = None,
     watched_by: Callable[[EngineClock], Observer] | None = None,
+    wall: VirtualClock | None = None,
 ) -> AsyncIterator[World]:
     """An engine with its committer, and the other tasks on request; stopped in order at the end.
 
@@ -301,11 +305,13 @@ async def running(
     leaves nobody waiting too.
     """
     database = database or MemoryDatabase()
-    clock = EngineClock(VirtualClock())
+    clock = EngineClock(wall or VirtualClock())
     async with await SqliteStore.open(database, clock.now_ms, node_id="node", inline=True) as inner:
+        high_water_ms = await inner.high_water_ms()
+        clock.start_after(high_water_ms)
         store, observer = ScriptedStore(inner), Recorder()
         told = observer if watched_by is None else watched_by(clock)
-        engine = Engine(store, clock, random.Random(7), told, settings or EngineSettings())
+        engine = Engine(store, clock, random.Random(7 + high_water_ms), told, settings or EngineSettings())
         with trio.fail_after(PATIENCE_S):
             async with trio.open_nursery() as nursery:
                 world = World(engine, store, database, observer, nursery)

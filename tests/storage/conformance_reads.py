@@ -301,9 +301,9 @@ class ReadsConformance:
 
     async def test_a_node_is_known_once_it_has_committed_something(self, driver: Driver) -> None:
         needs = Needs(nodes={"node-1", "node-2"})
-        assert (await driver.load(needs)).nodes == set()
+        assert (await driver.load(needs)).nodes == {}
         await driver.commit(submit("t1"))
-        assert (await driver.load(needs)).nodes == {"node-1"}
+        assert (await driver.load(needs)).nodes == {"node-1": START_MS}
 
     async def test_the_sweeper_is_told_what_is_due_the_earliest_first(self, driver: Driver) -> None:
         reads = driver.store.reads

@@ -239,6 +239,22 @@ class RetentionConformance:
         assert list(await reads.old_sessions(before_ms, 10)) == []
         await driver.commit(ack(job))
 
+    async def test_nodes_that_are_gone_are_forgotten_and_the_time_is_not(self, driver: Driver) -> None:
+        reads = driver.store.reads
+        for name in ("box-1", "box-2", "box-3"):
+            await driver.harness.reopen(name)
+            driver.harness.clock.ms += 1000
+            await driver.commit(submit(name))
+        last_ms = driver.harness.clock.ms
+        await driver.commit(c.SetMode("box-1", True, True, None, "ops"))
+        assert list(await driver.store.reads.old_nodes(last_ms, 10)) == ["box-2"], "one that is named somewhere stays"
+        done = await driver.commit(c.ForgetNodes(("box-2", "box-4"), last_ms))
+        assert done.replies == [Forgotten(1)]
+        assert [node for node, _ in await driver.store.reads.nodes()] == ["box-1", "box-3"]
+        assert list(await driver.store.reads.old_nodes(last_ms, 10)) == []
+        assert await driver.store.high_water_ms() == last_ms
+        assert reads is not driver.store.reads
+
     async def test_a_chain_is_cut_at_its_anchor_and_goes_on(self, driver: Driver) -> None:
         await driver.commit(audit=[audited() for _ in range(3)])
         driver.harness.clock.ms += 1000

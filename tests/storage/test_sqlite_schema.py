@@ -67,6 +67,7 @@ WALKS = {
     "read_statements.STORED_KEYS": "runtime_api_keys",
     "read_statements.MODES": "runtime_modes",
     "read_statements.NODES": "runtime_nodes",
+    "retention_statements.OLD_NODES": "runtime_nodes",
 }
 # Lists of everything go backwards over the rows themselves, bounded by LIMIT and the walk's end.
 SORTED_BY_HAND = {

@@ -80,6 +80,7 @@ class Decision(Struct, frozen=True):
     erased: Erasure | None = None
     forgotten_worker: WorkerKey | None = None
     forgotten_sessions: tuple[tuple[WorkerKey, str], ...] = ()
+    forgotten_nodes: tuple[str, ...] = ()
     anchor: AuditAnchor | None = None
     """What is kept of the beginning of an audit chain."""
     sign_of_life: bool = False
@@ -172,6 +173,7 @@ class Changes(Struct):
     forgotten_workers: list[WorkerKey] = field(default_factory=list)
     """Deleted before anything else is written: who is heard of afterwards has a row again."""
     forgotten_sessions: list[tuple[WorkerKey, str]] = field(default_factory=list)
+    forgotten_nodes: list[str] = field(default_factory=list)
     anchors: dict[str, AuditAnchor] = field(default_factory=dict)
     """By chain; the records up to each go."""
 
@@ -179,7 +181,7 @@ class Changes(Struct):
     def empty(self) -> bool:
         """True when there is nothing to write; handouts are only read."""
         written = (self.jobs, self.workers, self.tenants, self.audit, self.api_keys, self.modes)
-        gone = (self.erased, self.forgotten_workers, self.forgotten_sessions, self.anchors)
+        gone = (self.erased, self.forgotten_workers, self.forgotten_sessions, self.forgotten_nodes, self.anchors)
         return not any(written) and not any(gone) and not self.sign_of_life
 
 

@@ -192,6 +192,13 @@ class ForgetSessions(Struct, frozen=True):
     sessions: tuple[tuple[WorkerKey, str], ...]
 
 
+class ForgetNodes(Struct, frozen=True):
+    """Let nodes go that have not committed anything since this time: each container that ever ran had a name."""
+
+    node_ids: tuple[str, ...]
+    before_ms: int
+
+
 class PruneAudit(Struct, frozen=True):
     """Let the beginning of an audit chain go, up to the record that the anchor names, and keep the anchor."""
 
@@ -280,6 +287,7 @@ Command: TypeAlias = (
     | Erase
     | ForgetWorker
     | ForgetSessions
+    | ForgetNodes
     | PruneAudit
     | ShowLife
 )

@@ -107,7 +107,8 @@ class Loaded(Struct):
     checkpoints: dict[tuple[JobKey, int], SavedCheckpoint] = field(default_factory=dict)
     claims: dict[str, ReplayClaim] = field(default_factory=dict)
     dead_letters: dict[RunId, DeadLetter] = field(default_factory=dict)
-    nodes: set[str] = field(default_factory=set)
+    nodes: dict[str, int] = field(default_factory=dict)
+    """When each has committed something last."""
     old: Old = field(default_factory=Old)
 
 
@@ -165,7 +166,7 @@ class Facts:
         self._workers = dict(loaded.workers)
         self._tenants = dict(loaded.tenants)
         self._ended_sessions = set(loaded.ended_sessions)
-        self._nodes = loaded.nodes
+        self._nodes = dict(loaded.nodes)
         self._waits = dict(loaded.waits)
         self._waits_of: dict[RunId, dict[WaitId, Wait]] = {}
         for wait in loaded.waits.values():
@@ -244,6 +245,10 @@ class Facts:
         """True when this is the node that asks, or one that has ever committed anything."""
         return node_id == self.modes.here or node_id in self._nodes
 
+    def node_ms(self, node_id: str) -> int | None:
+        """When a node that was asked for has committed something last, by the engine's clock; None: never."""
+        return self._nodes.get(node_id)
+
     def is_session_ended(self, key: WorkerKey, session: str) -> bool:
         """True when a newer session of this worker has replaced it."""
         return (key, session) in self._ended_sessions
@@ -276,6 +281,9 @@ class Facts:
             changes.forgotten_workers.append(decision.forgotten_worker)
         self._ended_sessions.difference_update(decision.forgotten_sessions)
         changes.forgotten_sessions.extend(decision.forgotten_sessions)
+        for node in decision.forgotten_nodes:
+            self._nodes.pop(node, None)
+        changes.forgotten_nodes.extend(decision.forgotten_nodes)
         if decision.anchor is not None:
             changes.anchors[decision.anchor.chain_id] = decision.anchor
         changes.sign_of_life = changes.sign_of_life or decision.sign_of_life

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from oris.clock import EngineClock
 from oris.core.audit_anchor import AnchorKey, Uncut, cut
-from oris.core.commands import Command, Erase, ForgetSessions, ForgetWorker, Prune, PruneAudit
+from oris.core.commands import Command, Erase, ForgetNodes, ForgetSessions, ForgetWorker, Prune, PruneAudit
 from oris.core.replies import Forgotten, RunsPruned
 from oris.engine.admission import Admission
 from oris.engine.committer import Committer
@@ -40,6 +40,8 @@ ERASED_BYTES = 4 * 1024 * 1024
 """Rows of a kind, and bytes of payloads, that are deleted in one commit."""
 RECORDS_AT_ONCE = 500
 WORKERS_AT_ONCE = 100
+NODES_MS = 86_400_000
+"""A node of which nothing was heard for so long is gone, however long other things are kept: its row tells nothing."""
 
 
 class RetentionRules(Struct, frozen=True):
@@ -127,7 +129,10 @@ class Retention:
                 return False
             self._begin()
             self._duties.extend(
-                (self._prune, self._erase, self._forget_sessions, self._forget_workers, self._prune_audit)
+                (
+                    *(self._prune, self._erase, self._forget_sessions, self._forget_workers, self._forget_nodes),
+                    self._prune_audit,
+                )
             )
         self._changed = False
         more = await self._duties[0]()
@@ -196,6 +201,11 @@ class Retention:
         if silent:
             self._passed.workers += await self._forgets([ForgetWorker(key, before_ms) for key in silent])
         return found.after is not None
+
+    async def _forget_nodes(self) -> bool:
+        before_ms = self._clock.now_ms() - NODES_MS
+        old = await self._reads.old_nodes(before_ms, WORKERS_AT_ONCE)
+        return bool(old) and await self._forgets([ForgetNodes(tuple(old), before_ms)]) > 0
 
     async def _prune_audit(self) -> bool:
         """A chain at a time, and of a chain a piece at a time, until what it begins with is young enough."""

@@ -279,6 +279,9 @@ class Reads(Protocol):
     async def old_sessions(self, before_ms: int, limit: int) -> Sequence[tuple[WorkerKey, str]]:
         """Sessions that ended before this time, the oldest first."""
 
+    async def old_nodes(self, before_ms: int, limit: int) -> Sequence[str]:
+        """Nodes that have committed nothing since this time, and for which nothing is switched."""
+
     async def old_audit(self, after: str, limit: int) -> OldAudit | None:
         """The first records that are kept of the next audit chain; None: there is none."""
 

@@ -11,7 +11,7 @@ from oris.core.decide.cancel import cancel
 from oris.core.decide.clear_quarantine import clear_quarantine
 from oris.core.decide.create_key import create_key
 from oris.core.decide.erase import erase
-from oris.core.decide.forget import forget_sessions, forget_worker
+from oris.core.decide.forget import forget_nodes, forget_sessions, forget_worker
 from oris.core.decide.heartbeat import heartbeat
 from oris.core.decide.note_key_uses import note_key_uses
 from oris.core.decide.prune import prune
@@ -84,6 +84,8 @@ def decide(facts: Facts, command: c.Command, stamp: Stamp) -> Decision:
             return forget_worker(facts, command, stamp)
         case c.ForgetSessions():
             return forget_sessions(facts, command)
+        case c.ForgetNodes():
+            return forget_nodes(facts, command)
         case c.PruneAudit():
             return prune_audit(facts, command)
         case c.ShowLife():
@@ -146,13 +148,16 @@ def add_needs(needs: Needs, command: c.Command) -> None:
         case c.SetMode():
             if command.node_id != CLUSTER:
                 needs.nodes.add(command.node_id)
-        case c.Prune() | c.Erase() | c.ForgetWorker() | c.ForgetSessions() | c.PruneAudit():
+        case c.Prune() | c.Erase() | c.ForgetWorker() | c.ForgetSessions() | c.ForgetNodes() | c.PruneAudit():
             _add_old(needs, command)
         case _:
             assert_never(command)
 
 
-def _add_old(needs: Needs, command: c.Prune | c.Erase | c.ForgetWorker | c.ForgetSessions | c.PruneAudit) -> None:
+Old = c.Prune | c.Erase | c.ForgetWorker | c.ForgetSessions | c.ForgetNodes | c.PruneAudit
+
+
+def _add_old(needs: Needs, command: Old) -> None:
     """What retention has to see."""
     match command:
         case c.Prune():
@@ -164,6 +169,8 @@ def _add_old(needs: Needs, command: c.Prune | c.Erase | c.ForgetWorker | c.Forge
             needs.workers.add(command.worker_key)
         case c.ForgetSessions():
             needs.ended_sessions.update(command.sessions)
+        case c.ForgetNodes():
+            needs.nodes.update(command.node_ids)
         case c.PruneAudit():
             needs.audit_places.add((command.anchor.chain_id, command.anchor.seq))
         case _:

@@ -1,9 +1,9 @@
-"""Forget: workers that are gone, and sessions that ended, long ago."""
+"""Forget: workers and nodes that are gone, and sessions that ended, long ago."""
 
 from __future__ import annotations
 
 from oris.core.changes import Decision
-from oris.core.commands import ForgetSessions, ForgetWorker
+from oris.core.commands import ForgetNodes, ForgetSessions, ForgetWorker
 from oris.core.facts import Facts
 from oris.core.replies import Forgotten
 from oris.core.stamp import Stamp
@@ -25,3 +25,10 @@ def forget_sessions(facts: Facts, command: ForgetSessions) -> Decision:
     """A session that ended stays so: when that was is looked at by whoever asks."""
     gone = tuple(session for session in command.sessions if facts.is_session_ended(*session))
     return Decision(Forgotten(len(gone)), forgotten_sessions=gone)
+
+
+def forget_nodes(facts: Facts, command: ForgetNodes) -> Decision:
+    """This node stays: its row is the newest, and tells the next start the time."""
+    known = {node: facts.node_ms(node) for node in command.node_ids if node != facts.modes.here}
+    gone = tuple(node for node, at_ms in known.items() if at_ms is not None and at_ms < command.before_ms)
+    return Decision(Forgotten(len(gone)), forgotten_nodes=gone)

@@ -163,8 +163,9 @@ def _load_details(connection: sqlite3.Connection, needs: Needs, found: Found) ->
         if connection.execute(sql.ENDED_SESSION, session).fetchone() is not None:
             loaded.ended_sessions.add(session)
     for node in sorted(needs.nodes):
-        if connection.execute(sql.NODE, (node,)).fetchone() is not None:
-            loaded.nodes.add(node)
+        row = connection.execute(sql.NODE, (node,)).fetchone()
+        if row is not None:
+            loaded.nodes[node] = row[0]
     for key in sorted(needs.idempotent):
         row = connection.execute(sql.IDEMPOTENT, (key,)).fetchone()
         if row is not None:

@@ -192,6 +192,10 @@ class SqliteReads:
         """Sessions that ended before this time."""
         return await self._run(lambda c: retention.old_sessions(c, before_ms, limit))
 
+    async def old_nodes(self, before_ms: int, limit: int) -> Sequence[str]:
+        """Nodes that have committed nothing since this time."""
+        return await self._run(lambda c: retention.old_nodes(c, before_ms, limit))
+
     async def old_audit(self, after: str, limit: int) -> OldAudit | None:
         """The first records that are kept of the next audit chain."""
         return await self._run(lambda c: retention.old_audit(c, after, limit))

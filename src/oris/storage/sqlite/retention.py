@@ -72,6 +72,8 @@ def delete(connection: sqlite3.Connection, changes: Changes) -> None:
         many(sql.DELETE_WORKER, ((key,) for key in changes.forgotten_workers))
     if changes.forgotten_sessions:
         many(sql.DELETE_ENDED_SESSION, changes.forgotten_sessions)
+    if changes.forgotten_nodes:
+        many(sql.DELETE_NODE, ((node,) for node in changes.forgotten_nodes))
     for anchor in changes.anchors.values():
         connection.execute(sql.WRITE_ANCHOR, astuple(anchor))
         connection.execute(sql.DELETE_AUDIT, (anchor.chain_id, anchor.seq))
@@ -142,6 +144,11 @@ def old_workers(
 def old_sessions(connection: sqlite3.Connection, before_ms: int, limit: int) -> Sequence[tuple[WorkerKey, str]]:
     """Those that ended first."""
     return connection.execute(sql.OLD_SESSIONS, (before_ms, limit)).fetchall()
+
+
+def old_nodes(connection: sqlite3.Connection, before_ms: int, limit: int) -> Sequence[str]:
+    """In no order."""
+    return [row[0] for row in connection.execute(sql.OLD_NODES, (before_ms, limit))]
 
 
 def pruned_runs(connection: sqlite3.Connection, limit: int) -> Sequence[PrunedRun]:

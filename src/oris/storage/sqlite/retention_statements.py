@@ -36,6 +36,12 @@ OLD_SESSIONS = """
 SELECT worker_key, session FROM runtime_ended_sessions INDEXED BY runtime_ended_sessions_ended
 WHERE ended_ms < ? ORDER BY ended_ms LIMIT ?
 """
+# A row per node; those that are to be found are few after the first pass.
+OLD_NODES = """
+SELECT node_id FROM runtime_nodes
+WHERE now_ms < ? AND NOT EXISTS (SELECT 1 FROM runtime_modes AS m WHERE m.node_id = runtime_nodes.node_id)
+LIMIT ?
+"""
 NEXT_CHAIN = "SELECT chain_id FROM runtime_audit_log WHERE chain_id > ? ORDER BY chain_id LIMIT 1"
 OLDEST_RECORDS = """
 SELECT audit_id, chain_id, seq, actor_type, actor_id, actor_role, tenant_id, source, action, resource_type,
@@ -66,6 +72,7 @@ SELECT chain_id, seq, hash FROM runtime_audit_anchors WHERE chain_id > '' ORDER 
 # --- a run goes: the rows that name it at once, the others later ---
 
 DELETE_PAST_RUN = "DELETE FROM runtime_runs WHERE run_id = ?"
+DELETE_NODE = "DELETE FROM runtime_nodes WHERE node_id = ?"
 DELETE_IDEMPOTENT = "DELETE FROM runtime_idempotency WHERE key = ? AND run_id = ?"
 DELETE_CLAIM = "DELETE FROM runtime_replay_effects WHERE target = ? AND run_id = ?"
 DELETE_DEAD_LETTER = "DELETE FROM runtime_dead_letters WHERE run_id = ?"
