@@ -333,6 +333,7 @@ async def test_a_chain_that_is_not_in_order_is_not_cut_and_is_told_of(autojump_c
             await world.engine.ask(audited(number))
     other = EngineSettings(retention=replace(RULES, anchor_key=AnchorKey("j" * 32)))
     async with running(SETTINGS, database=MemoryDatabase(database.image()), sweeper=True) as world:
+        await world.engine.ask(audited(8))
         await trio.sleep(AGE_S + 12)
         assert world.rows().audit == []
         await world.engine.ask(audited(9))

@@ -80,6 +80,7 @@ class StatusView(Struct, frozen=True):
     node_id: str
     tasks: tuple[TaskView, ...]
     store: StoreStatusView
+    clock_skew_ms: int
     admission_level: int
     queue_depth: int
     parked_polls: int
