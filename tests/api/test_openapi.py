@@ -69,7 +69,7 @@ CONTRACT: dict[str, set[str]] = {
     "GET /v1/admin/status": {
         *("mode", "reason", "versions", "node_id", "tasks", "store", "admission_level", "queue_depth"),
         *("parked_polls", "watched_sessions", "waiters", "listeners", "connections", "limits"),
-        *("modes", "active_leases", "nodes", "retention"),
+        *("modes", "active_leases", "nodes", "retention", "clock_skew_ms"),
     },
     "POST /v1/admin/mode": {"node", "submit", "dispatch", "reason", "set_by", "set_at"},
     "POST /v1/jobs": SUBMITTED,
