@@ -21,6 +21,7 @@ NAMES = {
     "oris_runtime_backpressure_active",
     "oris_runtime_backpressure_total",
     "oris_runtime_clock_jumps_total",
+    "oris_runtime_clock_skew_seconds",
     "oris_runtime_commit_batch_size",
     "oris_runtime_commit_latency_ms",
     "oris_runtime_dead_letters",
