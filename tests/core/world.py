@@ -95,6 +95,7 @@ class World:
             self.tables.load(self._needs(commands, wants)),
             self.limits,
             depth=self.tables.depth(),
+            delayed=self.tables.delayed(),
             admission=self.admission,
             outages=self.outages,
             modes=self.modes,
@@ -108,7 +109,7 @@ class World:
         before = dict(self.tables.jobs)
         self.tables.write(facts.changes)
         self.modes = facts.modes
-        assert facts.depth == self.tables.depth()
+        assert (facts.depth, facts.delayed) == (self.tables.depth(), self.tables.delayed())
         laws.check(self.tables, before, facts.changes, self.now_ms)
         return replies
 

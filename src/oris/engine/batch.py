@@ -85,6 +85,7 @@ class Context(Struct, frozen=True):
     limits: Limits
     tenant_limit: int
     depth: int
+    delayed: int
     audit_head: AuditHead | None
     modes: Modes
     set_aside: frozenset[JobKey]
@@ -124,6 +125,7 @@ def decide_batch(batch: Batch, loaded: Loaded, now_ms: int, context: Context) ->
         loaded,
         context.limits,
         depth=context.depth,
+        delayed=context.delayed,
         audit_head=context.audit_head,
         set_aside=context.set_aside,
         outages=context.outages(now_ms),

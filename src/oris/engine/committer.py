@@ -98,7 +98,9 @@ class Committer:
         A full disk that only new runs feel is none.
         """
         self.depth = 0
-        """Runs that wait in the whole store."""
+        """Runs in the whole store that are due and wait."""
+        self.delayed = 0
+        """Runs in the whole store that wait for their time."""
 
     async def ask(self, unit: Unit) -> Answered:
         """Have a unit committed. Raises StoreError.
@@ -194,7 +196,8 @@ class Committer:
     async def _learn(self) -> None:
         """Learn what the store holds: how many wait, which lanes have work, where the audit chains end."""
         reads = self._store.reads
-        self.depth = (await reads.statistics()).waiting
+        counted = await reads.statistics()
+        self.depth, self.delayed = counted.due, counted.delayed
         heads = await reads.audit_heads()
         self._other_chains = tuple(head for head in heads if head.chain_id != self._chain_id)
         self._audit_head = next((head for head in heads if head.chain_id == self._chain_id), None)
@@ -288,6 +291,7 @@ class Committer:
             limits=self._limits,
             tenant_limit=self._tenant_limit,
             depth=self.depth,
+            delayed=self.delayed,
             audit_head=self._audit_head,
             modes=self._admission.modes,
             set_aside=self._set_aside,
@@ -309,7 +313,7 @@ class Committer:
 
     def _publish(self, batch: Batch, outcome: Outcome, handed: Mapping[RunId, Handed]) -> None:
         """One synchronous stretch: levels, alarms and waiters first, then the answers."""
-        self.depth = outcome.facts.depth
+        self.depth, self.delayed = outcome.facts.depth, outcome.facts.delayed
         self._audit_head = outcome.facts.audit_head
         if outcome.set_aside and len(self._set_aside) < MAX_SET_ASIDE:
             self._set_aside |= outcome.set_aside

@@ -38,8 +38,8 @@ from oris.sim.witness import Witness
 class AnswerCheck:
     """The engine's observer: is shown each batch with its answers, in the stretch that publishes them."""
 
-    def __init__(self, witness: Witness, judge: Judge, trace: Trace, depth: Callable[[], int | None]) -> None:
-        """`depth`: how many runs the engine believes to wait."""
+    def __init__(self, witness: Witness, judge: Judge, trace: Trace, depth: Callable[[], tuple[int, int]]) -> None:
+        """`depth`: how many runs the engine believes to be due, and how many to wait for their time."""
         self._witness = witness
         self._judge = judge
         self._trace = trace
@@ -61,9 +61,10 @@ class AnswerCheck:
             self._grant(parked.want, granted)
         created = sum(1 for e in outcome.facts.changes.entries if e.event_type == "run_created")
         self._judge.require(created == self._made, "I8", batch.batch_id, f"{created} runs, {self._made} submits")
-        waiting = sum(1 for run in self._witness.runs.values() if run.status in _WAITING)
+        due = sum(1 for run in self._witness.runs.values() if run.status == "queued")
+        delayed = sum(1 for run in self._witness.runs.values() if run.status in _DELAYED)
         depth = self._depth()
-        self._judge.require(depth in (None, waiting), "I20", "depth", f"counted as {depth}, it is {waiting}")
+        self._judge.require(depth == (due, delayed), "I20", "depth", f"counted as {depth}, it is {(due, delayed)}")
 
     def commit_failed(self, error: Exception, batch: Batch | None = None, took_ms: float = 0.0) -> None:
         """See `Observer`."""
@@ -284,4 +285,4 @@ class AnswerCheck:
         return self._witness.is_live(lease, worker, self._now_ms, believed)
 
 
-_WAITING = ("scheduled", "queued", "retry_backoff")
+_DELAYED = ("scheduled", "retry_backoff")

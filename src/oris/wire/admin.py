@@ -82,6 +82,7 @@ class StatusView(Struct, frozen=True):
     store: StoreStatusView
     admission_level: int
     queue_depth: int
+    delayed_jobs: int
     parked_polls: int
     watched_sessions: int
     waiters: int
