@@ -89,7 +89,9 @@ class World:
         self.last = Dispatched([], set(), set(), [], {})
         self._seeds = ids.SeedSource(random.Random(1))
 
-    def batch(self, commands: Sequence[c.Command], wants: Sequence[Want] = ()) -> list[Reply]:
+    def batch(
+        self, commands: Sequence[c.Command], wants: Sequence[Want] = (), parked: int | None = None
+    ) -> list[Reply]:
         """Decide all of it in one commit; `last` tells what the polls got."""
         facts = Facts(
             self.tables.load(self._needs(commands, wants)),
@@ -105,7 +107,7 @@ class World:
             decision = self._decide(facts, command)
             facts.apply(decision, self.now_ms)
             replies.append(decision.reply)
-        self.last = dispatch(facts, list(wants), self._stamp(), self.tenant_limit)
+        self.last = dispatch(facts, list(wants), self._stamp(), self.tenant_limit, parked)
         before = dict(self.tables.jobs)
         self.tables.write(facts.changes)
         self.modes = facts.modes

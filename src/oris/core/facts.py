@@ -125,6 +125,10 @@ class Limits(Struct, frozen=True):
     delayed_max: int = 1_000_000
     """Runs that wait for their time, beyond which further ones are refused."""
     tenant_delayed_max: int = 500_000
+    commit_grants_max: int = 512
+    """Leases that one commit hands out, to all polls together."""
+    commit_bytes_max: int = 16 * 1024 * 1024
+    """Bytes that it hands out with them, about; one attempt goes out whatever its size."""
 
 
 class Facts:

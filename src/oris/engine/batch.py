@@ -176,7 +176,7 @@ def _dispatch(batch: Batch, facts: Facts, outcome: Outcome, context: Context) ->
     wants += [want for place in fetching if (want := batch.units[place].want) is not None]
     if not wants:
         return
-    result = dispatch(facts, wants, Stamp(outcome.now_ms, batch.seed), context.tenant_limit)
+    result = dispatch(facts, wants, Stamp(outcome.now_ms, batch.seed), context.tenant_limit, len(batch.parked))
     outcome.granted = result.granted[: len(batch.parked)]
     outcome.fetched = dict(zip(fetching, result.granted[len(batch.parked) :], strict=True))
     outcome.decisions.extend(decision for _, decision in result.entries)

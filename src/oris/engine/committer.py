@@ -18,6 +18,7 @@ from oris.core.changes import Changes, Handed
 from oris.core.commands import Release, may_be_repeat
 from oris.core.facts import Limits, Loaded
 from oris.core.mode import CLUSTER, Modes
+from oris.core.model import Lane
 from oris.core.replies import Granted
 from oris.engine.admission import Admission
 from oris.engine.batch import Batch, Context, Outcome, coming_lanes, decide_batch
@@ -34,6 +35,8 @@ from oris.ids import JobKey, LeaseId, RunId, SeedSource
 from oris.storage.store import Store
 
 MAX_SET_ASIDE = 100
+LANES_AT_ONCE = 1000
+"""Lanes that are learnt in one read."""
 IDLE_S = 1.0
 """How long an idle committer sleeps before it shows that it is alive."""
 
@@ -203,8 +206,19 @@ class Committer:
         self._audit_head = next((head for head in heads if head.chain_id == self._chain_id), None)
         rows = {row.node_id: row for row in await reads.modes()}
         self._adopt(Modes(self._node_id, rows.get(CLUSTER), rows.get(self._node_id)))
-        self._demand.look_again(await reads.lanes(100_000))
+        await self._learn_lanes()
         self._unsure = False
+
+    async def _learn_lanes(self) -> None:
+        """Learn which lanes have work: all of them, page by page, however many they are."""
+        self._demand.look_again()
+        after: Lane | None = None
+        while True:
+            lanes = await self._store.reads.lanes(LANES_AT_ONCE, after)
+            self._demand.learn(lanes)
+            if len(lanes) < LANES_AT_ONCE:
+                return
+            after = lanes[-1]
 
     def _adopt(self, modes: Modes) -> None:
         """What is switched on here was learnt, or has just been changed; whoever waits for work is told."""

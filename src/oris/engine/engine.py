@@ -218,9 +218,14 @@ class Engine:
             raise (parked.error or Unavailable("the dispatch failed")).with_traceback(None)
         return self._polled(parked)
 
-    def fetched(self, want: Want, answer: Answered, refusal: Refusal | None = None) -> Polled:
-        """What the poll that came with an ack has got. `refusal`: its session was over before."""
+    async def fetched(self, want: Want, answer: Answered, refusal: Refusal | None = None) -> Polled:
+        """What the poll that came with an ack has got. `refusal`: its session was over before.
+
+        When the ack's commit could not give it what there was, the next one does. Raises StoreError.
+        """
         granted = answer.granted
+        if granted is not None and refusal is None and self.dispatches(want) and not self.demand.is_all(want, granted):
+            return await self.poll(want, 0.0)
         if granted is not None and granted.blocked == "session_superseded":
             refusal = session_superseded()
         if refusal is not None:
