@@ -22,7 +22,7 @@ from oris.core.model import Lane
 from oris.core.replies import Granted
 from oris.engine.admission import Admission
 from oris.engine.batch import Batch, Context, Outcome, coming_lanes, decide_batch
-from oris.engine.demand import Bell, Demand
+from oris.engine.demand import ALL_HEADS, Bell, Demand
 from oris.engine.inbox import Inbox
 from oris.engine.observer import Beat, Observer
 from oris.engine.outages import Outages
@@ -46,6 +46,8 @@ class CommitBounds(Struct, frozen=True):
 
     max_commands: int = 512
     max_bytes: int = 8 * 1024 * 1024
+    max_heads: int = ALL_HEADS
+    """Heads that are read of all lanes together; of each at least one."""
 
 
 class Committer:

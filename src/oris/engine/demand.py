@@ -41,8 +41,9 @@ class Demand:
     lower limit per tenant until any lease ends or a job is queued that it could take.
     """
 
-    def __init__(self, bell: Bell, tenant_limit: int) -> None:
+    def __init__(self, bell: Bell, tenant_limit: int, max_heads: int = ALL_HEADS) -> None:
         self._bell = bell
+        self._max_heads = max_heads
         self._tenant_limit = tenant_limit
         self._tickets = count(1)
         self._fresh: dict[Parked, None] = {}
@@ -106,15 +107,14 @@ class Demand:
             self._lines.discard(parked)
         return taken, self._heads(lanes, [*fetching, *(parked.want for parked in taken)])
 
-    @staticmethod
-    def _heads(lanes: Sequence[Lane], wants: Iterable[Want]) -> dict[Lane, int]:
+    def _heads(self, lanes: Sequence[Lane], wants: Iterable[Want]) -> dict[Lane, int]:
         """How many jobs of each lane to read: as many as these polls could take, and of many lanes fewer."""
         asked: Counter[Wish] = Counter()
         for want in wants:
             if want.threads is None:
                 for wish in wishes(want):
                     asked[wish] += want.limit
-        most = min(MAX_HEADS, ALL_HEADS // max(1, len(lanes)))
+        most = min(MAX_HEADS, max(1, self._max_heads // max(1, len(lanes))))
         heads = {lane: min(most, sum(asked[wish] for wish in wishes_of(lane))) for lane in lanes}
         return {lane: number for lane, number in heads.items() if number}
 

@@ -98,7 +98,7 @@ class Engine:
         self._inbox = Inbox(settings.inbox_max_commands, settings.inbox_max_bytes)
         self._mailboxes = Mailboxes()
         self._observer = observer
-        self.demand = Demand(self._bell, settings.tenant_limit)
+        self.demand = Demand(self._bell, settings.tenant_limit, settings.bounds.max_heads)
         self.roster = Roster(clock.now_ms)
         self._watch = Watch(settings.disconnect_grace_ms)
         self._watch.begin(clock.now_ms())
