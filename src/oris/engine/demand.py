@@ -29,7 +29,7 @@ MAX_WANTS = 64
 """Polls that one dispatch serves: half of them new ones, half such as have waited."""
 MAX_HEADS = 512
 """Heads that are read of one lane."""
-ALL_HEADS = 2048
+ALL_HEADS = 1024
 """Heads that are read of all lanes, about: of many lanes fewer each."""
 
 

@@ -254,7 +254,7 @@ def _settings(streams: Streams) -> EngineSettings:
         worker_limit=narrow(100, 1, 2),
         tenant_limit=narrow(1000, 1, 2, 3),
         inbox_max_commands=narrow(20_000, 1, 2),
-        bounds=CommitBounds(max_commands=narrow(512, 1, 4), max_heads=tight(2048, 1, 4)),
+        bounds=CommitBounds(max_commands=narrow(512, 1, 4), max_heads=tight(1024, 1, 4)),
     )
 
 
