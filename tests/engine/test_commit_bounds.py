@@ -11,6 +11,7 @@ from oris.engine import committer
 from oris.engine.demand import MAX_LANES
 from oris.engine.engine import EngineSettings, Polled
 from oris.engine.unit import Unit
+from oris.errors import OutcomeUnknown, Unavailable
 
 from .harness import World, ack, granted, running, submits, want
 
@@ -74,6 +75,29 @@ async def test_an_ack_whose_poll_found_no_room_is_answered_with_what_the_next_co
         assert sorted([job.thread_id for job in each] for each in got) == [["a"], ["b"], ["c"]]
         assert handed_out(world) == [1, 1, 1]
         assert len(world.observer.batches[0][1].units) == 3, "all acks stand in the first commit"
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_an_ack_is_answered_also_when_the_next_commit_cannot_be_made(
+    autojump_clock: MockClock, known: bool
+) -> None:
+    async with running(EngineSettings(limits=Limits(commit_grants_max=1)), check=False) as world:
+        jobs = [await world.start(f"t{n}", f"w{n}") for n in range(2)]
+        await world.engine.ask(submits("a", "b"))
+        answers = [
+            world.soon(lambda n=n: world.engine.ask(Unit("write", [ack(jobs[n])], want=want(f"w{n}"))))  # type: ignore[misc]
+            for n in range(2)
+        ]
+        found = [await each.get() for each in answers]
+        place = next(n for n, answer in enumerate(found) if answer.granted is not None and answer.granted.cut)
+        if known:
+            world.store.before = lambda _: Unavailable("no")
+            assert (await world.engine.fetched(want(f"w{place}"), found[place])).decision == "noop"
+        else:
+            world.store.after = lambda _: OutcomeUnknown("perhaps")
+            with pytest.raises(OutcomeUnknown):
+                await world.engine.fetched(want(f"w{place}"), found[place])
+        world.store.before = world.store.after = lambda _: None
 
 
 async def test_a_poll_that_does_not_wait_is_shown_all_lanes_before_it_is_told_that_there_is_nothing(

@@ -207,6 +207,8 @@ class Demand:
         """Nothing that was known of the store holds any more; the lanes with work are to be learnt anew."""
         self._work = Work()
         self._meeting.clear()
+        for parked in self._looking:
+            parked.seen.clear()
         held = [parked for line in self._held_by_worker.values() for parked in line]
         self._free([*self._held_by_tenant.pop_all(), *held, *self._choosing])
 

@@ -221,11 +221,15 @@ class Engine:
     async def fetched(self, want: Want, answer: Answered, refusal: Refusal | None = None) -> Polled:
         """What the poll that came with an ack has got. `refusal`: its session was over before.
 
-        When the ack's commit could not give it what there was, the next one does. Raises StoreError.
+        When the ack's commit could not give it what there was, the next one does. Raises OutcomeUnknown: nobody knows
+        whether it did. That nothing can be given out now is no reason to refuse an ack that is committed.
         """
         granted = answer.granted
         if granted is not None and refusal is None and self.dispatches(want) and not self.demand.is_all(want, granted):
-            return await self.poll(want, 0.0)
+            try:
+                return await self.poll(want, 0.0)
+            except Unavailable:
+                return Polled("noop", want)
         if granted is not None and granted.blocked == "session_superseded":
             refusal = session_superseded()
         if refusal is not None:
