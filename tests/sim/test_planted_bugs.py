@@ -475,7 +475,7 @@ BUGS = [
     bug(an_outage_revives_what_was_over_before_it, "I3", "I21"),
     bug(each_outage_makes_the_next_one_count, "I21", "I3"),
     bug(an_outage_gives_more_than_it_took, "I21", "I3"),
-    bug(an_older_session_goes_on, "I3", "I16"),
+    bug(an_older_session_goes_on, "I1", "I3", "I16"),
     bug(any_session_is_granted_work, "I20", "I1", "L2"),
     bug(a_lost_lease_is_no_incident, "I20"),
     bug(each_lease_is_an_incident_of_its_own, "I20"),
