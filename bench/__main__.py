@@ -1,4 +1,5 @@
-"""`python -m bench [http|jobs|latency|fleet|outage|slo] [--json] [--tiny]`; no part: all but `outage`, in one run."""
+"""`python -m bench [http|jobs|latency|fleet|lanes|outage|slo] [--json] [--tiny]`; no part: all but `lanes` and
+`outage`, in one run."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import sys
 from collections.abc import Callable
 
 from bench.fleet import Fleet, fleet
+from bench.lanes import Lanes, lanes
 from bench.latency import Latencies, latency
 from bench.machine import Machine, machine
 from bench.measure import TINY, Size
@@ -18,10 +20,10 @@ from bench.table import lines
 from bench.throughput import Http, Jobs, http, jobs
 from oris.demo.processes import ending_on_signals
 
-Found = Machine | Http | Jobs | Latencies | Fleet | Outages
+Found = Machine | Http | Jobs | Latencies | Fleet | Lanes | Outages
 USUAL: dict[str, Callable[[Size], Found]] = {"http": http, "jobs": jobs, "latency": latency, "fleet": fleet}
-PARTS: dict[str, Callable[[Size], Found]] = {**USUAL, "outage": outage}
-"""The last one waits for minutes."""
+PARTS: dict[str, Callable[[Size], Found]] = {**USUAL, "lanes": lanes, "outage": outage}
+"""The last two take minutes."""
 
 
 def main() -> int:

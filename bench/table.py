@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from bench.crowded import Crowded, Load
 from bench.fleet import Fleet
+from bench.lanes import Lanes
 from bench.latency import Latencies
 from bench.machine import Machine
 from bench.measure import Latency, Rate
@@ -13,7 +14,7 @@ from bench.outage import Outages, Survived
 from bench.throughput import Http, Jobs
 
 
-def lines(found: dict[str, Machine | Http | Jobs | Latencies | Fleet | Outages]) -> Iterator[str]:
+def lines(found: dict[str, Machine | Http | Jobs | Latencies | Fleet | Lanes | Outages]) -> Iterator[str]:
     """Tables in Markdown: rates, latencies, a crowd, outages."""
     rates: list[str] = []
     latencies: list[str] = []
@@ -40,6 +41,12 @@ def lines(found: dict[str, Machine | Http | Jobs | Latencies | Fleet | Outages])
                 more.append(
                     f"\nA cut of {part.broken.cut.connections:,} connections: {part.broken.cut.lost} leases lost"
                 )
+            case Lanes():
+                latencies.append(_latency("submit → parked poll", part.without))
+                latencies.append(_latency(f"the same beside {part.lanes:,} lanes that nobody serves", part.beside))
+                more.append(f"\nBeside the lanes p50 is {part.ratio:.2f} of that without.")
+                used = f"{part.server_us_without:.0f} µs without, {part.server_us_beside:.0f} µs beside them"
+                more.append(f"Server CPU for each job: {used}. A start with them takes {part.start_s:.1f} s.")
             case Outages():
                 more += _outages(part)
     if rates:

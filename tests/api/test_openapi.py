@@ -67,7 +67,7 @@ CONTRACT: dict[str, set[str]] = {
     "GET /openapi.json": set(),
     "GET /v1/capabilities": {"version", "api_version", "features", "limits"},
     "GET /v1/admin/status": {
-        *("mode", "reason", "versions", "node_id", "tasks", "store", "admission_level", "queue_depth"),
+        *("mode", "reason", "versions", "node_id", "tasks", "store", "admission_level", "queue_depth", "delayed_jobs"),
         *("parked_polls", "watched_sessions", "waiters", "listeners", "connections", "limits"),
         *("modes", "active_leases", "nodes", "retention", "clock_skew_ms"),
     },

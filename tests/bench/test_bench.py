@@ -66,6 +66,13 @@ def test_a_fleet_is_measured_at_rest_with_jobs_dying_and_cut_off() -> None:
     assert (cut["connections"], cut["lost"]) == (20, 0)
 
 
+def test_dispatch_is_measured_beside_lanes_that_nobody_serves_and_without_them() -> None:
+    numbers = measured("lanes")
+    assert numbers["lanes"] == 200
+    assert (numbers["without"]["samples"], numbers["beside"]["samples"]) == (10, 10)
+    assert min(numbers[name] for name in ("ratio", "server_us_without", "start_s")) > 0
+
+
 def test_outages_are_measured_and_cost_nobody_anything() -> None:
     for survived in measured("outage").values():
         assert survived["leases"] == 50

@@ -16,7 +16,7 @@ from oris.core.events import Entry
 from oris.core.facts import Facts
 from oris.core.fold import fold, kept_from
 from oris.core.invariants import check_waits
-from oris.core.model import TERMINAL, WAITING, Job, Step
+from oris.core.model import DELAYED, TERMINAL, WAITING, Job, Step
 from oris.core.replay_checks import check_causes, check_replays, check_taken_over
 from oris.ids import JobKey, RunId
 
@@ -169,7 +169,9 @@ def counters_equal_counts(tables: Tables) -> None:
     held = Counter(job.worker_key for job in tables.jobs.values() if job.worker_key is not None)
     assert {k: w.leased for k, w in tables.workers.items() if w.leased} == dict(held)
     waiting = Counter(job.tenant_id for job in tables.jobs.values() if job.status in WAITING)
+    delayed = Counter(job.tenant_id for job in tables.jobs.values() if job.status in DELAYED)
     leased = Counter(job.tenant_id for job in tables.jobs.values() if job.lease_id is not None)
     for tenant_id in {job.tenant_id for job in tables.jobs.values()}:
         tenant = tables.tenants[tenant_id]
-        assert (tenant.waiting, tenant.leased) == (waiting[tenant_id], leased[tenant_id])
+        counted = (waiting[tenant_id], delayed[tenant_id], leased[tenant_id])
+        assert (tenant.waiting, tenant.delayed, tenant.leased) == counted

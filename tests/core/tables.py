@@ -10,8 +10,8 @@ from oris.core.events import Entry
 from oris.core.facts import Heads, Loaded, Needs
 from oris.core.mode import Mode
 from oris.core.model import (
+    DELAYED,
     SUSPENDED,
-    WAITING,
     ClosedLease,
     DeadLetter,
     IdempotentSubmit,
@@ -62,8 +62,12 @@ class Tables:
         return found
 
     def depth(self) -> int:
-        """Runs that wait."""
-        return sum(job.status in WAITING for job in self.jobs.values())
+        """Runs that are due and wait."""
+        return sum(job.status == "queued" for job in self.jobs.values())
+
+    def delayed(self) -> int:
+        """Runs that wait for their time."""
+        return sum(job.status in DELAYED for job in self.jobs.values())
 
     def load(self, needs: Needs) -> Loaded:
         """What a store loads for these needs."""

@@ -122,6 +122,11 @@ def share_a_lease(rows: Snapshot) -> None:
     change(rows, QUEUED, lease_id=rows.jobs[RUNNING].lease_id)
 
 
+def count_one_as_delayed(rows: Snapshot) -> None:
+    tenant = next(iter(rows.tenants.values()))
+    rows.tenants[tenant.tenant_id] = replace(tenant, delayed=tenant.delayed + 1)
+
+
 def mark_no_step_latest(rows: Snapshot) -> None:
     run_id = rows.jobs[RUNNING].run_id
     rows.steps[run_id] = [replace(step, latest=False) for step in rows.steps[run_id]]
@@ -165,6 +170,7 @@ PLANTED: list[tuple[str, Callable[[Snapshot], None]]] = [
     ("I17", change_the_trail),
     ("I20", lose_a_worker),
     ("I20", lambda rows: rows.tenants.clear()),
+    ("I20", count_one_as_delayed),
     ("L2", lambda rows: change(rows, RUNNING, wake_ms=None)),
     ("L2", lambda rows: change(rows, QUEUED, wake_ms=5)),
 ]
@@ -178,5 +184,6 @@ def test_planted_damage_is_found_under_its_rule(rows: Snapshot, rule: str, plant
 
 def test_the_engines_own_depth_is_compared_too(rows: Snapshot) -> None:
     jobs = list(rows.jobs.values())
-    assert check_counters(jobs, rows.workers, rows.tenants, depth=2) == []
-    assert [v.where for v in check_counters(jobs, rows.workers, rows.tenants, depth=3)] == ["depth"]
+    assert check_counters(jobs, rows.workers, rows.tenants, depth=(2, 0)) == []
+    for wrong in ((3, 0), (2, 1), (1, 1)):
+        assert [v.where for v in check_counters(jobs, rows.workers, rows.tenants, depth=wrong)] == ["depth"]

@@ -1,5 +1,11 @@
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
+from oris.core import commands as c
+from oris.core.facts import Limits
 from oris.core.model import Lane
 from oris.core.replies import Submitted
 from oris.ids import TenantId
@@ -97,3 +103,102 @@ def test_a_lane_that_was_not_read_is_left_alone() -> None:
     the(Submitted, world.submit("a"))
     assert world.last.granted == []
     assert world.last.drained == set()
+
+
+def sized(thread: str, size: int, **said: Any) -> c.Submit:
+    return submit(thread, input=b'"%s"' % (b"x" * (size - 2)), **said)
+
+
+def test_one_commit_hands_out_so_many_leases_to_all_polls_together() -> None:
+    world = World(Limits(commit_grants_max=3))
+    world.batch([submit(f"t{n}") for n in range(9)])
+    world.batch([], [want(f"w{n}", 2) for n in range(4)])
+    assert [len(granted.jobs) for granted in world.last.granted] == [2, 1, 0, 0]
+    assert [granted.cut for granted in world.last.granted] == [False, False, True, True]
+    assert [granted.blocked for granted in world.last.granted] == [None] * 4
+    assert world.last.drained == set()
+
+
+def test_one_commit_hands_out_so_many_bytes_to_all_polls_together() -> None:
+    world = World(Limits(commit_bytes_max=1000))
+    world.batch([sized("a", 400), sized("b", 500), sized("c", 300), sized("d", 90)])
+    world.batch([], [want(f"w{n}") for n in range(4)])
+    # The order is kept: what is small does not go before what is first in line.
+    assert [[job.thread_id for job in granted.jobs] for granted in world.last.granted] == [["a"], ["b"], [], []]
+    assert [granted.cut for granted in world.last.granted] == [False, False, True, True]
+
+
+def test_a_job_larger_than_a_commit_may_hand_out_goes_alone() -> None:
+    world = World(Limits(commit_bytes_max=100))
+    world.batch([sized("a", 400), sized("b", 10)])
+    world.batch([], [want("w1"), want("w2")])
+    assert [len(granted.jobs) for granted in world.last.granted] == [1, 0]
+
+
+def test_a_poll_for_named_threads_is_bounded_too() -> None:
+    world = World(Limits(commit_grants_max=1))
+    world.batch([submit("a"), submit("b")])
+    world.batch([], [want("w1", 2, threads={"a", "b"}), want("w2", 2, threads={"b"})])
+    assert [len(granted.jobs) for granted in world.last.granted] == [1, 0]
+    assert [granted.cut for granted in world.last.granted] == [False, True]
+
+
+def test_leases_of_a_lost_answer_count_to_what_a_commit_hands_out() -> None:
+    world = World(Limits(commit_bytes_max=1000))
+    world.batch([sized("a", 600), sized("b", 600)])
+    world.batch([], [want("w1", poll_id="p")])
+    world.batch([], [want("w2", poll_id="q")])
+    world.batch([], [want("w1", poll_id="p"), want("w2", poll_id="q")])
+    assert [len(granted.redelivered) for granted in world.last.granted] == [1, 0]
+    assert [granted.cut for granted in world.last.granted] == [False, True]
+    assert len(world.poll("w2", poll_id="q").redelivered) == 1
+
+
+def test_who_has_nothing_to_take_is_not_told_that_there_was_no_room() -> None:
+    world = World(Limits(commit_grants_max=1))
+    world.batch([submit("a"), submit("b", tenant="full"), submit("c", tenant="full")])
+    world.got("w9", tenant="full")
+    wants = [want("w1"), want("w2", workflows={"other"}), want("w3", tenant="full", tenant_limit=1)]
+    world.batch([], wants)
+    assert [granted.cut for granted in world.last.granted] == [False, False, False]
+    assert [granted.blocked for granted in world.last.granted] == [None, None, "tenant_limit"]
+
+
+def test_polls_that_come_with_acks_have_half_of_what_a_commit_hands_out() -> None:
+    world = World(Limits(commit_grants_max=4))
+    world.batch([submit(f"t{n}") for n in range(20)])
+    wants = [want("parked1", 3), want("parked2", 3), want("acks1"), want("acks2", 3)]
+    world.batch([], wants, parked=2)
+    assert [len(granted.jobs) for granted in world.last.granted] == [2, 0, 1, 1]
+    world.batch([], wants[:2], parked=2)
+    assert [len(granted.jobs) for granted in world.last.granted] == [3, 1]
+    world.batch([], wants[2:], parked=0)
+    assert [len(granted.jobs) for granted in world.last.granted] == [1, 3]
+
+
+@pytest.mark.parametrize("fairness", ["fifo", "round_robin"])
+def test_what_stands_behind_jobs_that_were_not_read_waits_for_them(fairness: Any) -> None:
+    """Of each lane one head is read: the second of the first lane goes before all of the other."""
+    world = World(Limits(fairness=fairness))
+    world.batch([submit("a1"), submit("a2"), submit("a3")])
+    world.later(1)
+    world.batch([submit("b1", workflow="other"), submit("b2", workflow="other")])
+    world.heads_read = 1
+    assert [world.got("w1", 5) for _ in range(5)] == [["a1"], ["a2"], ["a3", "b1"], ["b2"], []]
+
+
+def test_a_poll_that_cannot_take_the_unread_jobs_does_not_wait_for_them() -> None:
+    world = World()
+    world.batch([submit("a1"), submit("a2")])
+    world.later(1)
+    world.submit("b1", workflow="other")
+    world.heads_read = 1
+    world.batch([], [want("w1"), want("w2", workflows={"other"}), want("w3")])
+    assert [[job.thread_id for job in granted.jobs] for granted in world.last.granted] == [["a1"], ["b1"], []]
+
+
+def test_between_tenants_nobody_is_served_twice_for_what_was_not_read() -> None:
+    world = World()
+    world.batch([submit(f"a{n}", tenant="a") for n in range(3)] + [submit(f"b{n}", tenant="b") for n in range(3)])
+    world.heads_read = 1
+    assert [sorted(world.got("w1", 6)) for _ in range(3)] == [["a0", "b0"], ["a1", "b1"], ["a2", "b2"]]

@@ -82,7 +82,7 @@ def test_a_lease_of_the_run_before_means_nothing_to_the_next() -> None:
 
 def test_a_full_queue_refuses_and_says_when_to_come_again() -> None:
     world = World(Limits(queue_max=2))
-    world.batch([submit("a"), submit("b", delay_ms=5_000)])
+    world.batch([submit("a"), submit("b")])
     refusal = the(Refusal, world.submit("c"))
     assert (refusal.code, reason(refusal), refusal.retry_after_s) == (ErrorCode.BACKPRESSURE, "queue_full", 1)
     world.got("w1")
@@ -188,3 +188,56 @@ def test_deadlines_are_applied_before_a_replay_is_answered() -> None:
     world.start("t", idempotency_key="k", timeout_ms=500)
     world.later(500)
     assert the(Submitted, world.submit("t", idempotency_key="k", timeout_ms=500)).status == "failed"
+
+
+def test_jobs_for_next_year_close_the_door_to_nobody() -> None:
+    world = World(Limits(queue_max=2, tenant_queue_max=2, delayed_max=9, tenant_delayed_max=9))
+    for thread in "abcde":
+        the(Submitted, world.submit(thread, delay_ms=300 * 86_400_000))
+    world.batch([submit("f"), submit("g")])
+    assert reason(world.submit("h")) == "queue_full"
+    world.got("w1")
+    the(Submitted, world.submit("h"))
+
+
+def test_jobs_that_wait_for_their_time_have_limits_of_their_own() -> None:
+    world = World(Limits(delayed_max=3, tenant_delayed_max=2))
+    world.batch([submit(thread, tenant="x", delay_ms=5_000) for thread in "ab"])
+    assert reason(world.submit("c", tenant="x", delay_ms=5_000)) == "tenant_queue_full"
+    the(Submitted, world.submit("c", tenant="y", run_at_ms=world.now_ms + 1))
+    refusal = the(Refusal, world.submit("d", tenant="z", delay_ms=5_000))
+    assert (refusal.message, reason(refusal)) == ("too many jobs wait for their time", "queue_full")
+    the(Submitted, world.submit("d", tenant="x"))
+    the(Submitted, world.submit("e", tenant="x", delay_ms=0))
+    the(Submitted, world.submit("f", tenant="x", run_at_ms=world.now_ms))
+
+
+def test_what_becomes_due_is_queued_however_full_the_queue_is() -> None:
+    world = World(Limits(queue_max=1, tenant_queue_max=1))
+    world.batch([submit(thread, delay_ms=1_000) for thread in "abc"] + [submit("now")])
+    world.later(1_000)
+    for thread in "abc":
+        world.sweep(thread)
+    assert (world.tables.depth(), world.tables.delayed()) == (4, 0)
+    assert reason(world.submit("d")) == "queue_full"
+    assert sorted(world.got("w1", 9)) == ["a", "b", "c", "now"]
+
+
+def test_short_delays_are_no_way_around_the_limit() -> None:
+    world = World(Limits(queue_max=2, tenant_queue_max=2, delayed_max=3, tenant_delayed_max=3))
+    accepted = 0
+    for number in range(20):
+        accepted += isinstance(world.submit(f"t{number}", delay_ms=1), Submitted)
+        world.later(1)
+        world.sweep(f"t{number}")
+    assert accepted == 5
+
+
+def test_a_retry_counts_to_what_is_delayed_and_is_never_refused() -> None:
+    world = World(Limits(queue_max=1, delayed_max=1, tenant_delayed_max=1))
+    job = world.start("a", retry=RetryPolicy("fixed", 1_000, 3))
+    the(Submitted, world.submit("b", delay_ms=9_000))
+    assert world.acked(job, "failed").status == "retry_scheduled"
+    assert (world.tables.depth(), world.tables.delayed()) == (0, 2)
+    the(Submitted, world.submit("c"))
+    assert reason(world.submit("d", delay_ms=9_000)) == "queue_full"

@@ -91,12 +91,15 @@ class World:
         self.last = Dispatched([], set(), set(), [], {})
         self._seeds = ids.SeedSource(random.Random(1))
 
-    def batch(self, commands: Sequence[c.Command], wants: Sequence[Want] = ()) -> list[Reply]:
+    def batch(
+        self, commands: Sequence[c.Command], wants: Sequence[Want] = (), parked: int | None = None
+    ) -> list[Reply]:
         """Decide all of it in one commit; `last` tells what the polls got."""
         facts = Facts(
             self.tables.load(self._needs(commands, wants)),
             self.limits,
             depth=self.tables.depth(),
+            delayed=self.tables.delayed(),
             admission=self.admission,
             outages=self.outages,
             modes=self.modes,
@@ -107,11 +110,11 @@ class World:
             decision = self._decide(facts, command)
             facts.apply(decision, self.now_ms)
             replies.append(decision.reply)
-        self.last = dispatch(facts, list(wants), self._stamp(), self.tenant_limit)
+        self.last = dispatch(facts, list(wants), self._stamp(), self.tenant_limit, parked)
         before = dict(self.tables.jobs)
         self.tables.write(facts.changes)
         self.modes = facts.modes
-        assert facts.depth == self.tables.depth()
+        assert (facts.depth, facts.delayed) == (self.tables.depth(), self.tables.delayed())
         laws.check(self.tables, before, facts.changes, self.now_ms)
         return replies
 

@@ -144,6 +144,28 @@ def test_a_tenant_has_a_queue_limit_of_its_own(tmp_path: Path) -> None:
         data_of(http.post("/v1/jobs", json={"thread_id": "b", "tenant_id": "red"}))
 
 
+def test_jobs_that_wait_for_their_time_do_not_fill_the_queue_and_no_tenant_fills_it_alone(tmp_path: Path) -> None:
+    with serving(tmp_path, ORIS_MAX_QUEUE_DEPTH="4") as server, server.client() as http:
+
+        def submit(thread: str, **said: object) -> httpx.Response:
+            return http.post("/v1/jobs", json={"thread_id": thread, "tenant_id": "blue", **said})
+
+        limits = data_of(http.get("/v1/admin/status"))["limits"]
+        assert (limits["max_queue_depth"], limits["max_tenant_queue_depth"]) == (4, 2)
+        assert (limits["max_delayed_jobs"], limits["max_tenant_delayed_jobs"]) == (40, 20)
+        for number in range(20):
+            data_of(submit(f"later{number}", delay_ms=300 * 86_400_000))
+        assert error_of(submit("later20", delay_ms=60_000)) == (429, "backpressure", {"reason": "tenant_queue_full"})
+        data_of(submit("now0"))
+        data_of(submit("now1"))
+        assert error_of(submit("now2")) == (429, "backpressure", {"reason": "tenant_queue_full"})
+        for number in range(2):
+            data_of(submit(f"red{number}", tenant_id="red"))
+        assert error_of(submit("red2", tenant_id="red")) == (429, "backpressure", {"reason": "queue_full"})
+        status = data_of(http.get("/v1/admin/status"))
+        assert (status["queue_depth"], status["delayed_jobs"]) == (4, 20)
+
+
 def test_secrets_come_from_files_and_are_told_to_nobody(tmp_path: Path) -> None:
     token, key = tmp_path / "token", tmp_path / "key"
     token.write_text("token-in-a-file\n")

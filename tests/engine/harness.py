@@ -252,8 +252,9 @@ class World:
         assert len(self.engine.listeners) == 0
         assert self.engine._inbox.depth() == 0
         rows = self.check_rows()
-        waiting = sum(job.status in ("scheduled", "queued", "retry_backoff") for job in rows.jobs.values())
-        assert self.engine.committer.depth == waiting
+        due = sum(job.status == "queued" for job in rows.jobs.values())
+        delayed = sum(job.status in ("scheduled", "retry_backoff") for job in rows.jobs.values())
+        assert (self.engine.committer.depth, self.engine.committer.delayed) == (due, delayed)
 
 
 class Later(Generic[R]):

@@ -52,7 +52,7 @@ async def test_an_ack_and_the_next_grant_share_one_commit(autojump_clock: MockCl
         await world.submitted("b")
         world.store.commits.clear()
         answer = await world.ask(ack(job), want=want("w", poll_id="p"))
-        assert [job.thread_id for job in granted(world.engine.fetched(want("w"), answer))] == ["b"]
+        assert [job.thread_id for job in granted(await world.engine.fetched(want("w"), answer))] == ["b"]
         assert len(world.store.commits) == 1
 
 

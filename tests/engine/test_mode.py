@@ -105,7 +105,7 @@ async def test_an_ack_that_fetches_gets_nothing_but_its_answer(autojump_clock: M
         asked = want("w")
         answer = await world.ask(ack(job), want=asked)
         the(Acked, answer.replies[0])
-        assert world.engine.fetched(asked, answer).decision == "draining"
+        assert (await world.engine.fetched(asked, answer)).decision == "draining"
         assert (await world.job("b")).status == "queued"
 
 

@@ -252,7 +252,7 @@ async def test_a_fetch_of_a_session_that_is_over_is_told_so_and_takes_no_message
         asked = want("w", session="s1")
         answer = await world.ask(ack(job), want=asked)
         assert isinstance(answer.replies[0], Acked)
-        assert was_superseded(world.engine.fetched(asked, answer))
+        assert was_superseded(await world.engine.fetched(asked, answer))
         assert len((await world.poll("w", 0)).control) == 1
 
 

@@ -26,6 +26,7 @@ NAMES = {
     "oris_runtime_commit_latency_ms",
     "oris_runtime_dead_letters",
     "oris_runtime_dispatch_latency_ms",
+    "oris_runtime_delayed_jobs",
     "oris_runtime_duplicate_executions_total",
     "oris_runtime_idempotency_conflicts_total",
     "oris_runtime_idempotent_replays_total",

@@ -269,11 +269,14 @@ async def test_gauges_show_what_the_store_counts(autojump_clock: MockClock) -> N
         await world.start("held", "w")
         await world.ask(ack(await world.start("dead", "w"), "failed"))
         await world.engine.ask(submits("q1", "q2"))
+        await world.engine.ask(submits("later", delay_ms=3_600_000))
+        await world.submitted("again", priority=9, retry_policy=RetryPolicy("fixed", 3_600_000, 1))
+        await world.ask(ack(await world.grant("w"), "failed"))
         await trio.sleep(2)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(refresh_gauges, w.metrics, w.logs, world.store.reads, world.engine.clock, no_beat)
             await wait_all_tasks_blocked()
-            assert w.value("oris_runtime_queue_depth") == 2
+            assert (w.value("oris_runtime_queue_depth"), w.value("oris_runtime_delayed_jobs")) == (2, 2)
             assert w.value("oris_runtime_active_leases") == 1
             assert w.value("oris_runtime_dead_letters") == 1
             assert w.value("oris_runtime_oldest_queued_age_ms") == pytest.approx(2000, abs=2)

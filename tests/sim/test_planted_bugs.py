@@ -418,12 +418,53 @@ def a_place_in_the_queue_goes_by_the_calendar(patch: Patch) -> None:
     patch.setattr(module("core.decide.due"), "_available_ms", lambda t: None)
 
 
+def a_commit_hands_out_all_it_is_asked_for(patch: Patch) -> None:
+    patch.setattr(module("core.dispatch").Room, "fits", lambda self, leases, size: True)
+
+
+def a_poll_that_found_no_room_is_forgotten(patch: Patch) -> None:
+    real = Demand.put_back
+
+    def put_back(self: Demand, parked: Any) -> None:
+        if not parked.granted.cut:
+            real(self, parked)
+
+    patch.setattr(Demand, "put_back", put_back)
+
+
+def what_was_not_read_of_a_lane_is_forgotten(patch: Patch) -> None:
+    dispatch = module("core.dispatch")
+    real = dispatch.Line
+    patch.setattr(dispatch, "Line", lambda lane, jobs, heads: real(lane, jobs, replace(heads, complete=True)))
+
+
+def what_waits_for_its_time_fills_the_queue(patch: Patch) -> None:
+    def no_room(due: int, later: int, due_max: int, later_max: int, *, delayed: bool) -> bool:
+        return due + later >= (later_max if delayed else due_max)
+
+    patch.setattr(module("core.decide.submit"), "_no_room", no_room)
+
+
+def what_backs_off_is_counted_as_due(patch: Patch) -> None:
+    patch.setattr(module("core.facts"), "DELAYED", frozenset({"scheduled"}))
+
+
+def a_lane_that_comes_beside_a_poll_is_not_noticed(patch: Patch) -> None:
+    patch.setattr(Demand, "_meet", lambda self, wishes: None)
+
+
 BUGS = [
     bug(dates_go_by_the_engines_clock, "I21"),
     bug(a_date_is_looked_for_on_the_engines_clock, "I14", "L1", "L2"),
     bug(a_backoff_goes_by_the_calendar, "I14", "L1", "L2"),
     bug(the_engines_clock_goes_with_the_wall_clock, "I21", "I3", "I6", "L2"),
     bug(a_place_in_the_queue_goes_by_the_calendar, "I22"),
+    bug(a_commit_hands_out_all_it_is_asked_for, "bound"),
+    bug(a_poll_that_found_no_room_is_forgotten, "L2", "L3"),
+    bug(what_was_not_read_of_a_lane_is_forgotten, "I22", "L1", "L2"),
+    bug(what_waits_for_its_time_fills_the_queue, "I20"),
+    bug(what_backs_off_is_counted_as_due, "I20"),
+    bug(a_lane_that_comes_beside_a_poll_is_not_noticed, "L1", "L2"),
     bug(a_replay_claims_nothing, "I8", "I23"),
     bug(a_replay_hands_on_nothing_of_its_source, "I10"),
     bug(a_replay_hands_on_what_came_after_its_checkpoint, "I10"),
@@ -460,7 +501,7 @@ BUGS = [
     bug(an_outage_revives_what_was_over_before_it, "I3", "I21"),
     bug(each_outage_makes_the_next_one_count, "I21", "I3"),
     bug(an_outage_gives_more_than_it_took, "I21", "I3"),
-    bug(an_older_session_goes_on, "I3", "I16"),
+    bug(an_older_session_goes_on, "I1", "I3", "I16"),
     bug(any_session_is_granted_work, "I20", "I1", "L2"),
     bug(a_lost_lease_is_no_incident, "I20"),
     bug(each_lease_is_an_incident_of_its_own, "I20"),

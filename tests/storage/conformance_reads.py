@@ -368,6 +368,10 @@ class ReadsConformance:
         expected = [Lane(TenantId(t), w) for t in "ab" for w in ("x", "y")]
         assert list(await driver.store.reads.lanes(10)) == expected
         assert list(await driver.store.reads.lanes(3)) == expected[:3]
+        for place, lane in enumerate(expected):
+            assert list(await driver.store.reads.lanes(2, lane)) == expected[place + 1 : place + 3]
+        assert list(await driver.store.reads.lanes(9, Lane(TenantId("a"), "xx"))) == expected[1:]
+        assert list(await driver.store.reads.lanes(9, Lane(TenantId("aa"), ""))) == expected[2:]
 
     async def test_statistics_are_counted_over_everything(self, driver: Driver) -> None:
         reads = driver.store.reads
@@ -381,6 +385,7 @@ class ReadsConformance:
         await driver.commit(submit("higher", priority=9))
         counted = await reads.statistics()
         assert (counted.waiting, counted.leased, counted.oldest_queued_ms) == (4, 1, START_MS)
+        assert (counted.due, counted.delayed) == (3, 1)
 
     async def test_a_read_sees_what_was_committed_before_it_at_once(self, driver: Driver) -> None:
         for number in range(20):

@@ -19,6 +19,7 @@ from oris.storage.sqlite.store import SqliteStore
 from oris.storage.sqlite.upgrade import migrate_file, plan_file
 
 from .driver import START_MS, Ticks
+from .test_sqlite_schema import insert_job
 
 ROOT = Path(__file__).parent.parent.parent
 FIRST = """-- min_program_version: 0.1.0
@@ -253,3 +254,17 @@ def test_steps_and_dead_letters_from_before_replays_are_taken_over(connection: s
         connection.execute(statement)
         totals.append(pending())
     assert totals == [1, 0, 0, 1, 0]
+
+
+def test_what_waits_for_its_time_is_counted_out_of_the_jobs(connection: sqlite3.Connection) -> None:
+    known = read_migrations(migrations_folder("sqlite"))
+    before = next(place for place, migration in enumerate(known) if migration.name == "delayed")
+    migrate(schema(connection), known[:before], "99.0")
+    statuses = {"a": ["scheduled", "retry_backoff", "queued", "running", "completed"], "b": ["queued"], "c": ["failed"]}
+    for tenant, said in statuses.items():
+        connection.execute("INSERT INTO runtime_tenants VALUES (?, 7, 5, 3)", (tenant,))
+        for status in said:
+            insert_job(connection, tenant_id=tenant, run_id=f"{tenant} {status}", thread_id=status, status=status)
+    migrate(schema(connection), known, "99.0")
+    rows = connection.execute("SELECT tenant_id, waiting, leased, served, delayed FROM runtime_tenants ORDER BY 1")
+    assert rows.fetchall() == [("a", 3, 5, 3, 2), ("b", 1, 5, 3, 0), ("c", 0, 5, 3, 0)]

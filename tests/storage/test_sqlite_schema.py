@@ -19,6 +19,7 @@ from oris.core.model import (
     DeadLetter,
     IdempotentSubmit,
     Job,
+    Lane,
     Payload,
     PrunedRun,
     ReplayClaim,
@@ -27,9 +28,11 @@ from oris.core.model import (
     Worker,
 )
 from oris.errors import ConfigError
+from oris.ids import TenantId
 from oris.storage.sqlite import (
     audit_statements,
     history_statements,
+    queries,
     read_statements,
     retention_statements,
     statements,
@@ -174,7 +177,8 @@ def test_the_next_job_id_is_one_probe(connection: sqlite3.Connection) -> None:
         ("read_statements.RETRIES", "runtime_events_retries (run_id=? AND seq>?)"),
         ("read_statements.DUE", "runtime_jobs_wake (wake_ms>? AND wake_ms<?)"),
         ("read_statements.LEASED", "runtime_jobs_leased (id>?)"),
-        ("read_statements.NEXT_LANE", "runtime_jobs_dispatch ((tenant_id,workflow)>(?,?))"),
+        ("read_statements.NEXT_LANE_OF_TENANT", "runtime_jobs_dispatch (tenant_id=? AND workflow>?)"),
+        ("read_statements.FIRST_LANE_AFTER_TENANT", "runtime_jobs_dispatch (tenant_id>?)"),
         ("read_statements.OLDEST_BELOW_PRIORITY", "runtime_jobs_dispatch (tenant_id=? AND workflow=? AND priority<?)"),
         ("read_statements.JOBS_OF_TENANT_PAGE", "runtime_jobs_tenant (tenant_id=? AND rowid>? AND rowid<?)"),
         ("retention_statements.OLD_PAST_RUNS", "runtime_runs_over (updated_ms>? AND updated_ms<?)"),
@@ -205,3 +209,37 @@ def test_an_old_sqlite_is_warned_of_and_a_very_old_one_refused() -> None:
     assert "power cut" in warning
     with pytest.raises(ConfigError, match="too old"):
         version_warnings(Tuning(), (3, 36, 0))
+
+
+def insert_job(connection: sqlite3.Connection, **said: object) -> None:
+    """A row of which only this matters."""
+    listed = [(row[1], row[2]) for row in connection.execute("PRAGMA table_info(runtime_jobs)")]
+    values = [said.get(name, None if name == "id" else b"" if kind == "BLOB" else 1) for name, kind in listed]
+    connection.execute(f"INSERT INTO runtime_jobs VALUES ({', '.join('?' * len(values))})", values)
+
+
+def test_the_next_lane_is_found_without_walking_this_one(connection: sqlite3.Connection) -> None:
+    """Counted in steps of SQLite's machine: as many with two thousand jobs in the lane as with two."""
+
+    def steps() -> int:
+        counted = [0]
+
+        def step() -> None:
+            counted[0] += 1
+
+        connection.set_progress_handler(step, 1)
+        found = queries.lanes(connection, 10)
+        connection.set_progress_handler(None, 1)
+        assert found == [Lane(TenantId(""), "a"), Lane(TenantId(""), "b"), Lane(TenantId("t"), "a")]
+        return counted[0]
+
+    def fill(numbers: range) -> None:
+        for tenant, workflow in (("", "a"), ("", "b"), ("t", "a")):
+            for n in numbers:
+                run = f"run_{tenant}_{workflow}_{n}"
+                insert_job(connection, tenant_id=tenant, workflow=workflow, run_id=run, thread_id=run, status="queued")
+
+    fill(range(2))
+    few = steps()
+    fill(range(2, 2000))
+    assert steps() == few

@@ -115,10 +115,22 @@ class Settings:
         "1000", whole(1, 1_000_000), "attempts of one tenant that may run at a time", unit="leases"
     )
     max_queue_depth: int = setting(
-        "100000", whole(1, 100_000_000), "queued jobs beyond which submits get 429", unit="jobs"
+        "100000",
+        whole(1, 100_000_000),
+        "jobs that could run now and wait, beyond which submits get 429; jobs that wait for their time are not counted",
+        unit="jobs",
     )
-    max_tenant_queue_depth: int = setting(
-        "100000", whole(1, 100_000_000), "queued jobs of one tenant beyond which its submits get 429", unit="jobs"
+    max_tenant_queue_depth: int | None = setting(
+        None, whole(1, 100_000_000), "the same for one tenant; unset: half of max_queue_depth", unit="jobs"
+    )
+    max_delayed_jobs: int | None = setting(
+        None,
+        whole(1, 1_000_000_000),
+        "jobs that wait for their time, beyond which further delayed submits get 429; unset: ten times max_queue_depth",
+        unit="jobs",
+    )
+    max_tenant_delayed_jobs: int | None = setting(
+        None, whole(1, 1_000_000_000), "the same for one tenant; unset: half of max_delayed_jobs", unit="jobs"
     )
     max_lease_losses: int = setting(
         "5", whole(1, 1000), "leases in a row a run may lose to silent workers before it fails", unit="losses"

@@ -3,8 +3,9 @@ batch itself has queued, so a submit and its grant share one commit.
 
 Order: within a tenant by (priority, time first available, run number). Between tenants, by `fairness`: round robin
 serves the tenant with the fewest live leases (then the one served longest ago), fifo the oldest job of all.
-A tenant at its limit is passed over and delays nobody. While dispatch is switched off, only polls that name their
-threads (an admin's) get anything new; leases that a lost answer carried come again to everybody.
+A tenant at its limit is passed over and delays nobody. What one commit hands out is bounded, over all polls: who
+gets nothing for that reason is told, and looked at again with the next one. While dispatch is switched off, only polls
+that name their threads (an admin's) get anything new; leases that a lost answer carried come again to everybody.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from oris.core import events as ev
 from oris.core.changes import Decision
 from oris.core.commands import Want
 from oris.core.deadlines import timeout_at
-from oris.core.facts import Facts, Heads
+from oris.core.facts import Facts, Heads, Limits
 from oris.core.lease import expiry_of
 from oris.core.model import Job, Lane
 from oris.core.quarantine import is_quarantined, room_for
@@ -59,25 +60,27 @@ _NO_REPLY = Granted((), (), None, 0, 0)
 class Line:
     """One lane's due jobs, and where its head stands among the others."""
 
-    __slots__ = ("complete", "jobs", "lane", "leased", "rank")
+    __slots__ = ("behind", "complete", "jobs", "lane", "leased", "rank")
 
-    def __init__(self, lane: Lane, jobs: Iterable[Job], complete: bool) -> None:
+    def __init__(self, lane: Lane, jobs: Iterable[Job], heads: Heads) -> None:
         self.lane = lane
         self.jobs = deque(jobs)
-        self.complete = complete
+        self.complete = heads.complete
         """Nothing is stored behind these."""
+        self.behind = heads.jobs[-1].order if heads.jobs else None
+        """What was not read of the lane stands behind this."""
         self.leased = 0
         """Live leases of its tenant."""
         self.rank: tuple[int | str, ...] = ()
-        """The line with the smallest is served next."""
+        """The line with the smallest is served next. Of one without jobs, no more than the first unread one's."""
 
     def update(self, facts: Facts) -> None:
         """Bring the rank up to date; needed when the head, or its tenant's row, has changed."""
         tenant = facts.tenant(self.lane.tenant_id)
         self.leased = tenant.leased
-        if not self.jobs:
+        order = self.jobs[0].order if self.jobs else self.behind
+        if order is None:
             return
-        order = self.jobs[0].order
         if facts.limits.fairness == "round_robin":
             self.rank = (tenant.leased, tenant.served, tenant.tenant_id, *order)
         else:
@@ -96,7 +99,7 @@ class Queue:
         # A lane whose stored heads were not read stays out: what the batch queued there may stand behind others.
         # Sorted: what a poll is told must not hang on the order in which rows were read.
         self.lines = [
-            Line(lane, _merged(facts, lane, heads, fresh.get(lane, [])), heads.complete)
+            Line(lane, _merged(facts, lane, heads, fresh.get(lane, [])), heads)
             for lane, heads in sorted(facts.heads.items())
         ]
         self._of_tenant: dict[TenantId, list[Line]] = {}
@@ -105,22 +108,28 @@ class Queue:
             line.update(facts)
 
     def choose(self, want: Want) -> tuple[Line | None, TenantId | None]:
-        """The line to serve next, and a tenant that was passed over at its limit."""
+        """The line to serve next, and a tenant that was passed over at its limit.
+
+        None also when the next job is perhaps one that was not read: then the next commit goes on.
+        """
         best: Line | None = None
         at_limit: TenantId | None = None
-        unread = False
+        unread: Line | None = None
         for line in self.lines:
             lane = line.lane
             if not serves(want, lane):
                 continue
             if not line.jobs:
-                unread = unread or (not line.complete and line.leased < want.tenant_limit)
+                if not line.complete and line.leased < want.tenant_limit:
+                    unread = line if unread is None or line.rank < unread.rank else unread
                 continue
             if line.leased >= want.tenant_limit:
                 at_limit = lane.tenant_id
             elif best is None or line.rank < best.rank:
                 best = line
-        return best, None if unread else at_limit
+        if unread is None:
+            return best, at_limit
+        return None if best is not None and unread.rank < best.rank else best, None
 
     def chosen(self, facts: Facts, threads: frozenset[ThreadId], want: Want) -> list[Job]:
         """Queued jobs of these threads, in the order of the queue, wherever in it they stand."""
@@ -153,34 +162,86 @@ def _merged(facts: Facts, lane: Lane, heads: Heads, fresh: list[Job]) -> list[Jo
     return [job for job in merged if horizon is not None and job.order <= horizon]
 
 
-def dispatch(facts: Facts, wants: list[Want], stamp: Stamp, tenant_limit: int) -> Dispatched:
-    """Serve the wants in their order. The facts take each grant over; `tenant_limit` is the server's own."""
+class Room:
+    """What this commit may still hand out."""
+
+    __slots__ = ("bytes_kept", "bytes_left", "grants_kept", "grants_left", "used")
+
+    def __init__(self, limits: Limits) -> None:
+        self.grants_left = limits.commit_grants_max
+        self.bytes_left = limits.commit_bytes_max
+        self.grants_kept = 0
+        self.bytes_kept = 0
+        """Of which so much is kept for those who come later."""
+        self.used = False
+
+    def keep_half(self) -> None:
+        """Half of it is for later."""
+        self.grants_kept, self.bytes_kept = self.grants_left // 2, self.bytes_left // 2
+
+    def keep_nothing(self) -> None:
+        """The rest may be used up."""
+        self.grants_kept = self.bytes_kept = 0
+
+    def fits(self, leases: int, size: int) -> bool:
+        """Whether so much may be handed out now. The first always may: else it would never be."""
+        if not self.used:
+            return True
+        return self.grants_left - leases >= self.grants_kept and self.bytes_left - size >= self.bytes_kept
+
+    def take(self, leases: int, size: int) -> None:
+        """So much is handed out."""
+        self.used = True
+        self.grants_left -= leases
+        self.bytes_left -= size
+
+
+def dispatch(facts: Facts, wants: list[Want], stamp: Stamp, tenant_limit: int, parked: int | None = None) -> Dispatched:
+    """Serve the wants in their order. The facts take each grant over; `tenant_limit` is the server's own.
+
+    So many of the wants are `parked` ones, by default all; the others, that came with acks, have at least half of the
+    room that one commit has.
+    """
     result = Dispatched([], set(), set(), [], {})
-    queue = Queue(facts)
-    for want in wants:
-        result.granted.append(_serve(facts, queue, want, stamp, result))
+    queue, room = Queue(facts), Room(facts.limits)
+    if parked is not None and 0 < parked < len(wants):
+        room.keep_half()
+    for place, want in enumerate(wants):
+        if place == parked:
+            room.keep_nothing()
+        result.granted.append(_serve(facts, queue, want, stamp, room, result))
     result.drained = {line.lane for line in queue.lines if not line.jobs and line.complete}
     result.blocked = {line.lane for line in queue.lines if line.jobs and line.leased >= tenant_limit}
     return result
 
 
-def _serve(facts: Facts, queue: Queue, want: Want, stamp: Stamp, result: Dispatched) -> Granted:
+def _carried(facts: Facts, job: Job) -> int:
+    """What goes out with a grant, at most: a hand-out ends at the size of an answer, about."""
+    return min(job.handout_bytes, facts.limits.answer_max_bytes)
+
+
+def _serve(facts: Facts, queue: Queue, want: Want, stamp: Stamp, room: Room, result: Dispatched) -> Granted:
     worker = facts.worker(want.worker_key, stamp.now_ms)
     if want.session is not None and want.session != worker.session:
         return _granted(facts, want, (), (), "session_superseded", None, stamp)
     again = _redelivered(facts, want, stamp.now_ms)
     if again:
+        carried = sum(_carried(facts, job) for job in again)
+        if not room.fits(len(again), carried):
+            return _granted(facts, want, (), (), None, None, stamp, cut=True)
+        room.take(len(again), carried)
         for job in again:
             facts.hand_out(job)
         return _granted(facts, want, (), again, None, None, stamp)
     if not facts.modes.dispatch and want.threads is None:
         return _granted(facts, want, (), (), None, None, stamp)
     if want.threads is not None:
-        return _serve_chosen(facts, queue, want, want.threads, stamp, result)
+        return _serve_chosen(facts, queue, want, want.threads, stamp, room, result)
     taken: list[Job] = []
     blocked: Blocked | None = None
     full: TenantId | None = None
     size = 0
+    cut = False
     while len(taken) < want.limit:
         blocked = _blocked(facts, want, stamp.now_ms)
         if blocked is not None:
@@ -193,19 +254,23 @@ def _serve(facts: Facts, queue: Queue, want: Want, stamp: Stamp, result: Dispatc
         size += line.jobs[0].handout_bytes
         if taken and size > facts.limits.answer_max_bytes:
             break
-        taken += _granted_or_passed_over(facts, line.jobs.popleft(), want, stamp, result)
+        cut = not room.fits(1, _carried(facts, line.jobs[0]))
+        if cut:
+            break
+        taken += _granted_or_passed_over(facts, line.jobs.popleft(), want, stamp, room, result)
         queue.tenant_changed(facts, line.lane.tenant_id)
-    return _granted(facts, want, tuple(taken), (), blocked, full, stamp)
+    return _granted(facts, want, tuple(taken), (), blocked, full, stamp, cut=cut and not taken)
 
 
 def _serve_chosen(
-    facts: Facts, queue: Queue, want: Want, threads: frozenset[ThreadId], stamp: Stamp, result: Dispatched
+    facts: Facts, queue: Queue, want: Want, threads: frozenset[ThreadId], stamp: Stamp, room: Room, result: Dispatched
 ) -> Granted:
     """A poll for threads that it names: an operator's, who wants just these out of the queue."""
     taken: list[Job] = []
     blocked: Blocked | None = None
     full: TenantId | None = None
     size = 0
+    cut = False
     for job in queue.chosen(facts, threads, want)[: want.limit]:
         blocked = _blocked(facts, want, stamp.now_ms)
         if blocked is not None:
@@ -216,12 +281,15 @@ def _serve_chosen(
         size += job.handout_bytes
         if taken and size > facts.limits.answer_max_bytes:
             break
+        cut = not room.fits(1, _carried(facts, job))
+        if cut:
+            break
         queue.take(job)
-        taken += _granted_or_passed_over(facts, job, want, stamp, result)
+        taken += _granted_or_passed_over(facts, job, want, stamp, room, result)
         queue.tenant_changed(facts, job.tenant_id)
-    if full is not None and not taken:
+    if full is not None and not taken and not cut:
         blocked = "tenant_limit"
-    return _granted(facts, want, tuple(taken), (), blocked, full, stamp)
+    return _granted(facts, want, tuple(taken), (), blocked, full, stamp, cut=cut and not taken)
 
 
 def _blocked(facts: Facts, want: Want, now_ms: int) -> Blocked | None:
@@ -251,9 +319,13 @@ def _is_live(job: Job, facts: Facts, now_ms: int) -> bool:
     return now_ms < expiry_of(job, facts, now_ms).at_ms and (timeout_ms is None or now_ms < timeout_ms)
 
 
-def _granted_or_passed_over(facts: Facts, job: Job, want: Want, stamp: Stamp, result: Dispatched) -> tuple[Job, ...]:
+def _granted_or_passed_over(
+    facts: Facts, job: Job, want: Want, stamp: Stamp, room: Room, result: Dispatched
+) -> tuple[Job, ...]:
     try:
-        return (_grant(facts, job, want, stamp, result),)
+        granted = _grant(facts, job, want, stamp, result)
+        room.take(1, _carried(facts, job))
+        return (granted,)
     except Exception as error:
         # Nothing of it was applied. It stays queued and is passed over, so that those behind it are not held up.
         result.errors[job.job_key] = error
@@ -283,6 +355,8 @@ def _granted(
     blocked: Blocked | None,
     full: TenantId | None,
     stamp: Stamp,
+    *,
+    cut: bool = False,
 ) -> Granted:
     worker = facts.worker(want.worker_key, stamp.now_ms)
     waits = blocked == "quarantined" and stamp.now_ms < worker.quarantined_until_ms
@@ -297,4 +371,5 @@ def _granted(
         None if shown is None else facts.tenant(shown).leased,
         None if shown is None else want.tenant_limit,
         worker.quarantined_until_ms if waits else None,
+        cut,
     )

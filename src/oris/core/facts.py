@@ -13,6 +13,7 @@ from oris.core.audit import AuditHead, AuditRecord
 from oris.core.changes import Changes, Decision, Handout, LeaseEnd, Pruned, no_changes
 from oris.core.mode import Modes
 from oris.core.model import (
+    DELAYED,
     WAITING,
     ClosedLease,
     DeadLetter,
@@ -117,10 +118,18 @@ class Limits(Struct, frozen=True):
 
     max_lease_losses: int = 5
     queue_max: int = 100_000
-    tenant_queue_max: int = 100_000
+    """Runs that are due and wait, beyond which new ones are refused."""
+    tenant_queue_max: int = 50_000
     fairness: Literal["round_robin", "fifo"] = "round_robin"
     answer_max_bytes: int = 4 * 1024 * 1024
     quarantine: QuarantineRules = QuarantineRules()
+    delayed_max: int = 1_000_000
+    """Runs that wait for their time, beyond which further ones are refused."""
+    tenant_delayed_max: int = 500_000
+    commit_grants_max: int = 512
+    """Leases that one commit hands out, to all polls together."""
+    commit_bytes_max: int = 16 * 1024 * 1024
+    """Bytes that it hands out with them, about; one attempt goes out whatever its size."""
 
 
 class Facts:
@@ -132,6 +141,7 @@ class Facts:
         limits: Limits,
         *,
         depth: int = 0,
+        delayed: int = 0,
         admission: Refusal | None = None,
         audit_head: AuditHead | None = None,
         set_aside: frozenset[JobKey] = frozenset(),
@@ -143,7 +153,9 @@ class Facts:
         self.skew_ms = skew_ms
         """How far the calendar is ahead of the engine's time; see `core.stamp`."""
         self.depth = depth
-        """Runs waiting in the whole store: scheduled, queued or backing off."""
+        """Runs in the whole store that are due and wait for a worker."""
+        self.delayed = delayed
+        """Runs in the whole store that wait for their time: scheduled, or backing off."""
         self.admission = admission
         """Set while new runs are refused; repeats of a bound idempotency key are answered all the same."""
         self.audit_head = audit_head
@@ -360,10 +372,11 @@ class Facts:
     def _count(self, decision: Decision, job: Job, now_ms: int) -> None:
         """Keep the counters of worker and tenant equal to what the rows say."""
         before = decision.before
-        was_waiting = before is not None and before.status in WAITING
-        waiting = (job.status in WAITING) - was_waiting
+        status_before = None if before is None else before.status
+        waiting = (job.status in WAITING) - (status_before in WAITING)
+        delayed = (job.status in DELAYED) - (status_before in DELAYED)
         held_before = None if before is None else before.worker_key
-        if job.status == "queued" and (before is None or before.status != "queued"):
+        if job.status == "queued" and status_before != "queued":
             self.queued.append(job.job_key)
         if held_before != job.worker_key:
             if before is not None and held_before is not None:
@@ -373,10 +386,12 @@ class Facts:
                 seen = {"last_seen_ms": now_ms + self.skew_ms, "granted_ms": now_ms}
                 self._put_worker(replace(worker, leased=worker.leased + 1, **seen))
         leased = (job.worker_key is not None) - (held_before is not None)
-        if waiting or leased:
-            self.depth += waiting
-            tenant = self.tenant(job.tenant_id)
-            self._put_tenant(Tenant(tenant.tenant_id, tenant.waiting + waiting, tenant.leased + leased, tenant.served))
+        if waiting or delayed or leased:
+            self.depth += waiting - delayed
+            self.delayed += delayed
+            row = self.tenant(job.tenant_id)
+            counted = (row.waiting + waiting, row.leased + leased, row.served, row.delayed + delayed)
+            self._put_tenant(Tenant(row.tenant_id, *counted))
 
     def _lease_ended(self, key: WorkerKey, granted_ms: int, end: LeaseEnd | None, now_ms: int) -> None:
         worker = self.worker(key, now_ms)

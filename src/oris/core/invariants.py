@@ -21,6 +21,7 @@ from oris.core.events import Entry
 from oris.core.fold import BrokenTimeline, fold, kept_from
 from oris.core.mode import Mode
 from oris.core.model import (
+    DELAYED,
     SUSPENDED,
     TERMINAL,
     WAITING,
@@ -300,14 +301,17 @@ def check_counters(
     jobs: Iterable[Job],
     workers: Mapping[WorkerKey, Worker],
     tenants: Mapping[TenantId, Tenant],
-    depth: int | None = None,
+    depth: tuple[int, int] | None = None,
 ) -> list[Violation]:
-    """I20: limits are decided on counters, so they equal counts. `depth` is the engine's own count, if given."""
+    """I20: limits are decided on counters, so they equal counts. `depth` is the engine's own count of those that are
+    due and of those that are not yet, if given."""
     held: Counter[WorkerKey] = Counter()
     leased: Counter[TenantId] = Counter()
     waiting: Counter[TenantId] = Counter()
+    delayed: Counter[TenantId] = Counter()
     for job in jobs:
         waiting[job.tenant_id] += job.status in WAITING
+        delayed[job.tenant_id] += job.status in DELAYED
         if job.worker_key is not None:
             held[job.worker_key] += 1
             leased[job.tenant_id] += 1
@@ -318,13 +322,15 @@ def check_counters(
     ]
     for tenant_id in waiting.keys() | tenants.keys():
         row = tenants.get(tenant_id) or Tenant(tenant_id, 0, 0, 0)
-        counted = (waiting[tenant_id], leased[tenant_id])
-        if (row.waiting, row.leased) != counted:
-            said = (row.waiting, row.leased)
-            found.append(Violation("I20", tenant_id, f"the tenant's row says {said} waiting, leased: it is {counted}"))
-    total = sum(waiting.values())
+        counted = (waiting[tenant_id], delayed[tenant_id], leased[tenant_id])
+        said = (row.waiting, row.delayed, row.leased)
+        if said != counted:
+            what = f"the tenant's row says {said} waiting, delayed, leased: it is {counted}"
+            found.append(Violation("I20", tenant_id, what))
+    later = sum(delayed.values())
+    total = (sum(waiting.values()) - later, later)
     if depth is not None and depth != total:
-        found.append(Violation("I20", "depth", f"counted as {depth}, it is {total}"))
+        found.append(Violation("I20", "depth", f"counted as {depth} due, delayed: it is {total}"))
     return found
 
 

@@ -33,8 +33,10 @@ Status = Literal[
     "cancelled",
 ]
 TERMINAL: frozenset[str] = frozenset({"completed", "failed", "cancelled"})
-WAITING: frozenset[str] = frozenset({"scheduled", "queued", "retry_backoff"})
-"""Waiting for a worker, now or later: what the queue-depth limits count."""
+DELAYED: frozenset[str] = frozenset({"scheduled", "retry_backoff"})
+"""Waiting for their time: not due yet. They have limits of their own."""
+WAITING: frozenset[str] = DELAYED | {"queued"}
+"""Waiting for a worker, now or later. The limits on the queue's depth count those that are due: the queued ones."""
 SUSPENDED: frozenset[str] = frozenset({"suspended", "interrupted"})
 """Waiting for something else; holding no worker."""
 
@@ -220,8 +222,16 @@ class Tenant(Struct, frozen=True):
 
     tenant_id: TenantId
     waiting: int
+    """Its runs that wait for a worker, now or later."""
     leased: int
     served: int
+    delayed: int = 0
+    """Those of the waiting ones that are not due yet."""
+
+    @property
+    def due(self) -> int:
+        """Those that could run now."""
+        return self.waiting - self.delayed
 
 
 class IdempotentSubmit(Struct, frozen=True):

@@ -215,6 +215,8 @@ class Granted(Struct, frozen=True):
     tenant_limit: int | None = None
     quarantined_until_ms: int | None = None
     """When a quarantined worker may ask for a probe; None when it has one, or is not quarantined."""
+    cut: bool = False
+    """It got nothing because the commit had handed out as much as it may; there was something for it."""
 
 
 Reply = (

@@ -85,6 +85,7 @@ class Context(Struct, frozen=True):
     limits: Limits
     tenant_limit: int
     depth: int
+    delayed: int
     audit_head: AuditHead | None
     modes: Modes
     set_aside: frozenset[JobKey]
@@ -126,6 +127,7 @@ def decide_batch(batch: Batch, loaded: Loaded, now_ms: int, context: Context) ->
         loaded,
         context.limits,
         depth=context.depth,
+        delayed=context.delayed,
         audit_head=context.audit_head,
         set_aside=context.set_aside,
         outages=context.outages(now_ms),
@@ -177,7 +179,8 @@ def _dispatch(batch: Batch, facts: Facts, outcome: Outcome, context: Context) ->
     wants += [want for place in fetching if (want := batch.units[place].want) is not None]
     if not wants:
         return
-    result = dispatch(facts, wants, Stamp(outcome.now_ms, batch.seed, facts.skew_ms), context.tenant_limit)
+    stamp = Stamp(outcome.now_ms, batch.seed, facts.skew_ms)
+    result = dispatch(facts, wants, stamp, context.tenant_limit, len(batch.parked))
     outcome.granted = result.granted[: len(batch.parked)]
     outcome.fetched = dict(zip(fetching, result.granted[len(batch.parked) :], strict=True))
     outcome.decisions.extend(decision for _, decision in result.entries)

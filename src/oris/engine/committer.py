@@ -18,10 +18,11 @@ from oris.core.changes import Changes, Handed
 from oris.core.commands import Release, ShowLife, may_be_repeat
 from oris.core.facts import Limits, Loaded
 from oris.core.mode import CLUSTER, Modes
+from oris.core.model import Lane
 from oris.core.replies import Granted
 from oris.engine.admission import Admission
 from oris.engine.batch import Batch, Context, Outcome, coming_lanes, decide_batch
-from oris.engine.demand import Bell, Demand
+from oris.engine.demand import ALL_HEADS, Bell, Demand
 from oris.engine.inbox import Inbox
 from oris.engine.observer import Beat, Observer
 from oris.engine.outages import Outages
@@ -34,6 +35,8 @@ from oris.ids import JobKey, LeaseId, RunId, SeedSource
 from oris.storage.store import Store
 
 MAX_SET_ASIDE = 100
+LANES_AT_ONCE = 1000
+"""Lanes that are learnt in one read."""
 IDLE_S = 1.0
 """How long an idle committer sleeps before it shows that it is alive."""
 
@@ -43,6 +46,8 @@ class CommitBounds(Struct, frozen=True):
 
     max_commands: int = 512
     max_bytes: int = 8 * 1024 * 1024
+    max_heads: int = ALL_HEADS
+    """Heads that are read of all lanes together; of each at least one."""
 
 
 class Committer:
@@ -98,7 +103,9 @@ class Committer:
         A full disk that only new runs feel is none.
         """
         self.depth = 0
-        """Runs that wait in the whole store."""
+        """Runs in the whole store that are due and wait."""
+        self.delayed = 0
+        """Runs in the whole store that wait for their time."""
         self.written_ms = 0
         """When the last batch was committed that had something to write."""
 
@@ -202,14 +209,26 @@ class Committer:
     async def _learn(self) -> None:
         """Learn what the store holds: how many wait, which lanes have work, where the audit chains end."""
         reads = self._store.reads
-        self.depth = (await reads.statistics()).waiting
+        counted = await reads.statistics()
+        self.depth, self.delayed = counted.due, counted.delayed
         heads = await reads.audit_heads()
         self._other_chains = tuple(head for head in heads if head.chain_id != self._chain_id)
         self._audit_head = next((head for head in heads if head.chain_id == self._chain_id), None)
         rows = {row.node_id: row for row in await reads.modes()}
         self._adopt(Modes(self._node_id, rows.get(CLUSTER), rows.get(self._node_id)))
-        self._demand.look_again(await reads.lanes(100_000))
+        await self._learn_lanes()
         self._unsure = False
+
+    async def _learn_lanes(self) -> None:
+        """Learn which lanes have work: all of them, page by page, however many they are."""
+        self._demand.look_again()
+        after: Lane | None = None
+        while True:
+            lanes = await self._store.reads.lanes(LANES_AT_ONCE, after)
+            self._demand.learn(lanes)
+            if len(lanes) < LANES_AT_ONCE:
+                return
+            after = lanes[-1]
 
     def _adopt(self, modes: Modes) -> None:
         """What is switched on here was learnt, or has just been changed; whoever waits for work is told."""
@@ -299,6 +318,7 @@ class Committer:
             limits=self._limits,
             tenant_limit=self._tenant_limit,
             depth=self.depth,
+            delayed=self.delayed,
             audit_head=self._audit_head,
             modes=self._admission.modes,
             set_aside=self._set_aside,
@@ -321,7 +341,7 @@ class Committer:
 
     def _publish(self, batch: Batch, outcome: Outcome, handed: Mapping[RunId, Handed]) -> None:
         """One synchronous stretch: levels, alarms and waiters first, then the answers."""
-        self.depth = outcome.facts.depth
+        self.depth, self.delayed = outcome.facts.depth, outcome.facts.delayed
         self._audit_head = outcome.facts.audit_head
         if outcome.set_aside and len(self._set_aside) < MAX_SET_ASIDE:
             self._set_aside |= outcome.set_aside

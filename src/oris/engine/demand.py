@@ -7,7 +7,8 @@ it can serve, so ten thousand idle polls cost nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import count, islice
 
 import trio
@@ -15,17 +16,21 @@ import trio
 from oris.core.commands import Want
 from oris.core.dispatch import serves
 from oris.core.model import Job, Lane
-from oris.engine.lines import Lines, wishes
+from oris.core.replies import Granted
+from oris.engine.lines import Lines, Wish, wishes, wishes_of
 from oris.engine.parked import Ending, Parked
+from oris.engine.work import Work
 from oris.errors import StoreError
 from oris.ids import TenantId, WorkerKey
 
 MAX_LANES = 64
-"""Lanes that one dispatch reads; more are taken in rotation."""
+"""Lanes that one dispatch reads; more are taken in rotation, first over the tenants, then over each one's lanes."""
 MAX_WANTS = 64
 """Polls that one dispatch serves: half of them new ones, half such as have waited."""
 MAX_HEADS = 512
 """Heads that are read of one lane."""
+ALL_HEADS = 1024
+"""Heads that are read of all lanes, about: of many lanes fewer each."""
 
 
 class Demand:
@@ -36,8 +41,9 @@ class Demand:
     lower limit per tenant until any lease ends or a job is queued that it could take.
     """
 
-    def __init__(self, bell: Bell, tenant_limit: int) -> None:
+    def __init__(self, bell: Bell, tenant_limit: int, max_heads: int = ALL_HEADS) -> None:
         self._bell = bell
+        self._max_heads = max_heads
         self._tenant_limit = tenant_limit
         self._tickets = count(1)
         self._fresh: dict[Parked, None] = {}
@@ -49,9 +55,14 @@ class Demand:
         self._choosing: dict[Parked, None] = {}
         """Polls for threads that they name; they stand in no line."""
         self._of_worker: dict[WorkerKey, dict[Parked, None]] = {}
-        self._ready: dict[Lane, None] = {}
-        self._blocked: dict[TenantId, dict[Lane, None]] = {}
-        self._ready_before = 0
+        self._work = Work()
+        """The lanes that may hold work; tenants at the server's limit are shut."""
+        self._meeting: dict[Wish, None] = {}
+        """Wishes that stand in line and may be fulfilled: all of them, and some that are neither any more."""
+        self._shown: Sequence[Lane] = ()
+        """The lanes that the newest dispatch has read."""
+        self._looking: dict[Parked, None] = {}
+        """Polls in line that were shown tenants at their own limit, and have not seen all."""
 
     def park(self, parked: Parked) -> None:
         """A poll comes. An older one of its session with its poll id is over: its caller has tried again."""
@@ -72,6 +83,7 @@ class Demand:
         self._held_by_tenant.discard(parked)
         self._quarantined.pop(parked, None)
         self._choosing.pop(parked, None)
+        self._looking.pop(parked, None)
         _discard(self._held_by_worker, parked)
         _discard(self._of_worker, parked)
 
@@ -82,10 +94,9 @@ class Demand:
         `fetching` are the polls that its units bring.
         Polls taken stand outside until put back.
         """
-        self._ready_before = len(self._ready)
         unseen = self._unseen(MAX_WANTS)
         asking = [want for want in (*fetching, *(p.want for p in unseen)) if want.limit and want.threads is None]
-        lanes = self._some_lanes(asking)
+        self._shown = lanes = self._some_lanes(asking)
         most = MAX_WANTS if lanes else min(MAX_WANTS, sum(coming.values()))
         waited = list(islice(self._lines.waiting({*lanes, *coming}), most))
         room = max(MAX_WANTS // 2, MAX_WANTS - len(waited))
@@ -94,17 +105,28 @@ class Demand:
             parked.taken = True
             self._fresh.pop(parked, None)
             self._lines.discard(parked)
-        wants = [*fetching, *(parked.want for parked in taken)]
-        heads = {lane: self.heads_for(lane, wants) for lane in lanes}
-        return taken, {lane: number for lane, number in heads.items() if number}
+        return taken, self._heads(lanes, [*fetching, *(parked.want for parked in taken)])
 
-    @staticmethod
-    def heads_for(lane: Lane, wants: Iterable[Want]) -> int:
-        """How many jobs of a lane these polls could take."""
-        return min(MAX_HEADS, sum(want.limit for want in wants if want.threads is None and serves(want, lane)))
+    def _heads(self, lanes: Sequence[Lane], wants: Iterable[Want]) -> dict[Lane, int]:
+        """How many jobs of each lane to read: as many as these polls could take, and of many lanes fewer."""
+        asked: Counter[Wish] = Counter()
+        for want in wants:
+            if want.threads is None:
+                for wish in wishes(want):
+                    asked[wish] += want.limit
+        most = min(MAX_HEADS, max(1, self._max_heads // max(1, len(lanes))))
+        heads = {lane: min(most, sum(asked[wish] for wish in wishes_of(lane))) for lane in lanes}
+        return {lane: number for lane, number in heads.items() if number}
 
     def put_back(self, parked: Parked) -> None:
-        """A poll that got nothing waits on, behind those that have not been looked at since."""
+        """A poll that got nothing waits on, behind those that have not been looked at since. One that has not been
+        shown all that it could take is looked at again at once: it must not be told that there is nothing."""
+        granted = parked.granted
+        if granted is not None and not parked.waited and not parked.gone and self._goes_on(parked, granted):
+            parked.looked = False
+            self._look(parked)
+            return
+        parked.waited = True
         if parked.ending is not None or parked.gone or not parked.want.limit:
             return
         parked.ticket = next(self._tickets)
@@ -116,17 +138,30 @@ class Demand:
                 self._quarantined[parked] = until_ms
         elif parked.want.threads is not None:
             self._choosing[parked] = None
-        elif blocked == "tenant_limit" and parked.want.tenant_limit < self._tenant_limit and self._has_seen_all(parked):
+        elif self._has_seen_all(parked, blocked):
             self._held_by_tenant.add(parked)
         else:
-            self._lines.add(parked)
+            self._stand(parked)
+
+    def _goes_on(self, parked: Parked, granted: Granted) -> bool:
+        """True when what a dispatch has found is not all there may be; also for a poll that has ended and is to get
+        the leases of a lost answer."""
+        if parked.ending is None:
+            return not self.is_all(parked.want, granted)
+        return granted.cut and parked.ending in ("control", "draining")
+
+    def is_all(self, want: Want, granted: Granted) -> bool:
+        """False when a dispatch that gave this poll nothing has not come to all that it could take."""
+        if granted.jobs or granted.redelivered or not want.limit:
+            return True
+        if granted.cut or want.threads is not None:
+            return not granted.cut
+        return granted.blocked is not None or not any(self._work.has(wish) for wish in wishes(want))
 
     def raise_level(self, lane: Lane) -> None:
         """A job was queued in this lane."""
-        if lane.tenant_id in self._blocked:
-            self._blocked[lane.tenant_id][lane] = None
-        else:
-            self._ready[lane] = None
+        self.learn([lane])
+        if self._held_by_tenant and not self._work.is_shut(lane.tenant_id):
             self._free(self._held_by_tenant.pop_all(lane))
 
     def job_queued(self, job: Job) -> None:
@@ -149,34 +184,39 @@ class Demand:
 
         Not so at a tenant's limit: should this batch make room, its older jobs in other lanes go first.
         """
-        return lane in self._ready or lane.tenant_id in self._blocked
+        return lane in self._work or self._work.is_shut(lane.tenant_id)
 
     def lower(self, drained: Iterable[Lane], blocked: Iterable[Lane]) -> None:
         """A dispatch found these lanes empty, and those at their tenant's limit."""
         for lane in drained:
-            self._ready.pop(lane, None)
-            self._blocked.get(lane.tenant_id, {}).pop(lane, None)
-        tenants = {lane.tenant_id for lane in blocked}
-        if tenants:
-            # A lane of theirs that this dispatch did not look at must not get the room the others wait for.
-            for lane in sorted({*blocked, *(lane for lane in self._ready if lane.tenant_id in tenants)}):
-                self._ready.pop(lane, None)
-                self._blocked.setdefault(lane.tenant_id, {})[lane] = None
+            self._work.discard(lane)
+        for lane in blocked:
+            # With all its lanes: one that this dispatch did not look at must not get the room the others wait for.
+            self._work.shut(lane.tenant_id)
 
     def lease_ended(self, worker: WorkerKey, tenant_id: TenantId) -> None:
         """A limit may have room again: that tenant's lanes and the polls held back are looked at again."""
-        for lane in self._blocked.pop(tenant_id, ()):
-            self._ready[lane] = None
+        self._meet(self._work.open(tenant_id))
+        for parked in self._looking:
+            parked.seen.discard(tenant_id)
         self._free(self._held_by_tenant.pop_all())
         self.worker_freed(worker)
         self._free(list(self._choosing))
 
-    def look_again(self, lanes: Iterable[Lane]) -> None:
-        """Nothing that was known of the store holds any more; these are its lanes with work."""
-        self._blocked.clear()
-        self._ready = dict.fromkeys(lanes)
+    def look_again(self) -> None:
+        """Nothing that was known of the store holds any more; the lanes with work are to be learnt anew."""
+        self._work = Work()
+        self._meeting.clear()
+        for parked in self._looking:
+            parked.seen.clear()
         held = [parked for line in self._held_by_worker.values() for parked in line]
         self._free([*self._held_by_tenant.pop_all(), *held, *self._choosing])
+
+    def learn(self, lanes: Iterable[Lane]) -> None:
+        """These lanes may hold work."""
+        for lane in lanes:
+            if self._work.add(lane) and not self._work.is_shut(lane.tenant_id):
+                self._meet(wishes_of(lane))
 
     def of_worker(self, worker: WorkerKey) -> Iterator[Parked]:
         """The polls of one worker that still wait, the oldest first."""
@@ -197,7 +237,7 @@ class Demand:
 
     def has_work(self) -> bool:
         """True when a dispatch could come to something."""
-        return bool(self._fresh) or self._lines.any_waiting(self._ready)
+        return bool(self._fresh) or bool(self._met(1))
 
     def __len__(self) -> int:
         return sum(map(len, self._of_worker.values()))
@@ -207,13 +247,43 @@ class Demand:
         self._fresh[parked] = None
         self._bell.ring()
 
-    def _has_seen_all(self, parked: Parked) -> bool:
-        """True when it was shown every lane with work, after so many dispatches as that takes."""
-        parked.passes += 1
-        if parked.passes * MAX_LANES < self._ready_before:
-            return False
-        parked.passes = 0
-        return True
+    def _stand(self, parked: Parked) -> None:
+        """Put it in line."""
+        self._lines.add(parked)
+        for wish in wishes(parked.want):
+            if wish not in self._meeting and self._work.has(wish):
+                self._meeting[wish] = None
+
+    def _meet(self, found: Iterable[Wish]) -> None:
+        """These wishes may be fulfilled by now."""
+        for wish in found:
+            if wish in self._lines:
+                self._meeting[wish] = None
+
+    def _met(self, limit: int) -> list[Wish]:
+        """So many wishes of polls in line that may be fulfilled. What is not so any more is forgotten."""
+        met: list[Wish] = []
+        over: list[Wish] = []
+        for wish in self._meeting:
+            (met if self._lines.is_live(wish) and self._work.has(wish) else over).append(wish)
+            if len(met) == limit:
+                break
+        for wish in over:
+            del self._meeting[wish]
+        return met
+
+    def _has_seen_all(self, parked: Parked, blocked: str | None) -> bool:
+        """True when it was shown every tenant with work that it could take, and each was at its own limit."""
+        want = parked.want
+        by_its_own = blocked == "tenant_limit" and want.tenant_limit < self._tenant_limit
+        if by_its_own:
+            parked.seen.update(lane.tenant_id for lane in self._shown if serves(want, lane))
+            if not all(self._work.are_all_in(wish, parked.seen) for wish in wishes(want)):
+                self._looking[parked] = None
+                return False
+        self._looking.pop(parked, None)
+        parked.seen.clear()
+        return by_its_own
 
     def _unseen(self, limit: int) -> list[Parked]:
         """Polls that no dispatch has looked at; those that need none any more are dropped."""
@@ -233,17 +303,40 @@ class Demand:
         For those who ask for the first time also lanes at their tenant's limit: an ack in this very batch may make
         room, and else they are to be told of the limit.
         """
-        also = frozenset(wish for want in asking for wish in wishes(want))
-        lanes = list(islice((lane for lane in self._ready if self._lines.wanted(lane, also)), MAX_LANES))
-        if len(self._ready) > MAX_LANES:
-            for lane in lanes:  # to the end of the line
-                del self._ready[lane]
-                self._ready[lane] = None
-        if also:
-            # All lanes of such a tenant: an older poll that goes along may take from those that these do not ask for.
-            tenants = [line for line in self._blocked.values() if any(_wanted_by(asking, lane) for lane in line)]
-            lanes += islice((lane for line in tenants for lane in line), MAX_LANES)
-        return lanes
+        met = self._met(MAX_LANES)
+        if len(met) == MAX_LANES:
+            for wish in met:  # to the end of the line
+                del self._meeting[wish]
+                self._meeting[wish] = None
+        also = dict.fromkeys(wish for want in asking for wish in wishes(want))
+        lanes = self._shared(dict.fromkeys([*met, *also]))
+        shut: dict[Lane, None] = {}
+        for wish in also:
+            shut.update(dict.fromkeys(self._work.shut_lanes(wish, MAX_LANES - len(shut))))
+            if len(shut) >= MAX_LANES:
+                break
+        found = [*lanes, *shut]
+        if len(self._work) > MAX_LANES:
+            self._work.taken(found)
+        return found
+
+    def _shared(self, wished: Collection[Wish]) -> list[Lane]:
+        """So many lanes that may be read, of each wish as many; what one has no use for, the others get."""
+        found: dict[Lane, None] = {}
+        share = max(1, MAX_LANES // max(1, len(wished)))
+        more: list[Wish] = []
+        for wish in wished:
+            lanes = self._work.first(wish, share)
+            found.update(dict.fromkeys(lanes))
+            if len(lanes) == share:
+                more.append(wish)
+            if len(found) >= MAX_LANES:
+                return list(found)[:MAX_LANES]
+        for wish in more:
+            found.update(dict.fromkeys(self._work.first(wish, MAX_LANES)))
+            if len(found) >= MAX_LANES:
+                break
+        return list(found)[:MAX_LANES]
 
     def _free(self, held: Sequence[Parked]) -> None:
         """Nothing holds these back any more: into the lines with them. A poll for named threads is looked at anew."""
@@ -253,14 +346,10 @@ class Demand:
             self._choosing.pop(parked, None)
             if parked.want.threads is None:
                 parked.ticket = next(self._tickets)
-                self._lines.add(parked)
+                self._stand(parked)
             else:
                 parked.looked = False
                 self._look(parked)
-
-
-def _wanted_by(wants: Iterable[Want], lane: Lane) -> bool:
-    return any(serves(want, lane) for want in wants)
 
 
 def _discard(lines: dict[WorkerKey, dict[Parked, None]], parked: Parked) -> None:

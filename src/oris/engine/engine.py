@@ -99,7 +99,7 @@ class Engine:
         self._inbox = Inbox(settings.inbox_max_commands, settings.inbox_max_bytes)
         self._mailboxes = Mailboxes()
         self._observer = observer
-        self.demand = Demand(self._bell, settings.tenant_limit)
+        self.demand = Demand(self._bell, settings.tenant_limit, settings.bounds.max_heads)
         self.roster = Roster(clock.now_ms)
         self._watch = Watch(settings.disconnect_grace_ms)
         self._watch.begin(clock.now_ms())
@@ -219,9 +219,18 @@ class Engine:
             raise (parked.error or Unavailable("the dispatch failed")).with_traceback(None)
         return self._polled(parked)
 
-    def fetched(self, want: Want, answer: Answered, refusal: Refusal | None = None) -> Polled:
-        """What the poll that came with an ack has got. `refusal`: its session was over before."""
+    async def fetched(self, want: Want, answer: Answered, refusal: Refusal | None = None) -> Polled:
+        """What the poll that came with an ack has got. `refusal`: its session was over before.
+
+        When the ack's commit could not give it what there was, the next one does. Raises OutcomeUnknown: nobody knows
+        whether it did. That nothing can be given out now is no reason to refuse an ack that is committed.
+        """
         granted = answer.granted
+        if granted is not None and refusal is None and self.dispatches(want) and not self.demand.is_all(want, granted):
+            try:
+                return await self.poll(want, 0.0)
+            except Unavailable:
+                return Polled("noop", want)
         if granted is not None and granted.blocked == "session_superseded":
             refusal = session_superseded()
         if refusal is not None:

@@ -58,22 +58,19 @@ class Lines:
                 yield parked
             before = parked
 
-    def any_waiting(self, lanes: Iterable[Lane]) -> bool:
-        """True when `waiting` would give one."""
-        if not self._lines:
-            return False
-        for lane in lanes:
-            for wish in _wishes_for(lane):
-                if any(parked.ending is None for parked in self._lines.get(wish, ())):
-                    return True
-        return False
+    def __contains__(self, wish: Wish) -> bool:
+        return wish in self._lines
 
-    def wanted(self, lane: Lane, also: frozenset[Wish]) -> bool:
-        """True when a poll stands here, or has one of these wishes, that a job of this lane could go to."""
-        return any(wish in self._lines or wish in also for wish in _wishes_for(lane))
+    def __len__(self) -> int:
+        """How many wishes there are."""
+        return len(self._lines)
+
+    def is_live(self, wish: Wish) -> bool:
+        """True when a poll that has not ended stands here with this wish."""
+        return any(parked.ending is None for parked in self._lines.get(wish, ()))
 
     def _of(self, lanes: Iterable[Lane]) -> list[dict[Parked, None]]:
-        names = dict.fromkeys(wish for lane in lanes for wish in _wishes_for(lane))
+        names = dict.fromkeys(wish for lane in lanes for wish in wishes_of(lane))
         return [self._lines[wish] for wish in names if wish in self._lines]
 
 
@@ -87,7 +84,8 @@ def wishes(want: Want) -> list[Wish]:
     return [Wish(want.tenant_id, workflow) for workflow in workflows]
 
 
-def _wishes_for(lane: Lane) -> tuple[Wish, ...]:
+def wishes_of(lane: Lane) -> tuple[Wish, ...]:
+    """The wishes that a lane fulfils; no poll has two of them."""
     return (
         Wish(None, None),
         Wish(None, lane.workflow),

@@ -13,7 +13,7 @@ from oris.core.replies import Granted
 from oris.engine.control import Control
 from oris.engine.watch import Session
 from oris.errors import StoreError
-from oris.ids import RunId
+from oris.ids import RunId, TenantId
 
 Ending = Literal["granted", "control", "superseded", "session_superseded", "draining", "failed"]
 
@@ -30,10 +30,11 @@ class Parked:
         "granted",
         "handed",
         "looked",
-        "passes",
+        "seen",
         "since_ms",
         "taken",
         "ticket",
+        "waited",
         "want",
         "watched",
     )
@@ -48,8 +49,10 @@ class Parked:
         """Its place among the polls that wait: rises with every time it is queued."""
         self.looked = False
         """A dispatch has seen it."""
-        self.passes = 0
-        """Dispatches in a row that showed it only tenants at its own limit."""
+        self.seen: set[TenantId] = set()
+        """Tenants that it was shown and that were at its own limit, by dispatches in a row that showed it no others."""
+        self.waited = False
+        """A dispatch has come to all that it could take, and there was nothing: it may be answered so."""
         self.taken = False
         """In the batch that is being committed."""
         self.gone = False

@@ -79,6 +79,9 @@ class Metrics:
 
     def _make_queue(self, make: Maker) -> None:
         self.queue_depth = make.gauge("oris_runtime_queue_depth", "Jobs that could run now.")
+        self.delayed_jobs = make.gauge(
+            "oris_runtime_delayed_jobs", "Jobs that wait for their time: scheduled, or backing off."
+        )
         self.pending_interrupts = make.gauge(
             "oris_runtime_pending_interrupts", "Questions of runs that nobody has answered yet."
         )

@@ -336,12 +336,15 @@ def tuning(settings: Settings) -> Tuning:
 
 def engine_settings(settings: Settings, node_id: str) -> EngineSettings:
     """The engine's part of the settings."""
+    delayed_max = settings.max_delayed_jobs or 10 * settings.max_queue_depth
     return EngineSettings(
         limits=Limits(
             max_lease_losses=settings.max_lease_losses,
             queue_max=settings.max_queue_depth,
-            tenant_queue_max=settings.max_tenant_queue_depth,
+            tenant_queue_max=settings.max_tenant_queue_depth or _half(settings.max_queue_depth),
             fairness="fifo" if settings.fairness == "fifo" else "round_robin",
+            delayed_max=delayed_max,
+            tenant_delayed_max=settings.max_tenant_delayed_jobs or _half(delayed_max),
         ),
         worker_limit=settings.max_active_leases_per_worker,
         tenant_limit=settings.max_active_leases_per_tenant,
@@ -352,3 +355,8 @@ def engine_settings(settings: Settings, node_id: str) -> EngineSettings:
         retention=retention_rules(settings),
         node_id=node_id,
     )
+
+
+def _half(whole: int) -> int:
+    """What one tenant may have of it: it cannot take all."""
+    return max(1, whole // 2)

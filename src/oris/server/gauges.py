@@ -28,7 +28,8 @@ async def refresh_gauges(
         except StoreError as error:
             log.warning("statistics_unavailable", error=str(error))
         else:
-            metrics.queue_depth.set(found.waiting)
+            metrics.queue_depth.set(found.due)
+            metrics.delayed_jobs.set(found.delayed)
             metrics.active_leases.set(found.leased)
             metrics.dead_letters.set(found.dead_letters)
             metrics.pending_interrupts.set(found.pending_interrupts)

@@ -46,6 +46,7 @@ def status_page(server: Serving) -> dict[str, object]:
     assert server.tree is not None
     tree = server.tree.status()
     engine, settings = server.engine, server.settings
+    limits = engine.settings.limits
     return {
         "mode": server.health().mode,
         "reason": tree.reason,
@@ -65,6 +66,7 @@ def status_page(server: Serving) -> dict[str, object]:
         "clock_skew_ms": engine.clock.skew_ms(),
         "admission_level": engine.admission.level,
         "queue_depth": engine.committer.depth,
+        "delayed_jobs": engine.committer.delayed,
         "parked_polls": len(engine.demand),
         "watched_sessions": engine.watched_sessions,
         "waiters": len(engine.waiters),
@@ -75,7 +77,9 @@ def status_page(server: Serving) -> dict[str, object]:
             "max_active_leases_per_worker": settings.max_active_leases_per_worker,
             "max_active_leases_per_tenant": settings.max_active_leases_per_tenant,
             "max_queue_depth": settings.max_queue_depth,
-            "max_tenant_queue_depth": settings.max_tenant_queue_depth,
+            "max_tenant_queue_depth": limits.tenant_queue_max,
+            "max_delayed_jobs": limits.delayed_max,
+            "max_tenant_delayed_jobs": limits.tenant_delayed_max,
             "max_lease_losses": settings.max_lease_losses,
         },
     }

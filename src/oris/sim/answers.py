@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from oris.core import commands as c
 from oris.core.audit_anchor import Uncut
+from oris.core.facts import Limits
 from oris.core.mode import Modes
 from oris.core.outage import Outage
 from oris.core.replies import (
@@ -28,6 +29,7 @@ from oris.engine.batch import Batch, Outcome
 from oris.engine.observer import Passed, Sample
 from oris.errors import ErrorCode, StoreError
 from oris.ids import IdempotencyKey, LeaseId, RunId, WorkerKey, idempotency_key
+from oris.sim.bounds import BoundCheck
 from oris.sim.judge import Judge
 from oris.sim.lives import LeaseLife
 from oris.sim.store import DefiniteFault
@@ -38,12 +40,15 @@ from oris.sim.witness import Witness
 class AnswerCheck:
     """The engine's observer: is shown each batch with its answers, in the stretch that publishes them."""
 
-    def __init__(self, witness: Witness, judge: Judge, trace: Trace, depth: Callable[[], int | None]) -> None:
-        """`depth`: how many runs the engine believes to wait."""
+    def __init__(
+        self, witness: Witness, judge: Judge, trace: Trace, depth: Callable[[], tuple[int, int]], limits: Limits
+    ) -> None:
+        """`depth`: how many runs the engine believes to be due, and how many to wait for their time."""
         self._witness = witness
         self._judge = judge
         self._trace = trace
         self._depth = depth
+        self._bounds = BoundCheck(witness, judge, trace, limits)
         self._now_ms = 0
         self._closed_here: set[LeaseId] = set()
         self._made = 0
@@ -61,9 +66,9 @@ class AnswerCheck:
             self._grant(parked.want, granted)
         created = sum(1 for e in outcome.facts.changes.entries if e.event_type == "run_created")
         self._judge.require(created == self._made, "I8", batch.batch_id, f"{created} runs, {self._made} submits")
-        waiting = sum(1 for run in self._witness.runs.values() if run.status in _WAITING)
-        depth = self._depth()
-        self._judge.require(depth in (None, waiting), "I20", "depth", f"counted as {depth}, it is {waiting}")
+        depth, counted = self._depth(), self._bounds.depth()
+        self._judge.require(depth == counted, "I20", "depth", f"counted as {depth}, it is {counted}")
+        self._bounds.committed(outcome, batch)
 
     def commit_failed(self, error: Exception, batch: Batch | None = None, took_ms: float = 0.0) -> None:
         """See `Observer`."""
@@ -267,7 +272,7 @@ class AnswerCheck:
             lease = self._witness.leases.get(LeaseId(job.lease_id or ""))
             fresh = lease is not None and lease.opened_in == self._witness.commit
             self._judge.require(fresh, "I1", str(job.lease_id), "granted, but not by an event of this commit")
-        if want.poll_id is None or not want.limit or granted.blocked == "session_superseded":
+        if want.poll_id is None or not want.limit or granted.cut or granted.blocked == "session_superseded":
             return
         told = {job.lease_id for job in granted.redelivered}
         held = {
@@ -286,6 +291,3 @@ class AnswerCheck:
         if lease is None or lease.lease_id in self._closed_here:
             return False
         return self._witness.is_live(lease, worker, self._now_ms, believed)
-
-
-_WAITING = ("scheduled", "queued", "retry_backoff")

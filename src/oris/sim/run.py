@@ -255,6 +255,12 @@ def _settings(streams: Streams) -> EngineSettings:
         value = draw.choice(values)
         return value if draw.random() < 0.2 else wide
 
+    bounds = streams("bounds")
+
+    def tight(wide: int, *values: int) -> int:
+        value = bounds.choice(values)
+        return value if bounds.random() < 0.25 else wide
+
     return EngineSettings(
         node_id=NODE,
         limits=Limits(
@@ -263,13 +269,17 @@ def _settings(streams: Streams) -> EngineSettings:
             tenant_queue_max=narrow(100_000, 3, 5),
             fairness="fifo" if draw.random() < 0.3 else "round_robin",
             quarantine=QuarantineRules(after_incidents=streams("quarantine").randint(2, 5), first_window_ms=1500),
+            delayed_max=tight(1_000_000, 4, 8),
+            tenant_delayed_max=tight(500_000, 2, 4),
+            commit_grants_max=tight(512, 1, 2, 3),
+            commit_bytes_max=tight(16 * 1024 * 1024, 1, 200, 2000),
         ),
         retention=_retention(streams),
         disconnect_grace_ms=streams("grace").choice((0, 150, 300, 1000)),
         worker_limit=narrow(100, 1, 2),
         tenant_limit=narrow(1000, 1, 2, 3),
         inbox_max_commands=narrow(20_000, 1, 2),
-        bounds=CommitBounds(max_commands=narrow(512, 1, 4)),
+        bounds=CommitBounds(max_commands=narrow(512, 1, 4), max_heads=tight(1024, 1, 4)),
     )
 
 

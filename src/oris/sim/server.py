@@ -183,7 +183,13 @@ class Server:
             now_ms=clock.now_ms,
         )
         self._outages.started(clock.now_ms())
-        observer = AnswerCheck(self._witness, self._judge, self._trace, lambda: engine.committer.depth)
+        observer = AnswerCheck(
+            self._witness,
+            self._judge,
+            self._trace,
+            lambda: (engine.committer.depth, engine.committer.delayed),
+            self._settings.limits,
+        )
         engine = Engine(store, clock, self._random(f"engine.{self.starts}"), observer, self._settings)
         engine.admission.no_room = self.full_disk.no_room
         life.engine = engine

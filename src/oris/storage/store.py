@@ -156,6 +156,13 @@ class Statistics(Struct, frozen=True):
     oldest_queued_ms: int | None
     """Since when the longest-waiting due run has been available."""
     pending_interrupts: int = 0
+    delayed: int = 0
+    """Those of the waiting runs that are not due yet: scheduled, or backing off."""
+
+    @property
+    def due(self) -> int:
+        """Those that could run now."""
+        return self.waiting - self.delayed
 
 
 class Earliest(Struct, frozen=True):
@@ -264,8 +271,8 @@ class Reads(Protocol):
     async def earliest(self) -> Earliest:
         """When the sweeper has to look next."""
 
-    async def lanes(self, limit: int) -> Sequence[Lane]:
-        """Lanes with a due job, found by a loose scan."""
+    async def lanes(self, limit: int, after: Lane | None = None) -> Sequence[Lane]:
+        """The first lanes with a due job behind this one, in their order; found by a loose scan."""
 
     async def old_threads(self, before_ms: int, after: OldPlace | None, limit: int) -> OldThreads:
         """Threads whose oldest run was over before this time, the oldest first. `limit` runs are looked at."""

@@ -83,6 +83,7 @@ class StatusView(Struct, frozen=True):
     clock_skew_ms: int
     admission_level: int
     queue_depth: int
+    delayed_jobs: int
     parked_polls: int
     watched_sessions: int
     waiters: int

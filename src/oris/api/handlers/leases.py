@@ -104,7 +104,7 @@ async def ack(call: Call, body: AckRequest) -> Answer:
     fetch = None if refusal is not None else want
     answer = await engine.ask(Unit("write", commands, want=fetch, size_bytes=size))
     single = None if body.acks is not None else accepted(answer.replies[0], Acked)
-    fetched = UNSET if want is None else poll_view(call, engine.fetched(want, answer, refusal))
+    fetched = UNSET if want is None else poll_view(call, await engine.fetched(want, answer, refusal))
     if single is not None:
         return ok(call, msgspec.structs.replace(_acked(call, single), next=fetched))
     results = tuple(item(reply, lambda done: _acked(call, done)) for reply in answer.replies)

@@ -24,10 +24,11 @@ def submit(facts: Facts, command: Submit, stamp: Stamp) -> Decision:
     earlier = _earlier(facts, command)
     if earlier is not None:
         return t.decision(_again(t, command, earlier))
-    refusal = active(t) or facts.admission or full(facts, command.tenant_id)
+    due_ms = _due_ms(command, t.date_ms)
+    refusal = active(t) or facts.admission or full(facts, command.tenant_id, delayed=due_ms is not None)
     if refusal is not None:
         return t.decision(refusal)
-    _create(t, command)
+    _create(t, command, due_ms)
     job = t.job
     return t.decision(
         Submitted(job.thread_id, job.run_id, job.status, job.seq, replay=False, traceparent=job.traceparent)
@@ -67,24 +68,35 @@ def active(t: Transition) -> Refusal | None:
     return conflict("run_active", "the thread has a run that is not over", run_id=job.run_id)
 
 
-def full(facts: Facts, tenant_id: TenantId) -> Refusal | None:
-    """The 429 when too many runs are waiting."""
-    if facts.depth >= facts.limits.queue_max:
+def full(facts: Facts, tenant_id: TenantId, *, delayed: bool = False) -> Refusal | None:
+    """The 429 when too many runs are waiting; for a `delayed` one, when too many wait for their time."""
+    limits, tenant = facts.limits, facts.tenant(tenant_id)
+    if _no_room(facts.depth, facts.delayed, limits.queue_max, limits.delayed_max, delayed=delayed):
         reason = "queue_full"
-    elif facts.tenant(tenant_id).waiting >= facts.limits.tenant_queue_max:
+    elif _no_room(tenant.due, tenant.delayed, limits.tenant_queue_max, limits.tenant_delayed_max, delayed=delayed):
         reason = "tenant_queue_full"
     else:
         return None
-    return Refusal(ErrorCode.BACKPRESSURE, "too many jobs are waiting", {"reason": reason}, retry_after_s=1)
+    what = "too many jobs wait for their time" if delayed else "too many jobs are waiting"
+    return Refusal(ErrorCode.BACKPRESSURE, what, {"reason": reason}, retry_after_s=1)
 
 
-def _create(t: Transition, command: Submit) -> None:
+def _no_room(due: int, later: int, due_max: int, later_max: int, *, delayed: bool) -> bool:
+    """What becomes due is queued however many wait then. So a delayed run needs room among all that wait, too: else
+    delays of a millisecond would be a way around the limit on the queue."""
+    if delayed:
+        return later >= later_max or due + later >= due_max + later_max
+    return due >= due_max
+
+
+def _due_ms(command: Submit, date_ms: int) -> int | None:
+    """For which date the run is; None: for now."""
+    due_ms = command.run_at_ms if command.delay_ms is None else date_ms + command.delay_ms
+    return None if due_ms is None or due_ms <= date_ms else due_ms
+
+
+def _create(t: Transition, command: Submit, due_ms: int | None) -> None:
     run_id = t.stamp.run_id()
-    due_ms = command.run_at_ms
-    if command.delay_ms is not None:
-        due_ms = t.date_ms + command.delay_ms
-    if due_ms is not None and due_ms <= t.date_ms:
-        due_ms = None
     policy = command.retry_policy
     body = ev.RunCreated(
         workflow=command.workflow,

@@ -201,14 +201,20 @@ def earliest(connection: sqlite3.Connection) -> Earliest:
     return Earliest(*(None if row is None else int(row[0]) for row in first))
 
 
-def lanes(connection: sqlite3.Connection, limit: int) -> Sequence[Lane]:
-    """A loose scan: one probe a lane, however much stands in it."""
+def lanes(connection: sqlite3.Connection, limit: int, after: Lane | None = None) -> Sequence[Lane]:
+    """A loose scan: two probes a lane, however much stands in it."""
     found: list[Lane] = []
-    row = connection.execute(sql.FIRST_LANE).fetchone()
+    row = connection.execute(sql.FIRST_LANE).fetchone() if after is None else _next_lane(connection, after)
     while row is not None and len(found) < limit:
         found.append(Lane(*row))
-        row = connection.execute(sql.NEXT_LANE, row).fetchone()
+        row = _next_lane(connection, found[-1])
     return found
+
+
+def _next_lane(connection: sqlite3.Connection, lane: Lane) -> tuple[TenantId, str] | None:
+    here: tuple[TenantId, str] | None
+    here = connection.execute(sql.NEXT_LANE_OF_TENANT, (lane.tenant_id, lane.workflow)).fetchone()
+    return here or connection.execute(sql.FIRST_LANE_AFTER_TENANT, (lane.tenant_id,)).fetchone()
 
 
 def oldest_queued_ms(connection: sqlite3.Connection) -> int | None:
@@ -226,12 +232,12 @@ def oldest_queued_ms(connection: sqlite3.Connection) -> int | None:
     return oldest
 
 
-def counters(connection: sqlite3.Connection) -> tuple[int, int, int, int | None, int]:
-    """Waiting, leased, dead letters, the age of the queue, and the questions that nobody has answered."""
-    waiting, leased = connection.execute(sql.COUNTERS).fetchone()
+def counters(connection: sqlite3.Connection) -> tuple[int, int, int, int | None, int, int]:
+    """Waiting, leased, dead letters, the age of the queue, the questions that nobody has answered, and the delayed."""
+    waiting, leased, delayed = connection.execute(sql.COUNTERS).fetchone()
     (dead,) = connection.execute(sql.DEAD_LETTERS_TOTAL).fetchone()
     (interrupts,) = connection.execute(sql.PENDING_INTERRUPTS).fetchone()
-    return waiting, leased, dead, oldest_queued_ms(connection), interrupts
+    return waiting, leased, dead, oldest_queued_ms(connection), interrupts, delayed
 
 
 def modes(connection: sqlite3.Connection) -> Sequence[Mode]:

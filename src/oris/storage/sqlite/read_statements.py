@@ -213,12 +213,18 @@ EARLIEST_DATE = """
 SELECT due_ms FROM runtime_jobs
 WHERE due_ms IS NOT NULL AND status IN ('scheduled', 'suspended', 'interrupted') ORDER BY due_ms LIMIT 1
 """
-NEXT_LANE = """
-SELECT tenant_id, workflow FROM runtime_jobs
-WHERE status = 'queued' AND (tenant_id, workflow) > (?, ?) ORDER BY tenant_id, workflow LIMIT 1
+# Two probes a lane, however much stands in it: a comparison of both columns at once would walk the whole lane before.
+NEXT_LANE_OF_TENANT = """
+SELECT tenant_id, workflow FROM runtime_jobs INDEXED BY runtime_jobs_dispatch
+WHERE status = 'queued' AND tenant_id = ? AND workflow > ? ORDER BY workflow LIMIT 1
+"""
+FIRST_LANE_AFTER_TENANT = """
+SELECT tenant_id, workflow FROM runtime_jobs INDEXED BY runtime_jobs_dispatch
+WHERE status = 'queued' AND tenant_id > ? ORDER BY tenant_id, workflow LIMIT 1
 """
 FIRST_LANE = """
-SELECT tenant_id, workflow FROM runtime_jobs WHERE status = 'queued' ORDER BY tenant_id, workflow LIMIT 1
+SELECT tenant_id, workflow FROM runtime_jobs INDEXED BY runtime_jobs_dispatch
+WHERE status = 'queued' ORDER BY tenant_id, workflow LIMIT 1
 """
 OLDEST_BELOW_PRIORITY = """
 SELECT priority, available_ms FROM runtime_jobs
@@ -233,5 +239,7 @@ NODES = "SELECT node_id, now_ms + skew_ms FROM runtime_nodes ORDER BY node_id LI
 PENDING_INTERRUPTS = """
 SELECT count(*) FROM runtime_waits INDEXED BY runtime_waits_open WHERE kind = 'interrupt' AND status = 'pending'
 """
-COUNTERS = "SELECT coalesce(sum(waiting), 0), coalesce(sum(leased), 0) FROM runtime_tenants"
+COUNTERS = """
+SELECT coalesce(sum(waiting), 0), coalesce(sum(leased), 0), coalesce(sum(delayed), 0) FROM runtime_tenants
+"""
 DEAD_LETTERS_TOTAL = "SELECT total FROM runtime_totals WHERE name = 'dead_letters'"

@@ -172,9 +172,9 @@ class SqliteReads:
         """When the sweeper has to look next."""
         return await self._run(queries.earliest)
 
-    async def lanes(self, limit: int) -> Sequence[Lane]:
+    async def lanes(self, limit: int, after: Lane | None = None) -> Sequence[Lane]:
         """Lanes with a due job, found by a loose scan."""
-        return await self._run(lambda c: queries.lanes(c, limit))
+        return await self._run(lambda c: queries.lanes(c, limit, after))
 
     async def old_threads(self, before_ms: int, after: OldPlace | None, limit: int) -> OldThreads:
         """Threads whose oldest run was over before this time."""

@@ -107,7 +107,7 @@ FROM runtime_api_keys WHERE key_id = ?
 """
 ENDED_SESSION = "SELECT ended_ms FROM runtime_ended_sessions WHERE worker_key = ? AND session = ?"
 NODE = "SELECT now_ms FROM runtime_nodes WHERE node_id = ?"
-TENANT = "SELECT tenant_id, waiting, leased, served FROM runtime_tenants WHERE tenant_id = ?"
+TENANT = "SELECT tenant_id, waiting, leased, served, delayed FROM runtime_tenants WHERE tenant_id = ?"
 
 # --- writing ---
 
@@ -187,8 +187,9 @@ ON CONFLICT (worker_key) DO UPDATE SET
 """
 INSERT_ENDED_SESSION = "INSERT INTO runtime_ended_sessions (worker_key, session, ended_ms) VALUES (?, ?, ?)"
 WRITE_TENANT = """
-INSERT INTO runtime_tenants (tenant_id, waiting, leased, served) VALUES (?, ?, ?, ?)
-ON CONFLICT (tenant_id) DO UPDATE SET waiting = excluded.waiting, leased = excluded.leased, served = excluded.served
+INSERT INTO runtime_tenants (tenant_id, waiting, leased, served, delayed) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (tenant_id) DO UPDATE SET
+    waiting = excluded.waiting, leased = excluded.leased, served = excluded.served, delayed = excluded.delayed
 """
 # Of a key that is there already only its end and its last use ever change.
 WRITE_API_KEY = """

@@ -1,0 +1,131 @@
+"""What one commit hands out is bounded, over all polls; nobody is told that there is nothing because of it."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from oris.core.facts import Limits
+from oris.engine import committer
+from oris.engine.demand import MAX_LANES
+from oris.engine.engine import EngineSettings, Polled
+from oris.engine.unit import Unit
+from oris.errors import OutcomeUnknown, Unavailable
+
+from .harness import World, ack, granted, running, submits, want
+
+
+def handed_out(world: World) -> list[int]:
+    """How many leases each commit has handed out."""
+    return [number for outcome, _ in world.observer.batches if (number := len(outcome.facts.changes.handouts))]
+
+
+async def test_many_polls_for_many_jobs_are_served_in_several_commits(autojump_clock: MockClock) -> None:
+    async with running(EngineSettings(limits=Limits(commit_grants_max=8))) as world:
+        await world.engine.ask(submits(*(f"t{n}" for n in range(100))))
+        polls = [world.soon(lambda n=n: world.poll(f"w{n}", 5)) for n in range(30)]  # type: ignore[misc]
+        got = [len(granted(await poll.get())) for poll in polls]
+        # Nobody was told that there is nothing while there was something.
+        assert sum(got) == 100
+        assert handed_out(world) == [8] * 12 + [4]
+        assert trio.current_time() == 0
+
+
+async def test_parked_polls_that_found_no_room_are_served_by_the_next_commit(autojump_clock: MockClock) -> None:
+    async with running(EngineSettings(limits=Limits(commit_grants_max=2))) as world:
+        polls = [world.soon(lambda n=n: world.poll(f"w{n}", wait_s=50)) for n in range(7)]  # type: ignore[misc]
+        await wait_all_tasks_blocked()
+        await world.engine.ask(submits(*(f"t{n}" for n in range(7))))
+        assert [len(granted(await poll.get())) for poll in polls] == [1] * 7
+        assert handed_out(world) == [2, 2, 2, 1]
+        assert trio.current_time() == 0
+
+
+async def test_the_bytes_of_a_commit_are_bounded_over_all_polls(autojump_clock: MockClock) -> None:
+    body = b'"%s"' % (b"x" * 9_998)
+    async with running(EngineSettings(limits=Limits(commit_bytes_max=35_000))) as world:
+        await world.engine.ask(submits(*(f"t{n}" for n in range(10)), input=body))
+        polls = [world.soon(lambda n=n: world.poll(f"w{n}", 2, poll_id="p")) for n in range(5)]  # type: ignore[misc]
+        assert sorted([len(granted(await poll.get())) for poll in polls]) == [1, 1, 2, 2, 2]
+        assert handed_out(world) == [3, 3, 2]
+        # The same once more, because the answers were lost.
+        again = [world.soon(lambda n=n: world.poll(f"w{n}", 2, poll_id="p")) for n in range(5)]  # type: ignore[misc]
+        got = [polled.granted for poll in again if (polled := await poll.get()).granted is not None]
+        assert sorted(len(each.redelivered) for each in got) == [1, 1, 2, 2, 2]
+        assert max(handed_out(world)) == 3
+        assert len(granted(await world.poll("w9", 9))) == 2
+
+
+async def test_an_ack_whose_poll_found_no_room_is_answered_with_what_the_next_commit_gives_it(
+    autojump_clock: MockClock,
+) -> None:
+    async with running(EngineSettings(limits=Limits(commit_grants_max=1))) as world:
+        jobs = [await world.start(f"t{n}", f"w{n}") for n in range(3)]
+        await world.engine.ask(submits("a", "b", "c"))
+
+        async def finish(number: int) -> Polled:
+            asked = want(f"w{number}")
+            answer = await world.engine.ask(Unit("write", [ack(jobs[number])], want=asked))
+            return await world.engine.fetched(asked, answer)
+
+        world.observer.batches.clear()
+        fetched = [world.soon(lambda n=n: finish(n)) for n in range(3)]  # type: ignore[misc]
+        got = [granted(await each.get()) for each in fetched]
+        assert sorted([job.thread_id for job in each] for each in got) == [["a"], ["b"], ["c"]]
+        assert handed_out(world) == [1, 1, 1]
+        assert len(world.observer.batches[0][1].units) == 3, "all acks stand in the first commit"
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_an_ack_is_answered_also_when_the_next_commit_cannot_be_made(
+    autojump_clock: MockClock, known: bool
+) -> None:
+    async with running(EngineSettings(limits=Limits(commit_grants_max=1)), check=False) as world:
+        jobs = [await world.start(f"t{n}", f"w{n}") for n in range(2)]
+        await world.engine.ask(submits("a", "b"))
+        answers = [
+            world.soon(lambda n=n: world.engine.ask(Unit("write", [ack(jobs[n])], want=want(f"w{n}"))))  # type: ignore[misc]
+            for n in range(2)
+        ]
+        found = [await each.get() for each in answers]
+        place = next(n for n, answer in enumerate(found) if answer.granted is not None and answer.granted.cut)
+        if known:
+            world.store.before = lambda _: Unavailable("no")
+            assert (await world.engine.fetched(want(f"w{place}"), found[place])).decision == "noop"
+        else:
+            world.store.after = lambda _: OutcomeUnknown("perhaps")
+            with pytest.raises(OutcomeUnknown):
+                await world.engine.fetched(want(f"w{place}"), found[place])
+        world.store.before = world.store.after = lambda _: None
+
+
+async def test_a_poll_that_does_not_wait_is_shown_all_lanes_before_it_is_told_that_there_is_nothing(
+    autojump_clock: MockClock,
+) -> None:
+    """More tenants than one dispatch reads, all at the poll's own limit for them but the last."""
+    async with running(check=False) as world:
+        for number in range(2 * MAX_LANES + 10):
+            await world.engine.ask(submits("a", "b", "c", tenant=f"t{number}"))
+            await world.grant("holder", tenant=f"t{number}", worker_limit=1000)
+        await world.engine.ask(submits("z", tenant="free"))
+        polled = await world.poll("w", tenant_limit=1)
+        assert [job.tenant_id for job in granted(polled)] == ["free"]
+        assert (await world.poll("w", tenant_limit=1)).decision == "backpressure"
+        answer = await world.ask(ack(granted(polled)[0]), want=want("w", tenant_limit=1))
+        assert (await world.engine.fetched(want("w", tenant_limit=1), answer)).decision == "backpressure"
+
+
+@pytest.mark.parametrize("lanes", [5, 6, 7])
+async def test_all_lanes_are_learnt_at_the_start_however_many_they_are(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, lanes: int
+) -> None:
+    monkeypatch.setattr(committer, "LANES_AT_ONCE", 3)
+    async with running(check=False) as world:
+        for number in range(lanes):
+            await world.engine.ask(submits(f"t{number}", workflow=f"flow{number}"))
+        database = world.database
+    async with running(database=database) as again:
+        for number in reversed(range(lanes)):
+            (job,) = granted(await again.poll("w", workflows=[f"flow{number}"]))
+            assert job.thread_id == f"t{number}"
