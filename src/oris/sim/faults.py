@@ -31,6 +31,7 @@ RATES: dict[str, float] = {
     "worker_deaf": 0.02,
     "twin_worker": 0.5,
     "disk_full": 0.5,
+    "sent_twice": 0.1,
 }
 """How often each kind strikes: per commit, per message, per step of a worker; those that come out of nowhere (the
 server's, the clock's, the proxy's, the disk's) per five seconds; a twin once for each worker."""
