@@ -218,8 +218,11 @@ class Engine:
             raise (parked.error or Unavailable("the dispatch failed")).with_traceback(None)
         return self._polled(parked)
 
-    def fetched(self, want: Want, answer: Answered, refusal: Refusal | None = None) -> Polled:
-        """What the poll that came with an ack has got. `refusal`: its session was over before."""
+    def fetched(self, want: Want, answer: Answered, refusal: Refusal | None = None, *, watch: bool = False) -> Polled:
+        """What the poll that came with an ack has got. `refusal`: its session was over before.
+
+        `watch`: should the answer not reach its session, that counts as with a poll's.
+        """
         granted = answer.granted
         if granted is not None and granted.blocked == "session_superseded":
             refusal = session_superseded()
@@ -229,7 +232,8 @@ class Engine:
         decision = "noop" if granted is None else _decision(granted)
         if decision == "noop" and not self.dispatches(want):
             decision = "draining"
-        return Polled(decision, want, granted, answer.handed, control)
+        watched = Session(want.worker_key, want.session) if watch and want.session is not None else None
+        return Polled(decision, want, granted, answer.handed, control, watched)
 
     def dispatches(self, want: Want) -> bool:
         """Whether a poll may be given new work; one that names its threads may be, whatever is switched off."""
