@@ -1,4 +1,4 @@
-"""Fields that mean what absent ones mean: for an idempotency key they are the same; and an ack's poll takes a poll's."""
+"""Fields that mean what absent ones mean are the same for an idempotency key; an ack's poll takes what a poll takes."""
 
 from __future__ import annotations
 
