@@ -12,7 +12,7 @@ from oris.engine.engine import EngineSettings
 from oris.errors import Unavailable
 from oris.ids import AttemptId, LeaseId, WorkerKey
 
-from .harness import ack, cancel, granted, lease_of, running, submits, the
+from .harness import ack, cancel, granted, lease_of, running, submits, the, want
 
 
 @pytest.mark.parametrize("limit", [0, 3])
@@ -105,6 +105,59 @@ async def test_a_poll_that_is_superseded_during_its_commit_leaves_its_grant_to_t
         assert polled.granted is not None
         assert [job.thread_id for job in polled.granted.redelivered] == ["a"]
         assert sum(job.status == "running" for job in world.rows().jobs.values()) == 1
+
+
+async def test_an_ack_that_fetches_sent_twice_at_once_takes_one_lease(autojump_clock: MockClock) -> None:
+    async with running() as world:
+        job = await world.start("a", "w")
+        await world.engine.ask(submits("b", "c"))
+        asked = want("w", poll_id=job.lease_id)
+        answers = [world.soon(lambda: world.ask(ack(job), want=asked)) for _ in range(2)]
+        first, second = [await world.engine.fetched(asked, await answer.get()) for answer in answers]
+        assert world.observer.batches[-1][1].units[1:], "both are in one batch"
+        assert first.granted is not None
+        assert second.granted is not None
+        assert [each.thread_id for each in first.granted.jobs] == ["b"]
+        assert second.granted.redelivered == first.granted.jobs
+        assert first.handed == second.handed
+        assert sum(each.status == "running" for each in world.rows().jobs.values()) == 1
+
+
+@pytest.mark.parametrize("parked_first", [True, False])
+async def test_a_poll_beside_the_poll_of_an_ack_with_its_id_takes_nothing_more(
+    autojump_clock: MockClock, *, parked_first: bool
+) -> None:
+    async with running() as world:
+        job = await world.start("a", "w")
+        await world.engine.ask(submits("b", "c"))
+        asked = want("w", poll_id="p")
+        gate = world.store.hold()
+        other = world.soon(lambda: world.poll("other", 0, wait_s=1))
+        await world.store.entered.wait()
+        calls = [lambda: world.engine.poll(asked, 5), lambda: world.ask(ack(job), want=asked)]
+        for call in calls if parked_first else reversed(calls):
+            world.soon(call)
+            await wait_all_tasks_blocked()
+        gate.set()
+        await other.get()
+        assert [each.thread_id for each in world.rows().jobs.values() if each.status == "running"] == ["b"]
+        again = await world.poll("w", poll_id="p")
+        assert again.granted is not None
+        assert [each.thread_id for each in again.granted.redelivered] == ["b"]
+
+
+async def test_the_poll_of_an_ack_ends_an_older_parked_one_of_its_id(autojump_clock: MockClock) -> None:
+    async with running() as world:
+        job = await world.start("a", "w")
+        older = world.soon(lambda: world.poll("w", poll_id="p", wait_s=50))
+        bystander = world.soon(lambda: world.poll("w", poll_id="q", wait_s=1))
+        await wait_all_tasks_blocked()
+        answer = await world.ask(ack(job), want=want("w", poll_id="p"))
+        assert (await older.get()).decision == "noop"
+        assert trio.current_time() < 1
+        assert answer.granted is not None
+        await bystander.get()
+        assert trio.current_time() >= 1, "another id is another poll"
 
 
 async def test_a_poll_that_ends_during_its_commit_waits_for_it_without_running(autojump_clock: MockClock) -> None:

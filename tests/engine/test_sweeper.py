@@ -14,7 +14,7 @@ from oris.engine.engine import EngineSettings
 from oris.engine.sweeper import AT_ONCE, BATCH, LOOK_AGAIN_S, SIGN_OF_LIFE_MS
 from oris.engine.unit import Unit
 from oris.errors import Unavailable
-from oris.ids import JobKey
+from oris.ids import NO_TENANT, JobKey, WorkerId, worker_key
 
 from .harness import START_MS, ack, granted, heartbeat, running, submits
 
@@ -184,3 +184,27 @@ async def test_many_leases_are_made_up_for_a_page_in_each_pass(autojump_clock: M
         assert {job.lease_expires_ms for job in [await world.job(f"t{n}") for n in range(many)]} == {
             since_ms + 20_000 + LONGEST_GRACE_MS
         }
+
+
+async def test_another_runs_deadline_is_met_while_the_sessions_of_a_fleet_are_replaced(
+    autojump_clock: MockClock,
+) -> None:
+    fleet = 500
+    async with running(EngineSettings(tenant_limit=5000), sweeper=True) as world:
+        await world.engine.ask(submits(*(f"t{n}" for n in range(fleet))))
+        for n in range(fleet):
+            await world.poll(f"w{n}", session="old")
+        await world.start("other", "silent", ttl_ms=1000)
+        expires_s = trio.current_time() + 1.0
+        await trio.sleep(0.9)
+        world.store.takes_s = 0.01
+        names = [worker_key(NO_TENANT, WorkerId(f"w{n}")) for n in range(fleet)]
+        await world.engine.ask(Unit("write", [c.OpenSession(name, "new") for name in names]))
+        world.observer.batches.clear()
+        while (await world.job("other")).status == "running":
+            await trio.sleep(0.001)
+        assert trio.current_time() - expires_s <= 0.05
+        while any(job.lease_session == "old" for job in world.rows().jobs.values()):
+            await trio.sleep(0.01)
+        sweeps = [unit for _, batch in world.observer.batches for unit in batch.units if unit.lane == "sweep"]
+        assert len(sweeps) <= fleet // AT_ONCE + 1, "many workers share a commit"

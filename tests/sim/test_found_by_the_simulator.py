@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 import pytest
 import trio
 import trio.testing
+from msgspec.structs import replace
 
 from oris.clock import EngineClock, SystemClock
 from oris.core.audit_anchor import Uncut
+from oris.core.changes import Changes, no_changes
 from oris.core.commands import Submit, Want
 from oris.core.mode import Modes
-from oris.core.model import Lane
+from oris.core.model import ClosedLease, ClosedState, Lane, Worker
 from oris.core.outage import Outage
+from oris.core.quarantine import QuarantineRules
 from oris.core.replies import Refusal
 from oris.engine.batch import Batch, Outcome
 from oris.engine.demand import Bell, Demand
@@ -22,12 +26,20 @@ from oris.engine.observer import Passed, Sample
 from oris.engine.parked import Parked
 from oris.engine.unit import Unit
 from oris.errors import OutcomeUnknown
-from oris.ids import NO_TENANT, TenantId, ThreadId, WorkerId, job_key, worker_key
+from oris.ids import NO_TENANT, JobKey, LeaseId, TenantId, ThreadId, WorkerId, job_key, worker_key
+from oris.sim import simulate
+from oris.sim.clock import JumpingClock, WallClock
 from oris.sim.disk import Disk
 from oris.sim.faults import Faults
+from oris.sim.judge import Judge
 from oris.sim.outages import KnownOutages
+from oris.sim.sessions import WorkerCheck
+from oris.sim.sizes import NODE
 from oris.sim.store import FaultyStore
 from oris.sim.streams import Streams
+from oris.sim.switcher import Switcher
+from oris.sim.trace import Trace
+from oris.sim.witness import Witness
 from oris.storage.sqlite.store import SqliteStore
 
 ACME = TenantId("acme")
@@ -153,3 +165,61 @@ async def test_after_an_unknown_outcome_the_older_job_still_goes_first(autojump_
         nursery.cancel_scope.cancel()
     assert polled.granted is not None
     assert [job.thread_id for job in polled.granted.jobs] == ["older"]
+
+
+async def _switched_off_once_more(self: Switcher) -> None:
+    """A switch was late on its way: it comes after the operator has switched everything on."""
+    for node in (None, NODE):
+        while not await self._switch(node, submit=True, dispatch=True):
+            await trio.sleep(0.2)
+    if not hasattr(self, "was_late"):
+        self.was_late = True  # type: ignore[attr-defined]
+        while not await self._switch(None, submit=True, dispatch=False):
+            await trio.sleep(0.2)
+
+
+def test_an_operator_looks_again_when_a_late_switch_has_turned_something_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Switcher, "all_on", _switched_off_once_more)
+    outcome = simulate(1)
+    assert outcome.violations == ()
+    assert outcome.sometimes["mode dispatch_off"]
+
+
+A_WORKER = Worker(
+    worker_key(NO_TENANT, WorkerId("w")), 2, 1, 5, session="old", session_ms=5, incidents=2, incident_ms=5
+)
+
+
+def rows(worker: Worker, *closed: ClosedLease) -> Changes:
+    changes = no_changes()
+    changes.workers[worker.worker_key] = worker
+    changes.closed.extend(closed)
+    return changes
+
+
+def a_close(state: ClosedState) -> ClosedLease:
+    return ClosedLease(LeaseId("l"), JobKey("/t"), A_WORKER.worker_key, state, b"", b"", 9)
+
+
+@pytest.mark.parametrize(
+    ("after", "closed", "right"),
+    [
+        # A close clears the name, then another process takes it: the first incident of the next row.
+        ({"session": "new", "session_ms": 9, "incidents": 1, "incident_ms": 9}, True, True),
+        ({"incidents": 0}, True, True),
+        ({"incidents": 0}, False, False),
+        ({"session": "new", "session_ms": 9, "incidents": 1, "incident_ms": 9}, False, False),
+        ({"incidents": 1, "incident_ms": 9}, True, False),
+        ({"incidents": 1}, True, False),
+    ],
+)
+def test_a_name_is_cleared_by_a_close_and_may_be_spoilt_again_in_the_same_commit(
+    after: dict[str, Any], closed: bool, right: bool
+) -> None:
+    judge = Judge(lambda: None)
+    trace = Trace(WallClock(JumpingClock(lambda: None)))
+    check = WorkerCheck(Witness(judge, trace, 5, lambda: 0, KnownOutages()), judge, trace, QuarantineRules())
+    check(rows(A_WORKER), 6)
+    judge.found.clear()
+    check(rows(replace(A_WORKER, **after), *([a_close("closed")] if closed else [])), 9)
+    assert ([found.rule for found in judge.found] == []) is right

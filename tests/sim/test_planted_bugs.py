@@ -144,6 +144,16 @@ def a_repeated_poll_gets_new_leases(patch: Patch) -> None:
     patch.setattr(module("core.dispatch"), "_redelivered", lambda *args: ())
 
 
+def a_copy_of_a_poll_gets_new_leases(patch: Patch) -> None:
+    real = Facts.polled
+
+    def as_loaded(self: Facts, worker: Any, poll_id: str) -> Any:
+        before = self._polled
+        return [job for job in real(self, worker, poll_id) if job.job_key in before]
+
+    patch.setattr(Facts, "polled", as_loaded)
+
+
 def a_timeline_has_a_gap(patch: Patch) -> None:
     def skipped(before: Any, after: Any, body: Any) -> Any:
         return replace(after, seq=after.seq + 1) if isinstance(body, ev.CheckpointSaved) else after
@@ -484,6 +494,7 @@ BUGS = [
     bug(the_bell_is_silent, "L2"),
     bug(the_sweeper_oversleeps, "L2"),
     bug(a_repeated_poll_gets_new_leases, "I1"),
+    bug(a_copy_of_a_poll_gets_new_leases, "I1"),
     bug(a_timeline_has_a_gap, "I11"),
     bug(leases_are_not_counted, "I20"),
     bug(a_retry_goes_out_at_once, "I14"),

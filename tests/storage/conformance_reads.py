@@ -338,7 +338,10 @@ class ReadsConformance:
         driver.harness.clock.ms += 5
         await driver.commit(opened("s2"), c.DropSession(worker("w2"), "x"), opened("any", "w3"))
         assert sorted(await reads.dead_leases(None, 10)) == [key("t1"), key("t2"), key("t3")]
-        assert sorted(await reads.dead_leases(worker(), 10)) == [key("t1"), key("t2")]
+        assert sorted(await reads.dead_leases([worker()], 10)) == [key("t1"), key("t2")]
+        assert sorted(await reads.dead_leases([worker(), worker("w2")], 10)) == [key("t1"), key("t2"), key("t3")]
+        assert len(await reads.dead_leases([worker("w2"), worker(), worker("w3")], 2)) == 2
+        assert list(await reads.dead_leases([], 10)) == []
         assert len(await reads.dead_leases(None, 1)) == 1
         await driver.commit(c.Sweep(key("t1")), c.Sweep(key("t3")))
         assert list(await reads.dead_leases(None, 10)) == [key("t2")]

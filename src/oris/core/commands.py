@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 class Submit(Struct, frozen=True):
-    """Start a run on a thread. `request_hash` stands for all the caller said, after defaults."""
+    """Start a run on a thread. `request_hash` stands for all the caller said, after defaults.
+
+    `literal_hash` is what 0.1.0 would have kept for the same, where that is another.
+    """
 
     job_key: JobKey
     tenant_id: TenantId
@@ -32,6 +35,7 @@ class Submit(Struct, frozen=True):
     delay_ms: int | None = None
     run_at_ms: int | None = None
     metadata: bytes | None = None
+    literal_hash: bytes | None = None
 
 
 class Cancel(Struct, frozen=True):

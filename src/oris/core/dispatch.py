@@ -301,10 +301,10 @@ def _blocked(facts: Facts, want: Want, now_ms: int) -> Blocked | None:
 
 
 def _redelivered(facts: Facts, want: Want, now_ms: int) -> tuple[Job, ...]:
-    """The live leases that an earlier poll with this id was granted."""
+    """The live leases that an earlier poll with this id was granted, be it one of this batch."""
     if want.poll_id is None or not want.limit:
         return ()
-    found = (facts.jobs.get(j.job_key, j) for j in facts.polls.get((want.worker_key, want.poll_id), ()))
+    found = facts.polled(want.worker_key, want.poll_id)
     return tuple(j for j in found if _is_hers(j, want) and _is_live(j, facts, now_ms))
 
 

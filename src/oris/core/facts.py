@@ -167,10 +167,11 @@ class Facts:
         """What is switched on here, as far as this batch has come."""
         self.jobs = dict(loaded.jobs)
         self.heads = loaded.heads
-        self.polls = loaded.polls
         self.queued: list[JobKey] = []
         """Jobs this batch put into their lanes."""
         self.changes: Changes = no_changes()
+        self._polls = {poll: [job.job_key for job in jobs] for poll, jobs in loaded.polls.items()}
+        self._polled = {job.job_key: job for jobs in loaded.polls.values() for job in jobs}
         self._run_keys = {job.run_id: key for key, job in loaded.jobs.items()}
         self._closed = dict(loaded.closed)
         self._idempotent = dict(loaded.idempotent)
@@ -196,9 +197,14 @@ class Facts:
         return None if job is None or job.is_pruned else job
 
     def job_of(self, run: RunId | None) -> Job | None:
-        """The job whose current run this is."""
+        """The job whose current run this is; None also when this batch has put another run in its place."""
         key = None if run is None else self._run_keys.get(run)
-        return None if key is None else self.jobs[key]
+        job = None if key is None else self.jobs[key]
+        return job if job is not None and job.run_id == run else None
+
+    def polled(self, worker: WorkerKey, poll_id: str) -> list[Job]:
+        """Jobs that a poll of this id was granted, before or in this batch, as they stand by now."""
+        return [self.jobs.get(key) or self._polled[key] for key in self._polls.get((worker, poll_id), ())]
 
     def closed(self, lease: LeaseId) -> ClosedLease | None:
         """How a lease ended, when it has."""
@@ -222,8 +228,7 @@ class Facts:
 
     def run(self, run_id: RunId) -> Job | None:
         """A run that was asked for by a replay: its thread's latest, or one before."""
-        job = self.job_of(run_id)
-        return job if job is not None and job.run_id == run_id else self._past_runs.get(run_id)
+        return self.job_of(run_id) or self._past_runs.get(run_id)
 
     def checkpoint(self, key: JobKey, seq: int) -> SavedCheckpoint | None:
         """A checkpoint that was asked for by a replay."""
@@ -385,6 +390,9 @@ class Facts:
                 worker = self.worker(job.worker_key, now_ms)
                 seen = {"last_seen_ms": now_ms + self.skew_ms, "granted_ms": now_ms}
                 self._put_worker(replace(worker, leased=worker.leased + 1, **seen))
+                if job.poll_id is not None:
+                    # A poll sent twice is in one batch with its copy: the copy is to find what the first was granted.
+                    self._polls.setdefault((job.worker_key, job.poll_id), []).append(job.job_key)
         leased = (job.worker_key is not None) - (held_before is not None)
         if waiting or delayed or leased:
             self.depth += waiting - delayed

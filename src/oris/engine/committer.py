@@ -132,6 +132,8 @@ class Committer:
         if unit.lane == "submit" and not self._admit(unit):
             return
         self._inbox.put_nowait(unit)
+        if unit.want is not None:
+            self._demand.supersede(unit.want)
         self._bell.ring()
 
     def _admit(self, unit: Unit) -> bool:

@@ -66,14 +66,18 @@ class Demand:
 
     def park(self, parked: Parked) -> None:
         """A poll comes. An older one of its session with its poll id is over: its caller has tried again."""
-        want = parked.want
-        others = self._of_worker.setdefault(want.worker_key, {})
-        if want.poll_id is not None:
-            for other in [o for o in others if (o.want.session, o.want.poll_id) == (want.session, want.poll_id)]:
-                other.end("superseded")
+        self.supersede(parked.want)
         parked.ticket = next(self._tickets)
-        others[parked] = None
+        self._of_worker.setdefault(parked.want.worker_key, {})[parked] = None
         self._look(parked)
+
+    def supersede(self, want: Want) -> None:
+        """A poll comes, alone or with an ack: those of its session with its poll id that still wait are over."""
+        if want.poll_id is None:
+            return
+        for other in self._of_worker.get(want.worker_key, ()):
+            if (other.want.session, other.want.poll_id) == (want.session, want.poll_id):
+                other.end("superseded")
 
     def leave(self, parked: Parked) -> None:
         """A poll goes. Harmless when it has gone already."""

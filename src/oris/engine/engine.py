@@ -219,16 +219,19 @@ class Engine:
             raise (parked.error or Unavailable("the dispatch failed")).with_traceback(None)
         return self._polled(parked)
 
-    async def fetched(self, want: Want, answer: Answered, refusal: Refusal | None = None) -> Polled:
+    async def fetched(
+        self, want: Want, answer: Answered, refusal: Refusal | None = None, *, watch: bool = False
+    ) -> Polled:
         """What the poll that came with an ack has got. `refusal`: its session was over before.
 
-        When the ack's commit could not give it what there was, the next one does. Raises OutcomeUnknown: nobody knows
-        whether it did. That nothing can be given out now is no reason to refuse an ack that is committed.
+        `watch`: should the answer not reach its session, that counts as with a poll's. When the ack's commit could not
+        give it what there was, the next one does. Raises OutcomeUnknown: nobody knows whether it did. That nothing can
+        be given out now is no reason to refuse an ack that is committed.
         """
         granted = answer.granted
         if granted is not None and refusal is None and self.dispatches(want) and not self.demand.is_all(want, granted):
             try:
-                return await self.poll(want, 0.0)
+                return await self.poll(want, 0.0, watch=watch)
             except Unavailable:
                 return Polled("noop", want)
         if granted is not None and granted.blocked == "session_superseded":
@@ -239,7 +242,8 @@ class Engine:
         decision = "noop" if granted is None else _decision(granted)
         if decision == "noop" and not self.dispatches(want):
             decision = "draining"
-        return Polled(decision, want, granted, answer.handed, control)
+        watched = Session(want.worker_key, want.session) if watch and want.session is not None else None
+        return Polled(decision, want, granted, answer.handed, control, watched)
 
     def dispatches(self, want: Want) -> bool:
         """Whether a poll may be given new work; one that names its threads may be, whatever is switched off."""

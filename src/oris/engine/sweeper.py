@@ -1,14 +1,16 @@
 """The sweeper: makes deadlines happen. It does not tick; it sleeps until the earliest deadline it knows of.
 
 A commit that brings an earlier one wakes it, and it looks at the store again at least every `LOOK_AGAIN_S`, for what
-other nodes have written. Beside the threads' deadlines it sees to the sessions of workers that have gone: their grace,
-and the leases that are over with them; and between all that it lets go what is too old (`engine.retention`).
+other nodes have written. Deadlines come first. Beside them it sees to the sessions of workers that have gone: their
+grace, and the leases that are over with them, in commits that many workers share, as when a fleet is replaced; and
+between all that it lets go what is too old (`engine.retention`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from itertools import islice
 
 import trio
 from msgspec import Struct
@@ -39,6 +41,10 @@ FAR_MS = 2**62
 AT_ONCE = 100
 """Of them, those that go into one commit: the sweeper's share of it. Where a pass filled it, the heartbeats of a large
 fleet, whose leases come up for a look together, would wait in line behind their own leases."""
+
+
+Ask = Callable[[Sequence[Command]], Awaitable[Sequence[object]]]
+"""Has commands committed, so many at once."""
 
 
 class MakingUp(Struct):
@@ -103,16 +109,20 @@ class Sweeper:
             await self._rest_until(earliest)
 
     async def _sweep(self) -> None:
-        """One pass: sessions that have gone, leases that are over with them, threads that are due."""
+        """One pass: threads that are due, then sessions that have gone and leases that are over with them."""
         now_ms = self._clock.now_ms()
         self._outages.alive(now_ms)
         self._demand.quarantine_over(now_ms)
+        failed: StoreError | None = None
+        try:
+            await self._meet_deadlines()
+        except StoreError as error:
+            # A deadline that cannot be applied stays due; what follows does not wait for it.
+            failed = error
         await self._drop(self._watch.due(now_ms))
-        for worker in list(self._bereft):
-            await self._take_back(worker)
-        due = await self._reads.due(now_ms, now_ms + self._clock.skew_ms(), BATCH)
-        if due:
-            await self._apply(due)
+        await self._take_back()
+        if failed is not None:
+            raise failed.with_traceback(None)
         with suppress(StoreError):
             # What stays owed is tried again at the next look; deadlines do not wait for it.
             await self._make_up()
@@ -126,11 +136,18 @@ class Sweeper:
         if await self._reads.leased(FAR_MS, 0, 1):
             await self._ask([ShowLife()])
 
+    async def _meet_deadlines(self) -> None:
+        """What is due by now, as far as one pass goes."""
+        now_ms = self._clock.now_ms()
+        due = await self._reads.due(now_ms, now_ms + self._clock.skew_ms(), BATCH)
+        if due:
+            await self._apply(due, self._ask)
+
     async def _drop(self, gone: Sequence[Session]) -> None:
         """End these sessions; they stay missed when that fails."""
         try:
             if gone:
-                await self._ask([DropSession(session.worker_key, session.name) for session in gone])
+                await self._ask_aside([DropSession(session.worker_key, session.name) for session in gone])
         except BaseException:
             self._watch.in_vain(self._clock.now_ms())
             raise
@@ -145,7 +162,7 @@ class Sweeper:
             walk = self._making_up = MakingUp(owed, self._outages.latest_end_ms())
         found = await self._reads.leased(walk.before_ms, walk.after, BATCH)
         if found:
-            await self._apply([key for _, key in found])
+            await self._apply([key for _, key in found], self._ask_aside)
             walk.after = found[-1][0]
         if len(found) == BATCH:
             self.set_alarm(self._clock.now_ms())
@@ -153,22 +170,32 @@ class Sweeper:
         self._making_up = None
         self._outages.made_up(walk.owed, self._clock.now_ms())
 
-    async def _take_back(self, worker: WorkerKey | None) -> None:
-        """Some of the leases of ended sessions; the worker stays on the list while there may be more."""
-        del self._bereft[worker]
+    async def _take_back(self) -> None:
+        """Some of the leases of ended sessions, those of many workers in one commit.
+
+        Workers stay on the list while they may hold more.
+        """
+        everyone = None in self._bereft
+        workers = list(self._bereft if everyone else islice(self._bereft, AT_ONCE))
+        if not workers:
+            return
+        for worker in workers:
+            del self._bereft[worker]
+        named = None if everyone else [worker for worker in workers if worker is not None]
         try:
-            dead = await self._reads.dead_leases(worker, BATCH)
+            dead = await self._reads.dead_leases(named, BATCH)
             if dead:
-                await self._apply(dead)
+                await self._apply(dead, self._ask_aside)
         except BaseException:
-            self._bereft[worker] = None
+            self._bereft.update(dict.fromkeys(workers))
             raise
         if len(dead) == BATCH:
-            self._bereft[worker] = None
+            self._bereft.update(dict.fromkeys(workers))
+        if self._bereft:
             self.set_alarm(self._clock.now_ms())
 
-    async def _apply(self, threads: Sequence[JobKey]) -> None:
-        replies = await self._ask([Sweep(key) for key in threads])
+    async def _apply(self, threads: Sequence[JobKey], ask: Ask) -> None:
+        replies = await ask([Sweep(key) for key in threads])
         if all(isinstance(reply, Refusal) for reply in replies):
             # They stay due; without a pause they would be asked for without end.
             raise Unavailable("no deadline could be applied")
@@ -176,9 +203,21 @@ class Sweeper:
     async def _ask(self, commands: Sequence[Command]) -> Sequence[object]:
         replies: list[object] = []
         for first in range(0, len(commands), AT_ONCE):
-            answer = await self._committer.ask(Unit("sweep", commands[first : first + AT_ONCE]))
-            replies += answer.replies
+            replies += await self._commit(commands[first : first + AT_ONCE])
         return replies
+
+    async def _ask_aside(self, commands: Sequence[Command]) -> Sequence[object]:
+        """For what has no time of its own: deadlines that come up between its commits are met first."""
+        replies: list[object] = []
+        for first in range(0, len(commands), AT_ONCE):
+            if first:
+                with suppress(StoreError):
+                    await self._meet_deadlines()
+            replies += await self._commit(commands[first : first + AT_ONCE])
+        return replies
+
+    async def _commit(self, commands: Sequence[Command]) -> Sequence[object]:
+        return (await self._committer.ask(Unit("sweep", commands))).replies
 
     async def _rest_until(self, earliest: Earliest) -> None:
         """Until those deadlines, an earlier one that comes up meanwhile, or the next look at the store."""

@@ -53,17 +53,23 @@ class AnswerCheck:
         self._closed_here: set[LeaseId] = set()
         self._made = 0
         self._bound_here: dict[IdempotencyKey, str] = {}
+        self._given: dict[tuple[WorkerKey, str | None, str], set[str]] = {}
+        """What each poll id was granted in this commit: its copies in the same commit are given just that."""
 
     def committed(self, outcome: Outcome, batch: Batch, took_ms: float) -> None:
         """See `Observer`."""
         self._now_ms, self._closed_here, self._made, self._bound_here = outcome.now_ms, set(), 0, {}
-        for place, (unit, replies) in enumerate(zip(batch.units, outcome.replies, strict=True)):
+        for unit, replies in zip(batch.units, outcome.replies, strict=True):
             for command, reply in zip(unit.commands, replies, strict=True):
                 self._answer(command, reply)
-            if unit.want is not None and place in outcome.fetched:
-                self._grant(unit.want, outcome.fetched[place])
+        # Dispatch comes after all commands, whichever unit brought the poll: what a later one closed stays closed.
+        self._given = {}
         for parked, granted in zip(batch.parked, outcome.granted, strict=True):
             self._grant(parked.want, granted)
+        for place, granted in sorted(outcome.fetched.items()):
+            want = batch.units[place].want
+            if want is not None:
+                self._grant(want, granted)
         created = sum(1 for e in outcome.facts.changes.entries if e.event_type == "run_created")
         self._judge.require(created == self._made, "I8", batch.batch_id, f"{created} runs, {self._made} submits")
         depth, counted = self._depth(), self._bounds.depth()
@@ -274,8 +280,9 @@ class AnswerCheck:
             self._judge.require(fresh, "I1", str(job.lease_id), "granted, but not by an event of this commit")
         if want.poll_id is None or not want.limit or granted.cut or granted.blocked == "session_superseded":
             return
-        told = {job.lease_id for job in granted.redelivered}
-        held = {
+        told = {str(job.lease_id) for job in granted.redelivered}
+        asked = (want.worker_key, want.session, want.poll_id)
+        held: set[str] = {
             lease.lease_id
             for lease in self._witness.leases.values()
             if (lease.poll_id, lease.session) == (want.poll_id, want.session)
@@ -283,6 +290,10 @@ class AnswerCheck:
         }
         if held:
             self._trace.saw("redelivered")
+        if asked in self._given:
+            self._trace.saw("poll doubled in one commit")
+            held |= self._given[asked]
+        self._given[asked] = self._given.get(asked, set()) | {str(job.lease_id) for job in granted.jobs}
         self._judge.require(told == held, "I1", want.poll_id, f"was to be given {held} again, got {told}")
         self._judge.require(not (held and granted.jobs), "I1", want.poll_id, "got new leases beside its old ones")
 

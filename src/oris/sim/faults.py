@@ -32,6 +32,7 @@ RATES: dict[str, float] = {
     "twin_worker": 0.5,
     "disk_full": 0.5,
     "clock_far": 0.4,
+    "sent_twice": 0.1,
 }
 """How often each kind strikes: per commit, per message, per step of a worker; those that come out of nowhere (the
 server's, the clock's, the proxy's, the disk's) per five seconds; a twin once for each worker."""

@@ -22,6 +22,11 @@ class ModeAccount:
         self.dispatches_since_ms: int | None = 0
         """Since when work is given out; None: it is not."""
 
+    @property
+    def all_on(self) -> bool:
+        """Whether nothing is switched off."""
+        return self._has("submit") and self._has("dispatch")
+
     def committed(self, changes: Changes, granted: Iterable[RunLife], now_ms: int) -> None:
         """A commit: no work is given out in it, and no run made, against the switches."""
         took_runs = self._has("submit")

@@ -79,10 +79,14 @@ class Network:
         request = _request(role, method, path, body, query)
         self._trace.note("call", f"{number} {method} {path} {request.body.decode()}")
         if faults.strikes("request_doubled"):
-            self._nursery.start_soon(self._copy, number, request)
+            self._nursery.start_soon(self._copy, number, request, faults.long_tail_s("request_doubled"))
+        way_s = self._latency.uniform(0.0002, 0.002)
+        if faults.strikes("sent_twice"):
+            # It arrives together with the first, so that one commit holds both.
+            self._nursery.start_soon(self._copy, number, request, way_s)
         reply: Reply | None = None
         with trio.move_on_after(GIVE_UP_S + wait_ms / 1000.0) as patience:
-            await pause(self._latency.uniform(0.0002, 0.002))
+            await pause(way_s)
             if faults.strikes("request_lost"):
                 patience.deadline = trio.current_time() + GIVE_UP_S
                 await trio.sleep_forever()
@@ -112,9 +116,9 @@ class Network:
         self._trace.note("reply", f"{number} {answer.status} {answer.body.decode()}")
         return Reply(answer.status, found["data"] if answer.status == 200 else found["error"])
 
-    async def _copy(self, number: int, request: RawRequest) -> None:
+    async def _copy(self, number: int, request: RawRequest, after_s: float) -> None:
         """The same request once more, after a while; its answer goes nowhere."""
-        await pause(self._faults.long_tail_s("request_doubled"))
+        await pause(after_s)
         with trio.move_on_after(10.0):
             answer = await self._deliver(number, request, None)
             if answer is not None:

@@ -164,6 +164,9 @@ class Simulation:
         with trio.move_on_after(self.sizes.liveness_s):
             await switcher.all_on()
             while self.server.life is None or any(not run.over for run in self.witness.runs.values()):
+                if not self.commits.modes.all_on:
+                    # A copy of an earlier switch that was late on its way: operators look again.
+                    await switcher.all_on()
                 await pause(0.1)
         for run in self.witness.runs.values():
             self.judge.require(run.over, "L1", run.run_id, f"is still {run.status}")

@@ -73,7 +73,10 @@ class WorkerCheck:
             self._judge.require(not braked, "I6", row.worker_key, "taken for dead, though all connections broke")
 
     def _incidents(self, before: Worker, row: Worker, lost: list[int], closed: bool, now_ms: int) -> None:
-        """At most one a commit, not without a loss, not again for what was held before; cleared by a close alone."""
+        """At most one a commit, not without a loss, not again for what was held before; cleared by a close alone.
+
+        In one commit a close may clear the name, and what comes after it be the first incident of the next row.
+        """
         ended = row.session != before.session or row.cut_ms != before.cut_ms
         if row.incidents > before.incidents:
             self._trace.saw("incident")
@@ -82,7 +85,9 @@ class WorkerCheck:
             self._require(one and fresh, row, f"incidents from {before.incidents} to {row.incidents}: lost {lost}")
         elif row.incidents < before.incidents:
             self._cleared_ms[row.worker_key] = now_ms
-            self._require(row.incidents == 0 and closed, row, "its name was cleared by nothing")
+            fresh = any(granted_ms >= before.incident_ms for granted_ms in lost) or ended
+            anew = row.incidents == 1 and row.incident_ms == now_ms and fresh
+            self._require(closed and (row.incidents == 0 or anew), row, "its name was cleared by nothing")
         elif any(granted_ms >= before.incident_ms for granted_ms in lost) and not closed and not ended:
             self._require(False, row, f"a loss was not noted: granted {lost}, last {before.incident_ms}")
         if row.incidents >= self._rules.after_incidents:

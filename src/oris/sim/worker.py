@@ -220,6 +220,9 @@ class Worker:
         self._witness.sent_policies[lease_id] = body.get("retry_policy")
         fetch = self._random.random() < 0.4
         asked = {**body, "poll": {"limit": 1, **self._fetch()}} if fetch else body
+        if fetch and self._random.random() < 0.2:
+            asked["poll"]["poll_id"] = poll_id = f"{lease_id}-next"
+            nursery.start_soon(self._beside, poll_id, nursery)
         reply = await self._write("ack", asked)
         if reply is None or not reply.ok:
             return
@@ -229,6 +232,14 @@ class Worker:
             self._start(reply.data["next"]["attempts"], nursery)
         if self._random.random() < 0.2:
             nursery.start_soon(self._afterwards, body, attempt)
+
+    async def _beside(self, poll_id: str, nursery: trio.Nursery) -> None:
+        """Ask, beside an ack that fetches, with the poll id of its fetch: both are given one and the same."""
+        body = {"worker_id": self.name, "limit": 1, "wait_ms": self._random.choice((0, 500)), **self._fetch()}
+        reply = await self._call("/v1/workers/poll", {**body, "poll_id": poll_id}, wait_ms=body["wait_ms"])
+        if reply is not None and reply.ok:
+            self._obey(reply.data["control"])
+            self._start(reply.data["attempts"], nursery)
 
     async def _afterwards(self, ack: dict[str, Any], attempt: dict[str, Any]) -> None:
         """Late writes: the ack again, or a step or a release under the closed lease."""

@@ -258,8 +258,8 @@ class Reads(Protocol):
     async def stored_keys(self, now_ms: int) -> StoredKeys:
         """What is needed to tell who calls: the keys that are neither revoked nor expired."""
 
-    async def dead_leases(self, worker_key: WorkerKey | None, limit: int) -> Sequence[JobKey]:
-        """Threads whose lease is of a session that is over, of one worker or (None) of all; in no order."""
+    async def dead_leases(self, workers: Sequence[WorkerKey] | None, limit: int) -> Sequence[JobKey]:
+        """Threads whose lease is of a session that is over, of these workers or (None) of all; in no order."""
 
     async def leased(self, before_ms: int, after: int, limit: int) -> Sequence[tuple[int, JobKey]]:
         """Threads whose lease ends before this time, each with a number; those after a number, in its order."""

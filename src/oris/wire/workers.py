@@ -37,6 +37,7 @@ class Fetch(Struct, frozen=True, forbid_unknown_fields=True):
     max_active_leases: LeaseLimit | None = None
     tenant_max_active_leases: LeaseLimit | None = None
     lease_ttl_seconds: TtlSeconds | None = None
+    watch: bool = False
 
 
 class PollRequest(Fetch, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -44,7 +45,6 @@ class PollRequest(Fetch, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     worker_id: Name
     wait_ms: WaitMs = 0
-    watch: bool = False
     only_threads: Annotated[list[Name], Meta(min_length=1, max_length=100)] | None = None
 
 

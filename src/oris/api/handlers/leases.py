@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from oris.api.envelope import ok
 from oris.api.handlers.common import accepted, calling_worker, check_session, payload, trace_of_run, trace_view
 from oris.api.handlers.dates import date_of
 from oris.api.handlers.items import item, one_or_list
-from oris.api.handlers.poll import poll_view, want_of
+from oris.api.handlers.poll import check_watch, poll_view, want_of
 from oris.api.handlers.submit import to_policy
 from oris.api.http import Answer
 from oris.api.services import Call
 from oris.api.strict_json import of_validation
 from oris.core.commands import Ack, Heartbeat, Release, ReportStep
-from oris.core.replies import Acked, Beaten, Refusal, Released, Reported
+from oris.core.replies import Acked, Beaten, Refusal, Released, Reply, Reported
 from oris.engine.unit import Unit
 from oris.errors import invalid
 from oris.ids import AttemptId, LeaseId, WorkerKey, worker_of
@@ -30,6 +32,7 @@ from oris.wire.workers import (
     HeartbeatRequest,
     HeartbeatView,
     LeaseBeat,
+    PollView,
     ReleasedView,
     ReleaseRequest,
     ReportedView,
@@ -97,6 +100,7 @@ async def ack(call: Call, body: AckRequest) -> Answer:
     commands = [_ack(call, worker, one, prefix) for one, prefix in zip(acks, prefixes, strict=True)]
     engine, want, refusal = call.services.engine, None, None
     if body.poll is not None:
+        check_watch(body.poll, "poll.watch")
         want = want_of(call, worker, body.poll, body.poll.poll_id or acks[0].lease_id)
         # A session that is over fetches nothing; what the acks are answered does not hang on it.
         refusal = None if want.session is None else await engine.open_session(worker, want.session)
@@ -104,11 +108,19 @@ async def ack(call: Call, body: AckRequest) -> Answer:
     fetch = None if refusal is not None else want
     answer = await engine.ask(Unit("write", commands, want=fetch, size_bytes=size))
     single = None if body.acks is not None else accepted(answer.replies[0], Acked)
-    fetched = UNSET if want is None else poll_view(call, await engine.fetched(want, answer, refusal))
+    if want is None or body.poll is None:
+        return ok(call, _ack_view(call, single, answer.replies, UNSET))
+    polled = await engine.fetched(want, answer, refusal, watch=body.poll.watch)
+    view = _ack_view(call, single, answer.replies, poll_view(call, polled))
+    return ok(call, view, on_undelivered=lambda: engine.undelivered(polled))
+
+
+def _ack_view(
+    call: Call, single: Acked | None, replies: Sequence[Reply], fetched: PollView | UnsetType
+) -> AckedView | AckResultsView:
     if single is not None:
-        return ok(call, msgspec.structs.replace(_acked(call, single), next=fetched))
-    results = tuple(item(reply, lambda done: _acked(call, done)) for reply in answer.replies)
-    return ok(call, AckResultsView(results, fetched))
+        return msgspec.structs.replace(_acked(call, single), next=fetched)
+    return AckResultsView(tuple(item(reply, lambda done: _acked(call, done)) for reply in replies), fetched)
 
 
 async def release(call: Call, body: ReleaseRequest) -> Answer:

@@ -42,8 +42,7 @@ _NOTHING = Handed(None, None, (), steps_truncated=False)
 async def poll(call: Call, body: PollRequest) -> Answer:
     """`POST /v1/workers/poll`. A caller that goes away while parked takes nothing."""
     wait_s = wait_seconds(call, body.wait_ms)
-    if body.watch and body.session is None:
-        raise invalid("watch", "only a session can be watched: give session too")
+    check_watch(body, "watch")
     if body.only_threads is not None and call.caller.role is not Role.ADMIN:
         raise ApiError(ErrorCode.FORBIDDEN, "only an admin may choose threads", {"field": "only_threads"})
     worker, engine = worker_of_caller(call, body.worker_id), call.services.engine
@@ -55,6 +54,12 @@ async def poll(call: Call, body: PollRequest) -> Answer:
         accepted(polled.refusal, Granted)
     view = poll_view(call, polled)
     return ok(call, view, on_undelivered=lambda: engine.undelivered(polled))
+
+
+def check_watch(fetch: Fetch, field: str) -> None:
+    """Raises 400 when there is nothing to watch; `field` is what the caller calls it."""
+    if fetch.watch and fetch.session is None:
+        raise invalid(field, "only a session can be watched: give session too")
 
 
 def want_of(

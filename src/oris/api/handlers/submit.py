@@ -138,6 +138,7 @@ def to_command(call: Call, job: BatchedJob, path: str) -> Submit:
         )
     given = payload(call, job.input, f"{path}input")
     limit = job.timeout_policy
+    request_hash, literal_hash = _hashes(tenant_id, job, given, metadata)
     return Submit(
         job_key=job_key(tenant_id, thread_id),
         tenant_id=tenant_id,
@@ -146,7 +147,7 @@ def to_command(call: Call, job: BatchedJob, path: str) -> Submit:
         priority=job.priority,
         input=given,
         idempotency_key=job.idempotency_key,
-        request_hash=b"" if job.idempotency_key is None else _request_hash(tenant_id, job, given, metadata),
+        request_hash=request_hash,
         traceparent=call.trace.traceparent,
         timeout_ms=None if limit is None else limit.timeout_ms,
         on_timeout="failed" if limit is None else limit.on_timeout_status,
@@ -154,6 +155,7 @@ def to_command(call: Call, job: BatchedJob, path: str) -> Submit:
         delay_ms=job.delay_ms,
         run_at_ms=run_at_ms,
         metadata=metadata,
+        literal_hash=literal_hash,
     )
 
 
@@ -179,6 +181,22 @@ def _request_hash(tenant_id: TenantId, job: BatchedJob, given: bytes | None, met
         None if metadata is None else Raw(metadata),
     )
     return sha256(_encode(said)).digest()
+
+
+def _hashes(
+    tenant_id: TenantId, job: BatchedJob, given: bytes | None, metadata: bytes | None
+) -> tuple[bytes, bytes | None]:
+    """What the key is bound to, and what 0.1.0 would have bound it to where that is another.
+
+    No delay and no metadata are what an absent field means, so they stand for the same; 0.1.0 told them apart.
+    """
+    if job.idempotency_key is None:
+        return b"", None
+    if job.delay_ms != 0 and job.metadata != {}:
+        return _request_hash(tenant_id, job, given, metadata), None
+    plain = replace(job, delay_ms=job.delay_ms or None)
+    meant = _request_hash(tenant_id, plain, given, metadata if job.metadata else None)
+    return meant, _request_hash(tenant_id, job, given, metadata)
 
 
 async def _ended(call: Call, reply: Submitted, waiter: Waiter, wait_s: float) -> Ended | None:

@@ -46,6 +46,7 @@ RULES: Mapping[type[Struct], Schema] = {
     i.InterruptSpec: _EXPIRE_VALUE,
     i.InterruptWait: _EXPIRE_VALUE,
     w.PollRequest: {"if": _is("watch", True), "then": _given("session")},
+    w.Fetch: {"if": _is("watch", True), "then": _given("session")},
     w.HeartbeatRequest: {
         "oneOf": [_given("lease_id"), _given("lease_ids")],
         "if": _is("lease_ids", []),

@@ -183,11 +183,16 @@ def due(connection: sqlite3.Connection, now_ms: int, date_ms: int, limit: int) -
     return found
 
 
-def dead_leases(connection: sqlite3.Connection, worker_key: WorkerKey | None, limit: int) -> Sequence[JobKey]:
+def dead_leases(connection: sqlite3.Connection, workers: Sequence[WorkerKey] | None, limit: int) -> Sequence[JobKey]:
     """Threads whose lease is of a session that is over."""
-    if worker_key is None:
+    if workers is None:
         return [row[0] for row in connection.execute(sql.DEAD_LEASES, (limit,))]
-    return [row[0] for row in connection.execute(sql.DEAD_LEASES_OF_WORKER, (worker_key, limit))]
+    found: list[JobKey] = []
+    for worker_key in workers:
+        found += (row[0] for row in connection.execute(sql.DEAD_LEASES_OF_WORKER, (worker_key, limit - len(found))))
+        if len(found) == limit:
+            break
+    return found
 
 
 def leased(connection: sqlite3.Connection, before_ms: int, after: int, limit: int) -> Sequence[tuple[int, JobKey]]:

@@ -160,9 +160,9 @@ class SqliteReads:
         """Threads whose wake-up time, or whose date, has come."""
         return await self._run(lambda c: queries.due(c, now_ms, date_ms, limit))
 
-    async def dead_leases(self, worker_key: WorkerKey | None, limit: int) -> Sequence[JobKey]:
+    async def dead_leases(self, workers: Sequence[WorkerKey] | None, limit: int) -> Sequence[JobKey]:
         """Threads whose lease is of a session that is over."""
-        return await self._run(lambda c: queries.dead_leases(c, worker_key, limit))
+        return await self._run(lambda c: queries.dead_leases(c, workers, limit))
 
     async def leased(self, before_ms: int, after: int, limit: int) -> Sequence[tuple[int, JobKey]]:
         """Threads whose lease ends before this time, each with a number; those after a number, in its order."""
