@@ -1,0 +1,2 @@
+-- Holds the number while another branch brings it; that branch's file takes its place.
+-- min_program_version: 0.2.0
