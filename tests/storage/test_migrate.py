@@ -253,3 +253,19 @@ def test_steps_and_dead_letters_from_before_replays_are_taken_over(connection: s
         connection.execute(statement)
         totals.append(pending())
     assert totals == [1, 0, 0, 1, 0]
+
+
+def test_waits_from_before_keep_their_order_and_vacuum_does_not_change_it(connection: sqlite3.Connection) -> None:
+    known = read_migrations(migrations_folder("sqlite"))
+    migrate(schema(connection), known[:10], "0.2.0")
+    for number, wait in ((7, "b"), (2, "c"), (90, "a")):
+        connection.execute(
+            "INSERT INTO runtime_waits (rowid, wait_id, run_id, job_key, tenant_id, thread_id, workflow, kind, key, "
+            "status, on_expire, on_reject, value_seq, value_index, created_ms, settled_seq) "
+            "VALUES (?, ?, 'r', 'j', '', 't', 'w', 'interrupt', ?, 'pending', 'cancel', 'cancel', 1, 0, 0, 0)",
+            (number, wait, wait),
+        )
+    migrate(schema(connection), known, "0.2.0")
+    connection.execute("VACUUM")
+    found = connection.execute("SELECT id, wait_id FROM runtime_waits ORDER BY id").fetchall()
+    assert found == [(2, "c"), (7, "b"), (90, "a")]

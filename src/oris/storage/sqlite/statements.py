@@ -106,7 +106,7 @@ NEWEST_INTERRUPTS = """
 SELECT wait_id, run_id, job_key, tenant_id, thread_id, workflow, kind, key, status, due_ms, on_expire, on_reject,
        value_seq, value_index, created_ms, settled_ms, settled_by, settled_seq, settled_digest
 FROM runtime_waits INDEXED BY runtime_waits_run
-WHERE run_id = ? AND kind = 'interrupt' ORDER BY rowid DESC LIMIT 100
+WHERE run_id = ? AND kind = 'interrupt' ORDER BY id DESC LIMIT 100
 """
 # For replays: the checkpoint that an event has saved, the sizes of what is handed on, and who has claimed a target.
 SAVED_CHECKPOINT = """
@@ -284,9 +284,9 @@ INSERT INTO runtime_audit_log (
 
 PAYLOAD = "SELECT body FROM runtime_payloads WHERE job_id = ? AND seq = ?"
 SETTLED_WAITS = """
-SELECT settled_ms, rowid, wait_id, kind, key, status, value_seq, value_index, settled_seq
+SELECT settled_ms, id, wait_id, kind, key, status, value_seq, value_index, settled_seq
 FROM runtime_waits INDEXED BY runtime_waits_run
-WHERE run_id = ? AND status NOT IN ('pending', 'dropped') ORDER BY rowid DESC LIMIT ?
+WHERE run_id = ? AND status NOT IN ('pending', 'dropped') ORDER BY id DESC LIMIT ?
 """
 LATEST_STEPS = """
 SELECT s.action_id, s.status, s.seq, p.body
