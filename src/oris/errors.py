@@ -5,7 +5,8 @@
     ├── ApiError           the caller's, or the state's: answered as the JSON envelope of the API
     └── StoreError         the database's
         ├── Unavailable        nothing was written; trying again is safe
-        └── OutcomeUnknown     written or not; the same key, lease or poll id may be sent again
+        ├── OutcomeUnknown     written or not; the same key, lease or poll id may be sent again
+        └── DatabaseLost       its files were deleted or replaced under the server, which ends
 
 A lost race is not an exception: `core` answers with a `Refusal` value (see `core.replies`).
 """
@@ -79,7 +80,7 @@ class Unavailable(StoreError):
     """Nothing was written. `reason` is a word of API 1: draining, inbox_full, store_unavailable.
 
     `cause` is what is the matter with the store, as far as it is known: disk_full, read_only, busy, read_too_long,
-    other. `again`: room has just been made, and the same may succeed at once.
+    file_lost, other. `again`: room has just been made, and the same may succeed at once.
     """
 
     def __init__(
@@ -93,3 +94,7 @@ class Unavailable(StoreError):
 
 class OutcomeUnknown(StoreError):
     """The commit may or may not have happened, and could not be resolved in time."""
+
+
+class DatabaseLost(StoreError):
+    """The names of the open files lead elsewhere. It is said where it is found; the server ends with exit 1."""

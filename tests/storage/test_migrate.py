@@ -198,7 +198,7 @@ def test_the_plan_is_printed_and_nothing_is_changed(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     done = CliRunner().invoke(migrate_command, flags)
     applied = [f"applied {migration.title}" for migration in read_migrations(migrations_folder("sqlite"))]
-    assert done.output.splitlines() == [*applied, f"{path}: up to date"]
+    assert done.output.splitlines() == [f"{path}: made", *applied, f"{path}: up to date"]
     content = path.read_bytes()
     again = CliRunner().invoke(migrate_command, ["--plan", *flags])
     assert again.output.splitlines() == [f"{path}: up to date"]
