@@ -3,6 +3,7 @@
     OrisError
     ├── ConfigError        the operator's: one clear line on stderr, exit 2, before anything starts
     ├── ApiError           the caller's, or the state's: answered as the JSON envelope of the API
+    ├── DataDamaged        the disk's: what a row holds is not what was written; 500 with a reason of its own
     └── StoreError         the database's
         ├── Unavailable        nothing was written; trying again is safe
         ├── OutcomeUnknown     written or not; the same key, lease or poll id may be sent again
@@ -70,6 +71,15 @@ class ApiError(OrisError):
 def invalid(field: str, message: str) -> ApiError:
     """A 400 that names the field at fault."""
     return ApiError(ErrorCode.INVALID_ARGUMENT, message, {"field": field})
+
+
+class DataDamaged(OrisError):
+    """The payload of an event has another digest than the event says. It is told as such, and handed to nobody."""
+
+    def __init__(self, job_key: str, seq: int) -> None:
+        self.job_key = job_key
+        self.seq = seq
+        super().__init__(f"the payload of event {seq} of this thread is damaged: it is not what was written")
 
 
 class StoreError(OrisError):

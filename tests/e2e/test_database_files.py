@@ -229,7 +229,7 @@ def test_the_files_are_for_their_owner_alone_also_those_of_before(tmp_path: Path
         modes = {ending: stat.S_IMODE(beside(server.database, ending).stat().st_mode) for ending in endings}
         assert modes == dict.fromkeys(endings, 0o600)
         (said,) = warned(server)
-        assert "could be read by others (0644)" in said
+        assert "could be read by others (mode 0644); it is 0600 now" in said
 
 
 def killed_with(folder: Path, *threads: str) -> Path:

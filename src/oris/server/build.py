@@ -27,7 +27,7 @@ from oris.core.facts import Limits
 from oris.engine.committer import CommitBounds
 from oris.engine.engine import Engine, EngineSettings
 from oris.engine.unit import Unit
-from oris.errors import DatabaseLost, StoreError
+from oris.errors import DatabaseLost, DataDamaged, StoreError
 from oris.observability.logs import Logs
 from oris.observability.metrics import Metrics
 from oris.observability.otel import open_spans
@@ -128,6 +128,7 @@ class Server:
                 self.logs.get("oris.storage").warning("store_warning", detail=warning)
             for warning in store.file_warnings:
                 self.logs.get("oris.storage").warning("database_warning", detail=warning)
+            store.on_damage = self._tell_damage
             await learn_keys(self.keys, store.reads, settings, self.clock.now_ms())
             told = (self.metrics, self.logs, self.clock.now_ms)
             meter = Meter(*told) if self.spans is None else TracingMeter(self.spans, *told)
@@ -145,7 +146,7 @@ class Server:
                 handle.beat()
             if store.lost:
                 # No story for the log: this one line says it all.
-                self.logs.get("oris.storage").error("database_lost", detail=store.failure, exits="with code 1")
+                self.logs.get("oris.storage").error("database_lost", detail=store.failure)
                 raise DatabaseLost("the database is not where it was any more")
             if store.failure is not None:
                 raise StoreError(f"the database cannot be trusted any more: {store.failure}")
@@ -268,6 +269,11 @@ class Server:
         if self.engine.committer.failed_at_s is not None:
             return "unavailable"
         return "low_disk" if self.store.no_room() else "ok"
+
+    def _tell_damage(self, error: DataDamaged) -> None:
+        tenant, _, thread = error.job_key.partition("/")
+        log = self.logs.get("oris.storage")
+        log.error("data_damaged", tenant_id=tenant, thread_id=thread, seq=error.seq, detail=str(error))
 
     def _has_failed(self) -> bool:
         return self.store is not None and self.store.failure is not None

@@ -46,8 +46,8 @@ class Guard:
         except BaseException:
             self.release()
             raise
-        if self._inode.narrowed is not None:
-            self.warnings.append(f"{database} could be read by others ({self._inode.narrowed}); now by its owner alone")
+        if self._inode.warning is not None:
+            self.warnings.append(self._inode.warning)
         self._mark.turning()
 
     def claim(self, connection: sqlite3.Connection) -> None:
@@ -69,9 +69,14 @@ class Guard:
         state: marks.State = "turning" if self._opening is None else "open"
         self._mark.write(Left(state, self._opening or 0, newest_ms))
 
-    def lost(self) -> str | None:
-        """What has become of a file whose name leads elsewhere now; None: all are where they were."""
-        return None if self._names is None else self._names.lost()
+    def lost(self, *, at_length: bool) -> str | None:
+        """What has become of a file whose name leads elsewhere now; None: all are where they were.
+
+        `at_length`: look at each of them, whether or not something was seen to change.
+        """
+        if self._names is None:
+            return None
+        return self._names.lost() if at_length else self._names.changed()
 
     def committed(self, now_ms: int) -> None:
         """A commit is on the disk."""

@@ -34,8 +34,8 @@ class Inode:
         """Made when missing, for the owner alone. Raises InUse, and ConfigError for a file that is none, or is not
         alone."""
         self._path = database
-        self.narrowed: str | None = None
-        """The mode it had, when others could read or write it."""
+        self.warning: str | None = None
+        """What the operator should know of who may read it."""
         self.made = not database.exists()
         try:
             self._descriptor = os.open(database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, MODE)
@@ -69,7 +69,10 @@ class Inode:
                 "would not find them; mount its folder instead"
             )
         if narrow(self._descriptor, found):
-            self.narrowed = f"{stat.S_IMODE(found.st_mode):04o}"
+            mode = f"{stat.S_IMODE(found.st_mode):04o}"
+            is_wide = os.fstat(self._descriptor).st_mode & 0o077
+            now = "and that cannot be changed here" if is_wide else "it is 0600 now, with the files beside it"
+            self.warning = f"{self._path} could be read by others (mode {mode}); {now}"
 
     def header(self) -> bytes:
         """The first 100 bytes: SQLite's header, as it is in the file, whatever the log says; fewer in a new file."""

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from oris.clock import SystemClock
 from oris.core.changes import Handed
 from oris.core.facts import Needs
-from oris.errors import ConfigError, Unavailable
+from oris.errors import ConfigError, DataDamaged, Unavailable
 from oris.ids import RunId
 from oris.storage.sqlite import queries
 from oris.storage.sqlite.connect import Tuning, version_warnings
@@ -61,7 +61,9 @@ class SqliteStore:
         self._read_limiter = trio.CapacityLimiter(len(self._free)) if database.readers else self._write_limiter
         self._look_limiter = trio.CapacityLimiter(1)
         self._limits: dict[sqlite3.Connection, ReadLimit] = {}
-        self._reads = SqliteReads(self._read)
+        self.on_damage: Callable[[DataDamaged], None] = lambda error: None
+        """Told of every payload that is read and is not what was written; on the event loop."""
+        self._reads = SqliteReads(self._read, lambda error: self.on_damage(error))
         self.failed = trio.Event()
         """Set once the file is not to be trusted any more: the server has to stop. See `failure`."""
         self.warnings: list[str] = []
@@ -138,6 +140,9 @@ class SqliteStore:
                 if prepared.to_commit:
                     await self._commit(partial(self._writer.commit, batch_id))
                     self._writer.confirm(prepared.now_ms)
+            except DataDamaged as error:
+                self.on_damage(error)
+                raise
             finally:
                 self._note_failure()
         return prepared.handed
@@ -249,7 +254,7 @@ class SqliteStore:
     def _look_for_files(self) -> bool:
         """Whether they are where they were."""
         with suppress(Unavailable):
-            self._writer.look()
+            self._writer.look(at_length=True)
         self._note_failure()
         return not self._writer.lost
 
@@ -264,7 +269,11 @@ class SqliteStore:
         return work()
 
     async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        return await self._run(self._read_limiter, partial(self._read_now, query))
+        try:
+            return await self._run(self._read_limiter, partial(self._read_now, query))
+        except DataDamaged as error:
+            self.on_damage(error)
+            raise
 
     def _read_now(self, query: Callable[[sqlite3.Connection], T]) -> T:
         """One query in a read transaction of its own; the limiter sees to it that a connection is free."""

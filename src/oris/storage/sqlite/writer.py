@@ -74,10 +74,10 @@ class Writer:
         if self.failure is not None:
             raise Unavailable(f"the database has failed: {self.failure}")
 
-    def look(self) -> None:
+    def look(self, *, at_length: bool = False) -> None:
         """Find out whether the names of the open files still lead to them. Raises Unavailable when they do not."""
         if self.failure is None and self._guard is not None:
-            self.failure = self._guard.lost()
+            self.failure = self._guard.lost(at_length=at_length)
             self.lost = self.failure is not None
         self.check()
 
