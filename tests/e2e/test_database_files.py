@@ -271,9 +271,14 @@ def test_a_log_whose_database_is_gone_is_not_deleted(tmp_path: Path) -> None:
     log = beside(database, "-wal")
     before = log.read_bytes()
     database.rename(tmp_path / "away")
-    assert "is missing or empty" in refused(tmp_path)
+    assert "is missing, empty or no database" in refused(tmp_path)
     assert log.read_bytes() == before
     assert not database.exists()
+    # SQLite would take the log for the whole, and write it over what was put there by mistake.
+    other = b"\x1f\x8b a backup, packed" * 500
+    database.write_bytes(other)
+    assert "is missing, empty or no database" in refused(tmp_path)
+    assert (database.read_bytes(), log.read_bytes()) == (other, before)
     (tmp_path / "away").rename(database)
     with serving(tmp_path) as again:
         assert known(again) == {"t"}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from oris.core.changes import Changes
 from oris.core.facts import Loaded
 from oris.errors import ConfigError, OutcomeUnknown, Unavailable
+from oris.storage.sqlite.files import Names
 from oris.storage.sqlite.guard import Guard, adopt
 from oris.storage.sqlite.inode import Inode
 from oris.storage.sqlite.mark import Left, Mark, missing
@@ -128,6 +130,41 @@ def test_what_is_missing_is_told_in_seconds() -> None:
     said = missing(path, Left("open", 1, START_MS + 61_500), START_MS)
     assert said is not None
     assert "lacks the last 61.500 s" in said
+
+
+def a_name_goes(path: Path) -> None:
+    path.unlink()
+
+
+def a_name_leads_elsewhere(path: Path) -> None:
+    path.with_name("copy").write_bytes(b"copy")
+    path.with_name("copy").rename(path)
+
+
+def the_folder_goes(path: Path) -> None:
+    path.parent.rename(path.parent.with_name("away"))
+
+
+@pytest.mark.parametrize("harm", [a_name_goes, a_name_leads_elsewhere, the_folder_goes])
+@pytest.mark.parametrize("ending", ["", "-wal", "-shm"])
+def test_a_name_that_leads_elsewhere_is_seen_by_the_folder_and_at_length(
+    tmp_path: Path, ending: str, harm: Callable[[Path], None]
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for each in ("", "-wal", "-shm"):
+        (folder / f"x.db{each}").touch()
+    names = Names(folder / "x.db")
+    (folder / "other").touch()
+    assert [names.changed(), names.changed(), names.lost()] == [None, None, None]
+    # The folder's time goes on in ticks: the change is in another one than those before it.
+    os.utime(folder, ns=(0, 0))
+    assert names.changed() is None
+    harm(folder / f"x.db{ending}")
+    told = names.changed()
+    assert told is not None
+    assert "under the running server" in told
+    assert names.changed() == names.lost() == told
 
 
 async def test_files_that_were_put_together_by_hand_are_refused_until_they_are_adopted(harness: SqliteHarness) -> None:

@@ -2,8 +2,8 @@
 
 SQLite trusts every log that lies beside a database. A backup put over a database whose log is still there is undone by
 it, and a copy made without its log passes for a whole one. So while a server has a database open, the file itself says
-so: `user_version` in its header is the schema's number, which no backup made by SQLite keeps, and `application_id` is
-drawn at each opening. The mark holds the same number, and after each commit its time.
+so: `user_version` in its header is the same as the schema's number, which changes in every backup made by SQLite, and
+`application_id` is drawn at each opening. The mark holds the number drawn, and after each commit its time.
 
 It is not synced after each commit: a power cut may leave an older one, which lacks nothing that the database has.
 """
@@ -21,7 +21,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oris.storage.sqlite.connect import set_pragma
-from oris.storage.sqlite.files import beside, open_beside
+from oris.storage.sqlite.files import open_beside
 from oris.wire.times import rfc3339
 
 State = Literal["open", "turning", "closed"]
@@ -29,6 +29,9 @@ State = Literal["open", "turning", "closed"]
 the way from one to the other, or told to be taken as it is."""
 
 _SIZE = 128
+_TIME = b"%20d}"
+"""What a commit writes; blanks before a number are JSON's own."""
+_END = b" " * (_SIZE - len(_TIME % 0) - 1) + b"\n"
 _HEADER = 72
 _MAGIC = b"SQLite format 3\0"
 
@@ -59,16 +62,25 @@ class Mark:
     def __init__(self, database: Path) -> None:
         """Raises OSError: a link in its place, or a folder that cannot be written."""
         self._descriptor = open_beside(database, ".mark")
-        self._path = beside(database, ".mark")
-        self.left = self._read()
+        self._left = self._read()
+        self._committed_ms = 0
+        self._time_at = 0
+
+    @property
+    def left(self) -> Left | None:
         """What was written last; None: nothing that can be read."""
+        left = self._left
+        return None if left is None else Left(left.state, left.opening, max(left.committed_ms, self._committed_ms))
 
     def write(self, left: Left) -> None:
         """Write, and wait for the disk."""
-        self.left = left
+        self._left = left
+        head = f'{{"state":"{left.state}","opening":{left.opening},"committed_ms":'.encode()
         with suppress(OSError):
-            self._put(left)
+            # In one piece, and always over the same bytes: it needs no room on a full disk.
+            os.pwrite(self._descriptor, head + _TIME % left.committed_ms + _END[len(head) :], 0)
             os.fsync(self._descriptor)
+        self._time_at = len(head)
 
     def turning(self) -> None:
         """From here on the database may be found in any state on the way."""
@@ -76,22 +88,16 @@ class Mark:
         self.write(replace(left, state="turning"))
 
     def committed(self, now_ms: int) -> None:
-        """A commit is on the disk. One call of the system."""
-        assert self.left is not None
-        self.left = left = Left(self.left.state, self.left.opening, now_ms)
+        """A commit is on the disk. One call of the system; `write` has to come first."""
+        self._committed_ms = now_ms
         with suppress(OSError):
-            self._put(left)
+            os.pwrite(self._descriptor, _TIME % now_ms, self._time_at)
 
     def close(self) -> None:
         """Again is harmless."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
-
-    def _put(self, left: Left) -> None:
-        # In one piece, and over the same bytes: it needs no room on a full disk.
-        text = f'{{"state":"{left.state}","opening":{left.opening},"committed_ms":{left.committed_ms}}}\n'
-        os.pwrite(self._descriptor, text.rjust(_SIZE).encode(), 0)
 
     def _read(self) -> Left | None:
         try:
@@ -106,10 +112,11 @@ def trouble(database: Path, found: Found, left: Left | None) -> str | None:
     if left is not None and left.state == "turning":
         return None
     if not found.header.startswith(_MAGIC):
-        if found.has_log and not found.header:
+        if found.has_log:
+            # SQLite would delete the log, or make a database of it over what is there.
             return (
-                f"{database} is missing or empty, and a log ({log}) is beside it, which would be deleted: put the "
-                "database back to its log, or move the log away"
+                f"{database} is missing, empty or no database, and a log ({log}) is beside it: put the database back "
+                "to its log, or move the log away"
             )
         return None
     user_version, schema, opening = _numbers(found.header)

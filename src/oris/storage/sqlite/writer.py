@@ -65,6 +65,8 @@ class Writer:
         """Why nothing can be written any more, once that is so."""
         self.lost = False
         """It is because a file has lost its name."""
+        self._is_sure = False
+        """A commit was found in its place since the last look at length, which comes every quarter of a second."""
 
     def check(self) -> None:
         """Raises Unavailable once the database has failed."""
@@ -77,6 +79,7 @@ class Writer:
     def look(self, *, at_length: bool = False) -> None:
         """Find out whether the names of the open files still lead to them. Raises Unavailable when they do not."""
         if self.failure is None and self._guard is not None:
+            self._is_sure = False
             self.failure = self._guard.lost(at_length=at_length)
             self.lost = self.failure is not None
         self.check()
@@ -86,7 +89,10 @@ class Writer:
 
         Another program's lock is not waited for: `busy`.
         """
-        self.look()
+        if self._is_sure:
+            self.check()
+        else:
+            self.look()
         connection = self._connection
         self._may_use_reserve = True
         try:
@@ -131,6 +137,7 @@ class Writer:
             self.look()
         except Unavailable as error:
             raise OutcomeUnknown("the commit went into a file that the next start will not find") from error
+        self._is_sure = True
         self._guard.committed(now_ms)
 
     def commit(self, batch_id: str) -> None:
