@@ -130,6 +130,9 @@ def test_what_is_missing_is_told_in_seconds() -> None:
     said = missing(path, Left("open", 1, START_MS + 61_500), START_MS)
     assert said is not None
     assert "lacks the last 61.500 s" in said
+    said = missing(path, Left("open", 1, 1_700_000_000_123), 1_700_000_000_000)
+    assert said is not None
+    assert "from 2023-11-14T22:13:20.000Z to 2023-11-14T22:13:20.123Z" in said
 
 
 def a_name_goes(path: Path) -> None:

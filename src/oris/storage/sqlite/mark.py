@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -22,7 +23,6 @@ from msgspec.structs import replace
 
 from oris.storage.sqlite.connect import set_pragma
 from oris.storage.sqlite.files import open_beside
-from oris.wire.times import rfc3339
 
 State = Literal["open", "turning", "closed"]
 """`open`: the file says so, and its log belongs to it. `closed`: all is in the file, and there is no log. `turning`: on
@@ -33,6 +33,8 @@ _TIME = b"%20d}"
 """What a commit writes; blanks before a number are JSON's own."""
 _END = b" " * (_SIZE - len(_TIME % 0) - 1) + b"\n"
 _HEADER = 72
+_LAST_MS = 253_402_300_799_999
+"""The end of the year 9999."""
 _MAGIC = b"SQLite format 3\0"
 
 
@@ -148,13 +150,18 @@ def missing(database: Path, left: Left | None, newest_ms: int) -> str | None:
     """What an open database lacks of what was committed here, in words; `newest_ms`: its latest commit."""
     if left is None or left.committed_ms <= newest_ms:
         return None
-    last = rfc3339(left.committed_ms)
+    last = _shown(left.committed_ms)
     if not newest_ms:
         return f"{database} is empty, and a database was here that committed until {last}: nothing of that is left"
     return (
         f"{database} lacks the last {(left.committed_ms - newest_ms) / 1000:.3f} s of what was committed here, from "
-        f"{rfc3339(newest_ms)} to {last}: its log was deleted or cut, or an older database was put in its place"
+        f"{_shown(newest_ms)} to {last}: its log was deleted or cut, or an older database was put in its place"
     )
+
+
+def _shown(ms: int) -> str:
+    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=min(ms, _LAST_MS))
+    return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms % 1000:03d}Z"
 
 
 def claim(connection: sqlite3.Connection) -> int | None:
