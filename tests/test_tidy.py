@@ -27,6 +27,7 @@ SLEEPS: dict[str, str] = {
     "oris/server/keys.py": "looks at the stored keys at an interval",
     "oris/server/disk.py": "looks at the disk at an interval",
     "oris/engine/committer.py": "a pause before the store is asked again",
+    "oris/storage/sqlite/store.py": "a pause before another program's lock is tried again",
     "oris/api/listener.py": "a pause when the process is out of file descriptors",
 }
 """Where `trio.sleep` is called, and why: elsewhere a deadline, an event or a wake-up does it."""

@@ -78,3 +78,6 @@ BEYOND: dict[str, frozenset[str]] = {
     "dead letter reason": _words("failed retries_exhausted timed_out interrupt_expired"),
 }
 """Words that are told where the contract leaves room, and why. Those heard have to be here or in WORDS."""
+
+UNHEARD = _words("data_damaged")
+"""Reasons that no scenario over the API can bring about: a disk that has damaged a row (tests/e2e/test_damage.py)."""

@@ -3,9 +3,11 @@
     OrisError
     ├── ConfigError        the operator's: one clear line on stderr, exit 2, before anything starts
     ├── ApiError           the caller's, or the state's: answered as the JSON envelope of the API
+    ├── DataDamaged        the disk's: what a row holds is not what was written; 500 with a reason of its own
     └── StoreError         the database's
         ├── Unavailable        nothing was written; trying again is safe
-        └── OutcomeUnknown     written or not; the same key, lease or poll id may be sent again
+        ├── OutcomeUnknown     written or not; the same key, lease or poll id may be sent again
+        └── DatabaseLost       its files were deleted or replaced under the server, which ends
 
 A lost race is not an exception: `core` answers with a `Refusal` value (see `core.replies`).
 """
@@ -71,6 +73,15 @@ def invalid(field: str, message: str) -> ApiError:
     return ApiError(ErrorCode.INVALID_ARGUMENT, message, {"field": field})
 
 
+class DataDamaged(OrisError):
+    """The payload of an event has another digest than the event says. It is told as such, and handed to nobody."""
+
+    def __init__(self, job_key: str, seq: int) -> None:
+        self.job_key = job_key
+        self.seq = seq
+        super().__init__(f"the payload of event {seq} of this thread is damaged: it is not what was written")
+
+
 class StoreError(OrisError):
     """The database could not do its work."""
 
@@ -79,7 +90,7 @@ class Unavailable(StoreError):
     """Nothing was written. `reason` is a word of API 1: draining, inbox_full, store_unavailable.
 
     `cause` is what is the matter with the store, as far as it is known: disk_full, read_only, busy, read_too_long,
-    other. `again`: room has just been made, and the same may succeed at once.
+    file_lost, other. `again`: room has just been made, and the same may succeed at once.
     """
 
     def __init__(
@@ -93,3 +104,7 @@ class Unavailable(StoreError):
 
 class OutcomeUnknown(StoreError):
     """The commit may or may not have happened, and could not be resolved in time."""
+
+
+class DatabaseLost(StoreError):
+    """The names of the open files lead elsewhere. It is said where it is found; the server ends with exit 1."""

@@ -49,7 +49,7 @@ WORKER = {
 }
 DEAD = {
     *("attempt_id", "run_id", "thread_id", "tenant_id", "workflow", "attempt_no", "terminal_status", "reason"),
-    *("error", "dead_at", "replay_status", "replay_count", "last_replayed_at", "replay_run_id"),
+    *("error", "dead_at", "replay_status", "replay_count", "last_replayed_at", "replay_run_id", "damaged"),
 }
 POLLED = {
     *("decision", "reason", "attempts", "control", "worker_active_leases", "worker_limit", "tenant_id"),
@@ -57,7 +57,7 @@ POLLED = {
 }
 INTERRUPT = {
     *("interrupt_id", "thread_id", "run_id", "attempt_id", "workflow", "tenant_id", "key", "value", "status"),
-    *("on_expire", "on_reject", "expires_at", "created_at", "settled_at", "settled_by", "settled_value"),
+    *("on_expire", "on_reject", "expires_at", "created_at", "settled_at", "settled_by", "settled_value", "damaged"),
 }
 KEY = {"key_id", "role", "tenant_id", "created_at", "expires_at", "last_used_at", "revoked_at"}
 CONTRACT: dict[str, set[str]] = {

@@ -8,15 +8,27 @@ from typing import get_args, get_type_hints
 
 import pytest
 
-from oris.wire.refusals import BackpressureDetails, ConflictDetails, ConflictReason, UnavailableDetails
+from oris.wire.refusals import (
+    BackpressureDetails,
+    ConflictDetails,
+    ConflictReason,
+    InternalDetails,
+    UnavailableDetails,
+)
 
 PAGES = Path(__file__).parents[2] / "docs" / "errors"
 REASONS = {
     **dict.fromkeys(get_args(ConflictReason), "409 conflict"),
     **dict.fromkeys(get_args(get_type_hints(BackpressureDetails)["reason"]), "429 backpressure"),
     **dict.fromkeys(get_args(get_type_hints(UnavailableDetails)["reason"]), "503 unavailable"),
+    **dict.fromkeys(get_args(get_type_hints(InternalDetails)["reason"]), "500 internal"),
 }
-DETAILS = {*ConflictDetails.__struct_fields__, *UnavailableDetails.__struct_fields__} - {"reason"}
+DETAILS = {
+    name
+    for details in (ConflictDetails, UnavailableDetails, InternalDetails)
+    for name in details.__struct_fields__
+    if name != "reason"
+}
 
 
 def test_there_is_a_page_for_each_reason_and_no_other() -> None:

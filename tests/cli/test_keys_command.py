@@ -34,7 +34,7 @@ def fields(shown: str) -> dict[str, str]:
 
 
 def create(capsys: pytest.CaptureFixture[str], *arguments: str, warned: bool = False) -> dict[str, str]:
-    assert main(["keys", "create", *arguments]) == 0
+    assert main(["keys", "create", "--create", *arguments]) == 0
     shown = capsys.readouterr()
     assert ("make one with --role admin" in shown.err) == warned
     assert shown.err.count("\n") == warned
@@ -47,7 +47,8 @@ def test_a_key_is_made_with_its_audit_record_and_its_secret_is_nowhere_else(
     # As a server will be started that others can reach: without a key it would not.
     monkeypatch.setenv("ORIS_SERVER_ADDR", "0.0.0.0:0")
     made = create(capsys, "--role", "operator", "--tenant", "acme", "--expires-in", "90d", warned=True)
-    assert made.keys() == {"key_id", "secret", "role", "tenant", "expires"}
+    assert made.keys() == {"key_id", "secret", "role", "tenant", "expires", "stored"}
+    assert made["stored"] == str(tmp_path / "oris.db")
     assert (made["role"], made["tenant"]) == ("operator", "acme")
     found = rows(tmp_path)
     (key,) = found.api_keys
@@ -143,6 +144,7 @@ def test_while_a_server_has_the_database_the_http_route_is_named(
         (["create", "--role", "admin", "--expires-at", "9999-12-31T23:59:59-14:00"], "must be at most the end"),
         (["create", "--role", "admin", "--expires-in", "1d", "--expires-at", "2031-01-31T00:00:00Z"], "not both"),
         (["revoke"], "Missing argument 'KEY_ID'"),
+        (["create", "--role", "admin"], "oris.db: there is no database; with --create it is made"),
         (["list"], "there is no database"),
         (["revoke", "key_" + "0" * 32], "there is no database"),
     ],
@@ -158,7 +160,7 @@ def test_a_mistake_is_one_line_and_makes_no_database(
 
 
 def test_what_is_refused_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["keys", "create", "--role", "admin", "--expires-at", "2001-01-31T00:00:00Z"]) == 1
+    assert main(["keys", "create", "--create", "--role", "admin", "--expires-at", "2001-01-31T00:00:00Z"]) == 1
     assert capsys.readouterr().err == "oris: expires_at: must be in the future\n"
     assert main(["keys", "revoke", "key_" + "0" * 32]) == 1
     assert capsys.readouterr().err == "oris: no such key\n"

@@ -330,7 +330,7 @@ def test_a_server_that_others_can_reach_starts_with_a_key_made_offline_and_not_w
 
 
 def test_commands_without_a_server_are_no_node_of_the_cluster(tmp_path: Path) -> None:
-    shown = run_oris(tmp_path, "keys", "create", "--role", "admin")
+    shown = run_oris(tmp_path, "keys", "create", "--create", "--role", "admin")
     key = dict(line.split(maxsplit=1) for line in shown.splitlines())
     database = str(tmp_path / "oris.db")
     with serving(tmp_path, ORIS_SQLITE_DB=database) as server, server.client(headers=sent(key)) as admin:

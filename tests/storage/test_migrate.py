@@ -199,7 +199,7 @@ def test_the_plan_is_printed_and_nothing_is_changed(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     done = CliRunner().invoke(migrate_command, flags)
     applied = [f"applied {migration.title}" for migration in read_migrations(migrations_folder("sqlite"))]
-    assert done.output.splitlines() == [*applied, f"{path}: up to date"]
+    assert done.output.splitlines() == [f"{path}: made", *applied, f"{path}: up to date"]
     content = path.read_bytes()
     again = CliRunner().invoke(migrate_command, ["--plan", *flags])
     assert again.output.splitlines() == [f"{path}: up to date"]
@@ -268,3 +268,19 @@ def test_what_waits_for_its_time_is_counted_out_of_the_jobs(connection: sqlite3.
     migrate(schema(connection), known, "99.0")
     rows = connection.execute("SELECT tenant_id, waiting, leased, served, delayed FROM runtime_tenants ORDER BY 1")
     assert rows.fetchall() == [("a", 3, 5, 3, 2), ("b", 1, 5, 3, 0), ("c", 0, 5, 3, 0)]
+
+
+def test_waits_from_before_keep_their_order_and_vacuum_does_not_change_it(connection: sqlite3.Connection) -> None:
+    known = read_migrations(migrations_folder("sqlite"))
+    migrate(schema(connection), known[:10], "0.2.0")
+    for number, wait in ((7, "b"), (2, "c"), (90, "a")):
+        connection.execute(
+            "INSERT INTO runtime_waits (rowid, wait_id, run_id, job_key, tenant_id, thread_id, workflow, kind, key, "
+            "status, on_expire, on_reject, value_seq, value_index, created_ms, settled_seq) "
+            "VALUES (?, ?, 'r', 'j', '', 't', 'w', 'interrupt', ?, 'pending', 'cancel', 'cancel', 1, 0, 0, 0)",
+            (number, wait, wait),
+        )
+    migrate(schema(connection), known, "0.2.0")
+    connection.execute("VACUUM")
+    found = connection.execute("SELECT id, wait_id FROM runtime_waits ORDER BY id").fetchall()
+    assert found == [(2, "c"), (7, "b"), (90, "a")]

@@ -328,3 +328,32 @@ async def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> No
     theirs.close()
     with pytest.raises(ConfigError, match="another program"):
         await harness.open()
+
+
+async def test_another_programs_lock_is_waited_for_without_holding_the_loop(tmp_path: Path) -> None:
+    harness = SqliteHarness(tmp_path, inline=False)
+    await harness.open(tuning=Tuning(busy_timeout_ms=30_000))
+    try:
+        driver = Driver(harness)
+        with harness.connection() as other:
+            other.execute("BEGIN IMMEDIATE")
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(driver.commit, submit("t1"))
+                # This task runs at all, and it is what ends the lock.
+                await trio.testing.wait_all_tasks_blocked()
+                other.execute("ROLLBACK")
+        assert (await harness.store.reads.statistics()).waiting == 1
+    finally:
+        await harness.aclose()
+
+
+async def test_a_lock_that_is_kept_refuses_the_batch_in_the_end_and_inline_at_once(harness: SqliteHarness) -> None:
+    await harness.store.aclose()
+    await harness.open(tuning=Tuning(busy_timeout_ms=20))
+    driver = Driver(harness)
+    with harness.connection() as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Unavailable) as refused:
+            await driver.commit(submit("t1"))
+    assert refused.value.cause == "busy"
+    await driver.commit(submit("t1"))

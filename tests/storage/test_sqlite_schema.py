@@ -25,6 +25,7 @@ from oris.core.model import (
     ReplayClaim,
     Step,
     Tenant,
+    Wait,
     Worker,
 )
 from oris.errors import ConfigError
@@ -56,6 +57,7 @@ TABLES: list[tuple[str, type[Struct], tuple[str, ...]]] = [
     ("runtime_audit_anchors", AuditAnchor, ()),
     ("runtime_pruned_runs", PrunedRun, ()),
     ("runtime_api_keys", ApiKey, ("id",)),
+    ("runtime_waits", Wait, ("id",)),
 ]
 ALL = {
     f"{module.__name__.rpartition('.')[2]}.{name}": text
@@ -96,6 +98,11 @@ def test_columns_are_the_fields_in_their_order(
     connection: sqlite3.Connection, table: str, struct: type[Struct], leading: tuple[str, ...]
 ) -> None:
     assert columns(connection, table) == leading + struct.__struct_fields__
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_no_statement_goes_by_the_rowid_that_vacuum_may_number_anew(name: str) -> None:
+    assert "rowid" not in ALL[name]
 
 
 @pytest.mark.parametrize(("table", "struct"), [("runtime_events", Entry), ("runtime_payloads", Payload)])

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from oris.api.http import Answer, Context
-from oris.errors import ApiError, ErrorCode, OutcomeUnknown, StoreError, Unavailable
+from oris.errors import ApiError, DataDamaged, Details, ErrorCode, OutcomeUnknown, StoreError, Unavailable
 
 STATUS: dict[ErrorCode, int] = {
     ErrorCode.INVALID_ARGUMENT: 400,
@@ -32,8 +32,13 @@ _encode = msgspec.json.Encoder().encode
 
 
 def success(request_id: str, data: bytes | msgspec.Struct) -> bytes:
-    """The body of a success. `data` as bytes is JSON already and goes in unchanged, byte for byte."""
+    """The body of a success. `data` as bytes is JSON already and goes in unchanged, byte for byte.
+
+    Stored bytes go in as they are: raises UnicodeDecodeError for what no client could read, out of a damaged row.
+    """
     encoded = data if isinstance(data, bytes) else _encode(data)
+    if not encoded.isascii():
+        encoded.decode()
     return b"".join((_HEAD, request_id.encode("ascii"), _MIDDLE, encoded, b"}"))
 
 
@@ -92,6 +97,9 @@ def of_exception(error: BaseException) -> ApiError | None:
     """
     if isinstance(error, ApiError):
         return error
+    if isinstance(error, DataDamaged):
+        details: Details = {"reason": "data_damaged", "thread_id": error.job_key.partition("/")[2], "seq": error.seq}
+        return ApiError(ErrorCode.INTERNAL, str(error), details)
     if isinstance(error, Unavailable):
         return _unavailable(error.reason, str(error), error.cause)
     if isinstance(error, OutcomeUnknown):

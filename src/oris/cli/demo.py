@@ -25,7 +25,7 @@ def demo(folder: Path | None) -> int:
 
     is_own = folder is None
     folder = Path(mkdtemp(prefix="oris-demo-")) if folder is None else folder
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise click.UsageError(f"the folder {folder} is not empty")
     try:

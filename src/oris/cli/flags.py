@@ -79,7 +79,12 @@ def load_sources(context: click.Context) -> Sources:
 def print_warnings(loaded: Loaded) -> None:
     """One line on stderr for each."""
     for warning in loaded.warnings:
-        click.echo(f"oris: warning: {warning}", err=True)
+        warn(warning)
+
+
+def warn(text: str) -> None:
+    """A line on stderr."""
+    click.echo(f"oris: warning: {text}", err=True)
 
 
 def _setting_option(field: Field, spelling: str) -> Callable[[F], F]:

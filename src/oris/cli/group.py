@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import click
 
+from oris.cli.adopt import adopt
 from oris.cli.audit import audit
 from oris.cli.config import config
 from oris.cli.demo import demo
@@ -21,7 +22,7 @@ from oris.cli.version import version
 from oris.config.one_line import one_line
 from oris.errors import ConfigError
 
-_COMMANDS = (audit, config, demo, keys, migrate, simulate, version)
+_COMMANDS = (adopt, audit, config, demo, keys, migrate, simulate, version)
 _WRONG_USE = 2
 _INTERRUPTED = 130
 

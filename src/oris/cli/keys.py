@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import click
 
-from oris.cli.flags import load_settings, settings_flags
+from oris.cli.flags import load_settings, settings_flags, warn
 from oris.config.one_line import one_line
 from oris.errors import ConfigError
 
@@ -43,10 +43,16 @@ def keys() -> None:
 @click.option("--tenant", metavar="TENANT", help="Bind the key to a tenant: others' things do not exist for it.")
 @click.option("--expires-in", metavar="DURATION", help="When it ends from now on: 90d, 12h, 30m or 45s.")
 @click.option("--expires-at", metavar="TIME", help="When it ends: 2031-01-31T00:00:00Z.")
+@click.option("--create", "make_database", is_flag=True, help="Make the database when there is none.")
 @settings_flags
 @click.pass_context
 def create(
-    context: click.Context, role: str, tenant: str | None, expires_in: str | None, expires_at: str | None
+    context: click.Context,
+    role: str,
+    tenant: str | None,
+    expires_in: str | None,
+    expires_at: str | None,
+    make_database: bool,
 ) -> int:
     """Make a key, and print its id and its secret. The secret is shown this once, and stored nowhere."""
     settings = load_settings(context, serving=False)
@@ -63,6 +69,9 @@ def create(
     from oris.ids import TenantId
     from oris.wire.times import rfc3339_or_none
 
+    if not make_database and not settings.sqlite_db.exists():
+        shown = one_line(str(settings.sqlite_db.resolve()))
+        raise ConfigError(f"{shown}: there is no database; with --create it is made")
     key_id, secret, digest = new_key()
     is_kept_out = False
 
@@ -83,6 +92,7 @@ def create(
     click.echo(f"role     {key.role}")
     click.echo(f"tenant   {key.tenant_id or '-'}")
     click.echo(f"expires  {rfc3339_or_none(key.expires_ms) or 'never'}")
+    click.echo(f"stored   {one_line(str(settings.sqlite_db.resolve()))}")
     if is_kept_out:
         click.echo(_NO_ADMIN, err=True)
     return 0
@@ -152,7 +162,7 @@ def _offline(settings: Settings, work: Callable[[Engine], Awaitable[T]]) -> T:
     from oris.storage.sqlite.lock import InUse
 
     try:
-        return trio.run(run_offline, settings, work)
+        return trio.run(run_offline, settings, work, warn)
     except InUse as error:
         raise ConfigError(f"{error}; while it runs, keys are managed over HTTP: see POST /v1/api-keys") from None
     except StoreError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from oris.cli.flags import load_settings, settings_flags
+from oris.cli.flags import load_settings, settings_flags, warn
 
 
 @click.command()
@@ -18,14 +18,15 @@ def migrate(context: click.Context, plan_only: bool) -> int:
     from oris.clock import SystemClock
     from oris.storage.sqlite.upgrade import migrate_file, plan_file
 
-    path = settings.sqlite_db
+    path = settings.sqlite_db.resolve()
     if plan_only:
         pending = plan_file(path)
         click.echo(f"{path}: {len(pending)} to apply" if pending else f"{path}: up to date")
         for migration in pending:
             click.echo(f"  {migration.title} (for version {migration.min_program_version} or later)")
         return 0
-    applied = migrate_file(path, SystemClock().wall_ms)
+    click.echo(f"{path}: {'open' if path.exists() else 'made'}")
+    applied = migrate_file(path, SystemClock().wall_ms, warn)
     for migration in applied:
         click.echo(f"applied {migration.title}")
     click.echo(f"{path}: up to date")

@@ -30,7 +30,7 @@ from oris.engine.parked import Parked
 from oris.engine.publish import Publisher
 from oris.engine.room import only_new_runs_lack_room, parted
 from oris.engine.unit import INTERNAL, Answered, State, Unit
-from oris.errors import OutcomeUnknown, StoreError, Unavailable
+from oris.errors import DataDamaged, OutcomeUnknown, StoreError, Unavailable
 from oris.ids import JobKey, LeaseId, RunId, SeedSource
 from oris.storage.store import Store
 
@@ -291,6 +291,10 @@ class Committer:
             # A store that refuses at once must not be asked without a pause.
             await trio.sleep(0.05)
         except Exception as error:
+            if isinstance(error, DataDamaged) and self._put_aside(JobKey(error.job_key)):
+                # The job that it was to be granted with cannot go on; all others can.
+                await self._commit(batch)
+                return
             self._observer.commit_failed(error, batch, self._under_way_ms())
             if len(batch) == 1:
                 self._fail_alone(batch)
@@ -309,6 +313,13 @@ class Committer:
         finally:
             self._slowest_ms = max(self._slowest_ms, self._under_way_ms())
             self._commit_started = None
+
+    def _put_aside(self, job_key: JobKey) -> bool:
+        """Grant a job to nobody until the next start; False: it was so already, or there are too many."""
+        if job_key in self._set_aside or len(self._set_aside) >= MAX_SET_ASIDE:
+            return False
+        self._set_aside |= {job_key}
+        return True
 
     def _under_way_ms(self) -> float:
         return 0.0 if self._commit_started is None else (trio.current_time() - self._commit_started) * 1000.0

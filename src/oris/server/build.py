@@ -27,7 +27,7 @@ from oris.core.facts import Limits
 from oris.engine.committer import CommitBounds
 from oris.engine.engine import Engine, EngineSettings
 from oris.engine.unit import Unit
-from oris.errors import StoreError
+from oris.errors import DatabaseLost, DataDamaged, StoreError
 from oris.observability.logs import Logs
 from oris.observability.metrics import Metrics
 from oris.observability.otel import open_spans
@@ -126,6 +126,9 @@ class Server:
             self.clock.start_after(high_water_ms)
             for warning in store.warnings:
                 self.logs.get("oris.storage").warning("store_warning", detail=warning)
+            for warning in store.file_warnings:
+                self.logs.get("oris.storage").warning("database_warning", detail=warning)
+            store.on_damage = self._tell_damage
             await learn_keys(self.keys, store.reads, settings, self.clock.calendar_ms())
             told = (self.metrics, self.logs, self.clock.now_ms)
             meter = Meter(*told) if self.spans is None else TracingMeter(self.spans, *told)
@@ -141,6 +144,10 @@ class Server:
                     await first(handle.stopping, store.failed)
                 await self._store_answers(store)
                 handle.beat()
+            if store.lost:
+                # No story for the log: this one line says it all.
+                self.logs.get("oris.storage").error("database_lost", detail=store.failure)
+                raise DatabaseLost("the database is not where it was any more")
             if store.failure is not None:
                 raise StoreError(f"the database cannot be trusted any more: {store.failure}")
         finally:
@@ -246,7 +253,7 @@ class Server:
         draining = self._engine is not None and self._engine.admission.draining
         mode = self.engine.admission.modes.word if status.state == "ready" else str(status.state)
         return Health(
-            alive=all(tasks[name] in ("running", "stopping") for name in critical),
+            alive=all(tasks[name] in ("running", "stopping") for name in critical) and not self._has_failed(),
             ready=status.state == "ready" and store in ("ok", "low_disk") and not draining,
             mode="draining" if draining else mode,
             store=store,
@@ -257,11 +264,19 @@ class Server:
     def store_word(self) -> str:
         """ok; low_disk: no new runs are taken, all else goes on; unavailable: it has refused a commit, and since then
         neither another one nor a probe has succeeded; failed for good."""
-        if self.store is None or self.store.failure is not None:
+        if self.store is None or self._has_failed():
             return "failed"
         if self.engine.committer.failed_at_s is not None:
             return "unavailable"
         return "low_disk" if self.store.no_room() else "ok"
+
+    def _tell_damage(self, error: DataDamaged) -> None:
+        tenant, _, thread = error.job_key.partition("/")
+        log = self.logs.get("oris.storage")
+        log.error("data_damaged", tenant_id=tenant, thread_id=thread, seq=error.seq, detail=str(error))
+
+    def _has_failed(self) -> bool:
+        return self.store is not None and self.store.failure is not None
 
     def _front(self, table: RouteTable, limits: HttpLimits, tls: ServerTls | None = None) -> Front:
         settings = self.settings

@@ -15,7 +15,7 @@ from oris.clock import SystemClock
 from oris.config.reread import Sources
 from oris.config.settings import Settings
 from oris.config.version import program_version
-from oris.errors import ConfigError
+from oris.errors import ConfigError, DatabaseLost
 from oris.observability.log_stdlib import StdlibBridge, stdlib_logging
 from oris.observability.logs import Logs, open_logs
 from oris.server.build import HTTP_GRACE_PART, Server
@@ -171,7 +171,7 @@ class _Events:
 
     def failed(self, name: str, error: BaseException) -> None:
         """A child failed: the whole story, once."""
-        self._operators_fault = isinstance(error, ConfigError)
+        self._operators_fault = isinstance(error, (ConfigError, DatabaseLost))
         if not self._operators_fault:
             self._log.error("task_error", task=name, exc_info=error)
 

@@ -51,12 +51,15 @@ class _Quiet:
     def mode_changed(self, modes: Modes) -> None: ...
 
 
-async def run_offline(settings: Settings, work: Callable[[Engine], Awaitable[T]]) -> T:
+async def run_offline(
+    settings: Settings, work: Callable[[Engine], Awaitable[T]], warn: Callable[[str], None] = lambda text: None
+) -> T:
     """What `work` answers, on an engine with nothing but its committer, under the server's own lock.
 
-    The database is made when missing. Nothing is dispatched, no deadline is looked for, and no lease's account is
-    closed: the next server finds all that as the last one left it. Raises InUse while a server has the database,
-    ConfigError when it cannot be opened, StoreError, and whatever else `work` raises, bare.
+    The database is made when missing; `warn` is told what the operator should know of its file. Nothing is dispatched,
+    no deadline is looked for, and no lease's account is closed: the next server finds all that as the last one left it.
+    Raises InUse while a server has the database, ConfigError when it cannot be opened, StoreError, and whatever else
+    `work` raises, bare.
     """
     clock = EngineClock(SystemClock())
     store = await SqliteStore.open(
@@ -66,6 +69,8 @@ async def run_offline(settings: Settings, work: Callable[[Engine], Awaitable[T]]
         migrate="check" if settings.migrate == "check" else "auto",
         tuning=replace(tuning(settings), reserve="as_it_is"),
     )
+    for warning in store.file_warnings:
+        warn(warning)
     async with store:
         clock.start_after(await store.high_water_ms())
         chance = Random(int.from_bytes(os.urandom(16), "big"))

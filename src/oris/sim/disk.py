@@ -93,7 +93,7 @@ class Disk(MemoryDatabase):
         found.idempotent = [IdempotentSubmit(*row) for row in self._select("SELECT * FROM runtime_idempotency")]
         for _, *row in self._select("SELECT * FROM runtime_dead_letters"):
             found.dead_letters[row[0]] = DeadLetter(*row)
-        found.waits = {row[0]: Wait(*row) for row in self._select("SELECT * FROM runtime_waits")}
+        found.waits = {row[1]: Wait(*row[1:]) for row in self._select("SELECT * FROM runtime_waits")}
         for claim in self._select("SELECT * FROM runtime_replay_effects"):
             found.claims[claim[0]] = ReplayClaim(*claim)
         found.workers = {worker.worker_key: worker for worker in self.workers()}

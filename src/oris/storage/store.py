@@ -44,6 +44,8 @@ class Told(Struct, frozen=True):
 
     entry: Entry
     payload: bytes | None
+    damaged: bool = False
+    """The payload is not what was written."""
 
 
 class SavedCheckpoint(Struct, frozen=True):
@@ -105,6 +107,8 @@ class WaitValue(Struct, frozen=True):
 
     raised: bytes | None
     settled: bytes | None
+    damaged_seq: int = 0
+    """The event whose payload is not what was written; neither value is told then. 0: none."""
 
     @property
     def size(self) -> int:

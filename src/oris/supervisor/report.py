@@ -28,7 +28,7 @@ EventKind = Literal[
     "abandoned",
 ]
 
-LINE_MAX_CHARS = 300
+LINE_MAX_CHARS = 1000
 LEAVES_MAX = 3
 
 

@@ -21,6 +21,8 @@ class EventView(Struct, frozen=True):
     worker_id: str | UnsetType = UNSET
     payload: Raw | UnsetType = UNSET
     """The client's value that came with it, where it was asked for, if there is one and it was not erased."""
+    damaged: bool | UnsetType = UNSET
+    """True: the payload in the database is not what was written, and is not shown."""
 
 
 class ExportedEventView(EventView, frozen=True, kw_only=True):

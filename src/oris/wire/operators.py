@@ -75,6 +75,8 @@ class DeadLetterView(Struct, frozen=True):
     replay_count: int
     last_replayed_at: str | None
     replay_run_id: str | UnsetType = UNSET
+    damaged: bool | UnsetType = UNSET
+    """True: the error in the database is not what was written, and is not shown."""
 
 
 class WorkerView(Struct, frozen=True):

@@ -97,6 +97,15 @@ class UnavailableDetails(Struct, frozen=True):
     """What is the matter with the store, where it is known."""
 
 
+class InternalDetails(Struct, frozen=True):
+    """A payload in the database is not what was written: nobody is shown it. Of a bug there are no details."""
+
+    reason: Literal["data_damaged"]
+    thread_id: str
+    seq: int
+    """The event that brought it."""
+
+
 DETAILS: dict[ErrorCode, type[Struct]] = {
     ErrorCode.INVALID_ARGUMENT: FieldDetails,
     ErrorCode.UNAUTHORIZED: AuthDetails,
@@ -107,5 +116,6 @@ DETAILS: dict[ErrorCode, type[Struct]] = {
     ErrorCode.PAYLOAD_TOO_LARGE: LimitDetails,
     ErrorCode.BACKPRESSURE: BackpressureDetails,
     ErrorCode.UNAVAILABLE: UnavailableDetails,
+    ErrorCode.INTERNAL: InternalDetails,
 }
 """The details of each code that has any. Later versions may add fields to them."""

@@ -116,6 +116,8 @@ class InterruptView(Struct, frozen=True):
     settled_at: str | None
     settled_by: str | None
     settled_value: Raw
+    damaged: bool | UnsetType = UNSET
+    """True: a value in the database is not what was written, and neither is shown."""
 
 
 class ResumeRequest(Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,6 +8,7 @@ from oris.api.envelope import ok
 from oris.api.handlers.common import NULL, cursor_to, latest_run, not_found, place_of
 from oris.api.http import Answer
 from oris.api.services import Call
+from oris.errors import DataDamaged
 from oris.ids import checkpoint_id, checkpoint_of
 from oris.storage.store import SavedCheckpoint
 from oris.wire.history import CheckpointDetailView, CheckpointRow, HistoryQuery
@@ -39,6 +40,8 @@ async def show(call: Call, _: None) -> Answer:
     entry, values = found.items[0].entry, found.items[0].payload
     if (entry.seq, entry.run_id, entry.event_type) != (seq, run, "checkpoint_saved"):
         raise not_found("checkpoint")
+    if found.items[0].damaged:
+        raise DataDamaged(job.job_key, seq)
     shown = NULL if values is None else Raw(values)
     return ok(call, CheckpointDetailView(job.thread_id, run, named, shown, rfc3339(entry.at_ms)))
 

@@ -28,7 +28,7 @@ from oris.core.commands import Command, Reject, Resume, ResumeThread
 from oris.core.model import Wait
 from oris.core.replies import Settled
 from oris.engine.unit import Unit
-from oris.errors import ApiError, invalid
+from oris.errors import ApiError, DataDamaged, invalid
 from oris.ids import RunId, ThreadId, WaitId, attempt_of
 from oris.storage.store import InterruptFilter, WaitValue
 from oris.wire.jobs import PendingView
@@ -63,7 +63,11 @@ async def list_interrupts(call: Call, _: None) -> Answer:
 
 async def show(call: Call, _: None) -> Answer:
     """`GET /v1/interrupts/{interrupt_id}`."""
-    return ok(call, await interrupt_view(call, await _named(call)))
+    wait = await _named(call)
+    (value,) = await call.services.engine.reads.wait_values([wait], PAGE_BYTES)
+    if value.damaged_seq:
+        raise DataDamaged(wait.job_key, value.damaged_seq)
+    return ok(call, _view(wait, value))
 
 
 async def resume(call: Call, body: ResumeRequest) -> Answer:
@@ -103,13 +107,13 @@ async def pending_interrupts(call: Call, run_id: RunId) -> tuple[PendingView, ..
 
 
 async def interrupt_view(call: Call, wait: Wait) -> InterruptView:
-    """An interrupt with its values."""
+    """An interrupt with its values; it was settled already, so damaged ones are told of in it."""
     (value,) = await call.services.engine.reads.wait_values([wait], PAGE_BYTES)
     return _view(wait, value)
 
 
 def _pending(wait: Wait, value: WaitValue | None) -> PendingView:
-    shown = UNSET if value is None else _raw(value.raised)
+    shown = UNSET if value is None or value.damaged_seq else _raw(value.raised)
     return PendingView(wait.wait_id, wait.key, rfc3339_or_none(wait.due_ms), shown)
 
 
@@ -131,6 +135,7 @@ def _view(wait: Wait, value: WaitValue) -> InterruptView:
         settled_at=rfc3339_or_none(wait.settled_ms),
         settled_by=wait.settled_by,
         settled_value=_raw(value.settled),
+        damaged=True if value.damaged_seq else UNSET,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec import UNSET, Raw
 
 from oris.api.envelope import ok
@@ -10,6 +12,7 @@ from oris.api.http import Answer
 from oris.api.services import Call
 from oris.core.audit import AuditRecord
 from oris.core.model import DeadLetter
+from oris.errors import DataDamaged
 from oris.ids import TenantId, attempt_of, run_of
 from oris.storage.store import AuditFilter, DeadLetterFilter
 from oris.wire.operators import AuditQuery, AuditView, DeadLettersQuery, DeadLetterView
@@ -26,7 +29,7 @@ async def list_dead_letters(call: Call, _: None) -> Answer:
     entries: list[DeadLetterView] = []
     room = PAGE_BYTES
     for letter in page.items:
-        entry = await _dead_letter(call, letter)
+        entry = await _dead_letter(call, letter, listed=True)
         room -= len(bytes(entry.error))
         if entries and room < 0:
             # The page ends here: one that is so long has the cursor that goes on behind it.
@@ -68,9 +71,17 @@ async def list_audit(call: Call, _: None) -> Answer:
     return ok(call, AuditPage(found, await cursor_to(call, page.next_cursor)))
 
 
-async def _dead_letter(call: Call, entry: DeadLetter) -> DeadLetterView:
-    reads = call.services.engine.reads
-    found = await reads.payloads(entry.job_key, [entry.error_seq]) if entry.error_seq else {}
+async def _dead_letter(call: Call, entry: DeadLetter, *, listed: bool = False) -> DeadLetterView:
+    reads, damaged = call.services.engine.reads, False
+    found: Mapping[int, bytes] = {}
+    try:
+        if entry.error_seq:
+            found = await reads.payloads(entry.job_key, [entry.error_seq])
+    except DataDamaged:
+        # The other items of a list go on.
+        if not listed:
+            raise
+        damaged = True
     error = found.get(entry.error_seq)
     return DeadLetterView(
         attempt_id=attempt_of(entry.run_id),
@@ -87,6 +98,7 @@ async def _dead_letter(call: Call, entry: DeadLetter) -> DeadLetterView:
         replay_count=entry.replay_count,
         last_replayed_at=rfc3339_or_none(entry.replayed_ms),
         replay_run_id=UNSET if entry.replay_run_id is None else entry.replay_run_id,
+        damaged=True if damaged else UNSET,
     )
 
 

@@ -35,7 +35,7 @@ async def page(call: Call, _: None) -> Answer:
     reads = call.services.engine.reads
     if query.payloads:
         found = await reads.told(job.job_key, query.after_seq, query.limit, PAGE_BYTES)
-        shown = [event_view(line.entry, line.payload) for line in found.items]
+        shown = [event_view(line.entry, line.payload, damaged=line.damaged) for line in found.items]
     else:
         shown = [event_view(entry) for entry in await reads.timeline(job.job_key, query.after_seq, query.limit)]
     return ok(call, TimelinePage(tuple(shown)))
@@ -82,8 +82,8 @@ def _check_of(job: Job) -> ChainCheck:
     return ChainCheck(job.pruned_seq, job.pruned_hash or GENESIS)
 
 
-def event_view(entry: Entry, payload: bytes | None = None) -> EventView:
-    """A line of a timeline, with its payload if that is to be shown."""
+def event_view(entry: Entry, payload: bytes | None = None, *, damaged: bool = False) -> EventView:
+    """A line of a timeline, with its payload if that is to be shown; a damaged one is told of instead."""
     return EventView(
         seq=entry.seq,
         event_type=entry.event_type,
@@ -92,7 +92,8 @@ def event_view(entry: Entry, payload: bytes | None = None) -> EventView:
         data=Raw(entry.data),
         created_at=rfc3339(entry.at_ms),
         worker_id=UNSET if entry.worker_id is None else entry.worker_id,
-        payload=UNSET if payload is None else Raw(payload),
+        payload=UNSET if payload is None or damaged else Raw(payload),
+        damaged=True if damaged else UNSET,
     )
 
 
@@ -130,7 +131,7 @@ async def _lines(call: Call, job_key: JobKey, after_seq: int, payloads: bool) ->
 
 
 def _exported(line: Told) -> ExportedEventView:
-    entry, shown = line.entry, event_view(line.entry, line.payload)
+    entry, shown = line.entry, event_view(line.entry, line.payload, damaged=line.damaged)
     digest = entry.payload_digest
     return ExportedEventView(
         **msgspec.structs.asdict(shown),

@@ -22,10 +22,10 @@ WHEN: dict[ErrorCode, str] = {
     ErrorCode.UNSUPPORTED_MEDIA_TYPE: "The content type is not `application/json`, or the content is encoded.",
     ErrorCode.BACKPRESSURE: "Not now: a limit on the load is reached. Try again after `Retry-After`.",
     ErrorCode.HEADERS_TOO_LARGE: "Too many header fields, or too long ones.",
-    ErrorCode.INTERNAL: "A bug; the server's log has it under the request id.",
+    ErrorCode.INTERNAL: "A bug, which the server's log has under the request id; with details: damaged data.",
     ErrorCode.UNAVAILABLE: "Not now: safe to send again with the same key, lease or poll id, after `Retry-After`.",
 }
-_ALWAYS_DETAILED = frozenset(DETAILS) - {ErrorCode.NOT_FOUND}
+_ALWAYS_DETAILED = frozenset(DETAILS) - {ErrorCode.NOT_FOUND, ErrorCode.INTERNAL}
 _EXTRA_HEADERS: dict[ErrorCode, dict[str, Schema]] = {
     ErrorCode.UNAUTHORIZED: {"WWW-Authenticate": {"schema": {"type": "string"}}},
     ErrorCode.METHOD_NOT_ALLOWED: {"Allow": {"schema": {"type": "string"}}},

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from oris.errors import ConfigError
-from oris.storage.sqlite.connect import Tuning, open_memory, open_reader, open_writer
+from oris.storage.sqlite.connect import Tuning, open_memory, open_reader, open_writer, set_pragma
 from oris.storage.sqlite.faults import cause_of, described
-from oris.storage.sqlite.lock import FileLock
+from oris.storage.sqlite.guard import Guard
 from oris.storage.sqlite.space import Disk
 
 
@@ -22,29 +22,49 @@ class Database:
         writer: sqlite3.Connection,
         readers: list[sqlite3.Connection],
         disk: Disk | None,
-        release: Callable[[], None],
+        guard: Guard | None,
+        patience_ms: int = 0,
     ) -> None:
-        """`disk` is None for a database in memory, which is not closed with its store."""
+        """`disk` and `guard` are None for a database in memory, which is not closed with its store."""
         self.writer = writer
         self.readers = readers
         self.disk = disk
-        self._release = release
+        self.guard = guard
+        self._patience_ms = patience_ms
         self.cut = False
         """Set when the database was taken away: nothing may be done on it any more."""
 
+    @property
+    def warnings(self) -> list[str]:
+        """What the operator should know of the file."""
+        return [] if self.guard is None else self.guard.warnings
+
     def close(self) -> None:
         """Readers first: the last connection copies the WAL into the file, and only the writer may."""
-        if self.cut:
+        if self.cut or self.guard is None or self.disk is None:
             return
         try:
+            self.guard.leave(self.writer, self._patience_ms)
             for reader in self.readers:
                 reader.close()
-            if self.disk is not None:
-                self.writer.close()
+            self.writer.close()
+            self.guard.left()
         finally:
-            if self.disk is not None:
-                self.disk.close()
-            self._release()
+            self.disk.close()
+            self.guard.release()
+
+
+class _InMemory(Database):
+    """Closing it is leaving it to the next store."""
+
+    def __init__(self, connection: sqlite3.Connection, leave: Callable[[], None]) -> None:
+        super().__init__(connection, [], None, None)
+        self._leave = leave
+
+    def close(self) -> None:
+        """Again is harmless."""
+        if not self.cut:
+            self._leave()
 
 
 class MemoryDatabase:
@@ -66,7 +86,7 @@ class MemoryDatabase:
         if self._holder is not None:
             raise ConfigError(f"the database in memory is in use by another server (pid {os.getpid()})")
         prepare(self._connection)
-        self._holder = Database(self._connection, [], None, self.crash)
+        self._holder = _InMemory(self._connection, self.crash)
         return self._holder
 
     def crash(self) -> None:
@@ -92,13 +112,13 @@ def open_file(
     path = path.resolve()
     if not path.parent.is_dir():
         raise ConfigError(f"{path}: the directory does not exist")
-    lock = FileLock(path)
+    guard = Guard(path)
     disk: Disk | None = None
     try:
         disk = Disk(path, tuning.reserve)
         while True:
             try:
-                opened = _open(path, tuning, factory, prepare)
+                opened = _open(path, tuning, factory, prepare, guard)
                 break
             except sqlite3.Error as error:
                 if cause_of(error) != "disk_full" or not disk.make_room():
@@ -107,20 +127,33 @@ def open_file(
     except BaseException:
         if disk is not None:
             disk.close()
-        lock.release()
+        guard.give_up()
+        guard.release()
         raise
-    return Database(opened[0], opened[1:], disk, lock.release)
+    return Database(opened[0], opened[1:], disk, guard, tuning.busy_timeout_ms)
 
 
 def _open(
-    path: Path, tuning: Tuning, factory: type[sqlite3.Connection], prepare: Callable[[sqlite3.Connection], None]
+    path: Path,
+    tuning: Tuning,
+    factory: type[sqlite3.Connection],
+    prepare: Callable[[sqlite3.Connection], None],
+    guard: Guard,
 ) -> list[sqlite3.Connection]:
     """The writer and the readers, or none."""
     opened: list[sqlite3.Connection] = []
     try:
-        opened.append(open_writer(path, tuning, factory))
-        prepare(opened[0])
-        opened.extend(open_reader(path, tuning) for _ in range(tuning.readers))
+        writer = open_writer(path, tuning, factory)
+        opened.append(writer)
+        prepare(writer)
+        guard.claim(writer)
+        for _ in range(tuning.readers):
+            opened.append(open_reader(path, tuning))
+            # With its first read it opens the log, while that still has its name.
+            opened[-1].execute("PRAGMA schema_version").fetchone()
+        guard.settle(writer)
+        # From here on it is the event loop that would wait for another program's lock.
+        set_pragma(writer, "busy_timeout", 0)
     except BaseException:
         for connection in reversed(opened):
             connection.close()

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from oris.errors import ConfigError
+from oris.storage.sqlite.files import beside, open_beside
 
 
 class InUse(ConfigError):
@@ -23,11 +24,10 @@ class FileLock:
 
     def __init__(self, database: Path) -> None:
         """Raises InUse when another server holds it, ConfigError when the file cannot be made."""
-        path = database.with_name(database.name + ".lock")
         try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._descriptor = open_beside(database, ".lock")
         except OSError as error:
-            raise ConfigError(f"{path}: cannot make the lock file: {error.strerror}") from error
+            raise ConfigError(f"{beside(database, '.lock')}: cannot make the lock file: {error.strerror}") from error
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

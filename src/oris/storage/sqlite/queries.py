@@ -13,6 +13,7 @@ from oris.core.events import Entry
 from oris.core.mode import Mode
 from oris.core.model import ClosedLease, DeadLetter, Job, Lane, Tenant, Wait, Worker, sources_of
 from oris.core.replies import RaisedWait
+from oris.errors import DataDamaged
 from oris.ids import JobKey, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
 from oris.storage.sqlite import read_statements as sql
 from oris.storage.sqlite.handouts import steps_of
@@ -33,6 +34,7 @@ from oris.storage.sqlite.statements import (
 )
 from oris.storage.sqlite.stretch import stretch
 from oris.storage.sqlite.wait_values import WaitValues
+from oris.storage.sqlite.whole import is_whole, whole
 from oris.storage.store import Earliest, StepCounts, StoredKeys, Stretch, Told, WaitValue
 
 LANES_FOR_AGE = 200
@@ -62,7 +64,8 @@ def payloads(connection: sqlite3.Connection, job_key: JobKey, seqs: Sequence[int
     """The payloads of these events."""
     job_id = _id(connection, job_key)
     rows = ((seq, connection.execute(PAYLOAD, (job_id, seq)).fetchone()) for seq in seqs)
-    return {seq: row[0] for seq, row in rows if row is not None}
+    found = ((seq, whole(job_key, seq, *row)) for seq, row in rows if row is not None)
+    return {seq: body for seq, body in found if body is not None}
 
 
 def timeline(connection: sqlite3.Connection, job_key: JobKey, after_seq: int, limit: int) -> Sequence[Entry]:
@@ -76,8 +79,12 @@ def told(connection: sqlite3.Connection, job_key: JobKey, after_seq: int, limit:
     """Events in order, with their payloads."""
     job_id, pruned_seq = _place(connection, job_key)
     rows = connection.execute(TOLD, (job_id, max(after_seq, pruned_seq), limit + 1))
-    lines = (Told(Entry(job_key, *row[:-1]), row[-1]) for row in rows)
+    lines = (_told(Entry(job_key, *row[:-1]), row[-1]) for row in rows)
     return stretch(lines, limit, max_bytes, lambda line: len(line.entry.data) + len(line.payload or b""))
+
+
+def _told(entry: Entry, payload: bytes | None) -> Told:
+    return Told(entry, payload, damaged=not is_whole(payload, entry.payload_digest))
 
 
 def closed_lease(connection: sqlite3.Connection, lease_id: LeaseId) -> ClosedLease | None:
@@ -93,7 +100,8 @@ def steps(
     found = run(connection, run_id)
     if found is None:
         return Stretch((), more=False)
-    rows = steps_of(connection, _id(connection, found.job_key), run_id, sources_of(found), after_seq, limit + 1)
+    key = found.job_key
+    rows = steps_of(connection, key, _id(connection, key), run_id, sources_of(found), after_seq, limit + 1)
     return stretch(rows, limit, max_bytes, lambda step: len(step.body or b""))
 
 
@@ -130,19 +138,22 @@ def wait_values(connection: sqlite3.Connection, waits: Sequence[Wait], max_bytes
 
 
 def _values(connection: sqlite3.Connection, waits: Sequence[Wait]) -> Generator[WaitValue]:
-    key, values = None, WaitValues(connection, None)
+    values: WaitValues | None = None
     for wait in waits:
-        if wait.job_key != key:
-            key, values = wait.job_key, WaitValues(connection, _id(connection, wait.job_key))
-        settled = values.settled(wait.status, wait.value_seq, wait.value_index, wait.settled_seq)
-        yield WaitValue(values.raised(wait.value_seq, wait.value_index), settled)
+        if values is None or wait.job_key != values.job_key:
+            values = WaitValues(connection, wait.job_key, _id(connection, wait.job_key))
+        try:
+            settled = values.settled(wait.status, wait.value_seq, wait.value_index, wait.settled_seq)
+            yield WaitValue(values.raised(wait.value_seq, wait.value_index), settled)
+        except DataDamaged as error:
+            yield WaitValue(None, None, error.seq)
 
 
 def settled_values(
     connection: sqlite3.Connection, job_key: JobKey, waits: Sequence[RaisedWait], max_bytes: int
 ) -> Sequence[bytes | None]:
     """What waits of a thread were settled with, of the first that fit, one at least."""
-    values = WaitValues(connection, _id(connection, job_key))
+    values = WaitValues(connection, job_key, _id(connection, job_key))
     found = (values.settled(wait.status, wait.value_seq, wait.value_index, wait.settled_seq) for wait in waits)
     return stretch(found, len(waits), max_bytes, lambda value: len(value or b"")).items
 

@@ -99,40 +99,40 @@ WHERE workflow = :workflow AND id < :before ORDER BY id DESC LIMIT 1 OFFSET :wal
 """
 INTERRUPTS_PAGE = """
 SELECT wait_id, run_id, job_key, tenant_id, thread_id, workflow, kind, key, status, due_ms, on_expire, on_reject,
-       value_seq, value_index, created_ms, settled_ms, settled_by, settled_seq, settled_digest, rowid
+       value_seq, value_index, created_ms, settled_ms, settled_by, settled_seq, settled_digest, id
 FROM runtime_waits
-WHERE kind = 'interrupt' AND rowid < :before AND rowid >= :walk_end
+WHERE kind = 'interrupt' AND id < :before AND id >= :walk_end
   AND (:status IS NULL OR status = :status) AND (:tenant_id IS NULL OR tenant_id = :tenant_id)
   AND (:run_id IS NULL OR run_id = :run_id) AND (:thread_id IS NULL OR thread_id = :thread_id)
   AND (:workflow IS NULL OR workflow = :workflow)
   AND NOT EXISTS (SELECT 1 FROM runtime_pruned_runs AS p WHERE p.run_id = runtime_waits.run_id)
-ORDER BY rowid DESC LIMIT :limit
+ORDER BY id DESC LIMIT :limit
 """
 INTERRUPTS_WALK_END = """
-SELECT rowid FROM runtime_waits WHERE rowid < :before ORDER BY rowid DESC LIMIT 1 OFFSET :walk
+SELECT id FROM runtime_waits WHERE id < :before ORDER BY id DESC LIMIT 1 OFFSET :walk
 """
 OPEN_INTERRUPTS_PAGE = """
 SELECT wait_id, run_id, job_key, tenant_id, thread_id, workflow, kind, key, status, due_ms, on_expire, on_reject,
-       value_seq, value_index, created_ms, settled_ms, settled_by, settled_seq, settled_digest, rowid
+       value_seq, value_index, created_ms, settled_ms, settled_by, settled_seq, settled_digest, id
 FROM runtime_waits INDEXED BY runtime_waits_open
-WHERE kind = 'interrupt' AND status = 'pending' AND rowid < :before AND rowid >= :walk_end
+WHERE kind = 'interrupt' AND status = 'pending' AND id < :before AND id >= :walk_end
   AND (:tenant_id IS NULL OR tenant_id = :tenant_id) AND (:run_id IS NULL OR run_id = :run_id)
   AND (:thread_id IS NULL OR thread_id = :thread_id) AND (:workflow IS NULL OR workflow = :workflow)
-ORDER BY rowid DESC LIMIT :limit
+ORDER BY id DESC LIMIT :limit
 """
 OPEN_INTERRUPTS_WALK_END = """
-SELECT rowid FROM runtime_waits INDEXED BY runtime_waits_open
-WHERE kind = 'interrupt' AND status = 'pending' AND rowid < :before ORDER BY rowid DESC LIMIT 1 OFFSET :walk
+SELECT id FROM runtime_waits INDEXED BY runtime_waits_open
+WHERE kind = 'interrupt' AND status = 'pending' AND id < :before ORDER BY id DESC LIMIT 1 OFFSET :walk
 """
 INTERRUPTS_OF_RUN_PAGE = """
 SELECT wait_id, run_id, job_key, tenant_id, thread_id, workflow, kind, key, status, due_ms, on_expire, on_reject,
-       value_seq, value_index, created_ms, settled_ms, settled_by, settled_seq, settled_digest, rowid
+       value_seq, value_index, created_ms, settled_ms, settled_by, settled_seq, settled_digest, id
 FROM runtime_waits INDEXED BY runtime_waits_run
-WHERE run_id = :run_id AND kind = 'interrupt' AND rowid < :before AND rowid >= :walk_end
+WHERE run_id = :run_id AND kind = 'interrupt' AND id < :before AND id >= :walk_end
   AND (:status IS NULL OR status = :status) AND (:tenant_id IS NULL OR tenant_id = :tenant_id)
   AND (:thread_id IS NULL OR thread_id = :thread_id) AND (:workflow IS NULL OR workflow = :workflow)
   AND NOT EXISTS (SELECT 1 FROM runtime_pruned_runs AS p WHERE p.run_id = runtime_waits.run_id)
-ORDER BY rowid DESC LIMIT :limit
+ORDER BY id DESC LIMIT :limit
 """
 # The trail is ordered by time, which rises with the id: the index holds both.
 WORKERS_PAGE = """

@@ -13,6 +13,7 @@ from oris.core.events import Entry
 from oris.core.mode import Mode
 from oris.core.model import ClosedLease, DeadLetter, Job, Lane, PrunedRun, Tenant, Wait, Worker
 from oris.core.replies import RaisedWait
+from oris.errors import DataDamaged
 from oris.ids import JobKey, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
 from oris.storage.sqlite import pages, queries, retention
 from oris.storage.store import (
@@ -47,8 +48,10 @@ class Runner(Protocol):
 class SqliteReads:
     """`Reads` for SQLite; see there."""
 
-    def __init__(self, run: Runner) -> None:
+    def __init__(self, run: Runner, on_damage: Callable[[DataDamaged], None]) -> None:
+        """`on_damage` is told of what is damaged where the rest is told all the same."""
         self._run = run
+        self._on_damage = on_damage
 
     async def tenants_of(self, thread_id: ThreadId) -> Sequence[TenantId]:
         """The tenants that have a thread of this name; at most two are told."""
@@ -80,7 +83,11 @@ class SqliteReads:
 
     async def told(self, job_key: JobKey, after_seq: int, limit: int, max_bytes: int) -> Stretch[Told]:
         """Events in order with their payloads, from `after_seq` + 1."""
-        return await self._run(lambda c: queries.told(c, job_key, after_seq, limit, max_bytes))
+        found = await self._run(lambda c: queries.told(c, job_key, after_seq, limit, max_bytes))
+        for line in found.items:
+            if line.damaged:
+                self._on_damage(DataDamaged(job_key, line.entry.seq))
+        return found
 
     async def checkpoints(self, job_key: JobKey, cursor: str | None, limit: int) -> Page[SavedCheckpoint]:
         """The checkpoints of a thread's runs."""
@@ -120,7 +127,11 @@ class SqliteReads:
 
     async def wait_values(self, waits: Sequence[Wait], max_bytes: int) -> Sequence[WaitValue]:
         """What waits were raised and settled with, of the first that fit, one at least."""
-        return await self._run(lambda c: queries.wait_values(c, waits, max_bytes))
+        found = await self._run(lambda c: queries.wait_values(c, waits, max_bytes))
+        for wait, value in zip(waits, found, strict=False):
+            if value.damaged_seq:
+                self._on_damage(DataDamaged(wait.job_key, value.damaged_seq))
+        return found
 
     async def settled_values(
         self, job_key: JobKey, waits: Sequence[RaisedWait], max_bytes: int

@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
+from oris.storage.sqlite.files import beside, open_beside
+
 SLICES = 8
 _SMALLEST_SLICE = 65_536
 _CANNOT = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
@@ -26,7 +28,7 @@ class Reserve:
 
     def __init__(self, database: Path, size_bytes: int) -> None:
         """Take over what an earlier server left, and no more than that. Raises OSError."""
-        self._path = database.with_name(database.name + ".reserve")
+        self._path = beside(database, ".reserve")
         self._lock = Lock()
         self.size_bytes = size_bytes
         """What should be held."""
@@ -36,7 +38,7 @@ class Reserve:
         if size_bytes == 0:
             self._path.unlink(missing_ok=True)
             return
-        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._descriptor = open_beside(database, ".reserve")
         left = min(size_bytes, os.fstat(self._descriptor).st_size)
         os.ftruncate(self._descriptor, left)
         if left:

@@ -91,8 +91,8 @@ DELETE FROM runtime_steps WHERE run_id = :run_id AND (action_id, status, dedupe_
 )
 """
 DELETE_WAITS = """
-DELETE FROM runtime_waits WHERE rowid IN (
-    SELECT rowid FROM runtime_waits INDEXED BY runtime_waits_run WHERE run_id = :run_id LIMIT :limit
+DELETE FROM runtime_waits WHERE id IN (
+    SELECT id FROM runtime_waits INDEXED BY runtime_waits_run WHERE run_id = :run_id LIMIT :limit
 )
 """
 # A lease's id begins with the digits of its run.

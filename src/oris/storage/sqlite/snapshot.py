@@ -69,7 +69,7 @@ def _read(connection: sqlite3.Connection) -> Snapshot:
     rows.workers = {worker.worker_key: worker for worker in (Worker(*row) for row in execute(_WORKERS))}
     rows.tenants = {tenant.tenant_id: tenant for tenant in (Tenant(*row) for row in execute(_TENANTS))}
     rows.audit = [AuditRecord(*row[1:]) for row in execute(_AUDIT)]
-    rows.waits = {wait.wait_id: wait for wait in (Wait(*row) for row in execute(_WAITS))}
+    rows.waits = {wait.wait_id: wait for wait in (Wait(*row[1:]) for row in execute(_WAITS))}
     rows.api_keys = [ApiKey(*row[1:]) for row in execute(_API_KEYS)]
     rows.claims = {claim.target: claim for claim in (ReplayClaim(*row) for row in execute(_CLAIMS))}
     rows.modes = [mode_of(row) for row in execute(_MODES)]

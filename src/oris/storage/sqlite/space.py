@@ -15,6 +15,7 @@ from typing import Literal
 from msgspec import Struct
 
 from oris.errors import ConfigError
+from oris.storage.sqlite.files import MODE, beside
 from oris.storage.sqlite.reserve import Reserve
 
 MOST_RESERVE_BYTES = 64 * 1024 * 1024
@@ -84,9 +85,10 @@ class Disk:
 
     def why_unwritable(self) -> str | None:
         """Try to write beside the database: `disk_full`, `read_only`, or None when neither is the matter."""
-        path = self._database.with_name(self._database.name + ".probe")
+        path = beside(self._database, ".probe")
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            path.unlink(missing_ok=True)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, MODE)
             try:
                 path.unlink()
                 written = os.write(descriptor, _PROBE)

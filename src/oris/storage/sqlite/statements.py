@@ -79,7 +79,7 @@ NEWEST_INTERRUPTS = """
 SELECT wait_id, run_id, job_key, tenant_id, thread_id, workflow, kind, key, status, due_ms, on_expire, on_reject,
        value_seq, value_index, created_ms, settled_ms, settled_by, settled_seq, settled_digest
 FROM runtime_waits INDEXED BY runtime_waits_run
-WHERE run_id = ? AND kind = 'interrupt' ORDER BY rowid DESC LIMIT 100
+WHERE run_id = ? AND kind = 'interrupt' ORDER BY id DESC LIMIT 100
 """
 # For replays: the checkpoint that an event has saved, the sizes of what is handed on, and who has claimed a target.
 SAVED_CHECKPOINT = """
@@ -213,22 +213,29 @@ INSERT INTO runtime_audit_log (
 
 # --- handouts, read after the writes ---
 
-PAYLOAD = "SELECT body FROM runtime_payloads WHERE job_id = ? AND seq = ?"
+# With each payload goes the digest that its event has of it.
+PAYLOAD = """
+SELECT p.body, e.payload_digest
+FROM runtime_payloads AS p LEFT JOIN runtime_events AS e ON e.job_id = p.job_id AND e.seq = p.seq
+WHERE p.job_id = ? AND p.seq = ?
+"""
 SETTLED_WAITS = """
-SELECT settled_ms, rowid, wait_id, kind, key, status, value_seq, value_index, settled_seq
+SELECT settled_ms, id, wait_id, kind, key, status, value_seq, value_index, settled_seq
 FROM runtime_waits INDEXED BY runtime_waits_run
-WHERE run_id = ? AND status NOT IN ('pending', 'dropped') ORDER BY rowid DESC LIMIT ?
+WHERE run_id = ? AND status NOT IN ('pending', 'dropped') ORDER BY id DESC LIMIT ?
 """
 LATEST_STEPS = """
-SELECT s.action_id, s.status, s.seq, p.body
+SELECT s.action_id, s.status, s.seq, p.body, e.payload_digest
 FROM runtime_steps AS s LEFT JOIN runtime_payloads AS p ON p.job_id = ? AND p.seq = s.seq
+     LEFT JOIN runtime_events AS e ON e.job_id = p.job_id AND e.seq = p.seq
 WHERE s.run_id = ? AND s.latest = 1 AND s.seq > ?
 ORDER BY s.seq LIMIT ?
 """
 # What a replay takes over of a run that it goes on from.
 SUCCEEDED_STEPS = """
-SELECT s.action_id, s.status, s.seq, p.body
+SELECT s.action_id, s.status, s.seq, p.body, e.payload_digest
 FROM runtime_steps AS s LEFT JOIN runtime_payloads AS p ON p.job_id = ? AND p.seq = s.seq
+     LEFT JOIN runtime_events AS e ON e.job_id = p.job_id AND e.seq = p.seq
 WHERE s.run_id = ? AND s.latest = 1 AND s.status = 'succeeded' AND s.seq > ? AND s.seq <= ?
 ORDER BY s.seq LIMIT ?
 """

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from oris.clock import SystemClock
 from oris.core.changes import Handed
 from oris.core.facts import Needs
-from oris.errors import ConfigError, Unavailable
+from oris.errors import ConfigError, DataDamaged, Unavailable
 from oris.ids import RunId
 from oris.storage.sqlite import queries
 from oris.storage.sqlite.connect import Tuning, version_warnings
@@ -31,22 +31,27 @@ from oris.storage.sqlite.read_limit import ReadLimit
 from oris.storage.sqlite.reads import SqliteReads
 from oris.storage.sqlite.space import Space
 from oris.storage.sqlite.upgrade import prepare
-from oris.storage.sqlite.writer import Writer
+from oris.storage.sqlite.writer import Prepared, Writer
 from oris.storage.store import Reads, Work
 
 T = TypeVar("T")
 
 CLOSE_LIMIT_S = 10.0
 """How long closing may take; a thread stuck in the disk is left behind then."""
+LOCK_LOOK_S = 0.002
+"""Between two tries to get the lock that another program has."""
 _DEFAULT_TUNING = Tuning()
 
 
 class SqliteStore:
     """One open database. To be made by `open`, and closed by `aclose` or by leaving it as a context."""
 
-    def __init__(self, database: Database, node_id: str, now_ms: Callable[[], int], inline: bool) -> None:
+    def __init__(
+        self, database: Database, node_id: str, now_ms: Callable[[], int], inline: bool, patience_ms: int
+    ) -> None:
         self._database = database
-        self._writer = Writer(database.writer, node_id, now_ms, database.disk)
+        self._writer = Writer(database.writer, node_id, now_ms, database.disk, database.guard, patience_ms)
+        self._patience_s = 0.0 if inline else patience_ms / 1000
         self._inline = inline
         self._closed = False
         self._write_limiter = trio.CapacityLimiter(1)
@@ -56,11 +61,15 @@ class SqliteStore:
         self._read_limiter = trio.CapacityLimiter(len(self._free)) if database.readers else self._write_limiter
         self._look_limiter = trio.CapacityLimiter(1)
         self._limits: dict[sqlite3.Connection, ReadLimit] = {}
-        self._reads = SqliteReads(self._read)
+        self.on_damage: Callable[[DataDamaged], None] = lambda error: None
+        """Told of every payload that is read and is not what was written; on the event loop."""
+        self._reads = SqliteReads(self._read, lambda error: self.on_damage(error))
         self.failed = trio.Event()
         """Set once the file is not to be trusted any more: the server has to stop. See `failure`."""
         self.warnings: list[str] = []
-        """What the operator should know; to be logged at the start."""
+        """What the operator should know of this SQLite and its settings; to be logged at the start."""
+        self.file_warnings: list[str] = []
+        """What the operator should know of the database file: what is missing of it, or who could read it."""
 
     @classmethod
     async def open(
@@ -97,8 +106,9 @@ class SqliteStore:
             opened = open_now()
         else:
             opened = await trio.to_thread.run_sync(open_now)
-        store = cls(opened, node_id, now_ms, inline)
+        store = cls(opened, node_id, now_ms, inline, tuning.busy_timeout_ms)
         store.warnings = warnings
+        store.file_warnings = opened.warnings
         monotonic_s, limit_s = SystemClock().monotonic_s, tuning.read_limit_ms / 1000
         store._limits = {reader: ReadLimit(reader, limit_s, monotonic_s) for reader in opened.readers}
         return store
@@ -113,6 +123,11 @@ class SqliteStore:
         """Why the file is not to be trusted any more; None while it is."""
         return self._writer.failure
 
+    @property
+    def lost(self) -> bool:
+        """Whether that is because the names of its files lead elsewhere."""
+        return self._writer.lost
+
     async def transact(self, needs: Needs, work: Work, batch_id: str) -> Mapping[RunId, Handed]:
         """See `Store.transact`. A checkpoint before the transaction; once begun it is not cancelled.
 
@@ -121,24 +136,50 @@ class SqliteStore:
         """
         async with self._write_limiter:
             try:
-                prepared = self._unless_closed(partial(self._writer.prepare, needs, work, batch_id))
+                prepared = await self._prepared(partial(self._writer.prepare, needs, work, batch_id))
                 if prepared.to_commit:
                     await self._commit(partial(self._writer.commit, batch_id))
+                    self._writer.confirm(prepared.now_ms)
+            except DataDamaged as error:
+                self.on_damage(error)
+                raise
             finally:
                 self._note_failure()
         return prepared.handed
+
+    async def _prepared(self, prepare: Callable[[], Prepared]) -> Prepared:
+        """Begin again while another program has the write lock: SQLite's own waiting would hold the event loop."""
+        give_up_at_s = trio.current_time() + self._patience_s
+        while True:
+            try:
+                return self._unless_closed(prepare)
+            except Unavailable as error:
+                if error.cause != "busy" or trio.current_time() >= give_up_at_s:
+                    raise
+            await trio.sleep(LOCK_LOOK_S)
 
     def no_room(self) -> bool:
         """Whether new runs are to be refused for want of room on the disk, as far as is known now."""
         return self._database.disk is not None and self._database.disk.low
 
     async def look(self) -> Space | None:
-        """Look at the disk; None for a database in memory. A checkpoint; a disk that hangs is left to its thread."""
+        """Look at the disk, and whether the files are where they were: see `failed`. None: in memory, or not.
+
+        A checkpoint; a disk that hangs is left to its thread.
+        """
         disk = self._database.disk
         if disk is None:
             await trio.lowlevel.checkpoint()
             return None
-        return await trio.to_thread.run_sync(disk.look, limiter=self._look_limiter, abandon_on_cancel=True)
+        if self._look_for_files():
+            try:
+                return await trio.to_thread.run_sync(disk.look, limiter=self._look_limiter, abandon_on_cancel=True)
+            except OSError:
+                # A folder that has gone is told of as what it is.
+                if self._look_for_files():
+                    raise
+        await trio.lowlevel.checkpoint()
+        return None
 
     async def probe(self) -> None:
         """Find out whether anything can be committed. A checkpoint; raises Unavailable."""
@@ -210,20 +251,35 @@ class SqliteStore:
                 self._writer.abandon()
                 raise Unavailable(f"no thread for the commit: {error}") from error
 
+    def _look_for_files(self) -> bool:
+        """Whether they are where they were."""
+        with suppress(Unavailable):
+            self._writer.look(at_length=True)
+        self._note_failure()
+        return not self._writer.lost
+
     def _note_failure(self) -> None:
         if self._writer.failure is not None:
             self.failed.set()
 
     def _unless_closed(self, work: Callable[[], T]) -> T:
         if self._closed or self._database.cut:
+            self._writer.check()
             raise Unavailable("the store is closed")
         return work()
 
     async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        return await self._run(self._read_limiter, partial(self._read_now, query))
+        try:
+            return await self._run(self._read_limiter, partial(self._read_now, query))
+        except DataDamaged as error:
+            self.on_damage(error)
+            raise
 
     def _read_now(self, query: Callable[[sqlite3.Connection], T]) -> T:
         """One query in a read transaction of its own; the limiter sees to it that a connection is free."""
+        if self._writer.lost:
+            # What it would answer is what nobody will find again.
+            self._writer.check()
         connection = self._free.pop()
         try:
             connection.execute("BEGIN")

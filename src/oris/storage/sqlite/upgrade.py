@@ -24,11 +24,18 @@ def prepare(
     return migrate(SqliteSchema(connection, now_ms), known, program_version(), mode)
 
 
-def migrate_file(path: Path, now_ms: Callable[[], int]) -> tuple[Migration, ...]:
-    """Bring a file up to date under the server's own lock; made when missing. Raises ConfigError."""
+def migrate_file(
+    path: Path, now_ms: Callable[[], int], warn: Callable[[str], None] = lambda text: None
+) -> tuple[Migration, ...]:
+    """Bring a file up to date under the server's own lock; made when missing. Raises ConfigError.
+
+    `warn` is told what the operator should know of the file.
+    """
     applied: list[Migration] = []
     database = open_file(path, Tuning(readers=0), sqlite3.Connection, lambda c: applied.extend(prepare(c, now_ms)))
     database.close()
+    for warning in database.warnings:
+        warn(warning)
     return tuple(applied)
 
 

@@ -7,17 +7,20 @@ import sqlite3
 import msgspec
 from msgspec import Raw
 
+from oris.ids import JobKey
 from oris.storage.sqlite import statements as sql
+from oris.storage.sqlite.whole import whole
 
 _decoder = msgspec.json.Decoder(list[tuple[Raw, Raw]])
 
 
 class WaitValues:
     """The values of one thread's waits. What a suspension raised is one payload: it is read and decoded once for all
-    of its waits that are asked for one after the other.
+    of its waits that are asked for one after the other. What is damaged raises DataDamaged.
     """
 
-    def __init__(self, connection: sqlite3.Connection, job_id: int | None) -> None:
+    def __init__(self, connection: sqlite3.Connection, job_key: JobKey, job_id: int | None) -> None:
+        self.job_key = job_key
         self._execute = connection.execute
         self._job_id = job_id
         self._raise_seq = 0
@@ -50,7 +53,7 @@ class WaitValues:
 
     def _payload(self, seq: int) -> bytes | None:
         row = self._execute(sql.PAYLOAD, (self._job_id, seq)).fetchone()
-        return None if row is None else row[0]
+        return None if row is None else whole(self.job_key, seq, *row)
 
     def _size(self, seq: int) -> int:
         row = self._execute(sql.PAYLOAD_BYTES, (self._job_id, seq)).fetchone()

@@ -6,7 +6,8 @@ The same connection does what else writes: a commit that only tries whether one 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from oris.core.changes import Handed
@@ -14,7 +15,9 @@ from oris.core.facts import Needs
 from oris.errors import OutcomeUnknown, Unavailable
 from oris.ids import RunId
 from oris.storage.sqlite import statements as sql
+from oris.storage.sqlite.connect import set_pragma
 from oris.storage.sqlite.faults import Fault, cause_of, described, fault_of, is_refused_write, unavailable
+from oris.storage.sqlite.guard import Guard
 from oris.storage.sqlite.handouts import read_handout
 from oris.storage.sqlite.load import load
 from oris.storage.sqlite.space import Disk
@@ -28,17 +31,30 @@ class Prepared(NamedTuple):
     handed: dict[RunId, Handed]
     to_commit: bool
     """False: it changes nothing, and the transaction is over."""
+    now_ms: int
+    """The time of the batch."""
 
 
 class Writer:
     """Owns the connection that writes. One thread at a time; which one does not matter."""
 
     def __init__(
-        self, connection: sqlite3.Connection, node_id: str, now_ms: Callable[[], int], disk: Disk | None = None
+        self,
+        connection: sqlite3.Connection,
+        node_id: str,
+        now_ms: Callable[[], int],
+        disk: Disk | None = None,
+        guard: Guard | None = None,
+        patience_ms: int = 0,
     ) -> None:
-        """`disk` is where the database lies, unless that is in memory."""
+        """`disk` is where the database lies and `guard` looks after its files, unless it is in memory.
+
+        `patience_ms`: how long another program is waited for by what runs in a thread of its own.
+        """
         self._connection = connection
         self._disk = disk
+        self._guard = guard
+        self._patience_ms = patience_ms
         self._may_use_reserve = False
         """What is being written makes no new runs."""
         self._copied = False
@@ -47,11 +63,36 @@ class Writer:
         self._now_ms = now_ms
         self.failure: str | None = None
         """Why nothing can be written any more, once that is so."""
+        self.lost = False
+        """It is because a file has lost its name."""
+        self._is_sure = False
+        """A commit was found in its place since the last look at length, which comes every quarter of a second."""
 
-    def prepare(self, needs: Needs, work: Work, batch_id: str) -> Prepared:
-        """One batch, up to its COMMIT. Raises Unavailable, or what `work` or a bad row raised: rolled back."""
+    def check(self) -> None:
+        """Raises Unavailable once the database has failed."""
+        if self.lost:
+            # Where the files are is for the log, not for clients.
+            raise Unavailable("the database is not where it was any more; the server ends", cause="file_lost")
         if self.failure is not None:
             raise Unavailable(f"the database has failed: {self.failure}")
+
+    def look(self, *, at_length: bool = False) -> None:
+        """Find out whether the names of the open files still lead to them. Raises Unavailable when they do not."""
+        if self.failure is None and self._guard is not None:
+            self._is_sure = False
+            self.failure = self._guard.lost(at_length=at_length)
+            self.lost = self.failure is not None
+        self.check()
+
+    def prepare(self, needs: Needs, work: Work, batch_id: str) -> Prepared:
+        """One batch, up to its COMMIT. Raises Unavailable, or what `work` or a bad row raised: rolled back.
+
+        Another program's lock is not waited for: `busy`.
+        """
+        if self._is_sure:
+            self.check()
+        else:
+            self.look()
         connection = self._connection
         self._may_use_reserve = True
         try:
@@ -75,7 +116,7 @@ class Writer:
             raise
         if changes.empty:
             self._roll_back()
-        return Prepared(handed, not changes.empty)
+        return Prepared(handed, not changes.empty, now_ms)
 
     def abandon(self) -> None:
         """Roll back what `prepare` has left to commit."""
@@ -85,6 +126,20 @@ class Writer:
         """Note that the file is not to be trusted; the first reason stands."""
         if self.failure is None:
             self.failure = described(error)
+
+    def confirm(self, now_ms: int) -> None:
+        """COMMIT has succeeded: see that it went into the files that the next start will find, and note its time.
+
+        Raises OutcomeUnknown.
+        """
+        if self._guard is None:
+            return
+        try:
+            self.look()
+        except Unavailable as error:
+            raise OutcomeUnknown("the commit went into a file that the next start will not find") from error
+        self._is_sure = True
+        self._guard.committed(now_ms)
 
     def commit(self, batch_id: str) -> None:
         """COMMIT what `prepare` has left to commit: the part that waits for the disk.
@@ -108,13 +163,13 @@ class Writer:
 
     def probe(self) -> None:
         """Commit something of no consequence, to learn whether that can be done. Raises Unavailable."""
-        if self.failure is not None:
-            raise Unavailable(f"the database has failed: {self.failure}")
+        self.look()
         self._may_use_reserve = True
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.execute(sql.TOUCH_NODE, (self._node_id, self._now_ms()))
-            self._connection.execute("COMMIT")
+            with self._patience():
+                self._connection.execute("BEGIN IMMEDIATE")
+                self._connection.execute(sql.TOUCH_NODE, (self._node_id, self._now_ms()))
+                self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back()
             self._raise_for(error)
@@ -127,11 +182,21 @@ class Writer:
         """
         self._may_use_reserve = False
         try:
-            (busy, _, _) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            with self._patience():
+                (busy, _, _) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except sqlite3.Error as error:
             self._raise_for(error)
             raise
         return not busy
+
+    @contextmanager
+    def _patience(self) -> Iterator[None]:
+        """Wait for other programs' locks meanwhile: in a thread, where it holds nobody but the commits."""
+        set_pragma(self._connection, "busy_timeout", self._patience_ms)
+        try:
+            yield
+        finally:
+            set_pragma(self._connection, "busy_timeout", 0)
 
     def _committed(self, batch_id: str) -> bool:
         """Whether the batch is there after all: each writes its id to its node's row."""

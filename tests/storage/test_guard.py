@@ -1,0 +1,186 @@
+"""What is looked at before SQLite may open a database, and what of it is written down."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from oris.core.changes import Changes
+from oris.core.facts import Loaded
+from oris.errors import ConfigError, OutcomeUnknown, Unavailable
+from oris.storage.sqlite.files import Names
+from oris.storage.sqlite.guard import Guard, adopt
+from oris.storage.sqlite.inode import Inode
+from oris.storage.sqlite.mark import Left, Mark, missing
+
+from .driver import START_MS, Driver, submit
+from .sqlite_harness import SqliteHarness
+
+
+@pytest.fixture(params=["threads", "inline"])
+async def harness(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqliteHarness]:
+    harness = SqliteHarness(tmp_path, inline=request.param == "inline")
+    await harness.open()
+    try:
+        yield harness
+    finally:
+        await harness.aclose()
+
+
+def left(database: Path) -> Left:
+    """What the mark says."""
+    mark = Mark(database)
+    mark.close()
+    assert mark.left is not None
+    return mark.left
+
+
+def header(harness: SqliteHarness) -> tuple[int, int, int]:
+    """user_version, the schema's number and application_id, in the file itself."""
+    guard = harness.store._database.guard
+    assert guard is not None
+    assert guard._inode is not None
+    found = guard._inode.header()
+    user_version, schema, opening = (int.from_bytes(found[place : place + 4], "big") for place in (60, 40, 68))
+    return user_version, schema, opening
+
+
+async def test_a_commit_whose_file_goes_before_it_is_answered_is_unknown(harness: SqliteHarness) -> None:
+    driver = Driver(harness)
+    await driver.commit(submit("t1"))
+    transact = harness.store.transact
+
+    async def losing(needs: object, work: object, batch_id: str) -> object:
+        def lose(loaded: Loaded, now_ms: int) -> Changes:
+            harness.path.rename(harness.path.with_name("away.db"))
+            return work(loaded, now_ms)  # type: ignore[operator, no-any-return]
+
+        return await transact(needs, lose, batch_id)  # type: ignore[arg-type]
+
+    harness.store.transact = losing  # type: ignore[method-assign, assignment]
+    with pytest.raises(OutcomeUnknown):
+        await driver.commit(submit("t2"))
+    assert harness.store.failed.is_set()
+    harness.store.transact = transact  # type: ignore[method-assign]
+    with pytest.raises(Unavailable) as refused:
+        await driver.commit(submit("t3"))
+    assert refused.value.cause == "file_lost"
+    assert str(harness.path) not in str(refused.value)
+    with pytest.raises(Unavailable):
+        await harness.store.reads.statistics()
+    harness.path.with_name("away.db").rename(harness.path)
+
+
+async def test_the_mark_follows_the_commits_and_is_closed_with_the_store(harness: SqliteHarness) -> None:
+    driver = Driver(harness)
+    for number in range(3):
+        harness.clock.ms += 1000
+        await driver.commit(submit(f"t{number}"))
+        found = left(harness.path)
+        assert (found.state, found.committed_ms) == ("open", await harness.store.high_water_ms())
+    user_version, schema, opening = header(harness)
+    assert (user_version, opening) == (schema, found.opening)
+    await harness.store.aclose()
+    assert left(harness.path) == Left("closed", 0, found.committed_ms)
+    assert int.from_bytes(harness.path.read_bytes()[60:64], "big") == 0
+    assert not harness.path.with_name("store.db-wal").exists()
+    await harness.open()
+    assert left(harness.path).opening != found.opening
+
+
+async def test_a_start_that_is_refused_leaves_the_mark_as_it_was(harness: SqliteHarness) -> None:
+    await Driver(harness).commit(submit("t1"))
+    await harness.store.aclose()
+    before = left(harness.path)
+    with closing(sqlite3.connect(harness.path)) as connection, connection:
+        connection.execute("UPDATE runtime_schema_migrations SET checksum = 'x'")
+    with pytest.raises(ConfigError, match="was changed after"):
+        await harness.open()
+    assert left(harness.path) == before
+
+
+def test_an_empty_file_that_was_made_in_vain_is_removed_and_one_that_was_there_is_not(tmp_path: Path) -> None:
+    Inode(tmp_path / "x.db").close()
+    assert not (tmp_path / "x.db").exists()
+    (tmp_path / "x.db").touch()
+    Inode(tmp_path / "x.db").close()
+    assert (tmp_path / "x.db").exists()
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]\n", b"\xff" * 128, b'{"state":"odd","opening":1,"committed_ms":1}'])
+def test_a_mark_that_cannot_be_read_is_none(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "x.db.mark").write_bytes(text)
+    mark = Mark(tmp_path / "x.db")
+    assert mark.left is None
+    mark.write(Left("open", 7, 2**53))
+    mark.close()
+    assert left(tmp_path / "x.db") == Left("open", 7, 2**53)
+
+
+def test_what_is_missing_is_told_in_seconds() -> None:
+    path = Path("x.db")
+    assert missing(path, None, 0) is None
+    assert missing(path, Left("open", 1, START_MS), START_MS) is None
+    said = missing(path, Left("open", 1, START_MS + 61_500), START_MS)
+    assert said is not None
+    assert "lacks the last 61.500 s" in said
+    said = missing(path, Left("open", 1, 1_700_000_000_123), 1_700_000_000_000)
+    assert said is not None
+    assert "from 2023-11-14T22:13:20.000Z to 2023-11-14T22:13:20.123Z" in said
+
+
+def a_name_goes(path: Path) -> None:
+    path.unlink()
+
+
+def a_name_leads_elsewhere(path: Path) -> None:
+    path.with_name("copy").write_bytes(b"copy")
+    path.with_name("copy").rename(path)
+
+
+def the_folder_goes(path: Path) -> None:
+    path.parent.rename(path.parent.with_name("away"))
+
+
+@pytest.mark.parametrize("harm", [a_name_goes, a_name_leads_elsewhere, the_folder_goes])
+@pytest.mark.parametrize("ending", ["", "-wal", "-shm"])
+def test_a_name_that_leads_elsewhere_is_seen_by_the_folder_and_at_length(
+    tmp_path: Path, ending: str, harm: Callable[[Path], None]
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for each in ("", "-wal", "-shm"):
+        (folder / f"x.db{each}").touch()
+    names = Names(folder / "x.db")
+    (folder / "other").touch()
+    assert [names.changed(), names.changed(), names.lost()] == [None, None, None]
+    # The folder's time goes on in ticks: the change is in another one than those before it.
+    os.utime(folder, ns=(0, 0))
+    assert names.changed() is None
+    harm(folder / f"x.db{ending}")
+    told = names.changed()
+    assert told is not None
+    assert "under the running server" in told
+    assert names.changed() == names.lost() == told
+
+
+async def test_files_that_were_put_together_by_hand_are_refused_until_they_are_adopted(harness: SqliteHarness) -> None:
+    await Driver(harness).commit(submit("old"))
+    kept = harness.path.with_name("kept")
+    kept.mkdir()
+    for name in ("store.db", "store.db-wal"):
+        shutil.copy(harness.path.with_name(name), kept)
+    await harness.store.aclose()
+    for name in ("store.db", "store.db-wal"):
+        shutil.copy(kept / name, harness.path.parent)
+    with pytest.raises(ConfigError, match=r"whether .*store\.db-wal is its log cannot be told"):
+        Guard(harness.path)
+    assert adopt(harness.path) == harness.path.with_name("store.db-wal")
+    await harness.open()
+    assert (await harness.store.reads.statistics()).waiting == 1
