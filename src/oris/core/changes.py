@@ -16,8 +16,10 @@ if TYPE_CHECKING:
         ClosedLease,
         DeadLetter,
         EndedSession,
+        Hold,
         IdempotentSubmit,
         Job,
+        Lane,
         Payload,
         PrunedRun,
         ReplayClaim,
@@ -82,6 +84,8 @@ class Decision(Struct, frozen=True):
     forgotten_sessions: tuple[tuple[WorkerKey, str], ...] = ()
     anchor: AuditAnchor | None = None
     """What is kept of the beginning of an audit chain."""
+    unheld: Lane | None = None
+    """The workflow whose losses an operator has forgiven."""
 
 
 class Handout(Struct, frozen=True):
@@ -168,12 +172,14 @@ class Changes(Struct):
     forgotten_sessions: list[tuple[WorkerKey, str]] = field(default_factory=list)
     anchors: dict[str, AuditAnchor] = field(default_factory=dict)
     """By chain; the records up to each go."""
+    holds: dict[Lane, Hold | None] = field(default_factory=dict)
+    """None: nothing is held against the workflow any more, and its row is deleted."""
 
     @property
     def empty(self) -> bool:
         """True when there is nothing to write; handouts are only read."""
         written = (self.jobs, self.workers, self.tenants, self.audit, self.api_keys, self.modes)
-        gone = (self.erased, self.forgotten_workers, self.forgotten_sessions, self.anchors)
+        gone = (self.erased, self.forgotten_workers, self.forgotten_sessions, self.anchors, self.holds)
         return not any(written) and not any(gone)
 
 

@@ -3,7 +3,8 @@ batch itself has queued, so a submit and its grant share one commit.
 
 Order: within a tenant by (priority, time first available, run number). Between tenants, by `fairness`: round robin
 serves the tenant with the fewest live leases (then the one served longest ago), fifo the oldest job of all.
-A tenant at its limit is passed over and delays nobody. While dispatch is switched off, only polls that name their
+A tenant at its limit is passed over and delays nobody, and so is a workflow that is held (`core.hold`), but for one
+probe at a time. While dispatch is switched off, only polls that name their
 threads (an admin's) get anything new; leases that a lost answer carried come again to everybody.
 """
 
@@ -12,13 +13,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from oris.core import events as ev
 from oris.core.changes import Decision
 from oris.core.commands import Want
 from oris.core.deadlines import timeout_at
 from oris.core.facts import Facts, Heads
+from oris.core.hold import lost_least, may_probe
 from oris.core.lease import expiry_of
 from oris.core.model import Job, Lane
 from oris.core.quarantine import is_quarantined, room_for
@@ -50,6 +52,9 @@ class Dispatched(Struct):
     entries: list[tuple[Job, Decision]]
     errors: dict[JobKey, Exception]
     """Jobs that could not be granted: bugs."""
+    held: dict[Lane, int | None] = field(default_factory=dict)
+    """Lanes whose workflow is held, with when the next probe may be granted; None: one is out. Until then, nobody need
+    look again."""
 
 
 _NO_REPLY = Granted((), (), None, 0, 0)
@@ -59,7 +64,7 @@ _NO_REPLY = Granted((), (), None, 0, 0)
 class Line:
     """One lane's due jobs, and where its head stands among the others."""
 
-    __slots__ = ("complete", "jobs", "lane", "leased", "rank")
+    __slots__ = ("complete", "is_held", "jobs", "lane", "leased", "rank")
 
     def __init__(self, lane: Lane, jobs: Iterable[Job], complete: bool) -> None:
         self.lane = lane
@@ -70,6 +75,14 @@ class Line:
         """Live leases of its tenant."""
         self.rank: tuple[int | str, ...] = ()
         """The line with the smallest is served next."""
+        self.is_held = False
+
+    def hold(self, *, open_: bool) -> None:
+        """Its workflow is held: leave the one job that is probed next, or none."""
+        self.is_held = True
+        least = min(self.jobs, key=lost_least, default=None) if open_ else None
+        self.complete = self.complete and len(self.jobs) == (least is not None)
+        self.jobs = deque(() if least is None else (least,))
 
     def update(self, facts: Facts) -> None:
         """Bring the rank up to date; needed when the head, or its tenant's row, has changed."""
@@ -87,7 +100,7 @@ class Line:
 class Queue:
     """The due jobs that this batch can see, lane by lane."""
 
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, facts: Facts, now_ms: int) -> None:
         fresh: dict[Lane, list[Job]] = {}
         for key in facts.queued:
             job = facts.jobs[key]
@@ -102,6 +115,9 @@ class Queue:
         self._of_tenant: dict[TenantId, list[Line]] = {}
         for line in self.lines:
             self._of_tenant.setdefault(line.lane.tenant_id, []).append(line)
+            hold = facts.held(line.lane)
+            if hold is not None:
+                line.hold(open_=may_probe(hold, now_ms))
             line.update(facts)
 
     def choose(self, want: Want) -> tuple[Line | None, TenantId | None]:
@@ -114,6 +130,8 @@ class Queue:
             if not serves(want, lane):
                 continue
             if not line.jobs:
+                if line.is_held:
+                    continue
                 unread = unread or (not line.complete and line.leased < want.tenant_limit)
                 continue
             if line.leased >= want.tenant_limit:
@@ -156,9 +174,14 @@ def _merged(facts: Facts, lane: Lane, heads: Heads, fresh: list[Job]) -> list[Jo
 def dispatch(facts: Facts, wants: list[Want], stamp: Stamp, tenant_limit: int) -> Dispatched:
     """Serve the wants in their order. The facts take each grant over; `tenant_limit` is the server's own."""
     result = Dispatched([], set(), set(), [], {})
-    queue = Queue(facts)
+    queue = Queue(facts, stamp.now_ms)
     for want in wants:
         result.granted.append(_serve(facts, queue, want, stamp, result))
+    for line in queue.lines:
+        hold = facts.held(line.lane)
+        if hold is not None and not may_probe(hold, stamp.now_ms):
+            result.held[line.lane] = hold.next_ms if hold.probe is None else None
+            line.complete = False
     result.drained = {line.lane for line in queue.lines if not line.jobs and line.complete}
     result.blocked = {line.lane for line in queue.lines if line.jobs and line.leased >= tenant_limit}
     return result
@@ -193,7 +216,10 @@ def _serve(facts: Facts, queue: Queue, want: Want, stamp: Stamp, result: Dispatc
         size += line.jobs[0].handout_bytes
         if taken and size > facts.limits.answer_max_bytes:
             break
-        taken += _granted_or_passed_over(facts, line.jobs.popleft(), want, stamp, result)
+        granted = _granted_or_passed_over(facts, line.jobs.popleft(), want, stamp, result)
+        if line.is_held and granted:
+            facts.probe_granted(granted[0])
+        taken += granted
         queue.tenant_changed(facts, line.lane.tenant_id)
     return _granted(facts, want, tuple(taken), (), blocked, full, stamp)
 
@@ -201,7 +227,7 @@ def _serve(facts: Facts, queue: Queue, want: Want, stamp: Stamp, result: Dispatc
 def _serve_chosen(
     facts: Facts, queue: Queue, want: Want, threads: frozenset[ThreadId], stamp: Stamp, result: Dispatched
 ) -> Granted:
-    """A poll for threads that it names: an operator's, who wants just these out of the queue."""
+    """A poll for threads that it names: an operator's, who wants just these out of the queue, held or not."""
     taken: list[Job] = []
     blocked: Blocked | None = None
     full: TenantId | None = None

@@ -11,11 +11,13 @@ from msgspec.structs import replace
 from oris.core.api_key import ApiKey
 from oris.core.audit import AuditHead, AuditRecord
 from oris.core.changes import Changes, Decision, Handout, LeaseEnd, Pruned, no_changes
+from oris.core.hold import HoldRules, after_loss, after_taken, is_held
 from oris.core.mode import Modes
 from oris.core.model import (
     WAITING,
     ClosedLease,
     DeadLetter,
+    Hold,
     IdempotentSubmit,
     Job,
     Lane,
@@ -29,7 +31,7 @@ from oris.core.model import (
 )
 from oris.core.old import Old
 from oris.core.outage import Outage
-from oris.core.quarantine import QuarantineRules, cleared, with_incident
+from oris.core.quarantine import QuarantineRules, cleared, spared, taken_back, with_incident
 from oris.core.replies import Refusal
 from oris.ids import (
     IdempotencyKey,
@@ -80,6 +82,9 @@ class Needs(Struct):
     pruned_runs: set[RunId] = field(default_factory=set)
     audit_places: set[tuple[str, int]] = field(default_factory=set)
     """(chain, seq) of audit records; with each comes its chain's anchor."""
+    lanes: set[Lane] = field(default_factory=set)
+    """Workflows of which it has to be known whether they are held; those of all jobs that are found come with these.
+    Of a held one enough heads are read to find the job that has lost least."""
 
 
 class Heads(Struct, frozen=True):
@@ -109,6 +114,7 @@ class Loaded(Struct):
     dead_letters: dict[RunId, DeadLetter] = field(default_factory=dict)
     nodes: set[str] = field(default_factory=set)
     old: Old = field(default_factory=Old)
+    holds: dict[Lane, Hold] = field(default_factory=dict)
 
 
 class Limits(Struct, frozen=True):
@@ -120,6 +126,7 @@ class Limits(Struct, frozen=True):
     fairness: Literal["round_robin", "fifo"] = "round_robin"
     answer_max_bytes: int = 4 * 1024 * 1024
     quarantine: QuarantineRules = QuarantineRules()
+    hold: HoldRules = HoldRules()
 
 
 class Facts:
@@ -173,6 +180,11 @@ class Facts:
         self._claims = dict(loaded.claims)
         self._dead_letters = dict(loaded.dead_letters)
         self.old = loaded.old
+        self._holds = dict(loaded.holds)
+        self.holds_ended: set[Lane] = set()
+        """Workflows that this batch has found not to be held any more."""
+        self.freed: set[WorkerKey] = set()
+        """Workers that may be granted something again, because a run was found to blame for their incidents."""
 
     def thread(self, key: JobKey) -> Job | None:
         """A thread's latest run; None: there is no such thread, or no more. What submits go on from is in `jobs`."""
@@ -252,6 +264,24 @@ class Facts:
         """A stored key, revoked or not."""
         return self._api_keys.get(key_id)
 
+    def held(self, lane: Lane) -> Hold | None:
+        """How a workflow is held, if it is."""
+        hold = self._holds.get(lane)
+        return hold if is_held(hold) else None
+
+    def knows_losses(self, lane: Lane) -> bool:
+        """True when losses stand against a workflow, held or not."""
+        return lane in self._holds
+
+    def hold_after_loss(self, job: Job, now_ms: int) -> Hold:
+        """What will be known of the job's workflow when its lease is lost."""
+        assert job.lease_id is not None
+        return after_loss(self._holds.get(job.lane), job.lane, job.run_id, job.lease_id, now_ms, self.limits.hold)
+
+    def probe_granted(self, job: Job) -> None:
+        """The lease that the job was just granted is its held workflow's one probe."""
+        self._put_hold(replace(self._holds[job.lane], probe=job.lease_id))
+
     def apply(self, decision: Decision, now_ms: int) -> None:
         """Take a decision over, whole."""
         job, changes = decision.job, self.changes
@@ -277,6 +307,8 @@ class Facts:
         if decision.mode is not None:
             changes.modes[decision.mode.node_id] = decision.mode
             self.modes = self.modes.with_row(decision.mode)
+        if decision.unheld is not None:
+            self._unhold(decision.unheld)
         if job is None:
             return
         changes.jobs[job.job_key] = self.jobs[job.job_key] = job
@@ -306,6 +338,8 @@ class Facts:
         if decision.claim is not None:
             self._claims[decision.claim.target] = changes.claims[decision.claim.target] = decision.claim
         self._count(decision, job, now_ms)
+        if decision.dead_letter is not None and decision.dead_letter.reason == "lease_losses":
+            self._take_back_incidents(decision.dead_letter.run_id)
 
     def audit(self, record: AuditRecord) -> None:
         """Put a record at the end of the chain."""
@@ -354,7 +388,7 @@ class Facts:
             self.queued.append(job.job_key)
         if held_before != job.worker_key:
             if before is not None and held_before is not None:
-                self._lease_ended(held_before, before.lease_granted_ms, decision.lease_end, now_ms)
+                self._lease_ended(before, held_before, decision.lease_end, now_ms)
             if job.worker_key is not None:
                 worker = self.worker(job.worker_key, now_ms)
                 self._put_worker(replace(worker, leased=worker.leased + 1, last_seen_ms=now_ms, granted_ms=now_ms))
@@ -364,14 +398,43 @@ class Facts:
             tenant = self.tenant(job.tenant_id)
             self._put_tenant(Tenant(tenant.tenant_id, tenant.waiting + waiting, tenant.leased + leased, tenant.served))
 
-    def _lease_ended(self, key: WorkerKey, granted_ms: int, end: LeaseEnd | None, now_ms: int) -> None:
-        worker = self.worker(key, now_ms)
+    def _lease_ended(self, before: Job, key: WorkerKey, end: LeaseEnd | None, now_ms: int) -> None:
+        """What the end of a lease says of its worker, and of its workflow."""
+        worker, rules = self.worker(key, now_ms), self.limits.quarantine
         row = replace(worker, leased=worker.leased - 1)
         if end == "lost":
-            row = with_incident(row, granted_ms, now_ms, self.limits.quarantine)
+            hold = self.hold_after_loss(before, now_ms)
+            self._put_hold(hold)
+            if is_held(hold):
+                row = spared(row, before.lease_granted_ms, rules)
+            else:
+                row = with_incident(row, before.lease_granted_ms, now_ms, rules, before.run_id)
         elif end == "normal":
             row = replace(cleared(row), last_seen_ms=now_ms)
+            self._unhold(before.lane)
+        elif before.lane in self._holds:
+            assert before.lease_id is not None
+            self._put_hold(after_taken(self._holds[before.lane], before.lease_id))
         self._put_worker(row)
+
+    def _take_back_incidents(self, run_id: RunId) -> None:
+        """A run has lost too many leases: those who held them are not to blame."""
+        for worker in list(self._workers.values()):
+            row = taken_back(worker, run_id, self.limits.quarantine)
+            if row is not worker:
+                self._put_worker(row)
+                self.freed.add(row.worker_key)
+
+    def _put_hold(self, hold: Hold) -> None:
+        if hold is not self._holds.get(hold.lane):
+            self._holds[hold.lane] = self.changes.holds[hold.lane] = hold
+
+    def _unhold(self, lane: Lane) -> None:
+        hold = self._holds.pop(lane, None)
+        if hold is not None:
+            self.changes.holds[lane] = None
+        if is_held(hold):
+            self.holds_ended.add(lane)
 
     def _put_dead_letter(self, letter: DeadLetter) -> None:
         self._dead_letters[letter.run_id] = letter

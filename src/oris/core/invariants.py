@@ -26,8 +26,10 @@ from oris.core.model import (
     WAITING,
     ClosedLease,
     DeadLetter,
+    Hold,
     IdempotentSubmit,
     Job,
+    Lane,
     PrunedRun,
     ReplayClaim,
     Step,
@@ -60,6 +62,7 @@ class Snapshot(Struct):
     modes: list[Mode] = field(default_factory=list)
     pruned_runs: dict[RunId, PrunedRun] = field(default_factory=dict)
     anchors: dict[str, AuditAnchor] = field(default_factory=dict)
+    holds: dict[Lane, Hold] = field(default_factory=dict)
 
 
 def check_all(rows: Snapshot) -> list[Violation]:
@@ -91,6 +94,7 @@ def check_all(rows: Snapshot) -> list[Violation]:
     found += check_waits(runs, waits)
     found += check_counters(rows.jobs.values(), rows.workers, rows.tenants)
     found += check_conservation(runs, kept)
+    found += check_holds(rows.jobs.values(), rows.holds)
     return found + check_audit(rows.audit, rows.anchors)
 
 
@@ -287,6 +291,20 @@ def check_waits(runs: Mapping[RunId, Job], waits: Iterable[Wait]) -> list[Violat
         said = (run.waits_open, run.interrupts_open, run.status, run.due_ms)
         if said != counted:
             found.append(Violation("I24", run_id, f"the row says {said}, its waits {counted}"))
+    return found
+
+
+def check_holds(jobs: Iterable[Job], holds: Mapping[Lane, Hold]) -> list[Violation]:
+    """I20: a probe that is out is a live lease of its workflow, or nobody would ever probe it again."""
+    live = {(job.lane, job.lease_id) for job in jobs if job.lease_id is not None}
+    found: list[Violation] = []
+    for lane, hold in holds.items():
+        if hold.probe is not None and (lane, hold.probe) not in live:
+            found.append(
+                Violation("I20", f"{lane.tenant_id}/{lane.workflow}", f"waits for {hold.probe}, which is over")
+            )
+        if (hold.probe is not None or hold.probes) and not hold.held_ms:
+            found.append(Violation("I20", f"{lane.tenant_id}/{lane.workflow}", "is probed, though it is not held"))
     return found
 
 

@@ -197,6 +197,31 @@ class Worker(Struct, frozen=True):
     """When the last one was."""
     quarantined_until_ms: int = 0
     """Until when it is granted nothing."""
+    incident_runs: str = ""
+    """The runs whose losses its incidents are, the last ones; see `core.quarantine`."""
+
+
+class Hold(Struct, frozen=True):
+    """What is known of a workflow whose last leases were lost; see `core.hold`. Times are engine ms."""
+
+    tenant_id: TenantId
+    workflow: str
+    lost: str
+    """The runs of its last leases, which were all lost: their ids, parted by commas, the oldest first."""
+    changed_ms: int
+    held_ms: int = 0
+    """Since when it is held; 0: it is not."""
+    next_ms: int = 0
+    """When the next probe may be granted."""
+    probes: int = 0
+    """How many were lost."""
+    probe: LeaseId | None = None
+    """The one that is out."""
+
+    @property
+    def lane(self) -> Lane:
+        """Its queue."""
+        return Lane(self.tenant_id, self.workflow)
 
 
 class EndedSession(Struct, frozen=True):

@@ -116,6 +116,8 @@ class Outcome(Struct):
     blocked: set[Lane] = field(default_factory=set)
     set_aside: set[JobKey] = field(default_factory=set)
     """Jobs that could not be granted."""
+    held: dict[Lane, int | None] = field(default_factory=dict)
+    """Lanes whose workflow is held, with when the next probe may be granted; None: one is out."""
 
 
 def decide_batch(batch: Batch, loaded: Loaded, now_ms: int, context: Context) -> Outcome:
@@ -179,7 +181,7 @@ def _dispatch(batch: Batch, facts: Facts, outcome: Outcome, context: Context) ->
     outcome.fetched = dict(zip(fetching, result.granted[len(batch.parked) :], strict=True))
     outcome.decisions.extend(decision for _, decision in result.entries)
     outcome.drained, outcome.blocked = result.drained, result.blocked
-    outcome.set_aside = set(result.errors)
+    outcome.set_aside, outcome.held = set(result.errors), result.held
     for error in result.errors.values():
         context.on_error(error)
 

@@ -1,8 +1,8 @@
 """Demand: parked polls, and which lanes may hold work for them. All of it in memory and synchronous.
 
 "Work may exist" is a level per lane, raised when a job is queued there and lowered by the dispatch that found the
-lane empty, or its tenant at the limit. A poll is looked at once when it comes, then only together with a raised lane
-it can serve, so ten thousand idle polls cost nothing.
+lane empty, its tenant at the limit, or its workflow held. A poll is looked at once when it comes, then only together
+with a raised lane it can serve, so ten thousand idle polls cost nothing.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ class Demand:
         self._of_worker: dict[WorkerKey, dict[Parked, None]] = {}
         self._ready: dict[Lane, None] = {}
         self._blocked: dict[TenantId, dict[Lane, None]] = {}
+        self._held: dict[Lane, int | None] = {}
+        """Lanes whose workflow is held, until the next probe may be granted; None: one is out."""
         self._ready_before = 0
 
     def park(self, parked: Parked) -> None:
@@ -123,6 +125,8 @@ class Demand:
 
     def raise_level(self, lane: Lane) -> None:
         """A job was queued in this lane."""
+        if lane in self._held:
+            return
         if lane.tenant_id in self._blocked:
             self._blocked[lane.tenant_id][lane] = None
         else:
@@ -144,12 +148,34 @@ class Demand:
         if over:
             self._bell.ring()
 
+    def hold(self, lane: Lane, until_ms: int | None) -> None:
+        """Its workflow is held: nobody need look at it until then, or (None) until its probe has ended."""
+        self._ready.pop(lane, None)
+        self._blocked.get(lane.tenant_id, {}).pop(lane, None)
+        self._held[lane] = until_ms
+
+    def unhold(self, lane: Lane) -> None:
+        """Its workflow is not held any more, or may be probed."""
+        if lane in self._held:
+            del self._held[lane]
+            self.raise_level(lane)
+            self._bell.ring()
+
+    def holds_over(self, now_ms: int) -> None:
+        """Workflows that may be probed by now are looked at again."""
+        for lane in [lane for lane, until_ms in self._held.items() if until_ms is not None and until_ms <= now_ms]:
+            self.unhold(lane)
+
+    def next_probe_ms(self) -> int | None:
+        """When the next held workflow may be probed."""
+        return min((until_ms for until_ms in self._held.values() if until_ms is not None), default=None)
+
     def may_hold_work(self, lane: Lane) -> bool:
         """False when what is queued in it now may be granted without a look at what is stored.
 
         Not so at a tenant's limit: should this batch make room, its older jobs in other lanes go first.
         """
-        return lane in self._ready or lane.tenant_id in self._blocked
+        return lane in self._ready or lane in self._held or lane.tenant_id in self._blocked
 
     def lower(self, drained: Iterable[Lane], blocked: Iterable[Lane]) -> None:
         """A dispatch found these lanes empty, and those at their tenant's limit."""
@@ -174,6 +200,7 @@ class Demand:
     def look_again(self, lanes: Iterable[Lane]) -> None:
         """Nothing that was known of the store holds any more; these are its lanes with work."""
         self._blocked.clear()
+        self._held.clear()
         self._ready = dict.fromkeys(lanes)
         held = [parked for line in self._held_by_worker.values() for parked in line]
         self._free([*self._held_by_tenant.pop_all(), *held, *self._choosing])

@@ -101,6 +101,7 @@ class Sweeper:
         now_ms = self._clock.now_ms()
         self._outages.alive(now_ms)
         self._demand.quarantine_over(now_ms)
+        self._demand.holds_over(now_ms)
         await self._drop(self._watch.due(now_ms))
         for worker in list(self._bereft):
             await self._take_back(worker)
@@ -169,7 +170,8 @@ class Sweeper:
         """Until that deadline, an earlier one that comes up meanwhile, or the next look at the store."""
         look_again = trio.current_time() + LOOK_AGAIN_S
         while True:
-            known = [at_ms for at_ms in (next_ms, self._alarm_ms, self._watch.next_due_ms()) if at_ms is not None]
+            alarms = (next_ms, self._alarm_ms, self._watch.next_due_ms(), self._demand.next_probe_ms())
+            known = [at_ms for at_ms in alarms if at_ms is not None]
             left_s = look_again - trio.current_time()
             if known:
                 left_s = min(left_s, (min(known) - self._clock.now_ms()) / 1000.0)

@@ -13,6 +13,7 @@ from oris.core.invariants import Snapshot
 from oris.core.model import (
     ClosedLease,
     DeadLetter,
+    Hold,
     IdempotentSubmit,
     Job,
     PrunedRun,
@@ -48,6 +49,10 @@ class Disk(MemoryDatabase):
     def workers(self) -> list[Worker]:
         """All workers' rows."""
         return [Worker(*row) for row in self._select("SELECT * FROM runtime_workers")]
+
+    def holds(self) -> list[Hold]:
+        """What is known of all workflows' losses."""
+        return [Hold(*row) for row in self._select("SELECT * FROM runtime_holds")]
 
     def tenants(self) -> list[Tenant]:
         """All tenants' rows."""
@@ -98,6 +103,7 @@ class Disk(MemoryDatabase):
         found.tenants = {tenant.tenant_id: tenant for tenant in self.tenants()}
         found.audit = [AuditRecord(*row[1:]) for row in self._select("SELECT * FROM runtime_audit_log")]
         found.modes = [mode_of(row) for row in self._select("SELECT * FROM runtime_modes")]
+        found.holds = {hold.lane: hold for hold in self.holds()}
         found.pruned_runs = {row[0]: PrunedRun(*row) for row in self._select("SELECT * FROM runtime_pruned_runs")}
         found.anchors = {row[0]: AuditAnchor(*row) for row in self._select("SELECT * FROM runtime_audit_anchors")}
         return found

@@ -14,7 +14,7 @@ from oris.core.changes import Changes, Handed, HandedStep
 from oris.core.events import Entry
 from oris.core.facts import Loaded, Needs
 from oris.core.mode import Mode
-from oris.core.model import ClosedLease, DeadLetter, Job, Lane, PrunedRun, ReplayStatus, Tenant, Wait, Worker
+from oris.core.model import ClosedLease, DeadLetter, Hold, Job, Lane, PrunedRun, ReplayStatus, Tenant, Wait, Worker
 from oris.core.replies import RaisedWait
 from oris.ids import JobKey, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
 
@@ -156,6 +156,7 @@ class Statistics(Struct, frozen=True):
     oldest_queued_ms: int | None
     """Since when the longest-waiting due run has been available."""
     pending_interrupts: int = 0
+    workflows_held: int = 0
 
 
 class Reads(Protocol):
@@ -226,6 +227,9 @@ class Reads(Protocol):
 
     async def worker(self, worker_key: WorkerKey) -> Worker | None:
         """One of them."""
+
+    async def hold(self, lane: Lane) -> Hold | None:
+        """What is known of a workflow's losses; None: its last lease was not lost."""
 
     async def tenant(self, tenant_id: TenantId) -> Tenant | None:
         """A tenant that ever had a job."""

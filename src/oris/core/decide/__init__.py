@@ -8,6 +8,7 @@ from oris.core import commands as c
 from oris.core.changes import Decision
 from oris.core.decide.ack import ack
 from oris.core.decide.cancel import cancel
+from oris.core.decide.clear_hold import clear_hold
 from oris.core.decide.clear_quarantine import clear_quarantine
 from oris.core.decide.create_key import create_key
 from oris.core.decide.erase import erase
@@ -28,6 +29,7 @@ from oris.core.decide.suspend import suspend
 from oris.core.decide.sweep import sweep
 from oris.core.facts import Facts, Needs
 from oris.core.mode import CLUSTER
+from oris.core.model import Lane
 from oris.core.stamp import Stamp
 from oris.ids import LeaseId, idempotency_key, run_of, run_of_lease, run_of_wait
 
@@ -67,6 +69,8 @@ def decide(facts: Facts, command: c.Command, stamp: Stamp) -> Decision:
             return drop_session(facts, command, stamp)
         case c.ClearQuarantine():
             return clear_quarantine(facts, command, stamp)
+        case c.ClearHold():
+            return clear_hold(facts, command)
         case c.CreateKey():
             return create_key(facts, command, stamp)
         case c.RevokeKey():
@@ -95,6 +99,7 @@ def add_needs(needs: Needs, command: c.Command) -> None:
         case c.Submit():
             needs.jobs.add(command.job_key)
             needs.tenants.add(command.tenant_id)
+            needs.lanes.add(Lane(command.tenant_id, command.workflow))
             if command.idempotency_key is not None:
                 needs.idempotent.add(idempotency_key(command.tenant_id, command.idempotency_key))
         case c.Cancel() | c.Sweep():
@@ -134,6 +139,8 @@ def add_needs(needs: Needs, command: c.Command) -> None:
             needs.ended_sessions.add((command.worker_key, command.session))
         case c.DropSession() | c.ClearQuarantine():
             needs.workers.add(command.worker_key)
+        case c.ClearHold():
+            needs.lanes.add(Lane(command.tenant_id, command.workflow))
         case c.CreateKey() | c.RevokeKey():
             needs.api_keys.add(command.key_id)
         case c.NoteKeyUses():

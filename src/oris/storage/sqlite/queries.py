@@ -11,7 +11,7 @@ from oris.core.audit import AuditHead
 from oris.core.changes import HandedStep
 from oris.core.events import Entry
 from oris.core.mode import Mode
-from oris.core.model import ClosedLease, DeadLetter, Job, Lane, Tenant, Wait, Worker, sources_of
+from oris.core.model import ClosedLease, DeadLetter, Hold, Job, Lane, Tenant, Wait, Worker, sources_of
 from oris.core.replies import RaisedWait
 from oris.ids import JobKey, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
 from oris.storage.sqlite import read_statements as sql
@@ -23,6 +23,7 @@ from oris.storage.sqlite.statements import (
     CALM,
     CLOSED_LEASE,
     HIGH_WATER,
+    HOLD,
     JOB_BY_KEY,
     JOB_BY_RUN,
     JOB_ID,
@@ -224,12 +225,19 @@ def oldest_queued_ms(connection: sqlite3.Connection) -> int | None:
     return oldest
 
 
-def counters(connection: sqlite3.Connection) -> tuple[int, int, int, int | None, int]:
-    """Waiting, leased, dead letters, the age of the queue, and the questions that nobody has answered."""
+def hold(connection: sqlite3.Connection, lane: Lane) -> Hold | None:
+    """What is known of a workflow's losses."""
+    row = connection.execute(HOLD, (lane.tenant_id, lane.workflow)).fetchone()
+    return None if row is None else Hold(*row)
+
+
+def counters(connection: sqlite3.Connection) -> tuple[int, int, int, int | None, int, int]:
+    """Waiting, leased, dead letters, the age of the queue, the questions that nobody has answered, held workflows."""
     waiting, leased = connection.execute(sql.COUNTERS).fetchone()
     (dead,) = connection.execute(sql.DEAD_LETTERS_TOTAL).fetchone()
     (interrupts,) = connection.execute(sql.PENDING_INTERRUPTS).fetchone()
-    return waiting, leased, dead, oldest_queued_ms(connection), interrupts
+    (held,) = connection.execute(sql.HOLDS_TOTAL).fetchone()
+    return waiting, leased, dead, oldest_queued_ms(connection), interrupts, held
 
 
 def modes(connection: sqlite3.Connection) -> Sequence[Mode]:

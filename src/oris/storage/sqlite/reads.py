@@ -11,7 +11,7 @@ from oris.core.audit import AuditHead, AuditRecord
 from oris.core.changes import HandedStep
 from oris.core.events import Entry
 from oris.core.mode import Mode
-from oris.core.model import ClosedLease, DeadLetter, Job, Lane, PrunedRun, Tenant, Wait, Worker
+from oris.core.model import ClosedLease, DeadLetter, Hold, Job, Lane, PrunedRun, Tenant, Wait, Worker
 from oris.core.replies import RaisedWait
 from oris.ids import JobKey, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
 from oris.storage.sqlite import pages, queries, retention
@@ -134,6 +134,10 @@ class SqliteReads:
     async def worker(self, worker_key: WorkerKey) -> Worker | None:
         """One of them."""
         return await self._run(lambda c: queries.worker(c, worker_key))
+
+    async def hold(self, lane: Lane) -> Hold | None:
+        """What is known of a workflow's losses."""
+        return await self._run(lambda c: queries.hold(c, lane))
 
     async def tenant(self, tenant_id: TenantId) -> Tenant | None:
         """A tenant that ever had a job."""
