@@ -276,6 +276,7 @@ def test_an_operator_clears_it_and_it_counts_from_nothing_again() -> None:
 def test_a_poll_that_names_its_threads_is_served_beside_the_probe() -> None:
     world = held(runs=10)
     hold = world.hold()
+    assert hold is not None
     probe = open_probe(world)
     (job,) = world.poll("operator", threads={"t5"}).jobs
     assert world.hold() == replace(hold, probe=probe.lease_id)

@@ -58,6 +58,7 @@ MAY = {
     "GET /v1/workers": OPERATORS,
     "GET /v1/workers/{worker_id}": OPERATORS,
     "POST /v1/workers/{worker_id}/clear-quarantine": OPERATORS,
+    "POST /v1/workflows/{workflow}/clear-hold": OPERATORS,
     "GET /v1/attempts/{attempt_id}": OPERATORS,
     "GET /v1/attempts/{attempt_id}/steps": OPERATORS | {"worker"},
     "GET /v1/attempts/{attempt_id}/retries": OPERATORS,

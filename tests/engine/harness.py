@@ -290,6 +290,7 @@ async def running(
     check: bool = True,
     unchecked: str | None = None,
     watched_by: Callable[[EngineClock], Observer] | None = None,
+    patience_s: float = PATIENCE_S,
 ) -> AsyncIterator[World]:
     """An engine with its committer, and the other tasks on request; stopped in order at the end.
 
@@ -302,7 +303,7 @@ async def running(
         store, observer = ScriptedStore(inner), Recorder()
         told = observer if watched_by is None else watched_by(clock)
         engine = Engine(store, clock, random.Random(7), told, settings or EngineSettings())
-        with trio.fail_after(PATIENCE_S):
+        with trio.fail_after(patience_s):
             async with trio.open_nursery() as nursery:
                 world = World(engine, store, database, observer, nursery)
                 if committer:

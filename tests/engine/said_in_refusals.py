@@ -141,6 +141,7 @@ async def audited(ear: Ear) -> None:
         await http.ack(failed, "failed")
         await http.post(f"/v1/dlq/{failed['attempt_id']}/replay")
         await http.post("/v1/workers/w/clear-quarantine")
+        await http.post("/v1/workflows/default/clear-hold")
         await http.post("/v1/admin/mode", submit=True, dispatch=True)
         await http.get("/v1/audit/logs")
     async with api(ear, closed=True) as http:

@@ -93,6 +93,7 @@ ROUTES: dict[str, Make] = {
     "create key": lambda job: ("/v1/api-keys", {"role": "admin"}),
     "revoke key": lambda job: (f"/v1/api-keys/{KEY_ID}/revoke", {}),
     "mode": lambda job: ("/v1/admin/mode", {"submit": False, "dispatch": False, "reason": "upgrade"}),
+    "clear-hold": lambda job: ("/v1/workflows/default/clear-hold", {}),
     "clear-quarantine": lambda job: ("/v1/workers/w/clear-quarantine", {}),
     "heartbeat of a session": lambda job: ("/v1/workers/w/heartbeat", {"lease_ids": [], "session": "s1"}),
     "poll of a session": lambda job: (

@@ -17,6 +17,7 @@ from oris.core.mode import Mode
 from oris.core.model import (
     ClosedLease,
     DeadLetter,
+    Hold,
     IdempotentSubmit,
     Job,
     Payload,
@@ -48,6 +49,7 @@ TABLES: list[tuple[str, type[Struct], tuple[str, ...]]] = [
     ("runtime_workers", Worker, ()),
     ("runtime_tenants", Tenant, ()),
     ("runtime_modes", Mode, ()),
+    ("runtime_holds", Hold, ()),
     ("runtime_audit_log", AuditRecord, ("id",)),
     ("runtime_audit_anchors", AuditAnchor, ()),
     ("runtime_pruned_runs", PrunedRun, ()),
@@ -66,6 +68,8 @@ WALKS = {
     "read_statements.STORED_KEYS": "runtime_api_keys",
     "read_statements.MODES": "runtime_modes",
     "read_statements.NODES": "runtime_nodes",
+    # The first row there is.
+    "statements.ANY_HOLD": "runtime_holds",
 }
 # Lists of everything go backwards over the rows themselves, bounded by LIMIT and the walk's end.
 SORTED_BY_HAND = {
