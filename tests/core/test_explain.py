@@ -70,7 +70,7 @@ def lost_twice(world: World) -> Job:
     return world.job("a")
 
 
-HELD = Hold(NO_TENANT, "default", "", 0, held_ms=START_MS - 5, next_ms=START_MS + 8_000)
+HELD = Hold(NO_TENANT, "default", "", 0, 0, 0, held_ms=START_MS - 5, next_ms=START_MS + 8_000)
 PROBED = replace(HELD, probe=LeaseId("lse_1"))
 
 

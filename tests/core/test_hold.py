@@ -72,6 +72,21 @@ def test_twenty_losses_of_five_runs_hold_a_workflow_and_one_less_does_not() -> N
     assert is_held(world.hold())
 
 
+def test_one_death_or_one_deploy_is_no_crash_loop_however_many_leases_it_costs() -> None:
+    world = World()
+    for number in range(100):
+        world.submit(f"t{number:02}")
+    for number in range(10):
+        assert len(world.poll(f"old{number}", 10, ttl_ms=1000).jobs) == 10
+    world.later(1000)
+    sweep_all(world)
+    assert not is_held(world.hold())
+    for number in range(RULES.again):
+        assert not is_held(world.hold())
+        lose(world, f"t{number:02}", f"new{number}")
+    assert is_held(world.hold()), "the new ones die as well"
+
+
 def test_four_runs_alone_are_no_reason_to_hold_it() -> None:
     world = World(Limits(max_lease_losses=1000))
     for number in range(4):

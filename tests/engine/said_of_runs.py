@@ -203,16 +203,13 @@ async def quarantine(ear: Ear) -> None:
 async def held(ear: Ear) -> None:
     """A workflow whose workers all die."""
     async with api(ear) as http:
-        for number in range(5):
-            await http.submit(f"t{number}", workflow="held")
+        await http.post("/v1/jobs/batch", jobs=[{"thread_id": f"t{number}", "workflow": "loop"} for number in range(5)])
         for number in range(4):
-            await http.post(
-                "/v1/workers/poll", worker_id=f"w{number}", workflows=["held"], limit=5, lease_ttl_seconds=1
-            )
+            await http.post("/v1/workers/poll", worker_id=f"w{number}", limit=5, lease_ttl_seconds=1)
             await trio.sleep(10)
         await http.look("t0")
-        cleared = await http.post("/v1/workflows/held/clear-hold")
-        assert cleared == {"workflow": "held", "tenant_id": "", "was_held": True, "held": False}
+        cleared = await http.post("/v1/workflows/loop/clear-hold")
+        assert cleared == {"workflow": "loop", "tenant_id": "", "was_held": True, "held": False}
         await http.look("t0")
 
 

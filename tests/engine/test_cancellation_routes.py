@@ -196,7 +196,8 @@ async def test_every_mutating_route_is_swept() -> None:
     async with running() as world:
         job = await world.start("held", "w")
         paths = {ROUTES[name](job)[0] for name in ROUTES}
-    for what, parameter in (("/w/", "/{worker_id}/"), ("held", "{thread_id}"), (KEY_ID, "{key_id}")):
+    named = (("/w/", "/{worker_id}/"), ("held", "{thread_id}"), (KEY_ID, "{key_id}"), ("default", "{workflow}"))
+    for what, parameter in named:
         paths = {path.replace(what, parameter) for path in paths}
     posts = {route.path for route in route_table(1024).routes if route.method == "POST"}
     assert paths | SETTLING | REPLAYING == posts

@@ -25,7 +25,7 @@ async def lose(driver: Driver, thread: str, name: str = "w1") -> None:
 
 def soon(driver: Driver) -> None:
     """Two losses of two runs hold a workflow."""
-    driver.limits = Limits(hold=HoldRules(losses=2, runs=2))
+    driver.limits = Limits(hold=HoldRules(losses=2, runs=2, again=0))
 
 
 class HoldsConformance:
@@ -37,7 +37,14 @@ class HoldsConformance:
         await lose(driver, "t1")
         job = (await driver.load(Needs(jobs={key("t1")}))).jobs[key("t1")]
         hold = (await driver.load(Needs(lanes={LANE}))).holds[LANE]
-        assert (hold.lost, hold.changed_ms, hold.held_ms) == (job.run_id, driver.harness.clock.ms, 0)
+        now_ms = driver.harness.clock.ms
+        assert (hold.lost, hold.first_ms, hold.changed_ms, hold.again, hold.held_ms) == (
+            job.run_id,
+            now_ms,
+            now_ms,
+            0,
+            0,
+        )
         assert (await driver.load(Needs(jobs={key("t1")}))).holds == {LANE: hold}, "it comes with its jobs"
         assert await driver.store.reads.hold(LANE) == hold
         await driver.harness.reopen()

@@ -275,8 +275,7 @@ class Facts:
 
     def hold_after_loss(self, job: Job, now_ms: int) -> Hold:
         """What will be known of the job's workflow when its lease is lost."""
-        assert job.lease_id is not None
-        return after_loss(self._holds.get(job.lane), job.lane, job.run_id, job.lease_id, now_ms, self.limits.hold)
+        return after_loss(self._holds.get(job.lane), job, now_ms, self.limits.hold)
 
     def probe_granted(self, job: Job) -> None:
         """The lease that the job was just granted is its held workflow's one probe."""

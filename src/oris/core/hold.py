@@ -2,10 +2,10 @@
 no healthy job.
 
 A row exists only while there are losses: each lost lease adds its run, a lease that is closed normally deletes the row.
-A full row with enough different runs is held. Then one lease at a time goes out, a probe, to the job that has lost
-least, each after a longer pause. What is lost meanwhile is no incident of its worker, and ends no run: it cannot be
-told whether the job is to blame. Should a workflow stay held for very long, lost probes end their runs after all:
-nothing but poison may be left in it.
+A full row with enough different runs is held, unless all of it may come from one death. Then one lease at a time goes
+out, a probe, to the job that has lost least, each after a longer pause. What is lost meanwhile is no incident of its
+worker, and ends no run: it cannot be told whether the job is to blame. Should a workflow stay held for very long, lost
+probes end their runs after all: nothing but poison may be left in it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oris.core.model import Hold, Job, Lane
-from oris.ids import LeaseId, RunId
+from oris.core.model import Hold, Job
+from oris.ids import LeaseId
 
 PROBE_HEADS = 256
 """How many of a held lane's first jobs are looked at for the one that has lost least."""
@@ -29,6 +29,9 @@ class HoldRules(Struct, frozen=True):
     """Leases in a row that were all lost."""
     runs: int = 5
     """Different runs among them: fewer may all be poison."""
+    again: int = 5
+    """Leases that were granted after the first loss, and lost too: one death, or one deploy, is no crash loop, however
+    many leases it costs."""
     first_pause_ms: int = 1000
     longest_pause_ms: int = 60_000
     """The pause before a probe doubles with each one that is lost, up to this."""
@@ -46,18 +49,20 @@ def lost_runs(hold: Hold) -> list[str]:
     return hold.lost.split(",")
 
 
-def after_loss(hold: Hold | None, lane: Lane, run_id: RunId, lease_id: LeaseId, now_ms: int, rules: HoldRules) -> Hold:
-    """The workflow after one of its leases was lost."""
+def after_loss(hold: Hold | None, job: Job, now_ms: int, rules: HoldRules) -> Hold:
+    """The workflow after this job's lease was lost."""
     if hold is not None and is_held(hold):
-        if hold.probe != lease_id:
+        if hold.probe != job.lease_id:
             return hold
         probes = hold.probes + 1
         pause_ms = min(rules.longest_pause_ms, rules.first_pause_ms << min(probes, 16))
         return replace(hold, changed_ms=now_ms, next_ms=now_ms + pause_ms, probes=probes, probe=None)
-    before = [] if hold is None or hold.changed_ms < now_ms - FORGETS_MS else lost_runs(hold)
-    lost = [*before, run_id][-rules.losses :]
-    row = Hold(lane.tenant_id, lane.workflow, ",".join(lost), now_ms)
-    if len(lost) == rules.losses and len(set(lost)) >= rules.runs:
+    if hold is None or hold.changed_ms < now_ms - FORGETS_MS:
+        return Hold(job.tenant_id, job.workflow, job.run_id, now_ms, now_ms, 0)
+    lost = [*lost_runs(hold), job.run_id][-rules.losses :]
+    again = hold.again + (job.lease_granted_ms >= hold.first_ms)
+    row = replace(hold, lost=",".join(lost), changed_ms=now_ms, again=again)
+    if len(lost) == rules.losses and len(set(lost)) >= rules.runs and again >= rules.again:
         row = replace(row, held_ms=now_ms, next_ms=now_ms + rules.first_pause_ms)
     return row
 

@@ -208,7 +208,11 @@ class Hold(Struct, frozen=True):
     workflow: str
     lost: str
     """The runs of its last leases, which were all lost: their ids, parted by commas, the oldest first."""
+    first_ms: int
+    """When the first of all such leases was lost since one was closed."""
     changed_ms: int
+    again: int
+    """How many of them were granted after that."""
     held_ms: int = 0
     """Since when it is held; 0: it is not."""
     next_ms: int = 0

@@ -130,7 +130,7 @@ FROM runtime_workers WHERE worker_key = ?
 """
 ANY_HOLD = "SELECT 1 FROM runtime_holds LIMIT 1"
 HOLD = """
-SELECT tenant_id, workflow, lost, changed_ms, held_ms, next_ms, probes, probe
+SELECT tenant_id, workflow, lost, first_ms, changed_ms, again, held_ms, next_ms, probes, probe
 FROM runtime_holds WHERE tenant_id = ? AND workflow = ?
 """
 # Lease ids begin with their run's digits, and go on with the fence, which rises: the newest losses come first.
@@ -266,11 +266,12 @@ ON CONFLICT (worker_key) DO UPDATE SET
     quarantined_until_ms = excluded.quarantined_until_ms, incident_runs = excluded.incident_runs
 """
 WRITE_HOLD = """
-INSERT INTO runtime_holds (tenant_id, workflow, lost, changed_ms, held_ms, next_ms, probes, probe)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO runtime_holds (
+    tenant_id, workflow, lost, first_ms, changed_ms, again, held_ms, next_ms, probes, probe
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (tenant_id, workflow) DO UPDATE SET
-    lost = excluded.lost, changed_ms = excluded.changed_ms, held_ms = excluded.held_ms, next_ms = excluded.next_ms,
-    probes = excluded.probes, probe = excluded.probe
+    lost = excluded.lost, first_ms = excluded.first_ms, changed_ms = excluded.changed_ms, again = excluded.again,
+    held_ms = excluded.held_ms, next_ms = excluded.next_ms, probes = excluded.probes, probe = excluded.probe
 """
 DELETE_HOLD = "DELETE FROM runtime_holds WHERE tenant_id = ? AND workflow = ?"
 DELETE_OLD_HOLDS = "DELETE FROM runtime_holds WHERE held_ms = 0 AND changed_ms < ?"
