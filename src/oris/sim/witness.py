@@ -11,9 +11,11 @@ from typing import Any
 import msgspec
 
 from oris.core import events as ev
+from oris.core.changes import Changes
 from oris.core.events import Body, Entry
 from oris.core.model import ClosedLease, IdempotentSubmit, Lane, Worker
 from oris.ids import IdempotencyKey, JobKey, LeaseId, RunId, TenantId, WorkerKey
+from oris.sim.holds import HoldAccount
 from oris.sim.judge import Judge
 from oris.sim.lives import LeaseLife, RunLife, StepLife, ThreadLife
 from oris.sim.outages import KnownOutages
@@ -32,9 +34,18 @@ class Witness:
     """What has been committed, as its events tell it."""
 
     def __init__(
-        self, judge: Judge, trace: Trace, max_losses: int, quiet_since_ms: Callable[[], int], outages: KnownOutages
+        self,
+        judge: Judge,
+        trace: Trace,
+        max_losses: int,
+        quiet_since_ms: Callable[[], int],
+        outages: KnownOutages,
+        holds: HoldAccount,
     ) -> None:
         """`quiet_since_ms`: since when neither server nor store has been in trouble."""
+        self.holds = holds
+        self.protects: Callable[[RunLife], bool] = lambda run: False
+        """Runs that must not end for the leases that were lost under them."""
         self._outages = outages
         self._judge = judge
         self._trace = trace
@@ -56,8 +67,9 @@ class Witness:
         self.granted: list[RunLife] = []
         """Runs granted in the newest commit, in order."""
 
-    def begin(self) -> None:
+    def begin(self, changes: Changes) -> None:
         """A commit is to be read."""
+        self.holds.begin(changes)
         self.commit += 1
         self.granted = []
         self.unbound = {}
@@ -218,7 +230,7 @@ class Witness:
             self._bad("I2", entry, "queued while leased or waiting")
         if entry.at_ms < run.not_before_ms:
             self._bad("I14", entry, f"queued {run.not_before_ms - entry.at_ms} ms before its time")
-        if run.losses_in_row >= self._max_losses:
+        if run.losses_in_row >= self._max_losses and run.spared is False:
             self._bad("I6", entry, f"queued again after {run.losses_in_row} losses in a row")
         self._in_time(entry, run.not_before_ms, "queued")
         run.status, run.queued_in, run.queued_ms = "queued", self.commit, entry.at_ms
@@ -248,6 +260,9 @@ class Witness:
             asked_ms=body.expires_ms,
         )
         run.status = "running"
+        waiting = (thread.run for thread in self.threads.values())
+        older = (each for each in waiting if each.status == "queued" and each.queued_in < self.commit)
+        self.holds.granted(run, run.lease, older, entry.at_ms)
         self.granted.append(run)
 
     def _asked_to_end(self, run: RunLife, entry: Entry, body: ev.CancelRequested) -> None:
@@ -299,9 +314,18 @@ class Witness:
             self._bad("I6", entry, f"expired at {body.expired_ms}, an outage had it live until {owed_ms}")
         self._in_time(entry, body.expired_ms, "taken back")
         self._close(run, lease, entry, body.expired_ms)
+        self.holds.lost(run, lease, entry.at_ms)
+        lease.spared = self.holds.is_held(run.lane)
+        run.spared = self.holds.spares(run.lane, entry.at_ms)
         run.losses += 1
-        run.losses_in_row += 1
-        run.not_before_ms = entry.at_ms
+        forgiven = run.losses_in_row >= self._max_losses
+        if forgiven and lease.spared is None:
+            lease.spared = body.losses is None  # not to be told: it is believed
+        run.losses_in_row = 1 if forgiven and not lease.spared else run.losses_in_row + 1
+        run.not_before_ms = entry.at_ms + _pause_ms(run.losses_in_row)
+        run.status = "between" if body.due_ms is None else "retry_backoff"
+        if body.due_ms not in (None, run.not_before_ms):
+            self._bad("I14", entry, f"pauses until {body.due_ms}, not {run.not_before_ms}")
 
     def _ran_out(self, lease: LeaseLife, at_ms: int) -> bool:
         """Whether this is the end of its time, that an outage has given it included."""
@@ -341,6 +365,8 @@ class Witness:
     def _failed(self, run: RunLife, entry: Entry, body: ev.Failed) -> None:
         if (body.reason == "lease_losses") != (run.losses_in_row >= self._max_losses and not run.timed_out):
             self._bad("I6", entry, f"{body.reason} after {run.losses_in_row} losses in a row")
+        if body.reason == "lease_losses" and (run.spared or self.protects(run)):
+            self._bad("hold", entry, f"a dead letter after {run.losses_in_row} losses, though its workflow is held")
         if body.reason == "retries_exhausted":
             sent = None if body.lease_id is None else self.sent_policies.get(body.lease_id)
             policy = sent or msgspec.json.decode(run.policy or b"{}")
@@ -360,6 +386,8 @@ class Witness:
     def _close(self, run: RunLife, lease: LeaseLife, entry: Entry, until_ms: int) -> None:
         run.used_ms += max(0, until_ms - lease.granted_ms)
         lease.closed_in, lease.closed_by = self.commit, entry.event_type
+        if entry.event_type != "lease_expired":
+            self.holds.ended(run, lease, entry.event_type, entry.at_ms)
         run.lease = None
         if run.status in ("running", "cancelling"):
             run.status = "between"
@@ -375,6 +403,11 @@ class Witness:
 
 
 _ALLOWED_AFTER_GRACEFUL = ev.StepRecorded | ev.CheckpointSaved | ev.CancelRequested | ev.Cancelled
+
+
+def _pause_ms(losses: int) -> int:
+    """What the contract says of pauses after losses in a row, said again."""
+    return 0 if losses < 2 else int(min(60, 2.0 ** (losses - 2)) * 1000)
 
 
 def _band(policy: dict[str, Any], retry_no: int) -> tuple[int, int]:
