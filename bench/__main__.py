@@ -1,4 +1,4 @@
-"""`python -m bench [http|jobs|latency|fleet|outage|slo] [--json] [--tiny]`; no part: all but `outage`, in one run."""
+"""`python -m bench [http|jobs|latency|fleet|outage|loops|slo] [--json] [--tiny]`; no part: all but `outage`, `loops`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from bench.fleet import Fleet, fleet
 from bench.latency import Latencies, latency
+from bench.loops import Loops, loops
 from bench.machine import Machine, machine
 from bench.measure import TINY, Size
 from bench.outage import Outages, outage
@@ -18,10 +19,10 @@ from bench.table import lines
 from bench.throughput import Http, Jobs, http, jobs
 from oris.demo.processes import ending_on_signals
 
-Found = Machine | Http | Jobs | Latencies | Fleet | Outages
+Found = Machine | Http | Jobs | Latencies | Fleet | Outages | Loops
 USUAL: dict[str, Callable[[Size], Found]] = {"http": http, "jobs": jobs, "latency": latency, "fleet": fleet}
-PARTS: dict[str, Callable[[Size], Found]] = {**USUAL, "outage": outage}
-"""The last one waits for minutes."""
+PARTS: dict[str, Callable[[Size], Found]] = {**USUAL, "outage": outage, "loops": loops}
+"""The last two wait for minutes."""
 
 
 def main() -> int:

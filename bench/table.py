@@ -9,11 +9,12 @@ from bench.fleet import Fleet
 from bench.latency import Latencies
 from bench.machine import Machine
 from bench.measure import Latency, Rate
+from bench.loops import Loops
 from bench.outage import Outages, Survived
 from bench.throughput import Http, Jobs
 
 
-def lines(found: dict[str, Machine | Http | Jobs | Latencies | Fleet | Outages]) -> Iterator[str]:
+def lines(found: dict[str, Machine | Http | Jobs | Latencies | Fleet | Outages | Loops]) -> Iterator[str]:
     """Tables in Markdown: rates, latencies, a crowd, outages."""
     rates: list[str] = []
     latencies: list[str] = []
@@ -42,6 +43,12 @@ def lines(found: dict[str, Machine | Http | Jobs | Latencies | Fleet | Outages])
                 )
             case Outages():
                 more += _outages(part)
+            case Loops():
+                more.append(
+                    f"\nA fleet that crashed for {part.seconds:.0f} s ({part.pods} pods): {part.dead} healthy jobs dead;"
+                    f" all others done {part.mended_s:.1f} s after it was mended"
+                )
+                more.append(f"A job behind two that kill their worker: done after {part.behind_poison_s:.1f} s")
     if rates:
         yield "\n| throughput | | unit | server CPU for each |\n|---|---:|---|---:|"
         yield from rates

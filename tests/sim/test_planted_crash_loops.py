@@ -108,6 +108,7 @@ def a_restart_forgets_the_hold(patch: Patch) -> None:
 
 def nobody_wakes_for_the_next_probe(patch: Patch) -> None:
     patch.setattr(Demand, "holds_over", lambda self, now_ms: None)
+    patch.setattr(Demand, "next_probe_ms", lambda self: None)
 
 
 def the_end_of_a_hold_wakes_nobody(patch: Patch) -> None:
