@@ -1,4 +1,4 @@
-"""`python -m bench [http|jobs|latency|fleet|outage|loops|slo] [--json] [--tiny]`; no part: all but `outage`, `loops`."""
+"""`python -m bench [http|jobs|latency|fleet|outage|loops|slo] [--json] [--tiny]`; no part: the first four."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker's process that does what it can and is killed by what it cannot do: `poison` in a thread's name, or anything.
+"""A worker's process that does its jobs, and is killed by some: those whose threads are named so.
 
 python -m bench.pod PORT WORKER WORKFLOW SLOTS KILLED_BY
 """

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from bench.crowded import Crowded, Load
 from bench.fleet import Fleet
 from bench.latency import Latencies
+from bench.loops import Loops
 from bench.machine import Machine
 from bench.measure import Latency, Rate
-from bench.loops import Loops
 from bench.outage import Outages, Survived
 from bench.throughput import Http, Jobs
 
@@ -45,7 +45,7 @@ def lines(found: dict[str, Machine | Http | Jobs | Latencies | Fleet | Outages |
                 more += _outages(part)
             case Loops():
                 more.append(
-                    f"\nA fleet that crashed for {part.seconds:.0f} s ({part.pods} pods): {part.dead} healthy jobs dead;"
+                    f"\nA fleet that crashed for {part.seconds:.0f} s, {part.pods} pods: {part.dead} healthy jobs dead;"
                     f" all others done {part.mended_s:.1f} s after it was mended"
                 )
                 more.append(f"A job behind two that kill their worker: done after {part.behind_poison_s:.1f} s")
