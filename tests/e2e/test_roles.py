@@ -104,7 +104,7 @@ def clients(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, http
 def call(client: httpx.Client, route: str, **more: dict[str, str]) -> httpx.Response:
     """A call with nothing in it: who may not, is told so before that matters."""
     method, _, pattern = route.partition(" ")
-    names = {"thread_id": "nobody", "run_id": "run_x", "worker_id": "w", "attempt_id": "att_x"}
+    names = {"thread_id": "nobody", "run_id": "run_x", "worker_id": "w", "attempt_id": "att_x", "workflow": "none"}
     path = pattern.format(**names, interrupt_id="int_x", checkpoint_id="ckp_x", key_id="k")
     return client.request(method, path, json={} if method == "POST" else None, **more)  # type: ignore[arg-type]
 

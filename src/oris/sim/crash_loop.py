@@ -69,10 +69,10 @@ class CrashLoop:
         return self._crashing and run.lane.workflow == WORKFLOW and thread.startswith("healthy")
 
     def settle(self, rows: Snapshot) -> None:
-        """At the end every poison job is a dead letter, unless it never came to be one."""
+        """At the end every poison job is a dead letter, unless a client has cancelled it."""
         for job in rows.jobs.values():
             if job.workflow == WORKFLOW and job.thread_id.startswith("poison") and not job.is_pruned:
-                dead = (job.status, job.reason) == ("failed", "lease_losses")
+                dead = (job.status, job.reason) == ("failed", "lease_losses") or job.status == "cancelled"
                 self._judge.require(dead, "hold", job.run_id, f"poison that is {job.status} ({job.reason})")
 
     async def _submit(self) -> None:

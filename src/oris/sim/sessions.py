@@ -26,6 +26,8 @@ class WorkerCheck:
         self._no_cut_until_ms = 0
         self._charged: dict[WorkerKey, set[RunId]] = {}
         """The runs that each worker has lost since it closed a lease last."""
+        self._certain: dict[WorkerKey, set[RunId]] = {}
+        """Those of them that stand as one of its incidents."""
         self._dead: set[RunId] = set()
         """Runs that this commit has ended for their losses."""
 
@@ -61,6 +63,7 @@ class WorkerCheck:
     def _forgotten(self, key: WorkerKey, now_ms: int) -> None:
         row = self._rows.pop(key)
         self._charged.pop(key, None)
+        self._certain.pop(key, None)
         held_back = row.incidents >= self._rules.after_incidents and row.quarantined_until_ms > now_ms
         self._require(not held_back, row, "was forgotten in quarantine")
 
@@ -89,19 +92,25 @@ class WorkerCheck:
         charged = self._charged.setdefault(row.worker_key, set())
         fresh = [lease for lease in lost if lease.granted_ms >= before.incident_ms and not lease.spared]
         new = [lease for lease in fresh if lease.run.run_id not in charged]
+        costly = [lease for lease in fresh if lease.run.run_id not in self._certain.get(row.worker_key, ())]
         if row.incidents > before.incidents:
             self._trace.saw("incident")
             one = row.incidents == before.incidents + 1 and row.incident_ms == now_ms
             told = [lease.lease_id for lease in lost]
-            self._require(one and bool(new or ended), row, f"incidents from {before.incidents} on: lost {told}")
+            self._require(one and bool(costly or ended), row, f"incidents from {before.incidents} on: lost {told}")
         elif row.incidents < before.incidents:
             self._fewer(before, row, lost, charged, closed, now_ms)
         elif any(lease.spared is False for lease in new) and not closed and not ended and not self._dead:
             # One of a run that is charged already, or spared, may have been the death that these are part of.
             alone = all(lease in new for lease in lost)
             self._require(not alone, row, f"a loss was not noted: last {before.incident_ms}")
+        certain = self._certain.setdefault(row.worker_key, set())
         if closed and not row.incidents:
             charged.clear()
+        if row.incidents < before.incidents or not row.incidents:
+            certain.clear()
+        elif not closed:
+            certain |= {lease.run.run_id for lease in lost if lease.spared is False}
         charged |= {lease.run.run_id for lease in lost}
         if row.incidents >= self._rules.after_incidents:
             self._trace.saw("quarantined")
