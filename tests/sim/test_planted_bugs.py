@@ -26,7 +26,7 @@ from oris.storage.sqlite.database import MemoryDatabase
 from oris.storage.sqlite.reads import SqliteReads
 
 Patch = pytest.MonkeyPatch
-SEEDS = 40
+SEEDS = 60
 """Within so many seeds a planted bug has to be found."""
 
 
