@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from oris.core import events as ev
 from oris.core.changes import Changes
 from oris.core.hold import HoldRules
 from oris.core.model import Hold, Lane
@@ -103,6 +104,14 @@ class HoldAccount:
         if enough and losses.again >= rules.again:
             self._trace.saw("workflow held")
             losses.held_ms, losses.next_ms = now_ms, now_ms + rules.first_pause_ms
+
+    def count(self, run: RunLife, lease: LeaseLife, body: ev.LeaseExpired, most: int, now_ms: int) -> None:
+        """Count the loss for its run. What was spared before is forgotten once its workflow is not held any more."""
+        lease.spared, run.spared = self.is_held(run.lane), self.spares(run.lane, now_ms)
+        forgiven = run.losses_in_row >= most
+        if forgiven and lease.spared is None:
+            lease.spared = body.losses is None  # not to be told: it is believed
+        run.losses_in_row = 1 if forgiven and not lease.spared else run.losses_in_row + 1
 
     def ended(self, run: RunLife, lease: LeaseLife, event_type: str, now_ms: int) -> None:
         """A lease has ended otherwise."""

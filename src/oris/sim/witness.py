@@ -19,6 +19,7 @@ from oris.sim.holds import HoldAccount
 from oris.sim.judge import Judge
 from oris.sim.lives import LeaseLife, RunLife, StepLife, ThreadLife
 from oris.sim.outages import KnownOutages
+from oris.sim.pauses import band_ms, pause_ms
 from oris.sim.replay_check import ReplayCheck
 from oris.sim.trace import Trace
 from oris.sim.waits import WaitAccount
@@ -295,7 +296,7 @@ class Witness:
             return
         if run.retries > policy["max_retries"] or body.retry_no != run.retries:
             self._bad("I6", entry, f"retry {run.retries} of {policy['max_retries']}")
-        least, most = _band(policy, run.retries)
+        least, most = band_ms(policy, run.retries)
         if not least <= body.due_ms - entry.at_ms <= most or body.backoff_ms != body.due_ms - entry.at_ms:
             self._bad("I14", entry, f"a backoff of {body.due_ms - entry.at_ms} ms outside {least} to {most}")
 
@@ -314,15 +315,10 @@ class Witness:
             self._bad("I6", entry, f"expired at {body.expired_ms}, an outage had it live until {owed_ms}")
         self._in_time(entry, body.expired_ms, "taken back")
         self._close(run, lease, entry, body.expired_ms)
-        self.holds.lost(run, lease, entry.at_ms)
-        lease.spared = self.holds.is_held(run.lane)
-        run.spared = self.holds.spares(run.lane, entry.at_ms)
         run.losses += 1
-        forgiven = run.losses_in_row >= self._max_losses
-        if forgiven and lease.spared is None:
-            lease.spared = body.losses is None  # not to be told: it is believed
-        run.losses_in_row = 1 if forgiven and not lease.spared else run.losses_in_row + 1
-        run.not_before_ms = entry.at_ms + _pause_ms(run.losses_in_row)
+        self.holds.lost(run, lease, entry.at_ms)
+        self.holds.count(run, lease, body, self._max_losses, entry.at_ms)
+        run.not_before_ms = entry.at_ms + pause_ms(run.losses_in_row)
         run.status = "between" if body.due_ms is None else "retry_backoff"
         if body.due_ms not in (None, run.not_before_ms):
             self._bad("I14", entry, f"pauses until {body.due_ms}, not {run.not_before_ms}")
@@ -403,20 +399,3 @@ class Witness:
 
 
 _ALLOWED_AFTER_GRACEFUL = ev.StepRecorded | ev.CheckpointSaved | ev.CancelRequested | ev.Cancelled
-
-
-def _pause_ms(losses: int) -> int:
-    """What the contract says of pauses after losses in a row, said again."""
-    return 0 if losses < 2 else int(min(60, 2.0 ** (losses - 2)) * 1000)
-
-
-def _band(policy: dict[str, Any], retry_no: int) -> tuple[int, int]:
-    """What the contract says of backoffs, said again."""
-    base = policy["backoff_ms"]
-    if policy["strategy"] == "fixed":
-        return base, base
-    most: float = base
-    cap = policy.get("max_backoff_ms")
-    for _ in range(retry_no - 1):
-        most *= policy.get("multiplier", 2.0)
-    return 0, int(most if cap is None else min(most, cap))
