@@ -26,7 +26,6 @@ from oris.sim.waits import WaitAccount
 
 EXPIRY_SLACK_MS = 50
 """An expired lease is taken back, and a due run queued, within this while nothing is wrong."""
-
 DEFAULT_TTL_MS = 30_000
 """What a heartbeat asks for that does not say."""
 
@@ -261,8 +260,8 @@ class Witness:
             asked_ms=body.expires_ms,
         )
         run.status = "running"
-        waiting = (thread.run for thread in self.threads.values())
-        older = (each for each in waiting if each.status == "queued" and each.queued_in < self.commit)
+        runs = (thread.run for thread in self.threads.values())
+        older = (each for each in runs if each.status == "queued" and each.queued_in < self.commit)
         self.holds.granted(run, run.lease, older, entry.at_ms)
         self.granted.append(run)
 
