@@ -1,5 +1,4 @@
-"""`python -m bench [http|jobs|latency|fleet|lanes|outage|slo] [--json] [--tiny]`; no part: all but `lanes` and
-`outage`, in one run."""
+"""`python -m bench [http|jobs|latency|fleet|lanes|outage|loops|slo] [--json] [--tiny]`; no part: the first four."""
 
 from __future__ import annotations
 
@@ -12,6 +11,7 @@ from collections.abc import Callable
 from bench.fleet import Fleet, fleet
 from bench.lanes import Lanes, lanes
 from bench.latency import Latencies, latency
+from bench.loops import Loops, loops
 from bench.machine import Machine, machine
 from bench.measure import TINY, Size
 from bench.outage import Outages, outage
@@ -20,10 +20,10 @@ from bench.table import lines
 from bench.throughput import Http, Jobs, http, jobs
 from oris.demo.processes import ending_on_signals
 
-Found = Machine | Http | Jobs | Latencies | Fleet | Lanes | Outages
+Found = Machine | Http | Jobs | Latencies | Fleet | Lanes | Outages | Loops
 USUAL: dict[str, Callable[[Size], Found]] = {"http": http, "jobs": jobs, "latency": latency, "fleet": fleet}
-PARTS: dict[str, Callable[[Size], Found]] = {**USUAL, "lanes": lanes, "outage": outage}
-"""The last two take minutes."""
+PARTS: dict[str, Callable[[Size], Found]] = {**USUAL, "lanes": lanes, "outage": outage, "loops": loops}
+"""The last three take minutes."""
 
 
 def main() -> int:

@@ -36,6 +36,8 @@ class FleetSize:
     partition_s: float = 5.0
     outage_workers: int = 200
     outage_s: float = 60.0
+    loop_s: float = 120.0
+    """For so long a fleet crashes at every start."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ TINY = Size(
     jobs=400,
     samples=5,
     expiries=3,
-    fleet=FleetSize(20, 20, 10, 1.0, 1.0, 10, 20.0, 1, 20, 1.5, 5, 1.5),
+    fleet=FleetSize(20, 20, 10, 1.0, 1.0, 10, 20.0, 1, 20, 1.5, 5, 1.5, 2.0),
     lanes=200,
 )
 """Shows that everything runs; its numbers mean nothing."""

@@ -8,13 +8,14 @@ from bench.crowded import Crowded, Load
 from bench.fleet import Fleet
 from bench.lanes import Lanes
 from bench.latency import Latencies
+from bench.loops import Loops
 from bench.machine import Machine
 from bench.measure import Latency, Rate
 from bench.outage import Outages, Survived
 from bench.throughput import Http, Jobs
 
 
-def lines(found: dict[str, Machine | Http | Jobs | Latencies | Fleet | Lanes | Outages]) -> Iterator[str]:
+def lines(found: dict[str, Machine | Http | Jobs | Latencies | Fleet | Lanes | Outages | Loops]) -> Iterator[str]:
     """Tables in Markdown: rates, latencies, a crowd, outages."""
     rates: list[str] = []
     latencies: list[str] = []
@@ -49,6 +50,12 @@ def lines(found: dict[str, Machine | Http | Jobs | Latencies | Fleet | Lanes | O
                 more.append(f"Server CPU for each job: {used}. A start with them takes {part.start_s:.1f} s.")
             case Outages():
                 more += _outages(part)
+            case Loops():
+                more.append(
+                    f"\nA fleet that crashed for {part.seconds:.0f} s, {part.pods} pods: {part.dead} healthy jobs dead;"
+                    f" all others done {part.mended_s:.1f} s after it was mended"
+                )
+                more.append(f"A job behind two that kill their worker: done after {part.behind_poison_s:.1f} s")
     if rates:
         yield "\n| throughput | | unit | server CPU for each |\n|---|---:|---|---:|"
         yield from rates

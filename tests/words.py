@@ -41,8 +41,8 @@ WORDS: dict[str, frozenset[str]] = {
         "scheduled queued running suspended interrupted retry_backoff cancelling completed failed cancelled"
     ),
     "explain": _words(
-        "waiting_for_worker no_worker_for_workflow tenant_limit dispatch_off delayed retry_backoff held worker_silent"
-        " interrupted suspended done"
+        "waiting_for_worker no_worker_for_workflow workers_quarantined workflow_held tenant_limit dispatch_off delayed"
+        " retry_backoff held worker_silent interrupted suspended done"
     ),
     "event": _words(
         "run_created attempt_queued lease_granted step_recorded checkpoint_saved suspended wait_settled resumed"
@@ -74,6 +74,8 @@ BEYOND: dict[str, frozenset[str]] = {
     "suspend": _words("cancelled"),
     # An ack that fetches too, for a session that is over: the ack is answered, and this is why nothing comes with it.
     "poll reason": _words("session_superseded"),
+    # An operator may end the hold of a workflow, and what operators do is audited.
+    "audit": _words("workflow.clear_hold"),
     # The contract names but the one; the others say how a run came to fail.
     "dead letter reason": _words("failed retries_exhausted timed_out interrupt_expired"),
 }

@@ -117,6 +117,7 @@ CONTRACT: dict[str, set[str]] = {
     "GET /v1/workers": {"workers"} | PAGED,
     "GET /v1/workers/{worker_id}": WORKER,
     "POST /v1/workers/{worker_id}/clear-quarantine": WORKER,
+    "POST /v1/workflows/{workflow}/clear-hold": {"workflow", "tenant_id", "was_held", "held"},
     "GET /v1/attempts/{attempt_id}": {
         *("attempt_id", "attempt_no", "run_id", "thread_id", "tenant_id", "workflow", "status", "retries"),
         *("lease_losses", "created_at", "updated_at", "worker_id", "lease_expires_at", "fence"),
@@ -244,6 +245,7 @@ def test_fields_have_their_bounds() -> None:
         "POST /v1/jobs/{thread_id}/replay",
         "POST /v1/interrupts/{interrupt_id}/reject",
         "POST /v1/workers/{worker_id}/clear-quarantine",
+        "POST /v1/workflows/{workflow}/clear-hold",
         "POST /v1/dlq/{attempt_id}/replay",
         "POST /v1/api-keys/{key_id}/revoke",
     ]

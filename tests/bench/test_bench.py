@@ -119,3 +119,10 @@ def test_slo_exits_1_when_a_target_is_missed(monkeypatch: pytest.MonkeyPatch, mi
     monkeypatch.setitem(command.PARTS, "latency", lambda _size: found)
     monkeypatch.setattr(sys, "argv", ["bench", "slo"])
     assert command.main() == (1 if missing else 0)
+
+
+def test_crash_loops_kill_no_healthy_job() -> None:
+    numbers = measured("loops")
+    assert numbers["dead"] == 0
+    assert numbers["pods"] > 0
+    assert numbers["behind_poison_s"] < 60

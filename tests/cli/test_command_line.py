@@ -63,6 +63,9 @@ VALUES = {
     "trusted_proxies": "10.0.0.0/8",
     "http_bodies_max_bytes": "4194304",
     "audit_anchor_key": "k" * 32,
+    "max_tenant_queue_depth": "50000",
+    "max_delayed_jobs": "1000000",
+    "max_tenant_delayed_jobs": "500000",
 }
 """Values of settings that have no default, or one that is not for here."""
 

@@ -15,6 +15,7 @@ from oris.core.deadlines import next_deadline
 from oris.core.events import Entry
 from oris.core.facts import Facts
 from oris.core.fold import fold, kept_from
+from oris.core.hold_checks import check_holds
 from oris.core.invariants import check_waits
 from oris.core.model import DELAYED, TERMINAL, WAITING, Job, Step
 from oris.core.replay_checks import check_causes, check_replays, check_taken_over
@@ -61,6 +62,7 @@ def check(tables: Tables, before: Mapping[JobKey, Job], changes: Changes, now_ms
     runs = runs_of(tables)
     waits = [wait for wait in tables.waits.values() if wait.run_id not in tables.pruned_runs]
     assert check_waits(runs, waits) == []
+    assert check_holds(tables.jobs.values(), tables.holds) == []
     a_target_completes_at_most_once(tables)
 
 

@@ -7,7 +7,7 @@ from oris.core.audit import AuditHead
 from oris.core.audit_anchor import AuditAnchor
 from oris.core.changes import Changes
 from oris.core.events import Entry
-from oris.core.facts import Heads, Loaded, Needs
+from oris.core.hold import Hold
 from oris.core.mode import Mode
 from oris.core.model import (
     DELAYED,
@@ -25,9 +25,21 @@ from oris.core.model import (
     Worker,
     sources_of,
 )
+from oris.core.needs import Heads, Loaded, Needs
 from oris.core.replays import gather
 from oris.core.retention import gather_oldest
-from oris.ids import IdempotencyKey, JobKey, KeyId, LeaseId, RunId, TenantId, WaitId, WorkerKey, idempotency_key
+from oris.ids import (
+    IdempotencyKey,
+    JobKey,
+    KeyId,
+    LeaseId,
+    RunId,
+    TenantId,
+    WaitId,
+    WorkerKey,
+    idempotency_key,
+    run_of_lease,
+)
 
 
 class Tables:
@@ -53,6 +65,7 @@ class Tables:
         self.pruned_runs: dict[RunId, PrunedRun] = {}
         self.anchors: dict[str, AuditAnchor] = {}
         self.audit: dict[tuple[str, int], AuditHead] = {}
+        self.holds: dict[Lane, Hold] = {}
 
     def lanes(self) -> dict[Lane, list[Job]]:
         """All queued jobs, lane by lane, in order."""
@@ -100,6 +113,7 @@ class Tables:
         loaded.old.audit_heads = {k: v for k, v in self.audit.items() if k in needs.audit_places}
         loaded.old.anchors = {k: v for k, v in self.anchors.items() if k in {chain for chain, _ in needs.audit_places}}
         self._load_counters(needs, loaded)
+        loaded.holds = dict(self.holds)
         return loaded
 
     def _load_waits(self, needs: Needs, loaded: Loaded) -> None:
@@ -161,6 +175,10 @@ class Tables:
         found += [job for heads in loaded.heads.values() for job in heads.jobs]
         found += [job for jobs in loaded.polls.values() for job in jobs]
         workers = needs.workers | {job.worker_key for job in found if job.worker_key is not None}
+        for job in found:
+            if job.losses and job.lease_id is not None:
+                mine = (closed for closed in self.closed.values() if run_of_lease(closed.lease_id) == job.run_id)
+                workers |= {closed.worker_key for closed in mine if closed.state in ("expired", "superseded")}
         tenants = needs.tenants | {job.tenant_id for job in found}
         loaded.workers = {k: v for k, v in self.workers.items() if k in workers}
         loaded.tenants = {k: v for k, v in self.tenants.items() if k in tenants}
@@ -182,6 +200,9 @@ class Tables:
         self.claims.update(changes.claims)
         self.workers.update(changes.workers)
         self.waits.update(changes.waits)
+        self.holds.update({lane: hold for lane, hold in changes.holds.items() if hold is not None})
+        for lane in [lane for lane, hold in changes.holds.items() if hold is None]:
+            self.holds.pop(lane, None)
         self.api_keys.update(changes.api_keys)
         self.modes.update(changes.modes)
         self.ended_sessions |= {(ended.worker_key, ended.session) for ended in changes.ended_sessions}

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from oris.core import commands as c
-from oris.core.facts import Limits
+from oris.core.limits import Limits
 from oris.core.model import RetryPolicy
 from oris.core.replies import Beaten, CancelledRun, Refusal, Submitted
 from oris.errors import ErrorCode

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from oris.core import events as ev
-from oris.core.facts import Limits
+from oris.core.limits import Limits
 from oris.core.model import RetryPolicy
 from oris.core.replies import CancelledRun, Refusal, Submitted, Swept
 

@@ -3,8 +3,10 @@ from __future__ import annotations
 import pytest
 
 from oris.core.dispatch import dispatch
-from oris.core.facts import Facts, Limits, Needs
+from oris.core.facts import Facts
+from oris.core.limits import Limits
 from oris.core.model import RetryPolicy
+from oris.core.needs import Needs
 from oris.core.replies import Submitted
 from oris.core.stamp import Stamp
 

@@ -7,9 +7,11 @@ from msgspec.structs import replace
 
 from oris.core import commands as c
 from oris.core.explain import Explanation, Surroundings, explain
+from oris.core.hold import Hold
 from oris.core.model import Job, RetryPolicy
+from oris.ids import NO_TENANT, LeaseId
 
-from .world import World, asking, key, timer
+from .world import START_MS, World, asking, key, timer
 
 
 def around(world: World, **said: object) -> Surroundings:
@@ -60,6 +62,19 @@ def backing_off(world: World) -> Job:
     return world.job("a")
 
 
+def lost_twice(world: World) -> Job:
+    world.submit("a")
+    for _ in range(2):
+        world.grant("a", ttl_ms=1_000)
+        world.later(1_000)
+        world.sweep("a")
+    return world.job("a")
+
+
+HELD = Hold(NO_TENANT, "default", "", 0, 0, 0, held_ms=START_MS - 5, next_ms=START_MS + 8_000)
+PROBED = replace(HELD, probe=LeaseId("lse_1"))
+
+
 def failed(world: World) -> Job:
     world.acked(world.start("a"), "failed")
     return world.job("a")
@@ -68,6 +83,12 @@ def failed(world: World) -> Job:
 CASES = [
     pytest.param(scheduled, {}, "delayed", "due in 5.0 s", id="delayed"),
     pytest.param(backing_off, {}, "retry_backoff", "retry 1 is due in 9.0 s", id="retry_backoff"),
+    pytest.param(lost_twice, {}, "retry_backoff", "lost 2 leases in a row", id="a pause after losses"),
+    pytest.param(queued, {"hold": HELD}, "workflow_held", "may go out in 8.0 s", id="workflow_held"),
+    pytest.param(queued, {"hold": PROBED}, "workflow_held", "one lease, a probe, is out", id="workflow_held, probed"),
+    pytest.param(
+        queued, {"quarantined_until_ms": START_MS + 9_000}, "workers_quarantined", "in 9.0 s", id="workers_quarantined"
+    ),
     pytest.param(queued, {}, "waiting_for_worker", "busy", id="waiting_for_worker"),
     pytest.param(queued, {"is_wanted": False}, "no_worker_for_workflow", "'default'", id="no_worker_for_workflow"),
     pytest.param(queued, {"tenant_leased": 1000}, "tenant_limit", "1000 are allowed", id="tenant_limit"),
@@ -111,3 +132,11 @@ def test_a_run_that_was_lost_is_queued_since_then() -> None:
     world.later(1_000)
     world.sweep("a")
     assert explain(world.job("a"), around(world)).since_ms == world.now_ms
+
+
+def test_what_clears_it_is_said() -> None:
+    _, _, found = explained(queued, {"hold": HELD, "tenant_leased": 1000})
+    assert "closes ends it" in found.suggestion
+    assert "clear-hold" in found.suggestion
+    _, _, found = explained(queued, {"quarantined_until_ms": 1})
+    assert "clear-quarantine" in found.suggestion

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from oris.core.decide.holding import refuse_unless_held
-from oris.core.facts import Facts, Needs
+from oris.core.facts import Facts
 from oris.core.model import Job
+from oris.core.needs import Needs
 from oris.core.outage import Outage
 from oris.core.replies import Beaten, Refusal
 from oris.ids import LeaseId, lease_id

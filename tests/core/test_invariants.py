@@ -14,9 +14,11 @@ from oris.core.commands import Ack, ReportStep, Submit, Want
 from oris.core.decide import decide
 from oris.core.dispatch import dispatch
 from oris.core.events import link
-from oris.core.facts import Facts, Heads, Limits, Loaded
+from oris.core.facts import Facts
 from oris.core.invariants import Snapshot, check_all, check_counters
+from oris.core.limits import Limits
 from oris.core.model import Job
+from oris.core.needs import Heads, Loaded
 from oris.core.stamp import Stamp
 from oris.ids import JobKey, TenantId, ThreadId, WorkerId, attempt_of, job_key, worker_key
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from oris.core import commands as c
 from oris.core.commands import Want
 from oris.core.deadlines import has_date
-from oris.core.facts import Limits
+from oris.core.limits import Limits
 from oris.core.model import TERMINAL, Job, RetryPolicy
 from oris.core.replies import Beaten, Refusal
 from oris.ids import LeaseId

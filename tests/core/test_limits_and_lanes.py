@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from oris.core import commands as c
-from oris.core.facts import Limits
+from oris.core.limits import Limits
 from oris.core.model import Lane
 from oris.core.replies import Submitted
 from oris.ids import TenantId

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from oris.core.facts import Limits
+from oris.core.limits import Limits
 from oris.core.model import Job, RetryPolicy
 
 from .world import World
@@ -10,6 +10,7 @@ from .world import World
 
 def lose(world: World, work: Callable[[Job], object] | None = None, worker: str = "w1") -> None:
     """Have the only job granted, perhaps worked on, and its lease lost."""
+    world.wait_out("t")
     (job,) = world.poll(worker, ttl_ms=1_000).jobs
     if work is not None:
         work(job)
@@ -30,7 +31,7 @@ def test_five_losses_end_among_the_dead_letters() -> None:
     world.submit("t")
     for _ in range(4):
         lose(world)
-        assert world.job("t").status == "queued"
+        assert world.wait_out("t").status == "queued"
     lose(world)
     assert (world.job("t").status, world.job("t").reason) == ("failed", "lease_losses")
     (dead,) = world.tables.dead_letters.values()
@@ -58,7 +59,7 @@ def test_a_step_that_was_recorded_before_is_no_progress() -> None:
     world = World()
     world.submit("t")
     for _ in range(6):
-        if world.job("t").status == "queued":
+        if world.wait_out("t").status == "queued":
             lose(world, lambda job: world.reported(job, "first"))
     assert world.job("t").status == "failed"
 
@@ -68,6 +69,7 @@ def test_a_retry_resets_the_losses() -> None:
     world.submit("t", retry=RetryPolicy("fixed", 0, 3))
     for _ in range(4):
         lose(world)
+    world.wait_out("t")
     world.acked(world.grant("t"), "failed")
     assert (world.job("t").losses, world.job("t").attempt_no) == (0, 6)
 
@@ -84,7 +86,7 @@ def test_a_job_that_reports_a_start_and_dies_every_time_is_not_tried_for_ever() 
     world = World()
     world.submit("t")
     for n in range(20):
-        if world.job("t").status == "queued":
+        if world.wait_out("t").status == "queued":
             lose(world, lambda job, n=n: world.reported(job, "poison", "started", token=f"try{n}"))  # type: ignore[misc]
     assert (world.job("t").status, world.job("t").reason) == ("failed", "lease_losses")
 

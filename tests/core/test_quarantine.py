@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from oris.core import commands as c
-from oris.core.facts import Limits
+from oris.core.limits import Limits
 from oris.core.quarantine import QuarantineRules, is_quarantined
 from oris.core.replies import QuarantineCleared
 from oris.ids import run_of_lease
@@ -17,18 +17,19 @@ RULES = QuarantineRules()
 
 
 def lose(world: World, thread: str, worker: str = "w") -> None:
-    """The worker takes a job and dies."""
-    world.grant(thread, worker, ttl_ms=1000)
+    """The worker takes this job and dies."""
+    world.wait_out(thread)
+    assert len(world.poll(worker, ttl_ms=1000, threads={thread}).jobs) == 1
     world.later(1000)
     world.sweep(thread)
 
 
 def quarantined() -> World:
-    """A worker that has just lost its fifth lease."""
+    """A worker that has just lost its fifth job."""
     world = World(MANY_LOSSES)
-    world.submit("a")
-    for _ in range(RULES.after_incidents):
-        lose(world, "a")
+    for thread in "abcde":
+        world.submit(thread)
+        lose(world, thread)
     assert is_quarantined(world.worker("w"))
     return world
 
@@ -77,12 +78,93 @@ def test_five_incidents_in_a_row_quarantine_and_polls_are_told() -> None:
     assert world.got("other") == ["a"], "the others go on"
 
 
+def test_losses_of_one_run_are_one_incident_and_do_not_lengthen_the_window() -> None:
+    world = World(MANY_LOSSES)
+    world.submit("poison")
+    for _ in range(20):
+        lose(world, "poison")
+    assert world.worker("w").incidents == 1
+    world = quarantined()
+    before = world.worker("w")
+    world.later(RULES.first_window_ms)
+    lose(world, "e")
+    assert world.worker("w").incidents == before.incidents
+    assert world.got("w") == ["a"], "the next probe may be of another run"
+
+
+def test_runs_that_are_lost_by_one_death_are_known_by_all_the_deaths_that_follow() -> None:
+    world = World(MANY_LOSSES)
+    for thread in "ab":
+        world.submit(thread)
+    for turn in range(6):
+        world.wait_out("a")
+        world.wait_out("b")
+        assert len(world.poll("w", 2, ttl_ms=1000).jobs) == 2
+        world.later(1000)
+        for thread in "ab" if turn % 2 else "ba":
+            world.sweep(thread)
+    assert world.worker("w").incidents == 1
+
+
+def test_sessions_that_end_with_the_same_run_are_one_incident() -> None:
+    world = World(MANY_LOSSES)
+    world.submit("poison")
+    for number in range(8):
+        world.wait_out("poison")
+        world.later(1)
+        world.open_session("w", f"s{number}")
+        assert len(world.poll("w", session=f"s{number}").jobs) == 1
+        world.later(1)
+        world.open_session("w", f"s{number}'")
+        world.sweep("poison")
+    assert world.worker("w").incidents == 1
+
+
+def test_a_dead_letter_for_its_losses_takes_the_incidents_of_all_its_workers_back() -> None:
+    world = World()
+    for thread in ("poison", *"abcd"):
+        world.submit(thread)
+    for thread in "abcd":
+        lose(world, thread, "w1")
+    for worker in ("w1", "w2", "w2", "w3"):
+        lose(world, "poison", worker)
+    assert is_quarantined(world.worker("w1"))
+    lose(world, "poison", "w4")
+    assert world.job("poison").reason == "lease_losses"
+    assert [world.worker(name).incidents for name in ("w1", "w2", "w3", "w4")] == [4, 0, 0, 0]
+    assert not is_quarantined(world.worker("w1"))
+
+
+def test_a_run_that_fails_otherwise_takes_nothing_back() -> None:
+    world = World()
+    world.submit("a")
+    lose(world, "a", "w1")
+    world.acked(world.grant("a", "w2"), "failed")
+    assert world.worker("w1").incidents == 1
+
+
+def test_what_is_remembered_of_incidents_is_bounded() -> None:
+    world = World(Limits(max_lease_losses=1000, quarantine=QuarantineRules(after_incidents=1000)))
+    for number in range(100):
+        world.submit(f"t{number}")
+        lose(world, f"t{number}")
+    assert world.worker("w").incidents == 19, "with the twentieth its workflow is held"
+    for number in range(100):
+        world.submit(f"u{number}", workflow=f"f{number}")
+        lose(world, f"u{number}")
+    assert world.worker("w").incidents == 119
+    assert len(world.worker("w").incident_runs) < 2000
+
+
 @pytest.mark.parametrize("closed_by", ["completed", "failed", "cancelled", "release"])
 def test_anything_closed_normally_clears_the_name(closed_by: str) -> None:
     world = World(MANY_LOSSES)
     world.submit("a")
-    for _ in range(RULES.after_incidents - 1):
-        lose(world, "a")
+    for thread in "bcd":
+        world.submit(thread)
+        lose(world, thread)
+    lose(world, "a")
+    assert world.worker("w").incidents == RULES.after_incidents - 1
     job = world.grant("a", "w")
     if closed_by == "release":
         world.released(job)
@@ -114,24 +196,23 @@ def test_what_the_server_takes_back_clears_nothing() -> None:
 
 def test_after_the_window_one_lease_is_a_probe_and_a_good_one_frees() -> None:
     world = quarantined()
-    for thread in ("b", "c"):
-        world.submit(thread)
     world.later(RULES.first_window_ms)
     probe = world.poll("w", 3)
     assert len(probe.jobs) == 1
     assert world.poll("w").blocked == "quarantined"
     world.acked(probe.jobs[0])
-    assert len(world.poll("w", 3).jobs) == 2
+    assert len(world.poll("w", 3).jobs) == 3
 
 
 def test_each_failed_probe_doubles_the_window_up_to_ten_minutes() -> None:
     world = quarantined()
     windows = []
-    for _ in range(7):
+    for thread in "fghijkl":
+        world.submit(thread)
         window_ms = world.worker("w").quarantined_until_ms - world.now_ms
         windows.append(window_ms)
         world.later(window_ms)
-        lose(world, "a")
+        lose(world, thread)
     assert windows == [30_000, 60_000, 120_000, 240_000, 480_000, RULES.longest_window_ms, RULES.longest_window_ms]
 
 
@@ -148,7 +229,7 @@ def test_one_poison_job_does_not_quarantine_a_fleet() -> None:
     fleet = ("w1", "w2", "w3")
     world.submit("poison")
     turn = 0
-    while world.job("poison").status == "queued":
+    while world.wait_out("poison").status == "queued":
         lose(world, "poison", fleet[turn % 3])
         turn += 1
     assert world.job("poison").reason == "lease_losses"

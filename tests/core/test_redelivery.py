@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from oris.core import commands as c
 from oris.core.decide import decide
-from oris.core.facts import Facts, Needs
+from oris.core.facts import Facts
+from oris.core.needs import Needs
 from oris.core.replies import Acked, CancelledRun
 from oris.core.stamp import Stamp
 

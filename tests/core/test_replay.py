@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from oris import ids
 from oris.core import commands as c
 from oris.core import events as ev
-from oris.core.facts import Limits
+from oris.core.limits import Limits
 from oris.core.model import Job, RetryPolicy, sources_of
 from oris.core.replay_checks import check_causes, check_replays, check_taken_over
 from oris.core.replies import Refusal, Replayed

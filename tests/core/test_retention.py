@@ -9,8 +9,10 @@ from oris.core import commands as c
 from oris.core.audit import Audit, AuditHead, AuditRecord, record
 from oris.core.audit_anchor import AnchorKey, AuditAnchor, Uncut, cut
 from oris.core.decide import decide
-from oris.core.facts import Facts, Limits, Loaded
+from oris.core.facts import Facts
+from oris.core.limits import Limits
 from oris.core.model import Job
+from oris.core.needs import Loaded
 from oris.core.replies import Forgotten, Refusal, Replayed, RunsPruned, SessionOpened, Settled, Submitted
 from oris.core.stamp import Stamp
 from oris.errors import ErrorCode

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from oris.core.events import LeaseExpired
-from oris.core.facts import Limits
+from oris.core.limits import Limits
 from oris.core.replies import SessionOpened, Submitted
 
 from .world import World, reason, the

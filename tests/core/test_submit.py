@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from oris.core.facts import Limits
+from oris.core.limits import Limits
 from oris.core.model import RetryPolicy, stored_policy
 from oris.core.replies import Refusal, Submitted
 from oris.errors import ErrorCode

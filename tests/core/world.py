@@ -20,18 +20,12 @@ from oris.core.commands import Want
 from oris.core.decide import add_needs, decide
 from oris.core.dispatch import Dispatched, dispatch
 from oris.core.events import Body, decode
-from oris.core.facts import Facts, Limits, Needs
+from oris.core.facts import Facts
+from oris.core.hold import Hold
+from oris.core.limits import Limits
 from oris.core.mode import Modes
-from oris.core.model import (
-    Job,
-    Lane,
-    RetryPolicy,
-    StepStatus,
-    TimeoutStatus,
-    Wait,
-    WaitMode,
-    Worker,
-)
+from oris.core.model import Job, Lane, RetryPolicy, StepStatus, TimeoutStatus, Wait, WaitMode, Worker
+from oris.core.needs import Needs
 from oris.core.outage import Outage
 from oris.core.replies import (
     Acked,
@@ -246,6 +240,19 @@ class World:
     def drop_session(self, worker: str, session: str) -> bool:
         """Nothing is heard of a worker's process any more; whether that cost it leases."""
         return the(SessionDropped, self.ask(c.DropSession(worker_key(worker), session))).cut
+
+    def wait_out(self, thread: str) -> Job:
+        """Let a pausing run's pause pass; the row then."""
+        job = self.job(thread)
+        if job.status == "retry_backoff":
+            assert job.due_ms is not None
+            self.later(max(0, job.due_ms - self.now_ms))
+            self.sweep(thread)
+        return self.job(thread)
+
+    def hold(self, workflow: str = "default", tenant: str = "") -> Hold | None:
+        """What is known of a workflow's losses."""
+        return self.tables.holds.get(Lane(TenantId(tenant), workflow))
 
     def worker(self, name: str) -> Worker:
         """A worker's row."""

@@ -84,6 +84,10 @@ def clear(http: httpx.Client, name: str) -> httpx.Response:
     return http.post("/v1/workers/w/clear-quarantine", json={}, headers={"x-request-id": name})
 
 
+def clear_hold(http: httpx.Client, name: str) -> httpx.Response:
+    return http.post("/v1/workflows/default/clear-hold", json={}, headers={"x-request-id": name})
+
+
 def mode(http: httpx.Client, name: str) -> httpx.Response:
     return http.post("/v1/admin/mode", json={"submit": True, "dispatch": True}, headers={"x-request-id": name})
 
@@ -124,6 +128,7 @@ ACTIONS: dict[str, tuple[Act, str]] = {
     "interrupt.resume": (resume, "interrupt"),
     "interrupt.reject": (reject, "interrupt"),
     "worker.clear_quarantine": (clear, "worker"),
+    "workflow.clear_hold": (clear_hold, "workflow"),
     "admin.mode": (mode, "cluster"),
     "job.replay": (replay, "thread"),
     "dlq.replay": (replay_dead_letter, "dead_letter"),

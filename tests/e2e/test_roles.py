@@ -58,6 +58,7 @@ MAY = {
     "GET /v1/workers": OPERATORS,
     "GET /v1/workers/{worker_id}": OPERATORS,
     "POST /v1/workers/{worker_id}/clear-quarantine": OPERATORS,
+    "POST /v1/workflows/{workflow}/clear-hold": OPERATORS,
     "GET /v1/attempts/{attempt_id}": OPERATORS,
     "GET /v1/attempts/{attempt_id}/steps": OPERATORS | {"worker"},
     "GET /v1/attempts/{attempt_id}/retries": OPERATORS,
@@ -103,7 +104,7 @@ def clients(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, http
 def call(client: httpx.Client, route: str, **more: dict[str, str]) -> httpx.Response:
     """A call with nothing in it: who may not, is told so before that matters."""
     method, _, pattern = route.partition(" ")
-    names = {"thread_id": "nobody", "run_id": "run_x", "worker_id": "w", "attempt_id": "att_x"}
+    names = {"thread_id": "nobody", "run_id": "run_x", "worker_id": "w", "attempt_id": "att_x", "workflow": "none"}
     path = pattern.format(**names, interrupt_id="int_x", checkpoint_id="ckp_x", key_id="k")
     return client.request(method, path, json={} if method == "POST" else None, **more)  # type: ignore[arg-type]
 

@@ -151,7 +151,7 @@ def test_five_incidents_quarantine_and_an_operator_frees(caller: Caller) -> None
     threads = [f"{caller.thread}-{number}" for number in range(6)]
     data_of(caller.post("/v1/jobs/batch", jobs=[{"thread_id": t, "workflow": caller.name} for t in threads]))
     for number in range(5):
-        caller.take(session=f"s{number}")
+        caller.take(session=f"s{number}", only_threads=[threads[number]])
     told = caller.poll(session="s5")
     assert (told["decision"], told["reason"], told["attempts"]) == ("backpressure", "quarantined", [])
     shown = worker(caller.http, caller.worker)
@@ -204,3 +204,28 @@ def test_an_ack_that_fetches_is_answered_though_its_session_is_over(caller: Call
     again = data_of(caller.ack(attempt, poll=fetch))
     assert again["status"] == first["status"] == "completed"
     assert again["next"] == {"decision": "noop", "reason": "session_superseded", "attempts": [], "control": []}
+
+
+def test_a_workflow_whose_workers_all_die_is_held_told_of_and_cleared(caller: Caller, server: ServerProcess) -> None:
+    threads = [f"{caller.thread}-{number}" for number in range(5)]
+    data_of(caller.post("/v1/jobs/batch", jobs=[{"thread_id": t, "workflow": caller.name} for t in threads]))
+
+    def reason() -> str:
+        return str(data_of(caller.get(f"/v1/jobs/{threads[0]}/explain"))["reason"])
+
+    pods = 0
+    while reason() != "workflow_held":
+        pods += 1
+        poll = {"worker_id": f"{caller.worker}-{pods}", "workflows": [caller.name], "limit": 5, "wait_ms": 6000}
+        assert pods < 40
+        data_of(caller.post("/v1/workers/poll", **poll, lease_ttl_seconds=1))
+    mine = {"workflow": caller.name}.items()
+    until(lambda: [line for line in server.lines("workflow_held") if mine <= line.items()], "the log to tell of it")
+    for metric in ("oris_runtime_workflow_holds_total 0.0", "oris_runtime_workflows_held 0.0"):
+        until(lambda metric=metric: metric not in caller.http.get("/metrics").text, metric)  # type: ignore[misc]
+    cleared = data_of(caller.post(f"/v1/workflows/{caller.name}/clear-hold"))
+    assert (cleared["was_held"], cleared["held"]) == (True, False)
+    assert reason() != "workflow_held"
+    logs = data_of(caller.get("/v1/audit/logs", action="workflow.clear_hold"))["logs"]
+    assert (logs[0]["resource_id"], logs[0]["result"]) == (caller.name, "ok")
+    until(lambda: caller.poll(limit=5)["attempts"], "the jobs to be given out")

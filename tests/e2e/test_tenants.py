@@ -49,6 +49,7 @@ class Things:
             "thread_id": self.thread,
             "run_id": self.run,
             "worker_id": self.worker,
+            "workflow": self.thread[1:],
             "attempt_id": self.attempt,
             "key_id": self.key,
             "checkpoint_id": self.checkpoint,
@@ -147,6 +148,8 @@ REQUESTS: dict[str, Request] = {
     "GET /v1/workers": LIST,
     "GET /v1/workers/{worker_id}": BY_NAME,
     "POST /v1/workers/{worker_id}/clear-quarantine": Request(404, lambda things: {}),
+    # A workflow is a name: that nothing is held against it is said of any.
+    "POST /v1/workflows/{workflow}/clear-hold": Request(200, lambda things: {}),
     "GET /v1/attempts/{attempt_id}": BY_NAME,
     "GET /v1/attempts/{attempt_id}/steps": Request(404, query=lambda things: {"lease_id": things.lease}),
     "GET /v1/attempts/{attempt_id}/retries": BY_NAME,

@@ -19,10 +19,10 @@ from oris.core import commands as c
 from oris.core.audit_anchor import Uncut
 from oris.core.changes import Changes, Handed
 from oris.core.commands import Want
-from oris.core.facts import Loaded, Needs
 from oris.core.invariants import Snapshot, check_all
 from oris.core.mode import Modes
 from oris.core.model import Job
+from oris.core.needs import Loaded, Needs
 from oris.core.outage import Outage
 from oris.core.replies import Refusal, Reply, Submitted
 from oris.engine.batch import Batch, Outcome
@@ -299,6 +299,7 @@ async def running(
     unchecked: str | None = None,
     watched_by: Callable[[EngineClock], Observer] | None = None,
     wall: VirtualClock | None = None,
+    patience_s: float = PATIENCE_S,
 ) -> AsyncIterator[World]:
     """An engine with its committer, and the other tasks on request; stopped in order at the end.
 
@@ -313,7 +314,7 @@ async def running(
         store, observer = ScriptedStore(inner), Recorder()
         told = observer if watched_by is None else watched_by(clock)
         engine = Engine(store, clock, random.Random(7 + high_water_ms), told, settings or EngineSettings())
-        with trio.fail_after(PATIENCE_S):
+        with trio.fail_after(patience_s):
             async with trio.open_nursery() as nursery:
                 world = World(engine, store, database, observer, nursery)
                 if committer:

@@ -8,7 +8,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from oris.api.http import Role
-from oris.core.facts import Limits
+from oris.core.limits import Limits
 from oris.engine.engine import EngineSettings
 from oris.errors import OutcomeUnknown, Unavailable
 
@@ -141,6 +141,7 @@ async def audited(ear: Ear) -> None:
         await http.ack(failed, "failed")
         await http.post(f"/v1/dlq/{failed['attempt_id']}/replay")
         await http.post("/v1/workers/w/clear-quarantine")
+        await http.post("/v1/workflows/default/clear-hold")
         await http.post("/v1/admin/mode", submit=True, dispatch=True)
         await http.get("/v1/audit/logs")
     async with api(ear, closed=True) as http:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from oris.core.facts import Limits
+from oris.core.limits import Limits
 from oris.engine.engine import EngineSettings
 
 from .harness import running
@@ -186,6 +186,8 @@ async def quarantine(ear: Ear) -> None:
             await http.post("/v1/workers/poll", worker_id="w", workflows=[f"t{number}"], session=f"s{number}")
         polled = await http.post("/v1/workers/poll", worker_id="w", session="s5")
         assert (polled["decision"], polled["reason"]) == ("backpressure", "quarantined")
+        await http.submit("any")
+        await http.look("any")
         assert await http.refused("/v1/workers/poll", worker_id="w", session="s0") == "session_superseded"
         await http.post("/v1/workers/w/clear-quarantine")
         attempt = await http.take("t5", session="s5")
@@ -198,4 +200,17 @@ async def quarantine(ear: Ear) -> None:
         assert (acked["status"], acked["next"]["reason"]) == ("completed", "session_superseded")
 
 
-SCENARIOS = (a_life, ends, waits, cancels, workers, quarantine)
+async def held(ear: Ear) -> None:
+    """A workflow whose workers all die."""
+    async with api(ear) as http:
+        await http.post("/v1/jobs/batch", jobs=[{"thread_id": f"t{number}", "workflow": "loop"} for number in range(5)])
+        for number in range(4):
+            await http.post("/v1/workers/poll", worker_id=f"w{number}", limit=5, lease_ttl_seconds=1)
+            await trio.sleep(10)
+        await http.look("t0")
+        cleared = await http.post("/v1/workflows/loop/clear-hold")
+        assert cleared == {"workflow": "loop", "tenant_id": "", "was_held": True, "held": False}
+        await http.look("t0")
+
+
+SCENARIOS = (a_life, ends, waits, cancels, workers, quarantine, held)

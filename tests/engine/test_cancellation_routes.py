@@ -93,6 +93,7 @@ ROUTES: dict[str, Make] = {
     "create key": lambda job: ("/v1/api-keys", {"role": "admin"}),
     "revoke key": lambda job: (f"/v1/api-keys/{KEY_ID}/revoke", {}),
     "mode": lambda job: ("/v1/admin/mode", {"submit": False, "dispatch": False, "reason": "upgrade"}),
+    "clear-hold": lambda job: ("/v1/workflows/default/clear-hold", {}),
     "clear-quarantine": lambda job: ("/v1/workers/w/clear-quarantine", {}),
     "heartbeat of a session": lambda job: ("/v1/workers/w/heartbeat", {"lease_ids": [], "session": "s1"}),
     "poll of a session": lambda job: (
@@ -195,7 +196,8 @@ async def test_every_mutating_route_is_swept() -> None:
     async with running() as world:
         job = await world.start("held", "w")
         paths = {ROUTES[name](job)[0] for name in ROUTES}
-    for what, parameter in (("/w/", "/{worker_id}/"), ("held", "{thread_id}"), (KEY_ID, "{key_id}")):
+    named = (("/w/", "/{worker_id}/"), ("held", "{thread_id}"), (KEY_ID, "{key_id}"), ("default", "{workflow}"))
+    for what, parameter in named:
         paths = {path.replace(what, parameter) for path in paths}
     posts = {route.path for route in route_table(1024).routes if route.method == "POST"}
     assert paths | SETTLING | REPLAYING == posts

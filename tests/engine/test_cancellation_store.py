@@ -13,8 +13,10 @@ import trio
 
 from oris.core.changes import Changes, Handed
 from oris.core.decide import add_needs, decide
-from oris.core.facts import Facts, Limits, Loaded, Needs
+from oris.core.facts import Facts
 from oris.core.invariants import check_all
+from oris.core.limits import Limits
+from oris.core.needs import Loaded, Needs
 from oris.core.stamp import Stamp
 from oris.ids import RunId
 from oris.storage.sqlite.snapshot import read_snapshot

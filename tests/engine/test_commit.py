@@ -11,7 +11,7 @@ from oris.core.decide import decide
 from oris.core.replies import Refusal, Submitted
 from oris.core.stamp import Stamp
 from oris.engine import batch as batch_module
-from oris.engine.committer import CommitBounds
+from oris.engine.bounds import CommitBounds
 from oris.engine.engine import EngineSettings
 from oris.engine.unit import Answered, State, Unit
 from oris.errors import ErrorCode, OutcomeUnknown, Unavailable

@@ -6,8 +6,8 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from oris.core.facts import Limits
-from oris.engine import committer
+from oris.core.limits import Limits
+from oris.engine import learn
 from oris.engine.demand import MAX_LANES
 from oris.engine.engine import EngineSettings, Polled
 from oris.engine.unit import Unit
@@ -120,7 +120,7 @@ async def test_a_poll_that_does_not_wait_is_shown_all_lanes_before_it_is_told_th
 async def test_all_lanes_are_learnt_at_the_start_however_many_they_are(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, lanes: int
 ) -> None:
-    monkeypatch.setattr(committer, "LANES_AT_ONCE", 3)
+    monkeypatch.setattr(learn, "LANES_AT_ONCE", 3)
     async with running(check=False) as world:
         for number in range(lanes):
             await world.engine.ask(submits(f"t{number}", workflow=f"flow{number}"))

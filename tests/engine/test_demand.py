@@ -11,7 +11,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from oris.core.model import Lane
 from oris.core.replies import Granted
-from oris.engine.demand import MAX_LANES, MAX_WANTS, Bell, Demand
+from oris.engine.bell import Bell
+from oris.engine.demand import MAX_LANES, MAX_WANTS, Demand
 from oris.engine.engine import EngineSettings
 from oris.engine.parked import Parked
 from oris.ids import TenantId

@@ -14,7 +14,7 @@ from oris.core.commands import SetMode
 from oris.core.mode import CLUSTER
 from oris.core.replies import Acked, ModeSet, Refusal, Submitted
 from oris.engine.admission import Admission, Thresholds
-from oris.engine.committer import CommitBounds
+from oris.engine.bounds import CommitBounds
 from oris.engine.engine import EngineSettings
 from oris.engine.unit import Unit
 from oris.errors import ErrorCode, OutcomeUnknown

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from oris.core.facts import Needs
+from oris.core.needs import Needs
 from oris.core.replies import Acked
 from oris.engine.unit import Unit
 from oris.errors import Unavailable

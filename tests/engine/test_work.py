@@ -13,7 +13,8 @@ import pytest
 from oris.core.dispatch import serves
 from oris.core.model import Lane
 from oris.core.replies import Granted
-from oris.engine.demand import MAX_LANES, MAX_WANTS, Bell, Demand
+from oris.engine.bell import Bell
+from oris.engine.demand import MAX_LANES, MAX_WANTS, Demand
 from oris.engine.parked import Parked
 from oris.ids import TenantId, WorkerKey
 

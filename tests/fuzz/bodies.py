@@ -285,6 +285,7 @@ VALID: dict[str, Callable[[Random], Json]] = {
     "/v1/workers/{worker_id}/ack": _ack,
     "/v1/workers/{worker_id}/release": _release,
     "/v1/workers/{worker_id}/clear-quarantine": _clear_quarantine,
+    "/v1/workflows/{workflow}/clear-hold": _clear_quarantine,
     "/v1/workers/{worker_id}/suspend": _suspend,
     "/v1/workers/{worker_id}/interrupt": _interrupt,
     "/v1/jobs/{thread_id}/resume": _answer,

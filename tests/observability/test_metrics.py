@@ -17,6 +17,8 @@ NAMES = {
     "oris_http_unauthorized_total",
     "oris_http_wait_duration_ms",
     "oris_runtime_active_leases",
+    "oris_runtime_workflows_held",
+    "oris_runtime_workflow_holds_total",
     "oris_runtime_admission_level",
     "oris_runtime_backpressure_active",
     "oris_runtime_backpressure_total",

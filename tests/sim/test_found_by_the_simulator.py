@@ -14,13 +14,15 @@ from oris.clock import EngineClock, SystemClock
 from oris.core.audit_anchor import Uncut
 from oris.core.changes import Changes, no_changes
 from oris.core.commands import Submit, Want
+from oris.core.hold import HoldRules
 from oris.core.mode import Modes
 from oris.core.model import ClosedLease, ClosedState, Lane, Worker
 from oris.core.outage import Outage
 from oris.core.quarantine import QuarantineRules
 from oris.core.replies import Refusal
 from oris.engine.batch import Batch, Outcome
-from oris.engine.demand import Bell, Demand
+from oris.engine.bell import Bell
+from oris.engine.demand import Demand
 from oris.engine.engine import Engine, EngineSettings
 from oris.engine.observer import Passed, Sample
 from oris.engine.parked import Parked
@@ -31,6 +33,7 @@ from oris.sim import simulate
 from oris.sim.clock import JumpingClock, WallClock
 from oris.sim.disk import Disk
 from oris.sim.faults import Faults
+from oris.sim.holds import HoldAccount
 from oris.sim.judge import Judge
 from oris.sim.outages import KnownOutages
 from oris.sim.sessions import WorkerCheck
@@ -218,7 +221,8 @@ def test_a_name_is_cleared_by_a_close_and_may_be_spoilt_again_in_the_same_commit
 ) -> None:
     judge = Judge(lambda: None)
     trace = Trace(WallClock(JumpingClock(lambda: None)))
-    check = WorkerCheck(Witness(judge, trace, 5, lambda: 0, KnownOutages()), judge, trace, QuarantineRules())
+    holds = HoldAccount(judge, trace, HoldRules())
+    check = WorkerCheck(Witness(judge, trace, 5, lambda: 0, KnownOutages(), holds), judge, trace, QuarantineRules())
     check(rows(A_WORKER), 6)
     judge.found.clear()
     check(rows(replace(A_WORKER, **after), *([a_close("closed")] if closed else [])), 9)

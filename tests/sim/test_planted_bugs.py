@@ -27,7 +27,7 @@ from oris.storage.sqlite.database import MemoryDatabase
 from oris.storage.sqlite.reads import SqliteReads
 
 Patch = pytest.MonkeyPatch
-SEEDS = 40
+SEEDS = 60
 """Within so many seeds a planted bug has to be found."""
 
 
@@ -307,7 +307,7 @@ def a_lost_lease_is_no_incident(patch: Patch) -> None:
 def each_lease_is_an_incident_of_its_own(patch: Patch) -> None:
     real = module("core.facts").with_incident
     patch.setattr(
-        module("core.facts"), "with_incident", lambda worker, granted, now, rules: real(worker, 10**15, now, rules)
+        module("core.facts"), "with_incident", lambda worker, granted, now, rules, run: real(worker, 10**15, now, rules)
     )
 
 

@@ -9,9 +9,11 @@ from oris.core import commands as c
 from oris.core.changes import Changes
 from oris.core.commands import SetMode
 from oris.core.decide import decide
-from oris.core.facts import Facts, Limits, Loaded, Needs
+from oris.core.facts import Facts
+from oris.core.limits import Limits
 from oris.core.mode import CLUSTER
 from oris.core.model import Lane, RetryPolicy
+from oris.core.needs import Loaded, Needs
 from oris.core.replies import Submitted
 from oris.core.stamp import Stamp
 from oris.ids import RunId, TenantId, ThreadId, run_id

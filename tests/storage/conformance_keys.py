@@ -6,7 +6,7 @@ import pytest
 
 from oris.core.api_key import ApiKey
 from oris.core.commands import CreateKey, NoteKeyUses, RevokeKey
-from oris.core.facts import Needs
+from oris.core.needs import Needs
 from oris.core.replies import KeyCreated
 from oris.errors import ApiError
 from oris.ids import KeyId, TenantId

@@ -12,9 +12,9 @@ from oris.core import commands as c
 from oris.core.commands import SetMode
 from oris.core.decide.suspend import shown
 from oris.core.events import first_bad_seq
-from oris.core.facts import Needs
 from oris.core.mode import CLUSTER, Mode
 from oris.core.model import Lane, RetryPolicy, Wait
+from oris.core.needs import Needs
 from oris.errors import ApiError
 from oris.ids import JobKey, TenantId, ThreadId, run_id
 from oris.storage.store import (

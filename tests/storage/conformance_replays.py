@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from oris.core import commands as c
-from oris.core.facts import Needs
 from oris.core.model import Job
+from oris.core.needs import Needs
 from oris.core.replies import Refusal, Replayed
 from oris.ids import RunId, TenantId, checkpoint_id
 from oris.storage.store import DeadLetterFilter

@@ -6,8 +6,8 @@ import pytest
 
 from oris.core import commands as c
 from oris.core.audit_anchor import AnchorKey, AuditAnchor, cut
-from oris.core.facts import Needs
 from oris.core.model import Job
+from oris.core.needs import Needs
 from oris.core.replies import Forgotten, RunsPruned, Settled, Submitted
 from oris.ids import JobKey, wait_id
 from oris.storage.store import InterruptFilter, JobFilter, OldPlace

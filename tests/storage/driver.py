@@ -15,9 +15,11 @@ from oris.core.changes import Changes, Handed
 from oris.core.commands import Command, Want
 from oris.core.decide import add_needs, decide
 from oris.core.dispatch import dispatch
-from oris.core.facts import Facts, Limits, Loaded, Needs
+from oris.core.facts import Facts
 from oris.core.invariants import Snapshot, check_all
+from oris.core.limits import Limits
 from oris.core.model import Job, Lane, RetryPolicy
+from oris.core.needs import Loaded, Needs
 from oris.core.replies import Granted, Reply
 from oris.core.stamp import Stamp
 from oris.ids import JobKey, RunId, TenantId, ThreadId, WorkerId, WorkerKey

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from oris.core.changes import Changes
-from oris.core.facts import Loaded
+from oris.core.needs import Loaded
 from oris.errors import ConfigError, OutcomeUnknown, Unavailable
 from oris.storage.sqlite.files import Names
 from oris.storage.sqlite.guard import Guard, adopt

@@ -11,6 +11,7 @@ from oris.core.invariants import check_all
 
 from .conformance import StoreConformance
 from .conformance_handouts import HandoutsConformance
+from .conformance_holds import HoldsConformance
 from .conformance_keys import KeysConformance
 from .conformance_reads import ReadsConformance
 from .conformance_replays import ReplaysConformance
@@ -18,7 +19,14 @@ from .conformance_retention import RetentionConformance
 from .driver import Harness
 from .sqlite_harness import SqliteHarness
 
-SUITES = (StoreConformance, ReadsConformance, KeysConformance, ReplaysConformance, RetentionConformance)
+SUITES = (
+    StoreConformance,
+    ReadsConformance,
+    KeysConformance,
+    ReplaysConformance,
+    RetentionConformance,
+    HoldsConformance,
+)
 
 
 class _OnSqlite:
@@ -42,6 +50,7 @@ class TestInThreads(
     KeysConformance,
     ReplaysConformance,
     RetentionConformance,
+    HoldsConformance,
     HandoutsConformance,
 ):
     inline = False
@@ -54,6 +63,7 @@ class TestInline(
     KeysConformance,
     ReplaysConformance,
     RetentionConformance,
+    HoldsConformance,
     HandoutsConformance,
 ):
     inline = True

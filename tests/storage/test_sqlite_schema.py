@@ -13,6 +13,7 @@ from oris.core.api_key import ApiKey
 from oris.core.audit import AuditRecord
 from oris.core.audit_anchor import AuditAnchor
 from oris.core.events import Entry
+from oris.core.hold import Hold
 from oris.core.mode import Mode
 from oris.core.model import (
     ClosedLease,
@@ -53,6 +54,7 @@ TABLES: list[tuple[str, type[Struct], tuple[str, ...]]] = [
     ("runtime_workers", Worker, ()),
     ("runtime_tenants", Tenant, ()),
     ("runtime_modes", Mode, ()),
+    ("runtime_holds", Hold, ()),
     ("runtime_audit_log", AuditRecord, ("id",)),
     ("runtime_audit_anchors", AuditAnchor, ()),
     ("runtime_pruned_runs", PrunedRun, ()),
@@ -73,6 +75,8 @@ WALKS = {
     "read_statements.MODES": "runtime_modes",
     "read_statements.NODES": "runtime_nodes",
     "retention_statements.OLD_NODES": "runtime_nodes",
+    # The first row there is.
+    "statements.ANY_HOLD": "runtime_holds",
 }
 # Lists of everything go backwards over the rows themselves, bounded by LIMIT and the walk's end.
 SORTED_BY_HAND = {

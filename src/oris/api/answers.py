@@ -26,6 +26,7 @@ from oris.api.handlers import (
     timeline,
     waits,
     workers,
+    workflows,
 )
 from oris.api.http import AnswerForm
 from oris.wire import admin as a
@@ -92,6 +93,7 @@ FORMS: Mapping[object, AnswerForm] = {
     workers.list_workers: AnswerForm(p.WorkersPage),
     workers.show: AnswerForm(o.WorkerView),
     workers.clear_quarantine: AnswerForm(o.WorkerView),
+    workflows.clear_hold: AnswerForm(o.HoldClearedView),
     attempts.show: AnswerForm(o.AttemptStateView),
     attempts.steps: AnswerForm(o.StepsView, ("lease_lost",)),
     attempts.retries: AnswerForm(o.RetriesView),

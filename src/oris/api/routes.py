@@ -22,6 +22,7 @@ from oris.api.handlers import (
     timeline,
     waits,
     workers,
+    workflows,
 )
 from oris.api.http import Role, Route, RouteTable
 from oris.wire import admin as a
@@ -156,6 +157,14 @@ def route_table(body_max_bytes: int) -> RouteTable:
                 body=o.ClearQuarantineRequest,
                 body_max_bytes=small,
                 audit_action="worker.clear_quarantine",
+            ),
+            post(
+                "/v1/workflows/{workflow}/clear-hold",
+                workflows.clear_hold,
+                OPERATORS,
+                body=o.ClearHoldRequest,
+                body_max_bytes=small,
+                audit_action="workflow.clear_hold",
             ),
             get(attempt, attempts.show, OPERATORS),
             get(f"{attempt}/steps", attempts.steps, READERS, query=o.StepsQuery),

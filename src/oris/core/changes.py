@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from oris.core.audit import AuditRecord
     from oris.core.audit_anchor import AuditAnchor
     from oris.core.events import Entry
+    from oris.core.hold import Hold
     from oris.core.mode import Mode
     from oris.core.model import (
         ClosedLease,
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
         EndedSession,
         IdempotentSubmit,
         Job,
+        Lane,
         Payload,
         PrunedRun,
         ReplayClaim,
@@ -85,6 +87,8 @@ class Decision(Struct, frozen=True):
     """What is kept of the beginning of an audit chain."""
     sign_of_life: bool = False
     """Nothing changes, and that the node could commit is written."""
+    unheld: Lane | None = None
+    """The workflow whose losses an operator has forgiven."""
 
 
 class Handout(Struct, frozen=True):
@@ -176,13 +180,15 @@ class Changes(Struct):
     forgotten_nodes: list[str] = field(default_factory=list)
     anchors: dict[str, AuditAnchor] = field(default_factory=dict)
     """By chain; the records up to each go."""
+    holds: dict[Lane, Hold | None] = field(default_factory=dict)
+    """None: nothing is held against the workflow any more, and its row is deleted."""
 
     @property
     def empty(self) -> bool:
         """True when there is nothing to write; handouts are only read."""
         written = (self.jobs, self.workers, self.tenants, self.audit, self.api_keys, self.modes)
         gone = (self.erased, self.forgotten_workers, self.forgotten_sessions, self.forgotten_nodes, self.anchors)
-        return not any(written) and not any(gone) and not self.sign_of_life
+        return not any(written) and not any(gone) and not self.holds and not self.sign_of_life
 
 
 def no_changes() -> Changes:

@@ -223,6 +223,13 @@ class DropSession(Struct, frozen=True):
     session: str
 
 
+class ClearHold(Struct, frozen=True):
+    """An operator has mended what killed the workers of a workflow."""
+
+    tenant_id: TenantId
+    workflow: str
+
+
 class ClearQuarantine(Struct, frozen=True):
     """An operator trusts a worker again."""
 
@@ -283,6 +290,7 @@ Command: TypeAlias = (
     | OpenSession
     | DropSession
     | ClearQuarantine
+    | ClearHold
     | CreateKey
     | RevokeKey
     | NoteKeyUses

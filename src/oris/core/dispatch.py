@@ -3,9 +3,10 @@ batch itself has queued, so a submit and its grant share one commit.
 
 Order: within a tenant by (priority, time first available, run number). Between tenants, by `fairness`: round robin
 serves the tenant with the fewest live leases (then the one served longest ago), fifo the oldest job of all.
-A tenant at its limit is passed over and delays nobody. What one commit hands out is bounded, over all polls: who
-gets nothing for that reason is told, and looked at again with the next one. While dispatch is switched off, only polls
-that name their threads (an admin's) get anything new; leases that a lost answer carried come again to everybody.
+A tenant at its limit is passed over and delays nobody, and so is a workflow that is held (`core.hold`), but for one
+probe at a time. What one commit hands out is bounded, over all polls: who gets nothing for that reason is told, and
+looked at again with the next one. While dispatch is switched off, only polls that name their threads (an admin's) get
+anything new; leases that a lost answer carried come again to everybody.
 """
 
 from __future__ import annotations
@@ -13,17 +14,20 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from oris.core import events as ev
 from oris.core.changes import Decision
 from oris.core.commands import Want
 from oris.core.deadlines import timeout_at
-from oris.core.facts import Facts, Heads, Limits
+from oris.core.facts import Facts
+from oris.core.hold import lost_least, may_probe
 from oris.core.lease import expiry_of
 from oris.core.model import Job, Lane
+from oris.core.needs import Heads
 from oris.core.quarantine import is_quarantined, room_for
 from oris.core.replies import Blocked, Granted
+from oris.core.room import Room
 from oris.core.stamp import Stamp
 from oris.core.transition import Transition
 from oris.ids import JobKey, TenantId, ThreadId, lease_id
@@ -51,6 +55,9 @@ class Dispatched(Struct):
     entries: list[tuple[Job, Decision]]
     errors: dict[JobKey, Exception]
     """Jobs that could not be granted: bugs."""
+    held: dict[Lane, int | None] = field(default_factory=dict)
+    """Lanes whose workflow is held, with when the next probe may be granted; None: one is out. Until then, nobody need
+    look again."""
 
 
 _NO_REPLY = Granted((), (), None, 0, 0)
@@ -60,7 +67,7 @@ _NO_REPLY = Granted((), (), None, 0, 0)
 class Line:
     """One lane's due jobs, and where its head stands among the others."""
 
-    __slots__ = ("behind", "complete", "jobs", "lane", "leased", "rank")
+    __slots__ = ("behind", "complete", "is_held", "jobs", "lane", "leased", "rank")
 
     def __init__(self, lane: Lane, jobs: Iterable[Job], heads: Heads) -> None:
         self.lane = lane
@@ -73,6 +80,14 @@ class Line:
         """Live leases of its tenant."""
         self.rank: tuple[int | str, ...] = ()
         """The line with the smallest is served next. Of one without jobs, no more than the first unread one's."""
+        self.is_held = False
+
+    def hold(self, *, open_: bool) -> None:
+        """Its workflow is held: leave the one job that is probed next, or none."""
+        self.is_held = True
+        least = min(self.jobs, key=lost_least, default=None) if open_ else None
+        self.complete = self.complete and len(self.jobs) == (least is not None)
+        self.jobs = deque(() if least is None else (least,))
 
     def update(self, facts: Facts) -> None:
         """Bring the rank up to date; needed when the head, or its tenant's row, has changed."""
@@ -90,7 +105,7 @@ class Line:
 class Queue:
     """The due jobs that this batch can see, lane by lane."""
 
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, facts: Facts, now_ms: int) -> None:
         fresh: dict[Lane, list[Job]] = {}
         for key in facts.queued:
             job = facts.jobs[key]
@@ -105,6 +120,9 @@ class Queue:
         self._of_tenant: dict[TenantId, list[Line]] = {}
         for line in self.lines:
             self._of_tenant.setdefault(line.lane.tenant_id, []).append(line)
+            hold = facts.held(line.lane)
+            if hold is not None:
+                line.hold(open_=may_probe(hold, now_ms))
             line.update(facts)
 
     def choose(self, want: Want) -> tuple[Line | None, TenantId | None]:
@@ -120,7 +138,7 @@ class Queue:
             if not serves(want, lane):
                 continue
             if not line.jobs:
-                if not line.complete and line.leased < want.tenant_limit:
+                if not line.complete and not line.is_held and line.leased < want.tenant_limit:
                     unread = line if unread is None or line.rank < unread.rank else unread
                 continue
             if line.leased >= want.tenant_limit:
@@ -162,40 +180,6 @@ def _merged(facts: Facts, lane: Lane, heads: Heads, fresh: list[Job]) -> list[Jo
     return [job for job in merged if horizon is not None and job.order <= horizon]
 
 
-class Room:
-    """What this commit may still hand out."""
-
-    __slots__ = ("bytes_kept", "bytes_left", "grants_kept", "grants_left", "used")
-
-    def __init__(self, limits: Limits) -> None:
-        self.grants_left = limits.commit_grants_max
-        self.bytes_left = limits.commit_bytes_max
-        self.grants_kept = 0
-        self.bytes_kept = 0
-        """Of which so much is kept for those who come later."""
-        self.used = False
-
-    def keep_half(self) -> None:
-        """Half of it is for later."""
-        self.grants_kept, self.bytes_kept = self.grants_left // 2, self.bytes_left // 2
-
-    def keep_nothing(self) -> None:
-        """The rest may be used up."""
-        self.grants_kept = self.bytes_kept = 0
-
-    def fits(self, leases: int, size: int) -> bool:
-        """Whether so much may be handed out now. The first always may: else it would never be."""
-        if not self.used:
-            return True
-        return self.grants_left - leases >= self.grants_kept and self.bytes_left - size >= self.bytes_kept
-
-    def take(self, leases: int, size: int) -> None:
-        """So much is handed out."""
-        self.used = True
-        self.grants_left -= leases
-        self.bytes_left -= size
-
-
 def dispatch(facts: Facts, wants: list[Want], stamp: Stamp, tenant_limit: int, parked: int | None = None) -> Dispatched:
     """Serve the wants in their order. The facts take each grant over; `tenant_limit` is the server's own.
 
@@ -203,13 +187,18 @@ def dispatch(facts: Facts, wants: list[Want], stamp: Stamp, tenant_limit: int, p
     room that one commit has.
     """
     result = Dispatched([], set(), set(), [], {})
-    queue, room = Queue(facts), Room(facts.limits)
+    queue, room = Queue(facts, stamp.now_ms), Room(facts.limits)
     if parked is not None and 0 < parked < len(wants):
         room.keep_half()
     for place, want in enumerate(wants):
         if place == parked:
             room.keep_nothing()
         result.granted.append(_serve(facts, queue, want, stamp, room, result))
+    for line in queue.lines:
+        hold = facts.held(line.lane)
+        if hold is not None and not may_probe(hold, stamp.now_ms):
+            result.held[line.lane] = hold.next_ms if hold.probe is None else None
+            line.complete = False
     result.drained = {line.lane for line in queue.lines if not line.jobs and line.complete}
     result.blocked = {line.lane for line in queue.lines if line.jobs and line.leased >= tenant_limit}
     return result
@@ -257,7 +246,10 @@ def _serve(facts: Facts, queue: Queue, want: Want, stamp: Stamp, room: Room, res
         cut = not room.fits(1, _carried(facts, line.jobs[0]))
         if cut:
             break
-        taken += _granted_or_passed_over(facts, line.jobs.popleft(), want, stamp, room, result)
+        granted = _granted_or_passed_over(facts, line.jobs.popleft(), want, stamp, room, result)
+        if line.is_held and granted:
+            facts.probe_granted(granted[0])
+        taken += granted
         queue.tenant_changed(facts, line.lane.tenant_id)
     return _granted(facts, want, tuple(taken), (), blocked, full, stamp, cut=cut and not taken)
 
@@ -265,7 +257,7 @@ def _serve(facts: Facts, queue: Queue, want: Want, stamp: Stamp, room: Room, res
 def _serve_chosen(
     facts: Facts, queue: Queue, want: Want, threads: frozenset[ThreadId], stamp: Stamp, room: Room, result: Dispatched
 ) -> Granted:
-    """A poll for threads that it names: an operator's, who wants just these out of the queue."""
+    """A poll for threads that it names: an operator's, who wants just these out of the queue, held or not."""
     taken: list[Job] = []
     blocked: Blocked | None = None
     full: TenantId | None = None

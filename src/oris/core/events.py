@@ -159,6 +159,10 @@ class LeaseExpired(Struct, frozen=True, tag="lease_expired", omit_defaults=True)
     worker_key: WorkerKey
     expired_ms: int
     cause: LossCause = "ttl"
+    due_ms: int | None = None
+    """When the attempt is queued again; None: at once, or the run is over."""
+    losses: int | None = None
+    """How many it has lost in a row by now; None: one more than before."""
 
 
 class LeaseReleased(Struct, frozen=True, tag="lease_released", omit_defaults=True):

@@ -6,12 +6,15 @@ from typing import Literal, assert_never
 
 from msgspec import Struct
 
+from oris.core.hold import Hold
 from oris.core.model import Job
 from oris.ids import attempt_of, worker_of
 
 ReasonWord = Literal[
     "waiting_for_worker",
     "no_worker_for_workflow",
+    "workers_quarantined",
+    "workflow_held",
     "tenant_limit",
     "dispatch_off",
     "delayed",
@@ -37,6 +40,10 @@ class Surroundings(Struct, frozen=True):
     tenant_limit: int
     is_wanted: bool
     """Whether a worker that takes jobs of its workflow asks for work, or did lately."""
+    hold: Hold | None = None
+    """How its workflow is held, if it is."""
+    quarantined_until_ms: int | None = None
+    """When the first of those workers may have a probe, if all of them are in quarantine."""
 
 
 class Explanation(Struct, frozen=True):
@@ -57,11 +64,7 @@ def explain(job: Job, around: Surroundings) -> Explanation:
                 "delayed", job.updated_date_ms, f"it was asked to wait and is due in {left_s} s", "wait, or cancel it"
             )
         case "retry_backoff":
-            left_s = _left_s(job.due_ms, around.now_ms)
-            detail = f"attempt {job.attempt_no - 1} failed; retry {job.retries} is due in {left_s} s"
-            return Explanation(
-                "retry_backoff", job.updated_date_ms, detail, "read the error with GET /v1/jobs/{thread_id}"
-            )
+            return _backing_off(job, around)
         case "queued":
             return _queued(job, around)
         case "running" | "cancelling":
@@ -79,12 +82,42 @@ def explain(job: Job, around: Surroundings) -> Explanation:
             assert_never(job.status)
 
 
+def _backing_off(job: Job, around: Surroundings) -> Explanation:
+    left_s = _left_s(job.due_ms, around.now_ms)
+    if not job.losses:
+        detail = f"attempt {job.attempt_no - 1} failed; retry {job.retries} is due in {left_s} s"
+        return Explanation("retry_backoff", job.updated_date_ms, detail, "read the error with GET /v1/jobs/{thread_id}")
+    detail = (
+        f"it has lost {job.losses} leases in a row to workers that went silent; so that others go first, it is offered"
+        f" again in {left_s} s"
+    )
+    return Explanation("retry_backoff", job.updated_date_ms, detail, "look at the workers named in its timeline")
+
+
+def _held_workflow(job: Job, hold: Hold, around: Surroundings) -> Explanation:
+    if hold.probe is not None:
+        detail_of_probe = "one lease, a probe, is out"
+    else:
+        detail_of_probe = f"the next lease, a probe, may go out in {_left_s(hold.next_ms, around.now_ms)} s"
+    detail = (
+        f"the last leases of workflow {job.workflow!r} were all lost, so it is given out one lease at a time;"
+        f" {detail_of_probe}"
+    )
+    suggestion = (
+        "mend its workers: the first lease that one of them closes ends it,"
+        " and so does POST /v1/workflows/{workflow}/clear-hold"
+    )
+    return Explanation("workflow_held", hold.held_ms + around.skew_ms, detail, suggestion)
+
+
 def _queued(job: Job, around: Surroundings) -> Explanation:
     since_ms = job.queued_ms + around.skew_ms
     if not around.dispatching:
         return Explanation(
             "dispatch_off", since_ms, "the server gives out no work now", "wait for the restart, or switch dispatch on"
         )
+    if around.hold is not None:
+        return _held_workflow(job, around.hold, around)
     if around.tenant_leased >= around.tenant_limit:
         detail = f"its tenant has {around.tenant_leased} attempts running, {around.tenant_limit} are allowed"
         return Explanation("tenant_limit", since_ms, detail, "wait, or raise ORIS_MAX_ACTIVE_LEASES_PER_TENANT")
@@ -92,6 +125,14 @@ def _queued(job: Job, around: Surroundings) -> Explanation:
         detail = f"within the last minute no worker has asked this server for work of workflow {job.workflow!r}"
         suggestion = "start a worker for it, or look at GET /v1/workers: one that is deaf or quarantined asks in vain"
         return Explanation("no_worker_for_workflow", since_ms, detail, suggestion)
+    if around.quarantined_until_ms is not None:
+        left_s = _left_s(around.quarantined_until_ms, around.now_ms)
+        detail = f"the workers that ask for its workflow are all in quarantine; one may be given a lease in {left_s} s"
+        suggestion = (
+            "see GET /v1/workers: a lease that one of them closes clears its name,"
+            " and so does POST /v1/workers/{worker_id}/clear-quarantine"
+        )
+        return Explanation("workers_quarantined", since_ms, detail, suggestion)
     return Explanation(
         "waiting_for_worker", since_ms, "its workers are busy, or older work goes first", "wait, or start more workers"
     )

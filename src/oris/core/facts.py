@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Literal
 
-from msgspec import Struct, field
 from msgspec.structs import replace
 
 from oris.core.api_key import ApiKey
 from oris.core.audit import AuditHead, AuditRecord
 from oris.core.changes import Changes, Decision, Handout, LeaseEnd, Pruned, no_changes
+from oris.core.hold import Hold, after_loss, after_taken, is_held
+from oris.core.limits import Limits
 from oris.core.mode import Modes
 from oris.core.model import (
     DELAYED,
@@ -28,9 +28,11 @@ from oris.core.model import (
     Worker,
     sources_of,
 )
-from oris.core.old import Old
+from oris.core.needs import Heads as Heads
+from oris.core.needs import Loaded
+from oris.core.needs import Needs as Needs
 from oris.core.outage import Outage
-from oris.core.quarantine import QuarantineRules, cleared, with_incident
+from oris.core.quarantine import cleared, spared, taken_back, with_incident
 from oris.core.replies import Refusal
 from oris.ids import (
     IdempotencyKey,
@@ -39,97 +41,10 @@ from oris.ids import (
     LeaseId,
     RunId,
     TenantId,
-    ThreadId,
     WaitId,
     WorkerKey,
     idempotency_key,
 )
-
-
-class Needs(Struct):
-    """What a batch has to see. The store also loads the worker and tenant rows of every job it finds."""
-
-    jobs: set[JobKey] = field(default_factory=set)
-    runs: set[RunId] = field(default_factory=set)
-    closed: set[LeaseId] = field(default_factory=set)
-    idempotent: set[IdempotencyKey] = field(default_factory=set)
-    steps: set[tuple[RunId, str]] = field(default_factory=set)
-    workers: set[WorkerKey] = field(default_factory=set)
-    tenants: set[TenantId] = field(default_factory=set)
-    heads: dict[Lane, int] = field(default_factory=dict)
-    """Lanes to read, with how many heads of each."""
-    polls: set[tuple[WorkerKey, str]] = field(default_factory=set)
-    """(worker, poll id) whose live leases are wanted again."""
-    ended_sessions: set[tuple[WorkerKey, str]] = field(default_factory=set)
-    threads: set[ThreadId] = field(default_factory=set)
-    """Threads of any tenant that a poll names."""
-    waits: set[WaitId] = field(default_factory=set)
-    wait_keys: set[tuple[RunId, str]] = field(default_factory=set)
-    """(run, key) of waits that are raised, perhaps again. What a job that is found waits for, comes with it."""
-    interrupts: set[JobKey] = field(default_factory=set)
-    """Threads whose latest run's newest interrupts are wanted, settled ones too."""
-    questions: set[tuple[JobKey, str]] = field(default_factory=set)
-    """(thread, key) of waits of the latest run."""
-    api_keys: set[KeyId] = field(default_factory=set)
-    replays: set[tuple[JobKey, RunId | str, int]] = field(default_factory=set)
-    """(thread, run or "" for the latest, event of the checkpoint or 0) that is to be replayed. With it come the runs,
-    checkpoints, claims and dead letters that `core.replays.gather` names."""
-    nodes: set[str] = field(default_factory=set)
-    """Nodes of which it has to be known whether they have ever been there."""
-    oldest: dict[JobKey, int] = field(default_factory=dict)
-    """Threads whose oldest runs are wanted, with how many; see `core.retention.gather_oldest`."""
-    pruned_runs: set[RunId] = field(default_factory=set)
-    audit_places: set[tuple[str, int]] = field(default_factory=set)
-    """(chain, seq) of audit records; with each comes its chain's anchor."""
-
-
-class Heads(Struct, frozen=True):
-    """The first queued jobs of a lane, in order. `complete`: there are no more behind them."""
-
-    jobs: tuple[Job, ...]
-    complete: bool
-
-
-class Loaded(Struct):
-    """The rows found for some `Needs`; what is missing does not exist."""
-
-    jobs: dict[JobKey, Job] = field(default_factory=dict)
-    closed: dict[LeaseId, ClosedLease] = field(default_factory=dict)
-    idempotent: dict[IdempotencyKey, IdempotentSubmit] = field(default_factory=dict)
-    steps: dict[tuple[RunId, str], list[Step]] = field(default_factory=dict)
-    workers: dict[WorkerKey, Worker] = field(default_factory=dict)
-    tenants: dict[TenantId, Tenant] = field(default_factory=dict)
-    heads: dict[Lane, Heads] = field(default_factory=dict)
-    polls: dict[tuple[WorkerKey, str], tuple[Job, ...]] = field(default_factory=dict)
-    ended_sessions: set[tuple[WorkerKey, str]] = field(default_factory=set)
-    waits: dict[WaitId, Wait] = field(default_factory=dict)
-    api_keys: dict[KeyId, ApiKey] = field(default_factory=dict)
-    past_runs: dict[RunId, Job] = field(default_factory=dict)
-    checkpoints: dict[tuple[JobKey, int], SavedCheckpoint] = field(default_factory=dict)
-    claims: dict[str, ReplayClaim] = field(default_factory=dict)
-    dead_letters: dict[RunId, DeadLetter] = field(default_factory=dict)
-    nodes: dict[str, int] = field(default_factory=dict)
-    """When each has committed something last."""
-    old: Old = field(default_factory=Old)
-
-
-class Limits(Struct, frozen=True):
-    """The bounds that decisions look at; the server sets them."""
-
-    max_lease_losses: int = 5
-    queue_max: int = 100_000
-    """Runs that are due and wait, beyond which new ones are refused."""
-    tenant_queue_max: int = 50_000
-    fairness: Literal["round_robin", "fifo"] = "round_robin"
-    answer_max_bytes: int = 4 * 1024 * 1024
-    quarantine: QuarantineRules = QuarantineRules()
-    delayed_max: int = 1_000_000
-    """Runs that wait for their time, beyond which further ones are refused."""
-    tenant_delayed_max: int = 500_000
-    commit_grants_max: int = 512
-    """Leases that one commit hands out, to all polls together."""
-    commit_bytes_max: int = 16 * 1024 * 1024
-    """Bytes that it hands out with them, about; one attempt goes out whatever its size."""
 
 
 class Facts:
@@ -190,6 +105,11 @@ class Facts:
         self._claims = dict(loaded.claims)
         self._dead_letters = dict(loaded.dead_letters)
         self.old = loaded.old
+        self._holds = dict(loaded.holds)
+        self.holds_ended: set[Lane] = set()
+        """Workflows that this batch has found not to be held any more."""
+        self.freed: set[WorkerKey] = set()
+        """Workers that may be granted something again, because a run was found to blame for their incidents."""
 
     def thread(self, key: JobKey) -> Job | None:
         """A thread's latest run; None: there is no such thread, or no more. What submits go on from is in `jobs`."""
@@ -278,6 +198,23 @@ class Facts:
         """A stored key, revoked or not."""
         return self._api_keys.get(key_id)
 
+    def held(self, lane: Lane) -> Hold | None:
+        """How a workflow is held, if it is."""
+        hold = self._holds.get(lane)
+        return hold if is_held(hold) else None
+
+    def knows_losses(self, lane: Lane) -> bool:
+        """True when losses stand against a workflow, held or not."""
+        return lane in self._holds
+
+    def hold_after_loss(self, job: Job, now_ms: int) -> Hold:
+        """What will be known of the job's workflow when its lease is lost."""
+        return after_loss(self._holds.get(job.lane), job, now_ms, self.limits.hold)
+
+    def probe_granted(self, job: Job) -> None:
+        """The lease that the job was just granted is its held workflow's one probe."""
+        self._put_hold(replace(self._holds[job.lane], probe=job.lease_id))
+
     def apply(self, decision: Decision, now_ms: int) -> None:
         """Take a decision over, whole."""
         job, changes = decision.job, self.changes
@@ -290,23 +227,13 @@ class Facts:
             changes.ended_sessions.append(ended)
         for key in decision.api_keys:
             self._api_keys[key.key_id] = changes.api_keys[key.key_id] = key
-        if decision.erased is not None:
-            changes.erased.append(decision.erased)
-        if decision.forgotten_worker is not None:
-            self._workers.pop(decision.forgotten_worker, None)
-            changes.workers.pop(decision.forgotten_worker, None)
-            changes.forgotten_workers.append(decision.forgotten_worker)
-        self._ended_sessions.difference_update(decision.forgotten_sessions)
-        changes.forgotten_sessions.extend(decision.forgotten_sessions)
-        for node in decision.forgotten_nodes:
-            self._nodes.pop(node, None)
-        changes.forgotten_nodes.extend(decision.forgotten_nodes)
-        if decision.anchor is not None:
-            changes.anchors[decision.anchor.chain_id] = decision.anchor
+        self._forget(decision)
         changes.sign_of_life = changes.sign_of_life or decision.sign_of_life
         if decision.mode is not None:
             changes.modes[decision.mode.node_id] = decision.mode
             self.modes = self.modes.with_row(decision.mode)
+        if decision.unheld is not None:
+            self._unhold(decision.unheld)
         if job is None:
             return
         changes.jobs[job.job_key] = self.jobs[job.job_key] = job
@@ -336,6 +263,25 @@ class Facts:
         if decision.claim is not None:
             self._claims[decision.claim.target] = changes.claims[decision.claim.target] = decision.claim
         self._count(decision, job, now_ms)
+        if decision.dead_letter is not None and decision.dead_letter.reason == "lease_losses":
+            self._take_back_incidents(decision.dead_letter.run_id)
+
+    def _forget(self, decision: Decision) -> None:
+        """What retention lets go, but for runs."""
+        changes = self.changes
+        if decision.erased is not None:
+            changes.erased.append(decision.erased)
+        if decision.forgotten_worker is not None:
+            self._workers.pop(decision.forgotten_worker, None)
+            changes.workers.pop(decision.forgotten_worker, None)
+            changes.forgotten_workers.append(decision.forgotten_worker)
+        self._ended_sessions.difference_update(decision.forgotten_sessions)
+        changes.forgotten_sessions.extend(decision.forgotten_sessions)
+        for node in decision.forgotten_nodes:
+            self._nodes.pop(node, None)
+        changes.forgotten_nodes.extend(decision.forgotten_nodes)
+        if decision.anchor is not None:
+            changes.anchors[decision.anchor.chain_id] = decision.anchor
 
     def audit(self, record: AuditRecord) -> None:
         """Put a record at the end of the chain."""
@@ -385,7 +331,7 @@ class Facts:
             self.queued.append(job.job_key)
         if held_before != job.worker_key:
             if before is not None and held_before is not None:
-                self._lease_ended(held_before, before.lease_granted_ms, decision.lease_end, now_ms)
+                self._lease_ended(before, held_before, decision.lease_end, now_ms)
             if job.worker_key is not None:
                 worker = self.worker(job.worker_key, now_ms)
                 seen = {"last_seen_ms": now_ms + self.skew_ms, "granted_ms": now_ms}
@@ -401,14 +347,43 @@ class Facts:
             counted = (row.waiting + waiting, row.leased + leased, row.served, row.delayed + delayed)
             self._put_tenant(Tenant(row.tenant_id, *counted))
 
-    def _lease_ended(self, key: WorkerKey, granted_ms: int, end: LeaseEnd | None, now_ms: int) -> None:
-        worker = self.worker(key, now_ms)
+    def _lease_ended(self, before: Job, key: WorkerKey, end: LeaseEnd | None, now_ms: int) -> None:
+        """What the end of a lease says of its worker, and of its workflow."""
+        worker, rules = self.worker(key, now_ms), self.limits.quarantine
         row = replace(worker, leased=worker.leased - 1)
         if end == "lost":
-            row = with_incident(row, granted_ms, now_ms, self.limits.quarantine)
+            hold = self.hold_after_loss(before, now_ms)
+            self._put_hold(hold)
+            if is_held(hold):
+                row = spared(row, before.lease_granted_ms, rules)
+            else:
+                row = with_incident(row, before.lease_granted_ms, now_ms, rules, before.run_id)
         elif end == "normal":
             row = replace(cleared(row), last_seen_ms=now_ms + self.skew_ms)
+            self._unhold(before.lane)
+        elif before.lane in self._holds:
+            assert before.lease_id is not None
+            self._put_hold(after_taken(self._holds[before.lane], before.lease_id))
         self._put_worker(row)
+
+    def _take_back_incidents(self, run_id: RunId) -> None:
+        """A run has lost too many leases: those who held them are not to blame."""
+        for worker in list(self._workers.values()):
+            row = taken_back(worker, run_id, self.limits.quarantine)
+            if row is not worker:
+                self._put_worker(row)
+                self.freed.add(row.worker_key)
+
+    def _put_hold(self, hold: Hold) -> None:
+        if hold is not self._holds.get(hold.lane):
+            self._holds[hold.lane] = self.changes.holds[hold.lane] = hold
+
+    def _unhold(self, lane: Lane) -> None:
+        hold = self._holds.pop(lane, None)
+        if hold is not None:
+            self.changes.holds[lane] = None
+        if is_held(hold):
+            self.holds_ended.add(lane)
 
     def _put_dead_letter(self, letter: DeadLetter) -> None:
         self._dead_letters[letter.run_id] = letter

@@ -152,8 +152,13 @@ def _ended(job: Job, seq: int, now_ms: int, body: LeaseEnd) -> Changed:
         case ev.LeaseReleased():
             ended = {} if body.due_ms is None else {"status": "scheduled", "due_ms": body.due_ms}
         case ev.LeaseExpired():
-            lost = {"losses": job.losses + 1, "lost_ms": body.expired_ms}
-            return {"attempt_no": job.attempt_no + 1, **lost, **_without_lease(job, body.expired_ms)}
+            lost: Changed = {
+                "attempt_no": job.attempt_no + 1,
+                "losses": job.losses + 1 if body.losses is None else body.losses,
+                "lost_ms": body.expired_ms,
+            }
+            pausing: Changed = {} if body.due_ms is None else {"status": "retry_backoff", "due_ms": body.due_ms}
+            return {**lost, **pausing, **_without_lease(job, body.expired_ms)}
         case ev.TimedOut():
             return _without_lease(job, body.at_ms)
         case _:

@@ -19,6 +19,8 @@ from oris.core.audit_anchor import AuditAnchor
 from oris.core.deadlines import next_deadline
 from oris.core.events import Entry
 from oris.core.fold import BrokenTimeline, fold, kept_from
+from oris.core.hold import Hold
+from oris.core.hold_checks import check_holds
 from oris.core.mode import Mode
 from oris.core.model import (
     DELAYED,
@@ -29,6 +31,7 @@ from oris.core.model import (
     DeadLetter,
     IdempotentSubmit,
     Job,
+    Lane,
     PrunedRun,
     ReplayClaim,
     Step,
@@ -61,6 +64,7 @@ class Snapshot(Struct):
     modes: list[Mode] = field(default_factory=list)
     pruned_runs: dict[RunId, PrunedRun] = field(default_factory=dict)
     anchors: dict[str, AuditAnchor] = field(default_factory=dict)
+    holds: dict[Lane, Hold] = field(default_factory=dict)
 
 
 def check_all(rows: Snapshot) -> list[Violation]:
@@ -92,6 +96,7 @@ def check_all(rows: Snapshot) -> list[Violation]:
     found += check_waits(runs, waits)
     found += check_counters(rows.jobs.values(), rows.workers, rows.tenants)
     found += check_conservation(runs, kept)
+    found += check_holds(rows.jobs.values(), rows.holds)
     return found + check_audit(rows.audit, rows.anchors)
 
 

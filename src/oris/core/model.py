@@ -207,6 +207,8 @@ class Worker(Struct, frozen=True):
     """When the last one was."""
     quarantined_until_ms: int = 0
     """Until when it is granted nothing."""
+    incident_runs: str = ""
+    """The runs whose losses its incidents are, the last ones; see `core.quarantine`."""
 
 
 class EndedSession(Struct, frozen=True):

@@ -1,7 +1,10 @@
 """Quarantine: a worker that loses its leases again and again is granted nothing for a while, then one lease as a probe.
 
 An incident is one misfortune of the worker, however many leases it cost: leases that were held when it happened do not
-count again when they run out later. Anything that the worker closes normally clears its name.
+count again when they run out later. Losses of one run are one incident, however often it is lost: so a job that kills
+its worker does not keep the worker from its other jobs; and when such a job is a dead letter in the end, its incident
+is taken back. Losses of a held workflow (`core.hold`) are none. Anything that the worker closes normally clears its
+name.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oris.core.model import Worker
+from oris.ids import RunId
 
 
 class QuarantineRules(Struct, frozen=True):
@@ -22,23 +26,88 @@ class QuarantineRules(Struct, frozen=True):
     """Each incident more, a failed probe that is, doubles the window up to this."""
 
 
-def with_incident(worker: Worker, granted_ms: int, now_ms: int, rules: QuarantineRules) -> Worker:
-    """The worker after it has lost a lease granted at this time."""
+_GROUPS_MAX = 16
+_RUNS_MAX = 16
+"""What is remembered of incidents: the last ones, and the first runs of each."""
+
+
+def with_incident(
+    worker: Worker, granted_ms: int, now_ms: int, rules: QuarantineRules, run: RunId | None = None
+) -> Worker:
+    """The worker after it has lost a lease granted at this time. `run` None: its session ended, and which runs it held
+    is not known yet."""
+    groups = _groups(worker)
+    known = run is not None and any(run in group for group in groups)
     if granted_ms < worker.incident_ms:
+        return worker if run is None else _joined(worker, groups, run, rules, known=known)
+    if known:
+        # The same run again: no further incident, and neither is what else the worker has lost by this death.
+        return replace(worker, incident_ms=now_ms)
+    return _with_groups(worker, worker.incidents + 1, [*groups, () if run is None else (run,)], now_ms, rules)
+
+
+def spared(worker: Worker, granted_ms: int, rules: QuarantineRules) -> Worker:
+    """The worker after it has lost a lease of a held workflow: no incident; the end of its session was none either."""
+    groups = _groups(worker)
+    if granted_ms < worker.incident_ms and groups and groups[-1] == ():
+        return _with_groups(worker, worker.incidents - 1, groups[:-1], worker.incident_ms, rules)
+    return worker
+
+
+def taken_back(worker: Worker, run: RunId, rules: QuarantineRules) -> Worker:
+    """The worker after a run is a dead letter for the leases it lost: the run was to blame."""
+    groups = _groups(worker)
+    left = [group for group in groups if run not in group]
+    if len(left) == len(groups):
         return worker
-    incidents = worker.incidents + 1
+    return _with_groups(worker, worker.incidents - len(groups) + len(left), left, worker.incident_ms, rules)
+
+
+def _joined(
+    worker: Worker, groups: list[tuple[str, ...]], run: RunId, rules: QuarantineRules, *, known: bool
+) -> Worker:
+    """A further lease that the last incident has cost."""
+    if not groups:
+        return worker
+    if known:
+        # All that is known of the session that ended: it held a run that has cost the worker an incident before.
+        return spared(worker, worker.incident_ms - 1, rules)
+    if len(groups[-1]) >= _RUNS_MAX:
+        return worker
+    groups[-1] = (*groups[-1], run)
+    return replace(worker, incident_runs=_told(groups))
+
+
+def _with_groups(
+    worker: Worker, incidents: int, groups: list[tuple[str, ...]], at_ms: int, rules: QuarantineRules
+) -> Worker:
     until_ms = 0
     if incidents >= rules.after_incidents:
         doublings = min(incidents - rules.after_incidents, 16)
-        until_ms = now_ms + min(rules.longest_window_ms, rules.first_window_ms << doublings)
-    return replace(worker, incidents=incidents, incident_ms=now_ms, quarantined_until_ms=until_ms)
+        until_ms = at_ms + min(rules.longest_window_ms, rules.first_window_ms << doublings)
+    return replace(
+        worker,
+        incidents=incidents,
+        incident_ms=at_ms,
+        quarantined_until_ms=until_ms,
+        incident_runs=_told(groups[-_GROUPS_MAX:]),
+    )
+
+
+def _groups(worker: Worker) -> list[tuple[str, ...]]:
+    """The runs of each incident, the oldest first; an incident of which none is known yet is empty."""
+    return [tuple(group.split(",")) if group else () for group in worker.incident_runs.split(";")[:-1]]
+
+
+def _told(groups: list[tuple[str, ...]]) -> str:
+    return "".join(",".join(group) + ";" for group in groups)
 
 
 def cleared(worker: Worker) -> Worker:
     """The worker after it has closed a lease normally, or an operator has spoken for it."""
-    if not worker.incidents:
+    if not worker.incidents and not worker.incident_runs:
         return worker
-    return replace(worker, incidents=0, quarantined_until_ms=0)
+    return replace(worker, incidents=0, quarantined_until_ms=0, incident_runs="")
 
 
 def is_quarantined(worker: Worker) -> bool:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Protocol
 
-from oris.core.facts import Facts, Loaded
+from oris.core.facts import Facts
 from oris.core.model import DeadLetter, Job, ReplayClaim, SavedCheckpoint, Source, Step, sources_of
+from oris.core.needs import Loaded
 from oris.ids import CheckpointId, JobKey, RunId, checkpoint_id
 
 _LATEST = "latest_state:"

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from oris.core.api_key import ApiKey
 from oris.core.mode import Mode
-from oris.core.model import Job, Status, Wait, WaitKind, WaitStatus, Worker
+from oris.core.model import Job, Lane, Status, Wait, WaitKind, WaitStatus, Worker
 from oris.errors import Details, ErrorCode
 from oris.ids import AttemptId, CheckpointId, JobKey, LeaseId, RunId, ThreadId, WaitId
 
@@ -140,6 +140,13 @@ class SessionDropped(Struct, frozen=True):
     cut: bool
 
 
+class HoldCleared(Struct, frozen=True):
+    """Nothing is held against the workflow any more."""
+
+    lane: Lane
+    was_held: bool
+
+
 class QuarantineCleared(Struct, frozen=True):
     """The worker as it stands now."""
 
@@ -234,6 +241,7 @@ Reply = (
     | SessionOpened
     | SessionDropped
     | QuarantineCleared
+    | HoldCleared
     | KeyCreated
     | KeyRevoked
     | KeyUsesNoted

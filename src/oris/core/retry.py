@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from oris.core.model import RetryPolicy
 
+FIRST_LOSS_PAUSE_MS = 1000
+LONGEST_LOSS_PAUSE_MS = 60_000
 LONGEST_BACKOFF_MS = 30 * 24 * 3600 * 1000
 """Thirty days: what an uncapped exponential policy comes to in the end."""
 
@@ -25,3 +27,10 @@ def backoff_ms(policy: RetryPolicy, retry_no: int, fraction: float) -> int:
     """The backoff, in ms. Exponential policies draw it from the whole band ("full jitter", Brooker 2015)."""
     least, most = band(policy, retry_no)
     return least + int((most - least) * fraction)
+
+
+def loss_pause_ms(losses: int) -> int:
+    """How long a run that has lost so many leases in a row stands back: not at all after the first, then longer."""
+    if losses < 2:
+        return 0
+    return min(LONGEST_LOSS_PAUSE_MS, FIRST_LOSS_PAUSE_MS << min(losses - 2, 16))

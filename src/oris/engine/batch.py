@@ -14,9 +14,11 @@ from oris.core.changes import Decision
 from oris.core.commands import Submit, Want
 from oris.core.decide import add_needs, decide
 from oris.core.dispatch import dispatch
-from oris.core.facts import Facts, Heads, Limits, Loaded, Needs
+from oris.core.facts import Facts
+from oris.core.limits import Limits
 from oris.core.mode import Modes
 from oris.core.model import Lane, Worker
+from oris.core.needs import Heads, Loaded, Needs
 from oris.core.outage import Outage
 from oris.core.replies import SWITCHED_OFF, Granted, Refusal, Reply
 from oris.core.stamp import Stamp
@@ -119,6 +121,8 @@ class Outcome(Struct):
     blocked: set[Lane] = field(default_factory=set)
     set_aside: set[JobKey] = field(default_factory=set)
     """Jobs that could not be granted."""
+    held: dict[Lane, int | None] = field(default_factory=dict)
+    """Lanes whose workflow is held, with when the next probe may be granted; None: one is out."""
 
 
 def decide_batch(batch: Batch, loaded: Loaded, now_ms: int, context: Context) -> Outcome:
@@ -185,7 +189,7 @@ def _dispatch(batch: Batch, facts: Facts, outcome: Outcome, context: Context) ->
     outcome.fetched = dict(zip(fetching, result.granted[len(batch.parked) :], strict=True))
     outcome.decisions.extend(decision for _, decision in result.entries)
     outcome.drained, outcome.blocked = result.drained, result.blocked
-    outcome.set_aside = set(result.errors)
+    outcome.set_aside, outcome.held = set(result.errors), result.held
     for error in result.errors.values():
         context.on_error(error)
 

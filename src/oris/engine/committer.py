@@ -9,21 +9,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import trio
-from msgspec import Struct
 from trio import TASK_STATUS_IGNORED, TaskStatus
 
 from oris.clock import EngineClock
 from oris.core.audit import AuditHead
 from oris.core.changes import Changes, Handed
 from oris.core.commands import Release, ShowLife, may_be_repeat
-from oris.core.facts import Limits, Loaded
+from oris.core.limits import Limits
 from oris.core.mode import CLUSTER, Modes
-from oris.core.model import Lane
+from oris.core.needs import Loaded
 from oris.core.replies import Granted
 from oris.engine.admission import Admission
 from oris.engine.batch import Batch, Context, Outcome, coming_lanes, decide_batch
-from oris.engine.demand import ALL_HEADS, Bell, Demand
+from oris.engine.bell import Bell
+from oris.engine.bounds import CommitBounds
+from oris.engine.demand import Demand
 from oris.engine.inbox import Inbox
+from oris.engine.learn import learn_lanes
 from oris.engine.observer import Beat, Observer
 from oris.engine.outages import Outages
 from oris.engine.parked import Parked
@@ -35,19 +37,8 @@ from oris.ids import JobKey, LeaseId, RunId, SeedSource
 from oris.storage.store import Store
 
 MAX_SET_ASIDE = 100
-LANES_AT_ONCE = 1000
-"""Lanes that are learnt in one read."""
 IDLE_S = 1.0
 """How long an idle committer sleeps before it shows that it is alive."""
-
-
-class CommitBounds(Struct, frozen=True):
-    """The most that goes into one commit."""
-
-    max_commands: int = 512
-    max_bytes: int = 8 * 1024 * 1024
-    max_heads: int = ALL_HEADS
-    """Heads that are read of all lanes together; of each at least one."""
 
 
 class Committer:
@@ -218,19 +209,8 @@ class Committer:
         self._audit_head = next((head for head in heads if head.chain_id == self._chain_id), None)
         rows = {row.node_id: row for row in await reads.modes()}
         self._adopt(Modes(self._node_id, rows.get(CLUSTER), rows.get(self._node_id)))
-        await self._learn_lanes()
+        await learn_lanes(self._demand, reads)
         self._unsure = False
-
-    async def _learn_lanes(self) -> None:
-        """Learn which lanes have work: all of them, page by page, however many they are."""
-        self._demand.look_again()
-        after: Lane | None = None
-        while True:
-            lanes = await self._store.reads.lanes(LANES_AT_ONCE, after)
-            self._demand.learn(lanes)
-            if len(lanes) < LANES_AT_ONCE:
-                return
-            after = lanes[-1]
 
     def _adopt(self, modes: Modes) -> None:
         """What is switched on here was learnt, or has just been changed; whoever waits for work is told."""

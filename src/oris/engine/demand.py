@@ -1,8 +1,8 @@
 """Demand: parked polls, and which lanes may hold work for them. All of it in memory and synchronous.
 
 "Work may exist" is a level per lane, raised when a job is queued there and lowered by the dispatch that found the
-lane empty, or its tenant at the limit. A poll is looked at once when it comes, then only together with a raised lane
-it can serve, so ten thousand idle polls cost nothing.
+lane empty, its tenant at the limit, or its workflow held. A poll is looked at once when it comes, then only together
+with a raised lane it can serve, so ten thousand idle polls cost nothing.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import count, islice
 
-import trio
-
 from oris.core.commands import Want
 from oris.core.dispatch import serves
 from oris.core.model import Job, Lane
 from oris.core.replies import Granted
+from oris.engine.bell import Bell
 from oris.engine.lines import Lines, Wish, wishes, wishes_of
 from oris.engine.parked import Ending, Parked
 from oris.engine.work import Work
@@ -63,6 +62,8 @@ class Demand:
         """The lanes that the newest dispatch has read."""
         self._looking: dict[Parked, None] = {}
         """Polls in line that were shown tenants at their own limit, and have not seen all."""
+        self._held: dict[Lane, int | None] = {}
+        """Lanes whose workflow is held, until the next probe may be granted; None: one is out."""
 
     def park(self, parked: Parked) -> None:
         """A poll comes. An older one of its session with its poll id is over: its caller has tried again."""
@@ -164,6 +165,8 @@ class Demand:
 
     def raise_level(self, lane: Lane) -> None:
         """A job was queued in this lane."""
+        if lane in self._held:
+            return
         self.learn([lane])
         if self._held_by_tenant and not self._work.is_shut(lane.tenant_id):
             self._free(self._held_by_tenant.pop_all(lane))
@@ -183,12 +186,33 @@ class Demand:
         if over:
             self._bell.ring()
 
+    def hold(self, lane: Lane, until_ms: int | None) -> None:
+        """Its workflow is held: nobody need look at it until then, or (None) until its probe has ended."""
+        self._work.discard(lane)
+        self._held[lane] = until_ms
+
+    def unhold(self, lane: Lane) -> None:
+        """Its workflow is not held any more, or may be probed."""
+        if lane in self._held:
+            del self._held[lane]
+            self.raise_level(lane)
+            self._bell.ring()
+
+    def holds_over(self, now_ms: int) -> None:
+        """Workflows that may be probed by now are looked at again."""
+        for lane in [lane for lane, until_ms in self._held.items() if until_ms is not None and until_ms <= now_ms]:
+            self.unhold(lane)
+
+    def next_probe_ms(self) -> int | None:
+        """When the next held workflow may be probed."""
+        return min((until_ms for until_ms in self._held.values() if until_ms is not None), default=None)
+
     def may_hold_work(self, lane: Lane) -> bool:
         """False when what is queued in it now may be granted without a look at what is stored.
 
         Not so at a tenant's limit: should this batch make room, its older jobs in other lanes go first.
         """
-        return lane in self._work or self._work.is_shut(lane.tenant_id)
+        return lane in self._work or lane in self._held or self._work.is_shut(lane.tenant_id)
 
     def lower(self, drained: Iterable[Lane], blocked: Iterable[Lane]) -> None:
         """A dispatch found these lanes empty, and those at their tenant's limit."""
@@ -210,6 +234,7 @@ class Demand:
     def look_again(self) -> None:
         """Nothing that was known of the store holds any more; the lanes with work are to be learnt anew."""
         self._work = Work()
+        self._held.clear()
         self._meeting.clear()
         for parked in self._looking:
             parked.seen.clear()
@@ -362,19 +387,3 @@ def _discard(lines: dict[WorkerKey, dict[Parked, None]], parked: Parked) -> None
         line.pop(parked, None)
         if not line:
             del lines[parked.want.worker_key]
-
-
-class Bell:
-    """Wakes the committer. Ringing twice is ringing once."""
-
-    def __init__(self) -> None:
-        self._event = trio.Event()
-
-    def ring(self) -> None:
-        """There is something to do."""
-        self._event.set()
-
-    async def wait(self) -> None:
-        """Until it rings; then it is silent again. A checkpoint."""
-        await self._event.wait()
-        self._event = trio.Event()

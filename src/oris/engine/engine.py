@@ -14,16 +14,20 @@ from oris.core.api_key import ApiKey
 from oris.core.changes import Handed
 from oris.core.commands import OpenSession, Want
 from oris.core.decide.holding import refuse_unless_held
-from oris.core.facts import Facts, Limits, Loaded
+from oris.core.facts import Facts
+from oris.core.limits import Limits
 from oris.core.mode import Modes
 from oris.core.model import Job
+from oris.core.needs import Loaded
 from oris.core.outage import Outage
 from oris.core.replies import Granted, Refusal, session_superseded
 from oris.engine.admission import Admission, Monitor, Thresholds
+from oris.engine.bell import Bell
+from oris.engine.bounds import CommitBounds
 from oris.engine.clock_watch import ClockWatch
-from oris.engine.committer import CommitBounds, Committer
+from oris.engine.committer import Committer
 from oris.engine.control import Control, Holder, Mailboxes
-from oris.engine.demand import Bell, Demand
+from oris.engine.demand import Demand
 from oris.engine.inbox import Inbox
 from oris.engine.listeners import Listeners
 from oris.engine.observer import Observer

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from oris.core.api_key import ApiKey
 from oris.core.changes import Decision
 from oris.core.deadlines import has_date
+from oris.core.hold import is_held, may_probe
 from oris.core.model import Job, Worker
 from oris.engine.batch import Outcome
 from oris.engine.control import Holder, Mailboxes, control_of, graceful_cancel
@@ -80,11 +81,28 @@ class Publisher:
             self._listeners.publish(job)
         for changed in outcome.workers:
             self._worker(changed)
+        for freed in outcome.facts.freed:
+            self._demand.worker_freed(freed)
         self._demand.lower(outcome.drained, outcome.blocked)
+        soonest_ms = self._publish_holds(outcome)
+        if soonest_ms is not None and (earliest is None or soonest_ms < earliest):
+            earliest = soonest_ms
         for holder in told:
             self.hand_over(holder)
         if earliest is not None:
             self._set_alarm(earliest)
+
+    def _publish_holds(self, outcome: Outcome) -> int | None:
+        """What has become of workflows that are held; the answer: when the first of them may be probed."""
+        held = dict(outcome.held)
+        for lane, hold in outcome.facts.changes.holds.items():
+            if hold is None or not is_held(hold) or may_probe(hold, outcome.now_ms):
+                self._demand.unhold(lane)
+            else:
+                held[lane] = hold.next_ms if hold.probe is None else None
+        for lane, until_ms in held.items():
+            self._demand.hold(lane, until_ms)
+        return min((until_ms for until_ms in held.values() if until_ms is not None), default=None)
 
     def hand_over(self, holder: Holder) -> None:
         """Give what waits for a holder to its oldest parked poll."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 
 from oris.core.commands import Want
 from oris.core.dispatch import serves
@@ -143,13 +144,19 @@ class Roster:
 
     def takes(self, lane: Lane) -> bool:
         """True when some worker that asks for work, or has lately, or has no free slot would take jobs of this lane."""
+        return bool(self.takers(lane, 1))
+
+    def takers(self, lane: Lane, limit: int) -> list[WorkerKey]:
+        """Such workers, at most `limit` of them."""
         now_ms = self._now_ms()
-        return any(
-            presence.wants is not None
+        found = (
+            worker_key
+            for worker_key, presence in self._workers.items()
+            if presence.wants is not None
             and (presence.asks(now_ms) or presence.is_busy(now_ms))
             and serves(presence.wants, lane)
-            for presence in self._workers.values()
         )
+        return list(islice(found, limit))
 
     def _presence(self, worker_key: WorkerKey) -> Presence:
         presence = self._workers.get(worker_key)

@@ -113,6 +113,7 @@ class Sweeper:
         now_ms = self._clock.now_ms()
         self._outages.alive(now_ms)
         self._demand.quarantine_over(now_ms)
+        self._demand.holds_over(now_ms)
         failed: StoreError | None = None
         try:
             await self._meet_deadlines()
@@ -226,7 +227,7 @@ class Sweeper:
         date_ms = None if earliest.due_ms is None else earliest.due_ms - self._clock.skew_ms()
         while True:
             deadlines = (earliest.wake_ms, date_ms, self._alarm_ms, self._watch.next_due_ms())
-            known = [at_ms for at_ms in deadlines if at_ms is not None]
+            known = [at_ms for at_ms in (*deadlines, self._demand.next_probe_ms()) if at_ms is not None]
             left_s = look_again - trio.current_time()
             if known:
                 left_s = min(left_s, (min(known) - self._clock.now_ms()) / 1000.0)

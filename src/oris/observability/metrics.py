@@ -108,6 +108,10 @@ class Metrics:
         )
 
     def _make_leases(self, make: Maker) -> None:
+        self.workflows_held = make.gauge(
+            "oris_runtime_workflows_held", "Workflows whose last leases were all lost, given out one lease at a time."
+        )
+        self.workflow_holds = make.counter("oris_runtime_workflow_holds_total", "How often a workflow came to be held.")
         self.active_leases = make.gauge("oris_runtime_active_leases", "Attempts that workers hold.")
         self.lease_operations = make.counters(
             "oris_runtime_lease_operations_total", "Calls that take or name a lease.", "operation", "result"

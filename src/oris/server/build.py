@@ -23,8 +23,8 @@ from oris.clock import EngineClock, SystemClock
 from oris.config.settings import Settings
 from oris.config.version import program_version
 from oris.core.audit import Audit
-from oris.core.facts import Limits
-from oris.engine.committer import CommitBounds
+from oris.core.limits import Limits
+from oris.engine.bounds import CommitBounds
 from oris.engine.engine import Engine, EngineSettings
 from oris.engine.unit import Unit
 from oris.errors import DatabaseLost, DataDamaged, StoreError

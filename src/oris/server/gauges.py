@@ -33,6 +33,7 @@ async def refresh_gauges(
             metrics.active_leases.set(found.leased)
             metrics.dead_letters.set(found.dead_letters)
             metrics.pending_interrupts.set(found.pending_interrupts)
+            metrics.workflows_held.set(found.workflows_held)
             oldest = found.oldest_queued_ms
             metrics.oldest_queued_age_ms.set(0 if oldest is None else max(0, clock.now_ms() - oldest))
         await trio.sleep(REFRESH_S)

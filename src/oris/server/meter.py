@@ -10,8 +10,9 @@ from oris.core import commands as c
 from oris.core.audit_anchor import Uncut
 from oris.core.changes import Decision
 from oris.core.commands import Command
+from oris.core.hold import Hold, is_held
 from oris.core.mode import Modes
-from oris.core.model import TERMINAL
+from oris.core.model import TERMINAL, Lane
 from oris.core.outage import Outage
 from oris.core.replies import Beaten, Forgotten, Granted, Refusal, Replayed, Reply, RunsPruned, Submitted
 from oris.engine.batch import Batch, Outcome
@@ -58,6 +59,10 @@ class Meter:
                 self._replied(command, reply)
         for decision in outcome.decisions:
             self._decided(decision)
+        for lane, hold in outcome.facts.changes.holds.items():
+            self._held(lane, hold, outcome.now_ms)
+        for lane in outcome.facts.holds_ended:
+            self._log.info("workflow_hold_over", workflow=lane.workflow, tenant_id=lane.tenant_id)
         done_ms = self._now_ms()
         for parked, granted in zip(batch.parked, outcome.granted, strict=True):
             self._granted(granted, parked.since_ms, done_ms)
@@ -189,6 +194,19 @@ class Meter:
             self._metrics.queue_wait_ms.observe(max(0, at_ms - job.queued_ms))
             if before.lost_ms:
                 self._metrics.recovery_latency_ms.observe(max(0, at_ms - before.lost_ms))
+
+    def _held(self, lane: Lane, hold: Hold | None, now_ms: int) -> None:
+        told = {"workflow": lane.workflow, "tenant_id": lane.tenant_id}
+        if hold is not None and is_held(hold):
+            if hold.held_ms == now_ms and hold.probe is None:
+                self._metrics.workflow_holds.inc()
+                self._log.warning(
+                    "workflow_held",
+                    **told,
+                    detail="its last leases were all lost: it is given out one lease at a time until one is closed",
+                )
+            elif hold.probe is None and hold.next_ms > now_ms:
+                self._log.info("workflow_probe_lost", **told, probes=hold.probes, next_in_ms=hold.next_ms - now_ms)
 
     def _granted(self, granted: Granted, since_ms: int, done_ms: int) -> None:
         for job in granted.jobs:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from oris.core import commands as c
 from oris.core.audit_anchor import Uncut
-from oris.core.facts import Limits
+from oris.core.limits import Limits
 from oris.core.mode import Modes
 from oris.core.outage import Outage
 from oris.core.replies import (

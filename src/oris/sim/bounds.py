@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from oris.core import commands as c
-from oris.core.facts import Limits
+from oris.core.limits import Limits
 from oris.core.model import Job
 from oris.core.replies import Granted, Refusal, Reply, Submitted
 from oris.engine.batch import Batch, Outcome

@@ -62,7 +62,7 @@ class CommitCheck:
     def __call__(self, changes: Changes, handed: Mapping[RunId, Handed], now_ms: int) -> None:
         """One batch. `handed` is what its grants carry."""
         witness = self._witness
-        witness.begin()
+        witness.begin(changes)
         if not changes.empty:
             # A batch that wrote nothing leaves no mark, so a restart may fall behind its time.
             self._judge.require(now_ms >= self.last_now_ms, "I21", "clock", f"{self.last_now_ms} then {now_ms}")
@@ -84,6 +84,7 @@ class CommitCheck:
             self._trace.note("event", f"{entry.job_key} {entry.seq} {entry.hash.hex()}")
         for job_key in changes.jobs:
             self._row(job_key, by_job.get(job_key, []), now_ms)
+        witness.holds.committed(self._disk.holds(), now_ms)
         self.workers(changes, now_ms)
         for past in changes.past_runs:
             self._past[past.run_id] = past
@@ -209,10 +210,12 @@ class CommitCheck:
         witness = self._witness
         for run in witness.granted:
             lease = run.lease
-            if lease is None:
+            if lease is None or witness.holds.held(run.lane):
                 continue
             for thread in witness.threads.values():
                 other = thread.run
+                if witness.holds.held(other.lane):
+                    continue
                 if other.status == "queued" and other.queued_in < witness.commit and self._behind(other, run):
                     accepts = self._filters.get(lease.worker_key)
                     if accepts is None or other.lane.workflow in accepts:

@@ -9,18 +9,9 @@ from typing import Any
 from oris.core.audit import AuditRecord
 from oris.core.audit_anchor import AuditAnchor
 from oris.core.events import Entry
+from oris.core.hold import Hold
 from oris.core.invariants import Snapshot
-from oris.core.model import (
-    ClosedLease,
-    DeadLetter,
-    IdempotentSubmit,
-    Job,
-    PrunedRun,
-    ReplayClaim,
-    Tenant,
-    Wait,
-    Worker,
-)
+from oris.core.model import ClosedLease, DeadLetter, IdempotentSubmit, Job, PrunedRun, ReplayClaim, Tenant, Wait, Worker
 from oris.ids import JobKey
 from oris.storage.sqlite.database import Database, MemoryDatabase
 from oris.storage.sqlite.load import mode_of, step_of
@@ -50,6 +41,10 @@ class Disk(MemoryDatabase):
     def workers(self) -> list[Worker]:
         """All workers' rows."""
         return [Worker(*row) for row in self._select("SELECT * FROM runtime_workers")]
+
+    def holds(self) -> list[Hold]:
+        """What is known of all workflows' losses."""
+        return [Hold(*row) for row in self._select("SELECT * FROM runtime_holds")]
 
     def tenants(self) -> list[Tenant]:
         """All tenants' rows."""
@@ -100,6 +95,7 @@ class Disk(MemoryDatabase):
         found.tenants = {tenant.tenant_id: tenant for tenant in self.tenants()}
         found.audit = [AuditRecord(*row[1:]) for row in self._select("SELECT * FROM runtime_audit_log")]
         found.modes = [mode_of(row) for row in self._select("SELECT * FROM runtime_modes")]
+        found.holds = {hold.lane: hold for hold in self.holds()}
         found.pruned_runs = {row[0]: PrunedRun(*row) for row in self._select("SELECT * FROM runtime_pruned_runs")}
         found.anchors = {row[0]: AuditAnchor(*row) for row in self._select("SELECT * FROM runtime_audit_anchors")}
         return found

@@ -38,6 +38,8 @@ class LeaseLife:
     closed_in: int | None = None
     closed_by: str | None = None
     """The event that ended it."""
+    spared: bool | None = False
+    """Whether it was lost while its workflow was held."""
     request: object = None
     answer: object = None
     """The closing write and its first answer, when both were seen."""
@@ -85,6 +87,8 @@ class RunLife:
     retries: int = 0
     losses: int = 0
     losses_in_row: int = 0
+    spared: bool | None = False
+    """Whether its last loss could not end it, because its workflow was held; None: not to be told."""
     lease: LeaseLife | None = None
     reason: str | None = None
     timed_out: bool = False

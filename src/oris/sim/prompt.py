@@ -67,7 +67,9 @@ class Promptness:
         for thread in self._witness.threads.values() if polls else ():
             run = thread.run
             if run.status == "queued":
-                self._beside(run.run_id, run.lane.workflow, run.queued_ms, polls, now_ms)
+                open_ms = self._witness.holds.open_since_ms(run.lane, now_ms)
+                if open_ms is not None:
+                    self._beside(run.run_id, run.lane.workflow, max(run.queued_ms, open_ms), polls, now_ms)
 
     def _beside(self, run_id: str, workflow: str, queued_ms: int, polls: list[WaitingPoll], now_ms: int) -> None:
         for poll in polls:

@@ -5,19 +5,23 @@ from __future__ import annotations
 import trio
 
 from oris.core.audit_anchor import AnchorKey
-from oris.core.facts import Limits
+from oris.core.hold import HoldRules
+from oris.core.limits import Limits
 from oris.core.quarantine import QuarantineRules
-from oris.engine.committer import CommitBounds
+from oris.engine.bounds import CommitBounds
 from oris.engine.engine import EngineSettings
 from oris.engine.retention import RetentionRules
 from oris.ids import NO_TENANT, WorkerId, WorkerKey, worker_key
 from oris.sim.client import WORKFLOWS, Client
 from oris.sim.clock import JumpingClock, WallClock, pause
 from oris.sim.commits import CommitCheck
+from oris.sim.crash_loop import WORKFLOW as LOOP
+from oris.sim.crash_loop import CrashLoop
 from oris.sim.determinism import deterministic
 from oris.sim.disk import Disk
 from oris.sim.faults import Faults
 from oris.sim.follower import Follower
+from oris.sim.holds import HoldAccount
 from oris.sim.judge import Judge
 from oris.sim.ledger import Ledger
 from oris.sim.network import Network
@@ -36,6 +40,8 @@ from oris.sim.witness import Witness
 from oris.sim.worker import Worker
 
 DEFAULT_SIZES = Sizes()
+CRASH_LOOPS = 0.3
+"""In which part of the seeds there is a crash loop."""
 _NEVER_MS = 2**62
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -65,11 +71,14 @@ class Simulation:
         self.over = False
         self.judge = Judge(self._stop)
         self.disk = Disk()
-        self.settings = _settings(self.streams)
+        self.loops = self.streams("crash loops").random() < CRASH_LOOPS
+        self.settings = _settings(self.streams, loops=self.loops)
+        self.crash_loop: CrashLoop | None = None
         self.filters: dict[WorkerKey, frozenset[str]] = {}
         losses = self.settings.limits.max_lease_losses
         outages = KnownOutages()
-        self.witness = Witness(self.judge, self.trace, losses, lambda: self.server.quiet_since_ms, outages)
+        holds = HoldAccount(self.judge, self.trace, self.settings.limits.hold)
+        self.witness = Witness(self.judge, self.trace, losses, lambda: self.server.quiet_since_ms, outages, holds)
         rules = self.settings.limits.quarantine
         kept_ms = self.settings.retention.runs_ms
         self.commits = CommitCheck(
@@ -115,6 +124,8 @@ class Simulation:
                     person = Person(name, network, self.ledger, self.trace, self.streams(f"person.{name}"))
                     background.start_soon(person.run)
                 background.start_soon(self.follower.run)
+                if self.loops:
+                    background.start_soon(self._crash_loop(network).run)
                 switcher = Switcher(network, self.trace, self.streams("switcher"))
                 await self._safety(network, switcher)
                 await self._liveness(switcher)
@@ -178,6 +189,8 @@ class Simulation:
         rows = self.disk.snapshot()
         self.ledger.settle(rows)
         self.follower.settle(rows)
+        if self.crash_loop is not None:
+            self.crash_loop.settle(rows)
 
     async def _chaos(self, network: Network) -> None:
         """What strikes out of nowhere."""
@@ -232,10 +245,23 @@ class Simulation:
         random = self.streams("operator")
         return Operator(network, self.ledger, self.witness.runs, self.trace, random, self.sizes.jobs_per_client)
 
+    def _crash_loop(self, network: Network) -> CrashLoop:
+        """Pods with fresh names that die, and the worker that comes once they are mended."""
+        key = worker_key(NO_TENANT, WorkerId("mended"))
+        self.filters[key] = frozenset({LOOP})
+        parts = (network, self.ledger, self.witness, self.faults, self.trace)
+        mended = Worker("mended", *parts, self.streams("worker.mended"), [LOOP])
+        random = self.streams("crash loop")
+        self.crash_loop = CrashLoop(network, self.ledger, self.judge, self.trace, random, self.filters, mended.run)
+        self.witness.protects = self.crash_loop.protects
+        return self.crash_loop
+
     def _workers(self, name: str, processes: tuple[str, ...], network: Network) -> list[Worker]:
         """The processes that work under one name, all for the same workflows."""
         chosen = self.streams(f"workflows.{name}")
         workflows = sorted(chosen.sample(WORKFLOWS, 2)) if name != "w0" and chosen.random() < 0.3 else None
+        if self.loops and workflows is None:
+            workflows = sorted(WORKFLOWS)  # nobody helps the pods
         if workflows is not None:
             self.filters[worker_key(NO_TENANT, WorkerId(name))] = frozenset(workflows)
         parts = (network, self.ledger, self.witness, self.faults, self.trace)
@@ -250,13 +276,13 @@ class Simulation:
         self.scope.cancel(reason="an invariant is violated")
 
 
-def _settings(streams: Streams) -> EngineSettings:
-    """The limits, drawn too: mostly wide, sometimes so narrow that they are met."""
+def _settings(streams: Streams, *, loops: bool) -> EngineSettings:
+    """The limits, drawn too: mostly wide, sometimes so narrow that they are met. A crash loop needs room."""
     draw = streams("settings")
 
     def narrow(wide: int, *values: int) -> int:
         value = draw.choice(values)
-        return value if draw.random() < 0.2 else wide
+        return value if draw.random() < 0.2 and not loops else wide
 
     bounds = streams("bounds")
 
@@ -267,7 +293,7 @@ def _settings(streams: Streams) -> EngineSettings:
     return EngineSettings(
         node_id=NODE,
         limits=Limits(
-            max_lease_losses=draw.randint(2, 5),
+            max_lease_losses=max(draw.randint(2, 5), 5 if loops else 0),
             queue_max=narrow(100_000, 6, 10),
             tenant_queue_max=narrow(100_000, 3, 5),
             fairness="fifo" if draw.random() < 0.3 else "round_robin",
@@ -276,6 +302,7 @@ def _settings(streams: Streams) -> EngineSettings:
             tenant_delayed_max=tight(500_000, 2, 4),
             commit_grants_max=tight(512, 1, 2, 3),
             commit_bytes_max=tight(16 * 1024 * 1024, 1, 200, 2000),
+            hold=HoldRules(losses=8, runs=3, again=2, first_pause_ms=200, longest_pause_ms=2000, spares_ms=20_000),
         ),
         retention=_retention(streams),
         disconnect_grace_ms=streams("grace").choice((0, 150, 300, 1000)),

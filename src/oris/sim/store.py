@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import NoReturn, Protocol
 
 from oris.core.changes import Changes, Handed
-from oris.core.facts import Loaded, Needs
+from oris.core.needs import Loaded, Needs
 from oris.errors import OutcomeUnknown, StoreError, Unavailable
 from oris.ids import RunId
 from oris.sim.clock import pause

@@ -11,19 +11,21 @@ from typing import Any
 import msgspec
 
 from oris.core import events as ev
+from oris.core.changes import Changes
 from oris.core.events import Body, Entry
 from oris.core.model import ClosedLease, IdempotentSubmit, Lane, Worker
 from oris.ids import IdempotencyKey, JobKey, LeaseId, RunId, TenantId, WorkerKey
+from oris.sim.holds import HoldAccount
 from oris.sim.judge import Judge
 from oris.sim.lives import LeaseLife, RunLife, StepLife, ThreadLife, now_of
 from oris.sim.outages import KnownOutages
+from oris.sim.pauses import pause_ms, wrong_retry
 from oris.sim.replay_check import ReplayCheck
 from oris.sim.trace import Trace
 from oris.sim.waits import WaitAccount
 
 EXPIRY_SLACK_MS = 50
 """An expired lease is taken back, and a due run queued, within this while nothing is wrong."""
-
 DEFAULT_TTL_MS = 30_000
 """What a heartbeat asks for that does not say."""
 
@@ -32,9 +34,18 @@ class Witness:
     """What has been committed, as its events tell it."""
 
     def __init__(
-        self, judge: Judge, trace: Trace, max_losses: int, quiet_since_ms: Callable[[], int], outages: KnownOutages
+        self,
+        judge: Judge,
+        trace: Trace,
+        max_losses: int,
+        quiet_since_ms: Callable[[], int],
+        outages: KnownOutages,
+        holds: HoldAccount,
     ) -> None:
         """`quiet_since_ms`: since when neither server nor store has been in trouble."""
+        self.holds = holds
+        self.protects: Callable[[RunLife], bool] = lambda run: False
+        """Runs that must not end for the leases that were lost under them."""
         self._outages = outages
         self._judge = judge
         self._trace = trace
@@ -51,16 +62,16 @@ class Witness:
         self.unbound: dict[IdempotencyKey, tuple[IdempotentSubmit, int]] = {}
         """Keys whose runs were pruned in the newest commit."""
         self.sent_policies: dict[str, dict[str, Any] | None] = {}
-        """The retry policy that each ack names, by its lease: told by the workers themselves."""
+        """The retry policy that each ack names, by its lease: the workers tell."""
         self.replays = ReplayCheck(judge, trace)
         self.granted: list[RunLife] = []
         """Runs granted in the newest commit, in order."""
 
-    def begin(self) -> None:
+    def begin(self, changes: Changes) -> None:
         """A commit is to be read."""
+        self.holds.begin(changes)
         self.commit += 1
-        self.granted = []
-        self.unbound = {}
+        self.granted, self.unbound = [], {}
 
     def read(self, entry: Entry) -> None:
         """The next event of the commit."""
@@ -190,8 +201,7 @@ class Witness:
             case ev.LeaseReleased():
                 self._end_lease(run, entry, body.lease_id, alive=True)
                 run.status = "scheduled"
-                run.not_before_ms = now_of(entry) if body.due_ms is None else body.due_ms
-                run.has_date = body.due_ms is not None
+                run.not_before_ms, run.has_date = body.due_ms or now_of(entry), body.due_ms is not None
             case ev.TimedOut():
                 self._timed_out(run, entry, body)
             case ev.CancelRequested(mode="terminate"):
@@ -226,7 +236,7 @@ class Witness:
             run.order = (run.order[0], due_ms, run.order[2])
         if (run.order[1] if body.available_ms is None else body.available_ms) != run.order[1]:
             self._bad("I22", entry, f"its place is {run.order[1]}, not {body.available_ms}")
-        if run.losses_in_row >= self._max_losses:
+        if run.losses_in_row >= self._max_losses and run.spared is False:
             self._bad("I6", entry, f"queued again after {run.losses_in_row} losses in a row")
         self._in_time(entry, due_ms, "queued")
         run.status, run.queued_in, run.queued_ms = "queued", self.commit, now_of(entry)
@@ -257,6 +267,9 @@ class Witness:
             asked_ms=body.expires_ms,
         )
         run.status = "running"
+        runs = (thread.run for thread in self.threads.values())
+        older = (each for each in runs if each.status == "queued" and each.queued_in < self.commit)
+        self.holds.granted(run, run.lease, older, now_of(entry))
         self.granted.append(run)
 
     def _asked_to_end(self, run: RunLife, entry: Entry, body: ev.CancelRequested) -> None:
@@ -275,8 +288,7 @@ class Witness:
         if known is not None and known.status == "succeeded":
             self._bad("I10", entry, f"{body.action_id} had succeeded already")
         run.steps[body.action_id] = StepLife(body.status, entry.seq, entry.payload_digest)
-        if body.status == "succeeded":
-            run.losses_in_row = 0
+        run.losses_in_row = 0 if body.status == "succeeded" else run.losses_in_row
 
     def _retry(self, run: RunLife, entry: Entry, body: ev.RetryScheduled) -> None:
         sent = self.sent_policies.get(body.lease_id)
@@ -284,15 +296,8 @@ class Witness:
         run.retries += 1
         run.losses_in_row = 0
         run.status, run.not_before_ms, run.has_date = "retry_backoff", body.due_ms, False
-        if policy is None:
-            self._bad("I6", entry, "a retry without a policy")
-            return
-        if run.retries > policy["max_retries"] or body.retry_no != run.retries:
-            self._bad("I6", entry, f"retry {run.retries} of {policy['max_retries']}")
-        least, most = _band(policy, run.retries)
-        wait_ms = body.due_ms - now_of(entry)
-        if not least <= wait_ms <= most or body.backoff_ms != wait_ms:
-            self._bad("I14", entry, f"a backoff of {wait_ms} ms outside {least} to {most}")
+        for rule, what in wrong_retry(policy, run.retries, body, now_of(entry)):
+            self._bad(rule, entry, what)
 
     def _expired(self, run: RunLife, entry: Entry, body: ev.LeaseExpired) -> None:
         lease = run.lease
@@ -310,8 +315,12 @@ class Witness:
         self._in_time(entry, body.expired_ms, "taken back")
         self._close(run, lease, entry, body.expired_ms)
         run.losses += 1
-        run.losses_in_row += 1
-        run.not_before_ms, run.has_date = now_of(entry), False
+        self.holds.lost(run, lease, now_of(entry))
+        self.holds.count(run, lease, body, self._max_losses, now_of(entry))
+        run.not_before_ms, run.has_date = now_of(entry) + pause_ms(run.losses_in_row), False
+        run.status = "between" if body.due_ms is None else "retry_backoff"
+        if body.due_ms not in (None, run.not_before_ms):
+            self._bad("I14", entry, f"pauses until {body.due_ms}, not {run.not_before_ms}")
 
     def _ran_out(self, lease: LeaseLife, at_ms: int) -> bool:
         """Whether this is the end of its time, that an outage has given it included."""
@@ -351,6 +360,8 @@ class Witness:
     def _failed(self, run: RunLife, entry: Entry, body: ev.Failed) -> None:
         if (body.reason == "lease_losses") != (run.losses_in_row >= self._max_losses and not run.timed_out):
             self._bad("I6", entry, f"{body.reason} after {run.losses_in_row} losses in a row")
+        if body.reason == "lease_losses" and (run.spared or self.protects(run)):
+            self._bad("hold", entry, f"a dead letter after {run.losses_in_row} losses, though its workflow is held")
         if body.reason == "retries_exhausted":
             sent = None if body.lease_id is None else self.sent_policies.get(body.lease_id)
             policy = sent or msgspec.json.decode(run.policy or b"{}")
@@ -370,6 +381,8 @@ class Witness:
     def _close(self, run: RunLife, lease: LeaseLife, entry: Entry, until_ms: int) -> None:
         run.used_ms += max(0, until_ms - lease.granted_ms)
         lease.closed_in, lease.closed_by = self.commit, entry.event_type
+        if entry.event_type != "lease_expired":
+            self.holds.ended(run, lease, entry.event_type, now_of(entry))
         run.lease = None
         if run.status in ("running", "cancelling"):
             run.status = "between"
@@ -385,15 +398,3 @@ class Witness:
 
 
 _ALLOWED_AFTER_GRACEFUL = ev.StepRecorded | ev.CheckpointSaved | ev.CancelRequested | ev.Cancelled
-
-
-def _band(policy: dict[str, Any], retry_no: int) -> tuple[int, int]:
-    """What the contract says of backoffs, said again."""
-    base = policy["backoff_ms"]
-    if policy["strategy"] == "fixed":
-        return base, base
-    most: float = base
-    cap = policy.get("max_backoff_ms")
-    for _ in range(retry_no - 1):
-        most *= policy.get("multiplier", 2.0)
-    return 0, int(most if cap is None else min(most, cap))

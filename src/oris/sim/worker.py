@@ -147,6 +147,11 @@ class Worker:
         if self._random.random() < 0.06:
             await self._release(attempt)
             return
+        if script.get("poison"):
+            self._trace.saw("poison taken")
+            await pause(self._random.uniform(0.0, 0.2))
+            self._process.cancel(reason="the job has killed its worker")
+            await trio.lowlevel.checkpoint()
         for number in range(script["steps"]):
             await self._stumble()
             if f"s{number}" not in done and not await self._step(attempt, f"s{number}"):

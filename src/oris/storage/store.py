@@ -12,9 +12,10 @@ from oris.core.audit import AuditHead, AuditRecord
 from oris.core.audit_anchor import AuditAnchor
 from oris.core.changes import Changes, Handed, HandedStep
 from oris.core.events import Entry
-from oris.core.facts import Loaded, Needs
+from oris.core.hold import Hold
 from oris.core.mode import Mode
 from oris.core.model import ClosedLease, DeadLetter, Job, Lane, PrunedRun, ReplayStatus, Tenant, Wait, Worker
+from oris.core.needs import Loaded, Needs
 from oris.core.replies import RaisedWait
 from oris.ids import JobKey, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
 
@@ -163,6 +164,8 @@ class Statistics(Struct, frozen=True):
     delayed: int = 0
     """Those of the waiting runs that are not due yet: scheduled, or backing off."""
 
+    workflows_held: int = 0
+
     @property
     def due(self) -> int:
         """Those that could run now."""
@@ -246,6 +249,9 @@ class Reads(Protocol):
 
     async def worker(self, worker_key: WorkerKey) -> Worker | None:
         """One of them."""
+
+    async def hold(self, lane: Lane) -> Hold | None:
+        """What is known of a workflow's losses; None: its last lease was not lost."""
 
     async def tenant(self, tenant_id: TenantId) -> Tenant | None:
         """A tenant that ever had a job."""

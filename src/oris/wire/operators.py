@@ -153,6 +153,21 @@ class ClearQuarantineRequest(Struct, frozen=True, forbid_unknown_fields=True):
     tenant_id: TenantName | None = None
 
 
+class ClearHoldRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose workflow is given out again as ever."""
+
+    tenant_id: TenantName | None = None
+
+
+class HoldClearedView(Struct, frozen=True):
+    """The workflow is not held any more."""
+
+    workflow: str
+    tenant_id: str
+    was_held: bool
+    held: bool
+
+
 class WorkersQuery(WorkerQuery, frozen=True, forbid_unknown_fields=True):
     """Which workers to list."""
 

@@ -27,7 +27,8 @@ EventType: TypeAlias = Annotated[
 ExplainReason: TypeAlias = Annotated[
     str,
     _one_of(
-        "waiting_for_worker no_worker_for_workflow tenant_limit dispatch_off delayed retry_backoff held worker_silent"
+        "waiting_for_worker no_worker_for_workflow workers_quarantined workflow_held tenant_limit dispatch_off delayed"
+        " retry_backoff held worker_silent"
         " interrupted suspended done"
     ),
 ]
@@ -55,6 +56,7 @@ KnownAction: TypeAlias = Literal[
     "interrupt.reject",
     "dlq.replay",
     "worker.clear_quarantine",
+    "workflow.clear_hold",
     "apikey.create",
     "apikey.revoke",
     "admin.mode",

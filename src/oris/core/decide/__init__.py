@@ -8,6 +8,7 @@ from oris.core import commands as c
 from oris.core.changes import Decision
 from oris.core.decide.ack import ack
 from oris.core.decide.cancel import cancel
+from oris.core.decide.clear_hold import clear_hold
 from oris.core.decide.clear_quarantine import clear_quarantine
 from oris.core.decide.create_key import create_key
 from oris.core.decide.erase import erase
@@ -26,8 +27,10 @@ from oris.core.decide.set_mode import set_mode
 from oris.core.decide.submit import submit
 from oris.core.decide.suspend import suspend
 from oris.core.decide.sweep import sweep
-from oris.core.facts import Facts, Needs
+from oris.core.facts import Facts
 from oris.core.mode import CLUSTER
+from oris.core.model import Lane
+from oris.core.needs import Needs
 from oris.core.replies import LifeShown
 from oris.core.stamp import Stamp
 from oris.ids import LeaseId, idempotency_key, run_of, run_of_lease, run_of_wait
@@ -68,6 +71,8 @@ def decide(facts: Facts, command: c.Command, stamp: Stamp) -> Decision:
             return drop_session(facts, command, stamp)
         case c.ClearQuarantine():
             return clear_quarantine(facts, command, stamp)
+        case c.ClearHold():
+            return clear_hold(facts, command)
         case c.CreateKey():
             return create_key(facts, command, stamp)
         case c.RevokeKey():
@@ -76,6 +81,20 @@ def decide(facts: Facts, command: c.Command, stamp: Stamp) -> Decision:
             return note_key_uses(facts, command, stamp)
         case c.SetMode():
             return set_mode(facts, command, stamp)
+        case c.Prune() | c.Erase() | c.ForgetWorker() | c.ForgetSessions() | c.ForgetNodes() | c.PruneAudit():
+            return _decide_old(facts, command, stamp)
+        case c.ShowLife():
+            return Decision(LifeShown(), sign_of_life=True)
+        case _:
+            assert_never(command)
+
+
+Old = c.Prune | c.Erase | c.ForgetWorker | c.ForgetSessions | c.ForgetNodes | c.PruneAudit
+"""What retention asks for."""
+
+
+def _decide_old(facts: Facts, command: Old, stamp: Stamp) -> Decision:
+    match command:
         case c.Prune():
             return prune(facts, command, stamp)
         case c.Erase():
@@ -88,8 +107,6 @@ def decide(facts: Facts, command: c.Command, stamp: Stamp) -> Decision:
             return forget_nodes(facts, command)
         case c.PruneAudit():
             return prune_audit(facts, command)
-        case c.ShowLife():
-            return Decision(LifeShown(), sign_of_life=True)
         case _:
             assert_never(command)
 
@@ -98,10 +115,7 @@ def add_needs(needs: Needs, command: c.Command) -> None:
     """What a command has to see."""
     match command:
         case c.Submit():
-            needs.jobs.add(command.job_key)
-            needs.tenants.add(command.tenant_id)
-            if command.idempotency_key is not None:
-                needs.idempotent.add(idempotency_key(command.tenant_id, command.idempotency_key))
+            _add_submit(needs, command)
         case c.Cancel() | c.Sweep():
             needs.jobs.add(command.job_key)
         case c.Replay():
@@ -139,6 +153,8 @@ def add_needs(needs: Needs, command: c.Command) -> None:
             needs.ended_sessions.add((command.worker_key, command.session))
         case c.DropSession() | c.ClearQuarantine():
             needs.workers.add(command.worker_key)
+        case c.ClearHold():
+            needs.lanes.add(Lane(command.tenant_id, command.workflow))
         case c.CreateKey() | c.RevokeKey():
             needs.api_keys.add(command.key_id)
         case c.NoteKeyUses():
@@ -154,7 +170,12 @@ def add_needs(needs: Needs, command: c.Command) -> None:
             assert_never(command)
 
 
-Old = c.Prune | c.Erase | c.ForgetWorker | c.ForgetSessions | c.ForgetNodes | c.PruneAudit
+def _add_submit(needs: Needs, command: c.Submit) -> None:
+    needs.jobs.add(command.job_key)
+    needs.tenants.add(command.tenant_id)
+    needs.lanes.add(Lane(command.tenant_id, command.workflow))
+    if command.idempotency_key is not None:
+        needs.idempotent.add(idempotency_key(command.tenant_id, command.idempotency_key))
 
 
 def _add_old(needs: Needs, command: Old) -> None:

@@ -6,6 +6,7 @@ import msgspec
 from msgspec.structs import replace
 
 from oris.core import events as ev
+from oris.core import hold, retry
 from oris.core.deadlines import is_due, timeout_at
 from oris.core.facts import Facts
 from oris.core.lease import Expiry, expiry_of, is_superseded
@@ -116,13 +117,21 @@ def _lose(t: Transition, facts: Facts, end: Expiry) -> None:
     job = t.job
     assert job.lease_id is not None
     assert job.worker_key is not None
+    most = facts.limits.max_lease_losses
+    after = facts.hold_after_loss(job, t.now_ms)
+    # Losses past the cap were spared, because its workflow was held: they count no more once it is not.
+    losses = 1 if job.losses >= most and not hold.is_held(after) else job.losses + 1
+    fatal = losses >= most and not hold.spares(after, t.now_ms, facts.limits.hold)
+    pause_ms = 0 if fatal else retry.loss_pause_ms(losses)
+    due_ms = t.now_ms + pause_ms if pause_ms else None
+    counted = None if losses == job.losses + 1 else losses
     t.close_lease(_lost_state(t, facts), end="lost")
-    t.emit(ev.LeaseExpired(job.lease_id, job.worker_key, end.at_ms, end.cause))
-    if t.job.losses >= facts.limits.max_lease_losses:
+    t.emit(ev.LeaseExpired(job.lease_id, job.worker_key, end.at_ms, end.cause, due_ms, counted))
+    if fatal:
         told = f"{t.job.losses} leases in a row were lost to workers that went silent"
         t.emit(ev.Failed("lease_losses"), _error("lease_losses", told))
         t.bury("lease_losses")
-    else:
+    elif due_ms is None:
         t.emit(ev.AttemptQueued())
 
 

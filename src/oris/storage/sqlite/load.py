@@ -6,10 +6,11 @@ import sqlite3
 from typing import Any, NamedTuple
 
 from oris.core.api_key import ApiKey
-from oris.core.facts import Heads, Loaded, Needs
+from oris.core.hold import PROBE_HEADS, Hold, is_held
 from oris.core.mode import Mode
-from oris.core.model import SUSPENDED, ClosedLease, IdempotentSubmit, Job, Step, Tenant, Wait, Worker, sources_of
-from oris.ids import JobKey, RunId, TenantId, WorkerKey
+from oris.core.model import SUSPENDED, ClosedLease, IdempotentSubmit, Job, Lane, Step, Tenant, Wait, Worker, sources_of
+from oris.core.needs import Heads, Loaded, Needs
+from oris.ids import JobKey, LeaseId, RunId, TenantId, WorkerKey
 from oris.storage.sqlite import statements as sql
 from oris.storage.sqlite.load_replays import load_replays
 from oris.storage.sqlite.retention import load_retention
@@ -33,11 +34,17 @@ def load(connection: sqlite3.Connection, needs: Needs) -> Found:
     """Read all that is needed. Keys go in sorted: neighbours share pages, and nothing depends on hash order."""
     found = Found(Loaded(), {})
     _load_jobs(connection, needs, found)
+    any_hold = connection.execute(sql.ANY_HOLD).fetchone() is not None
+    if any_hold:
+        _load_holds(connection, needs.lanes.union(needs.heads), found.loaded)
     _load_heads(connection, needs, found)
     _load_polls(connection, needs, found)
     _load_waits(connection, needs, found)
     load_replays(connection, needs, found.loaded, {key: row.id for key, row in found.rows.items()})
     load_retention(connection, needs, found.loaded)
+    if any_hold:
+        runs = (*(job for _, job in found.rows.values()), *found.loaded.past_runs.values())
+        _load_holds(connection, {run.lane for run in runs}, found.loaded)
     _load_counters(connection, needs, found)
     _load_details(connection, needs, found)
     return found
@@ -90,10 +97,26 @@ def _load_jobs(connection: sqlite3.Connection, needs: Needs, found: Found) -> No
 
 def _load_heads(connection: sqlite3.Connection, needs: Needs, found: Found) -> None:
     for lane in sorted(needs.heads):
-        wanted = needs.heads[lane]
+        # Of a held lane the job is wanted that has lost least.
+        is_probed = is_held(found.loaded.holds.get(lane))
+        wanted = max(needs.heads[lane], PROBE_HEADS if is_probed else 0)
         rows = connection.execute(sql.LANE_HEADS, (lane.tenant_id, lane.workflow, wanted + 1)).fetchall()
         jobs = tuple(_job(found, row) for row in rows[:wanted])
         found.loaded.heads[lane] = Heads(jobs, complete=len(rows) <= wanted)
+
+
+def _load_holds(connection: sqlite3.Connection, lanes: set[Lane], loaded: Loaded) -> None:
+    """What is known of these workflows' losses."""
+    for lane in sorted(lanes - loaded.holds.keys()):
+        row = connection.execute(sql.HOLD, (lane.tenant_id, lane.workflow)).fetchone()
+        if row is not None:
+            loaded.holds[lane] = Hold(*row)
+
+
+def _lost_by(connection: sqlite3.Connection, lease_id: LeaseId) -> set[WorkerKey]:
+    """The workers who have lost earlier leases of the same run: should it be to blame, they are not."""
+    first = lease_id[: len("lse_") + 32]
+    return {row[0] for row in connection.execute(sql.LOST_BY, (first, lease_id))}
 
 
 def _load_polls(connection: sqlite3.Connection, needs: Needs, found: Found) -> None:
@@ -135,6 +158,8 @@ def _load_counters(connection: sqlite3.Connection, needs: Needs, found: Found) -
         tenants.add(job.tenant_id)
         if job.worker_key is not None:
             workers.add(job.worker_key)
+        if job.losses and job.lease_id is not None:
+            workers |= _lost_by(connection, job.lease_id)
     for worker_key in sorted(workers):
         row = connection.execute(sql.WORKER, (worker_key,)).fetchone()
         if row is not None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 
-from oris.core.facts import Loaded, Needs
 from oris.core.model import DeadLetter, Job, ReplayClaim
+from oris.core.needs import Loaded, Needs
 from oris.core.replays import gather
 from oris.ids import JobKey, RunId
 from oris.storage.sqlite import statements as sql

@@ -10,6 +10,7 @@ from oris.core.api_key import ApiKey
 from oris.core.audit import AuditHead
 from oris.core.changes import HandedStep
 from oris.core.events import Entry
+from oris.core.hold import Hold
 from oris.core.mode import Mode
 from oris.core.model import ClosedLease, DeadLetter, Job, Lane, Tenant, Wait, Worker, sources_of
 from oris.core.replies import RaisedWait
@@ -24,6 +25,7 @@ from oris.storage.sqlite.statements import (
     CALM,
     CLOSED_LEASE,
     HIGH_WATER,
+    HOLD,
     JOB_BY_KEY,
     JOB_BY_RUN,
     JOB_ID,
@@ -35,7 +37,7 @@ from oris.storage.sqlite.statements import (
 from oris.storage.sqlite.stretch import stretch
 from oris.storage.sqlite.wait_values import WaitValues
 from oris.storage.sqlite.whole import is_whole, whole
-from oris.storage.store import Earliest, StepCounts, StoredKeys, Stretch, Told, WaitValue
+from oris.storage.store import Earliest, Statistics, StepCounts, StoredKeys, Stretch, Told, WaitValue
 
 LANES_FOR_AGE = 200
 """Lanes that are asked for their oldest job; with more, the gauge looks at these."""
@@ -248,12 +250,19 @@ def oldest_queued_ms(connection: sqlite3.Connection) -> int | None:
     return oldest
 
 
-def counters(connection: sqlite3.Connection) -> tuple[int, int, int, int | None, int, int]:
-    """Waiting, leased, dead letters, the age of the queue, the questions that nobody has answered, and the delayed."""
+def hold(connection: sqlite3.Connection, lane: Lane) -> Hold | None:
+    """What is known of a workflow's losses."""
+    row = connection.execute(HOLD, (lane.tenant_id, lane.workflow)).fetchone()
+    return None if row is None else Hold(*row)
+
+
+def counters(connection: sqlite3.Connection) -> Statistics:
+    """Short rows and counts; nothing that grows with the jobs there are."""
     waiting, leased, delayed = connection.execute(sql.COUNTERS).fetchone()
     (dead,) = connection.execute(sql.DEAD_LETTERS_TOTAL).fetchone()
     (interrupts,) = connection.execute(sql.PENDING_INTERRUPTS).fetchone()
-    return waiting, leased, dead, oldest_queued_ms(connection), interrupts, delayed
+    (held,) = connection.execute(sql.HOLDS_TOTAL).fetchone()
+    return Statistics(waiting, leased, dead, oldest_queued_ms(connection), interrupts, delayed, held)
 
 
 def modes(connection: sqlite3.Connection) -> Sequence[Mode]:

@@ -137,7 +137,7 @@ ORDER BY id DESC LIMIT :limit
 # The trail is ordered by time, which rises with the id: the index holds both.
 WORKERS_PAGE = """
 SELECT worker_key, leased, first_seen_ms, last_seen_ms, session, session_ms, cut_ms, granted_ms, incidents,
-       incident_ms, quarantined_until_ms
+       incident_ms, quarantined_until_ms, incident_runs
 FROM runtime_workers
 WHERE (first_seen_ms, worker_key) < (:before_ms, :before)
   AND (:tenant_id IS NULL OR (worker_key >= :tenant_id || '/' AND worker_key < :tenant_id || '0'))
@@ -231,6 +231,7 @@ SELECT priority, available_ms FROM runtime_jobs
 WHERE status = 'queued' AND tenant_id = ? AND workflow = ? AND priority < ?
 ORDER BY priority DESC, available_ms LIMIT 1
 """
+HOLDS_TOTAL = "SELECT count(*) FROM runtime_holds INDEXED BY runtime_holds_held WHERE held_ms > 0"
 # A row per node.
 MODES = "SELECT node_id, submit, dispatch, reason, set_by, set_ms FROM runtime_modes ORDER BY node_id LIMIT 1000"
 CURSOR_SECRET = "SELECT secret FROM runtime_secrets WHERE name = 'cursors'"

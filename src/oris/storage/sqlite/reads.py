@@ -10,6 +10,7 @@ from oris.core.api_key import ApiKey
 from oris.core.audit import AuditHead, AuditRecord
 from oris.core.changes import HandedStep
 from oris.core.events import Entry
+from oris.core.hold import Hold
 from oris.core.mode import Mode
 from oris.core.model import ClosedLease, DeadLetter, Job, Lane, PrunedRun, Tenant, Wait, Worker
 from oris.core.replies import RaisedWait
@@ -147,6 +148,10 @@ class SqliteReads:
         """One of them."""
         return await self._run(lambda c: queries.worker(c, worker_key))
 
+    async def hold(self, lane: Lane) -> Hold | None:
+        """What is known of a workflow's losses."""
+        return await self._run(lambda c: queries.hold(c, lane))
+
     async def tenant(self, tenant_id: TenantId) -> Tenant | None:
         """A tenant that ever had a job."""
         return await self._run(lambda c: queries.tenant(c, tenant_id))
@@ -225,4 +230,4 @@ class SqliteReads:
 
     async def statistics(self) -> Statistics:
         """Counts for the gauges."""
-        return Statistics(*await self._run(queries.counters))
+        return await self._run(queries.counters)

@@ -10,8 +10,8 @@ from msgspec.structs import astuple
 from oris.core.audit import AuditHead, AuditRecord
 from oris.core.audit_anchor import AuditAnchor
 from oris.core.changes import Changes, Erasure, Pruned
-from oris.core.facts import Loaded, Needs
 from oris.core.model import Job, PrunedRun
+from oris.core.needs import Loaded, Needs
 from oris.core.retention import gather_oldest
 from oris.ids import JobKey, RunId, WorkerKey, idempotency_key
 from oris.storage.sqlite import retention_statements as sql

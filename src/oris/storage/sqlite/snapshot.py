@@ -8,18 +8,9 @@ from oris.core.api_key import ApiKey
 from oris.core.audit import AuditRecord
 from oris.core.audit_anchor import AuditAnchor
 from oris.core.events import Entry
+from oris.core.hold import Hold
 from oris.core.invariants import Snapshot
-from oris.core.model import (
-    ClosedLease,
-    DeadLetter,
-    IdempotentSubmit,
-    Job,
-    PrunedRun,
-    ReplayClaim,
-    Tenant,
-    Wait,
-    Worker,
-)
+from oris.core.model import ClosedLease, DeadLetter, IdempotentSubmit, Job, PrunedRun, ReplayClaim, Tenant, Wait, Worker
 from oris.storage.sqlite.load import mode_of, step_of
 
 _JOBS = "SELECT * FROM runtime_jobs ORDER BY id"
@@ -38,6 +29,7 @@ _CLAIMS = "SELECT * FROM runtime_replay_effects"
 _PRUNED_RUNS = "SELECT * FROM runtime_pruned_runs"
 _ANCHORS = "SELECT * FROM runtime_audit_anchors"
 _MODES = "SELECT * FROM runtime_modes ORDER BY node_id"
+_HOLDS = "SELECT * FROM runtime_holds ORDER BY tenant_id, workflow"
 _AUDIT = "SELECT * FROM runtime_audit_log ORDER BY id"
 
 
@@ -73,6 +65,7 @@ def _read(connection: sqlite3.Connection) -> Snapshot:
     rows.api_keys = [ApiKey(*row[1:]) for row in execute(_API_KEYS)]
     rows.claims = {claim.target: claim for claim in (ReplayClaim(*row) for row in execute(_CLAIMS))}
     rows.modes = [mode_of(row) for row in execute(_MODES)]
+    rows.holds = {hold.lane: hold for hold in (Hold(*row) for row in execute(_HOLDS))}
     rows.pruned_runs = {run.run_id: run for run in (PrunedRun(*row) for row in execute(_PRUNED_RUNS))}
     rows.anchors = {anchor.chain_id: anchor for anchor in (AuditAnchor(*row) for row in execute(_ANCHORS))}
     return rows

@@ -98,8 +98,18 @@ SELECT target, job_key, run_id, source_run_id, checkpoint_id, claimed_ms FROM ru
 """
 WORKER = """
 SELECT worker_key, leased, first_seen_ms, last_seen_ms, session, session_ms, cut_ms, granted_ms, incidents,
-       incident_ms, quarantined_until_ms
+       incident_ms, quarantined_until_ms, incident_runs
 FROM runtime_workers WHERE worker_key = ?
+"""
+ANY_HOLD = "SELECT 1 FROM runtime_holds LIMIT 1"
+HOLD = """
+SELECT tenant_id, workflow, lost, first_ms, changed_ms, again, held_ms, next_ms, probes, probe
+FROM runtime_holds WHERE tenant_id = ? AND workflow = ?
+"""
+# Lease ids begin with their run's digits, and go on with the fence, which rises: the newest losses come first.
+LOST_BY = """
+SELECT worker_key FROM runtime_closed_leases
+WHERE lease_id >= ? AND lease_id < ? AND state IN ('expired', 'superseded') ORDER BY lease_id DESC LIMIT 16
 """
 API_KEY = """
 SELECT key_id, role, tenant_id, digest, created_ms, expires_ms, revoked_ms, used_ms
@@ -177,14 +187,24 @@ ON CONFLICT (wait_id) DO UPDATE SET
 WRITE_WORKER = """
 INSERT INTO runtime_workers (
     worker_key, leased, first_seen_ms, last_seen_ms, session, session_ms, cut_ms, granted_ms, incidents,
-    incident_ms, quarantined_until_ms
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    incident_ms, quarantined_until_ms, incident_runs
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (worker_key) DO UPDATE SET
     leased = excluded.leased, last_seen_ms = excluded.last_seen_ms, session = excluded.session,
     session_ms = excluded.session_ms, cut_ms = excluded.cut_ms, granted_ms = excluded.granted_ms,
     incidents = excluded.incidents, incident_ms = excluded.incident_ms,
-    quarantined_until_ms = excluded.quarantined_until_ms
+    quarantined_until_ms = excluded.quarantined_until_ms, incident_runs = excluded.incident_runs
 """
+WRITE_HOLD = """
+INSERT INTO runtime_holds (
+    tenant_id, workflow, lost, first_ms, changed_ms, again, held_ms, next_ms, probes, probe
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (tenant_id, workflow) DO UPDATE SET
+    lost = excluded.lost, first_ms = excluded.first_ms, changed_ms = excluded.changed_ms, again = excluded.again,
+    held_ms = excluded.held_ms, next_ms = excluded.next_ms, probes = excluded.probes, probe = excluded.probe
+"""
+DELETE_HOLD = "DELETE FROM runtime_holds WHERE tenant_id = ? AND workflow = ?"
+DELETE_OLD_HOLDS = "DELETE FROM runtime_holds WHERE held_ms = 0 AND changed_ms < ?"
 INSERT_ENDED_SESSION = "INSERT INTO runtime_ended_sessions (worker_key, session, ended_ms) VALUES (?, ?, ?)"
 WRITE_TENANT = """
 INSERT INTO runtime_tenants (tenant_id, waiting, leased, served, delayed) VALUES (?, ?, ?, ?, ?)

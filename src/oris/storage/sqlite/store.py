@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from oris.clock import SystemClock
 from oris.core.changes import Handed
-from oris.core.facts import Needs
+from oris.core.needs import Needs
 from oris.errors import ConfigError, DataDamaged, Unavailable
 from oris.ids import RunId
 from oris.storage.sqlite import queries

@@ -11,7 +11,8 @@ from msgspec.structs import astuple
 
 from oris.core.changes import Changes
 from oris.core.events import Entry
-from oris.core.model import Job
+from oris.core.hold import FORGETS_MS, Hold
+from oris.core.model import Job, Lane
 from oris.ids import JobKey
 from oris.storage.sqlite import statements as sql
 from oris.storage.sqlite.columns import RUN_FIELDS
@@ -53,6 +54,8 @@ def write(connection: sqlite3.Connection, changes: Changes, rows: Mapping[JobKey
         many(sql.WRITE_WORKER, map(astuple, changes.workers.values()))
     if changes.ended_sessions:
         many(sql.INSERT_ENDED_SESSION, map(astuple, changes.ended_sessions))
+    if changes.holds:
+        _write_holds(connection, changes.holds)
     if changes.tenants:
         many(sql.WRITE_TENANT, map(astuple, changes.tenants.values()))
     if changes.api_keys:
@@ -62,6 +65,18 @@ def write(connection: sqlite3.Connection, changes: Changes, rows: Mapping[JobKey
     if changes.audit:
         many(sql.INSERT_AUDIT, map(astuple, changes.audit))
     return ids
+
+
+def _write_holds(connection: sqlite3.Connection, holds: Mapping[Lane, Hold | None]) -> None:
+    """A workflow of which nothing is known has no row; losses that are too old to matter go on the way."""
+    gone = [(lane.tenant_id, lane.workflow) for lane, hold in holds.items() if hold is None]
+    kept = [hold for hold in holds.values() if hold is not None]
+    if gone:
+        connection.executemany(sql.DELETE_HOLD, gone)
+    if kept:
+        connection.executemany(sql.WRITE_HOLD, map(astuple, kept))
+        newest_ms = max(hold.changed_ms for hold in kept)
+        connection.execute(sql.DELETE_OLD_HOLDS, (newest_ms - FORGETS_MS,))
 
 
 def _write_jobs(

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from oris.core.changes import Handed
-from oris.core.facts import Needs
+from oris.core.needs import Needs
 from oris.errors import OutcomeUnknown, Unavailable
 from oris.ids import RunId
 from oris.storage.sqlite import statements as sql

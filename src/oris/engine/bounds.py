@@ -1,0 +1,16 @@
+"""The most that goes into one commit."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from oris.engine.demand import ALL_HEADS
+
+
+class CommitBounds(Struct, frozen=True):
+    """The most that goes into one commit."""
+
+    max_commands: int = 512
+    max_bytes: int = 8 * 1024 * 1024
+    max_heads: int = ALL_HEADS
+    """Heads that are read of all lanes together; of each at least one."""
