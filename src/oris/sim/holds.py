@@ -14,6 +14,8 @@ from oris.sim.judge import Judge
 from oris.sim.lives import LeaseLife, RunLife
 from oris.sim.trace import Trace
 
+FORGOTTEN_MS = 7 * 24 * 3600 * 1000
+"""Losses that are so old, by the engine's clock, tell nothing of a workflow that is not held."""
 _NORMAL = frozenset({"completed", "retry_scheduled", "suspended", "failed"})
 
 
@@ -31,6 +33,10 @@ class LaneLosses:
     probe: LeaseId | None = None
     open_ms: int = 0
     """Since when it may be probed, for who waits beside it."""
+
+    def is_old(self, newest_ms: int) -> bool:
+        """Whether it is forgotten, when another one has changed at this time."""
+        return not self.held_ms and self.changed_ms < newest_ms - FORGOTTEN_MS
 
 
 class HoldAccount:
@@ -88,7 +94,7 @@ class HoldAccount:
         """A lease was lost."""
         rules, lane = self._rules, run.lane
         losses = self._lanes.get(lane)
-        if losses is None:
+        if losses is None or (not losses.held_ms and losses.changed_ms < now_ms - FORGOTTEN_MS):
             losses = self._lanes[lane] = LaneLosses(now_ms, now_ms)
         elif losses.held_ms:
             if losses.probe == lease.lease_id:
@@ -150,6 +156,9 @@ class HoldAccount:
         found = {row.lane: row for row in rows}
         for lane in self._unsure:
             self._adopt(lane, found.get(lane), now_ms)
+        newest_ms = max((losses.changed_ms for losses in self._lanes.values()), default=0)
+        for lane in [lane for lane, losses in self._lanes.items() if losses.is_old(newest_ms)]:
+            del self._lanes[lane]
         told = {lane: _told(row) for lane, row in found.items()}
         counted = {lane: _counted(losses) for lane, losses in self._lanes.items()}
         self._judge.require(told == counted, "hold", "workflows", f"the rows say {told}, it is {counted}")
