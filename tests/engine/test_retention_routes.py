@@ -70,7 +70,7 @@ def hook(world: World, name: str, at: int, count: int) -> None:
 async def get(world: World, path: str, *headers: tuple[bytes, bytes]) -> Answer:
     admitted = Api(world)._dispatcher.admit(Head("GET", path, b"", list(headers)))
     assert isinstance(admitted, Admission), admitted
-    return await Api(world)._dispatcher.run(admitted, b"")
+    return await Api(world)._dispatcher.run(admitted)
 
 
 async def streamed(answer: Answer) -> bytes:

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from http import HTTPStatus
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
@@ -27,6 +27,8 @@ from oris.errors import ConfigError
 
 _OUT_OF_FILES = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 _OUT_OF_FILES_PAUSE_S = 0.1
+FRESH_S = 1.0
+"""A connection on which nothing was asked for so long is the first to be closed when there are too many."""
 ACCEPT_AT_ONCE = 64
 """Connections accepted in one turn of the event loop, at most."""
 
@@ -60,9 +62,15 @@ class Connections:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._open: set[ClientStream] = set()
+        # Those that nobody waits on, the longest first: where nothing was asked yet, clients', workers'.
+        self._fresh: dict[ClientStream, float] = {}
+        self._idle: dict[ClientStream, None] = {}
+        self._idle_workers: dict[ClientStream, None] = {}
         self._none_left = trio.Event()
         self.turned_away = 0
         """How many connections were closed because there were too many."""
+        self.closed_idle = 0
+        """How many idle ones were closed to make room."""
 
     @property
     def count(self) -> int:
@@ -77,13 +85,43 @@ class Connections:
     def add(self, stream: ClientStream) -> None:
         """Counts a connection in."""
         self._open.add(stream)
+        self._fresh[stream] = trio.current_time()
+        stream.on_rest = self._rests
 
     def discard(self, stream: ClientStream) -> None:
         """Counts a connection out."""
         self._open.discard(stream)
+        for resting in (self._fresh, self._idle, self._idle_workers):
+            resting.pop(stream, None)
         if not self._open:
             self._none_left.set()
             self._none_left = trio.Event()
+
+    def make_room(self) -> ClientStream | None:
+        """Takes out the connection that is missed least, for the caller to close; None: all are at work.
+
+        First where nothing was asked in a second; then idle ones of clients, the longest idle first; then others where
+        nothing was asked yet, and last those that workers have called on.
+        """
+        oldest = next(iter(self._fresh), None)
+        is_slow = oldest is not None and trio.current_time() - self._fresh[oldest] >= FRESH_S
+        found = oldest if is_slow else next((each for kind in self._resting for each in kind), None)
+        if found is not None:
+            self.closed_idle += 1
+            self.discard(found)
+        return found
+
+    @property
+    def _resting(self) -> tuple[dict[ClientStream, Any], ...]:
+        return self._idle, self._fresh, self._idle_workers
+
+    def _rests(self, stream: ClientStream, rests: bool) -> None:
+        if stream not in self._open:
+            return
+        for resting in self._resting:
+            resting.pop(stream, None)
+        if rests:
+            (self._idle_workers if stream.of_worker else self._idle)[stream] = None
 
     async def wait_none(self) -> None:
         """Returns when none is open."""
@@ -160,8 +198,11 @@ class _Listener:
 
     def _take(self, accepted: trio.SocketStream, nursery: trio.Nursery) -> None:
         if self.connections.is_full:
-            self._turn_away(accepted.socket)
-            return
+            longest_idle = self.connections.make_room()
+            if longest_idle is None:
+                self._turn_away(accepted.socket)
+                return
+            longest_idle.release()
         stream = self._stream(accepted)
         self.connections.add(stream)
         nursery.start_soon(self._serve, stream)
