@@ -145,6 +145,9 @@ async def test_the_idle_are_closed_first_when_connections_run_short_and_those_of
 class _StandIn:
     of_worker = False
 
+    def has_unread(self) -> bool:
+        return False
+
 
 async def test_where_nothing_was_asked_for_long_is_closed_before_the_idle(autojump_clock: MockClock) -> None:
     connections = Connections(3)

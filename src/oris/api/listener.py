@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from http import HTTPStatus
+from itertools import chain, islice
 from typing import Any, Protocol, cast
 
 import trio
@@ -29,6 +30,11 @@ _OUT_OF_FILES = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOM
 _OUT_OF_FILES_PAUSE_S = 0.1
 FRESH_S = 1.0
 """A connection on which nothing was asked for so long is the first to be closed when there are too many."""
+LOOKED_AT = 64
+"""Of those that could make room so many are looked at: one whose request has come, and is not read yet, stays."""
+SETTLE_S = 0.1
+"""So long a connection has for its request before it may have to make room, also when many come at once."""
+SETTLE_PAUSE_S = 0.01
 ACCEPT_AT_ONCE = 64
 """Connections accepted in one turn of the event loop, at most."""
 
@@ -60,7 +66,7 @@ class Connections:
     """The open connections of a listener."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self.limit = limit
         self._open: set[ClientStream] = set()
         # Those that nobody waits on, the longest first: where nothing was asked yet, clients', workers'.
         self._fresh: dict[ClientStream, float] = {}
@@ -80,7 +86,7 @@ class Connections:
     @property
     def is_full(self) -> bool:
         """Whether another one is too many."""
-        return len(self._open) >= self._limit
+        return len(self._open) >= self.limit
 
     def add(self, stream: ClientStream) -> None:
         """Counts a connection in."""
@@ -98,18 +104,34 @@ class Connections:
             self._none_left = trio.Event()
 
     def make_room(self) -> ClientStream | None:
-        """Takes out the connection that is missed least, for the caller to close; None: all are at work.
+        """Takes out the connection that is missed least, for the caller to close; None: there is none.
 
         First where nothing was asked in a second; then idle ones of clients, the longest idle first; then others where
-        nothing was asked yet, and last those that workers have called on.
+        nothing was asked yet, and last those that workers have called on. One on which a request has come that nobody
+        has read yet stays, and one that was opened in this moment.
         """
-        oldest = next(iter(self._fresh), None)
-        is_slow = oldest is not None and trio.current_time() - self._fresh[oldest] >= FRESH_S
-        found = oldest if is_slow else next((each for kind in self._resting for each in kind), None)
+        found = self._least_missed()
         if found is not None:
             self.closed_idle += 1
             self.discard(found)
         return found
+
+    @property
+    def are_settling(self) -> bool:
+        """Whether there is no place, until those that were opened last have asked for something."""
+        return self.is_full and bool(self._fresh) and self._least_missed() is None
+
+    def _least_missed(self) -> ClientStream | None:
+        now = trio.current_time()
+        oldest = next(iter(self._fresh), None)
+        if oldest is not None and now - self._fresh[oldest] >= FRESH_S:
+            return oldest
+        # As long as there are others, those of workers stay, though one has to wait for the others a moment.
+        last = self._fresh or self._idle_workers
+        for each in islice(chain(self._idle, last), LOOKED_AT):
+            if now - self._fresh.get(each, 0.0) >= SETTLE_S and not each.has_unread():
+                return each
+        return None
 
     @property
     def _resting(self) -> tuple[dict[ClientStream, Any], ...]:
@@ -192,9 +214,17 @@ class _Listener:
                 # The connection stays in the backlog, so trying again at once would spin.
                 await trio.sleep(_OUT_OF_FILES_PAUSE_S)
                 continue
+            await self._let_settle()
             self._take(accepted, nursery)
-            for another in _waiting(listener, ACCEPT_AT_ONCE - 1):
+            room = self.connections.limit - self.connections.count
+            for another in _waiting(listener, max(0, min(ACCEPT_AT_ONCE - 1, room))):
                 self._take(another, nursery)
+
+    async def _let_settle(self) -> None:
+        """While there is no place but those of connections just opened: let these say what they want first."""
+        with trio.move_on_after(SETTLE_S):
+            while self.connections.are_settling:
+                await trio.sleep(SETTLE_PAUSE_S)
 
     def _take(self, accepted: trio.SocketStream, nursery: trio.Nursery) -> None:
         if self.connections.is_full:

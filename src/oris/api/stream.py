@@ -82,6 +82,14 @@ class ClientStream:
         """A worker has called on it: of the idle it is closed last."""
         self.of_worker = True
 
+    def has_unread(self) -> bool:
+        """Whether something has come that nobody has read yet."""
+        if self.socket.fileno() == -1:
+            return False
+        poll = select.poll()
+        poll.register(self.socket.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+
     async def _send_piece(self, piece: memoryview) -> None:
         with trio.move_on_after(self._send_stall_s) as scope:
             await self._inner.send_all(piece)
