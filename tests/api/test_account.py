@@ -139,7 +139,8 @@ def test_places_are_kept_for_polls_for_workers_and_for_probes() -> None:
 
 def test_waits_are_limited() -> None:
     waits = Waits(1)
+    seen = [waits.are_full]
     with waits.place():
-        assert waits.are_full
-    assert not waits.are_full
+        seen.append(waits.are_full)
+    assert [*seen, waits.are_full] == [False, True, False]
     assert (waits.taken, waits.refused) == (0, 1)

@@ -23,7 +23,7 @@ def test_each_lane_has_a_part_in_every_batch() -> None:
             inbox.put_nowait(unit(lane))
     taken = inbox.take(40, 1000)
     assert len(taken) == 40
-    assert {lane: sum(u.lane == lane for u in taken) >= 4 for lane in lanes} == dict.fromkeys(lanes, True)
+    assert {lane: sum(u.lane == lane for u in taken) >= 3 for lane in lanes} == dict.fromkeys(lanes, True)
     assert taken[0].lane == "renew"
 
 
