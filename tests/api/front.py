@@ -185,13 +185,23 @@ TABLE = RouteTable(
         Route("POST", "/v1/things/{thing_id}/cancel", cancel, EVERYBODY, ANYTHING, CancelBody),
         Route("GET", "/v1/things/{thing_id}", thing, EVERYBODY, ANYTHING, query=ListOptions),
         Route("GET", "/v1/things", things, frozenset((Role.ADMIN, Role.OPERATOR)), ANYTHING, query=ListOptions),
+        Route(
+            "POST",
+            "/v1/work",
+            cancel,
+            frozenset((Role.ADMIN, Role.WORKER)),
+            ANYTHING,
+            CancelBody,
+            body_max_bytes=BODY_MAX_BYTES,
+            urgent=True,
+        ),
         Route("GET", "/v1/park", park, frozenset((Role.ADMIN, Role.WORKER)), ANYTHING, long_poll=True),
         Route("GET", "/v1/late", late, ADMINS, ANYTHING),
         Route("GET", "/v1/big", big, ADMINS, ANYTHING),
         Route("GET", "/v1/stream/{how}", streamed, ADMINS, ANYTHING),
         Route("GET", "/v1/nothing", nothing, ADMINS, ANYTHING),
         Route("GET", "/v1/fail/{how}", fail, ADMINS, ANYTHING),
-        Route("GET", "/healthz", healthz, None, ANYTHING),
+        Route("GET", "/healthz", healthz, None, ANYTHING, urgent=True),
     ]
 )
 

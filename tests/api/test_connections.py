@@ -6,6 +6,7 @@ import errno
 import socket
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import cast
 
 import pytest
 import trio
@@ -13,7 +14,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from oris.api.hypercorn_config import checked, hypercorn_config
 from oris.api.limits import HttpLimits
-from oris.api.listener import ACCEPT_AT_ONCE, Connections, _Listener, addresses, open_listeners
+from oris.api.listener import ACCEPT_AT_ONCE, FRESH_S, Connections, _Listener, addresses, open_listeners
+from oris.api.stream import ClientStream
 from oris.errors import ConfigError
 
 from .front import PATIENCE_S, Client, Front, ask, connect, make_front, open_plainly, request, running
@@ -104,8 +106,11 @@ async def test_many_requests_share_a_connection() -> None:
 async def test_a_connection_too_many_is_told_so_and_closed(wire: str) -> None:
     async with running(limits=HttpLimits(connections_max=2)) as front:
         first, second = await connect(front), await connect(front)
-        assert (await first.ask(request("GET", "/healthz"))).status == 200
-        assert (await second.ask(request("GET", "/healthz"))).status == 200
+        for parked in (first, second):
+            await parked.send(request("GET", "/v1/park"))
+        assert front.guard is not None
+        while front.guard.places.taken["client"] < 2:
+            await trio.lowlevel.checkpoint()
         third = await open_plainly(front)
         if wire == "plain":
             reply = await third.receive()
@@ -116,6 +121,60 @@ async def test_a_connection_too_many_is_told_so_and_closed(wire: str) -> None:
         await second.stream.aclose()
         await front.connections.wait_none()
         assert (await ask(front, request("GET", "/healthz"))).status == 200
+
+
+async def test_the_idle_are_closed_first_when_connections_run_short_and_those_of_workers_last() -> None:
+    async with running(limits=HttpLimits(connections_max=3)) as front:
+        worker, parked, client = await connect(front), await connect(front), await connect(front)
+        assert (await worker.ask(request("POST", "/v1/work", b"{}"))).status == 200
+        await parked.send(request("GET", "/v1/park"))
+        assert (await client.ask(request("GET", "/v1/things/a"))).status == 200
+        another = await connect(front)
+        assert await client.is_closed()
+        assert (await another.ask(request("GET", "/v1/things/a"))).status == 200
+        yet_another = await connect(front)
+        assert await another.is_closed()
+        await yet_another.send(request("GET", "/v1/park"))
+        assert (await worker.ask(request("POST", "/v1/work", b"{}"))).status == 200
+        last = await connect(front)
+        assert await worker.is_closed(), "nobody else is idle"
+        assert (await last.ask(request("GET", "/healthz"))).status == 200
+        assert (front.connections.turned_away, front.connections.closed_idle) == (0, 3)
+
+
+class _StandIn:
+    of_worker = False
+
+    def has_unread(self) -> bool:
+        return False
+
+
+async def test_where_nothing_was_asked_for_long_is_closed_before_the_idle(autojump_clock: MockClock) -> None:
+    connections = Connections(3)
+    idle, fresh = (cast("ClientStream", _StandIn()) for _ in range(2))
+    connections.add(idle)
+    connections._rests(idle, rests=True)
+    connections.add(fresh)
+    await trio.sleep(FRESH_S)
+    assert connections.make_room() is fresh
+    assert connections.make_room() is idle
+    assert connections.make_room() is None
+
+
+async def test_no_waiting_caller_takes_the_last_place_of_a_worker_or_a_probe() -> None:
+    async with running(limits=HttpLimits(connections_max=16)) as front:
+        assert front.guard is not None
+        for _ in range(front.guard.places.clients_max):
+            await (await connect(front)).send(request("GET", "/v1/park"))
+        while front.guard.places.taken["client"] < front.guard.places.clients_max:
+            await trio.lowlevel.checkpoint()
+        late = await connect(front)
+        refused = await late.ask(request("GET", "/v1/things/a"))
+        assert (refused.status, refused.error["details"]) == (503, {"reason": "inbox_full"})
+        assert ("retry-after", "1") in refused.headers
+        assert (await late.ask(request("POST", "/v1/work", b"{}"))).status == 200
+        assert (await late.ask(request("GET", "/healthz"))).status == 200
+        assert front.guard.places.refused == 1
 
 
 async def test_connections_that_wait_are_accepted_in_one_turn_of_the_loop() -> None:

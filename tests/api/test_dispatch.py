@@ -314,7 +314,7 @@ async def test_cancellation_leaves_a_handler_bare_even_out_of_a_group() -> None:
     seen: list[BaseException] = []
     with trio.move_on_after(0) as scope:
         try:
-            await front.dispatcher.run(msgspec.structs.replace(admitted, context=context), b"")
+            await front.dispatcher.run(msgspec.structs.replace(admitted, context=context))
         except BaseException as error:
             seen.append(error)
             raise

@@ -264,7 +264,7 @@ async def test_a_key_that_is_revoked_while_its_request_arrives_reaches_no_handle
     admitted = front.dispatcher.admit(Head("GET", path, b"", headers))
     assert isinstance(admitted, Admission)
     rig.ring.put(stored(revoked_ms=START_MS))
-    answer = await front.dispatcher.run(admitted, b"")
+    answer = await front.dispatcher.run(admitted)
     assert answer.status == 401
     assert not front.witness.entered.is_set()
     assert front.faults.seen == []

@@ -68,7 +68,7 @@ CONTRACT: dict[str, set[str]] = {
     "GET /v1/capabilities": {"version", "api_version", "features", "limits"},
     "GET /v1/admin/status": {
         *("mode", "reason", "versions", "node_id", "tasks", "store", "admission_level", "queue_depth", "delayed_jobs"),
-        *("parked_polls", "watched_sessions", "waiters", "listeners", "connections", "limits"),
+        *("parked_polls", "watched_sessions", "waiters", "listeners", "connections", "limits", "http"),
         *("modes", "active_leases", "nodes", "retention", "clock_skew_ms"),
     },
     "POST /v1/admin/mode": {"node", "submit", "dispatch", "reason", "set_by", "set_at"},

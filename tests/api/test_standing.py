@@ -66,7 +66,7 @@ async def test_a_parked_call_ends_with_401(ending: Ending) -> None:
     answers: list[Answer] = []
 
     async def park() -> None:
-        answers.append(await front.dispatcher.run(admissions.to(front, "/v1/park"), b""))
+        answers.append(await front.dispatcher.run(admissions.to(front, "/v1/park")))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(park)
@@ -80,7 +80,7 @@ async def test_a_parked_call_ends_with_401(ending: Ending) -> None:
 
 async def test_a_stream_is_cut_off(ending: Ending) -> None:
     front, admissions, end = ending
-    answer = await front.dispatcher.run(admissions.to(front, "/v1/stream/waits"), b"")
+    answer = await front.dispatcher.run(admissions.to(front, "/v1/stream/waits"))
     written: list[bytes] = []
     errors: list[ApiError] = []
 
@@ -107,13 +107,13 @@ async def test_a_request_whose_body_comes_too_late_reaches_no_handler(ending: En
     front, admissions, end = ending
     admitted = admissions.to(front, path)
     end()
-    assert (await front.dispatcher.run(admitted, b"")).status == 401
+    assert (await front.dispatcher.run(admitted)).status == 401
     assert not front.witness.entered.is_set()
 
 
 async def test_a_stream_that_was_asked_for_in_time_and_begins_too_late_says_nothing(ending: Ending) -> None:
     front, admissions, end = ending
-    answer = await front.dispatcher.run(admissions.to(front, "/v1/stream/waits"), b"")
+    answer = await front.dispatcher.run(admissions.to(front, "/v1/stream/waits"))
     end()
 
     async def write(piece: bytes) -> None:
@@ -167,7 +167,7 @@ async def test_public_routes_are_for_everybody_still(change: Change) -> None:
     admitted = front.dispatcher.admit(Head("GET", "/healthz", b"", ()))
     assert isinstance(admitted, Admission)
     change(callers)
-    assert (await front.dispatcher.run(admitted, b"")).status == 200
+    assert (await front.dispatcher.run(admitted)).status == 200
     with callers.while_valid(NOBODY):
         change(callers)
         await trio.lowlevel.checkpoint()

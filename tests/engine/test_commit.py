@@ -349,3 +349,28 @@ async def test_drain_refuses_new_runs_and_answers_repeats_polls_and_waits(autoju
         assert (await world.submitted("a", key="k")).replay
         with world.engine.waiters.register(submit("a").job_key) as late:
             assert await late.ended(first.run_id) is None
+
+
+@pytest.mark.parametrize("refused", [True, False])
+async def test_a_renewal_that_the_server_itself_refuses_costs_no_lease(
+    autojump_clock: MockClock, refused: bool
+) -> None:
+    async with running(EngineSettings(inbox_max_commands=1)) as world:
+        await world.submitted("a")
+        job = await world.grant("w")
+        await trio.sleep((job.lease_expires_ms - world.engine.clock.now_ms() - 1_000) / 1000)
+        if refused:
+            gate = world.store.hold()
+            world.soon(lambda: world.ask(submit("b")))
+            await world.store.entered.wait()
+            await wait_all_tasks_blocked()
+            beats = [world.soon(lambda: world.engine.ask(Unit("renew", [heartbeat(job)]))) for _ in range(2)]
+            await wait_all_tasks_blocked()
+            assert [type(beat.error) for beat in beats if beat.error is not None] == [Unavailable]
+            for beat in beats:
+                beat.scope.cancel()  # the other one is not heard either
+            world.store.gate = None
+            gate.set()
+        await trio.sleep(2.0)
+        answer = await world.engine.ask(Unit("renew", [heartbeat(job)]))
+        assert [type(reply).__name__ for reply in answer.replies] == ["Beaten" if refused else "Refusal"]

@@ -17,13 +17,13 @@ def unit(lane: Lane, commands: int = 1, size_bytes: int = 0) -> Unit:
 
 def test_each_lane_has_a_part_in_every_batch() -> None:
     inbox = Inbox(10_000, 10_000)
-    lanes: list[Lane] = ["submit", "sweep", "write", "renew"]
+    lanes: list[Lane] = ["submit", "client", "sweep", "write", "renew"]
     for lane in lanes:
         for _ in range(100):
             inbox.put_nowait(unit(lane))
     taken = inbox.take(40, 1000)
     assert len(taken) == 40
-    assert {lane: sum(u.lane == lane for u in taken) >= 4 for lane in lanes} == dict.fromkeys(lanes, True)
+    assert {lane: sum(u.lane == lane for u in taken) >= 3 for lane in lanes} == dict.fromkeys(lanes, True)
     assert taken[0].lane == "renew"
 
 
@@ -95,3 +95,11 @@ def test_draining_gives_everything_that_still_waits() -> None:
     gone.state = State.GONE
     assert inbox.drain() == [first]
     assert inbox.depth() == 0
+
+
+def test_what_clients_do_to_runs_takes_no_room_of_workers() -> None:
+    inbox = Inbox(100, 1000)
+    inbox.put_nowait(unit("client", size_bytes=1000))
+    with pytest.raises(Unavailable):
+        inbox.put_nowait(unit("client", size_bytes=1))
+    inbox.put_nowait(unit("write", size_bytes=1000))

@@ -52,7 +52,7 @@ class Api:
         headers = [] if last_event_id is None else [(b"last-event-id", last_event_id.encode())]
         admitted = self._dispatcher.admit(Head("GET", path, query.encode(), headers))
         assert isinstance(admitted, Admission), admitted
-        return await self._dispatcher.run(admitted, b"")
+        return await self._dispatcher.run(admitted)
 
     def follow(self, path: str, last_event_id: str | None = None) -> Reader:
         """Listen in a task of its own."""

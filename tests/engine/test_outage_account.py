@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from oris.core.outage import LONGEST_GRACE_MS, Outage
-from oris.engine.outages import LEAST_MS, Outages
+from oris.engine.outages import LEAST_MS, REFUSED_MS, Outages
 
 
 def account() -> tuple[Outages, list[Outage]]:
@@ -166,3 +166,23 @@ def test_commits_are_calm_again_when_the_disk_is_fast_again() -> None:
         assert outages.calm(now_ms + 3)
         outages.made_up(0, now_ms + 2 + LONGEST_GRACE_MS)
         assert outages.at(now_ms + 3) == ()
+
+
+def test_workers_that_were_refused_have_time_to_come_again() -> None:
+    outages, told = account()
+    outages.alive(1_000)
+    outages.refused(1_100)
+    outages.alive(1_200)
+    assert outages.at(1_200) == (Outage(1_100, 1_200, "refused"),)
+    assert not outages.calm(1_200)
+    for now_ms in range(1_300, 2_300, 100):
+        outages.alive(now_ms)
+    outages.refused(2_300)
+    for now_ms in range(2_300, 2_300 + REFUSED_MS + 100, 100):
+        outages.alive(now_ms)
+    assert told == []
+    over_ms = 2_300 + REFUSED_MS + 100
+    outages.alive(over_ms)
+    assert told == [Outage(1_100, 2_300 + REFUSED_MS, "refused")]
+    settle(outages, over_ms)
+    assert outages.calm(over_ms)

@@ -70,7 +70,7 @@ def hook(world: World, name: str, at: int, count: int) -> None:
 async def get(world: World, path: str, *headers: tuple[bytes, bytes]) -> Answer:
     admitted = Api(world)._dispatcher.admit(Head("GET", path, b"", list(headers)))
     assert isinstance(admitted, Admission), admitted
-    return await Api(world)._dispatcher.run(admitted, b"")
+    return await Api(world)._dispatcher.run(admitted)
 
 
 async def streamed(answer: Answer) -> bytes:
@@ -91,7 +91,7 @@ async def test_a_check_goes_on_with_what_is_kept(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, at: int, events_checked: int
 ) -> None:
     """What had been looked at before it went counts."""
-    monkeypatch.setattr(timeline, "LINES", 2)
+    monkeypatch.setattr(timeline, "CHECKED", 2)
     async with running() as world:
         await two_runs(world)
         hook(world, "told", at, 1)
@@ -102,7 +102,7 @@ async def test_a_check_goes_on_with_what_is_kept(
 async def test_a_check_of_a_thread_that_goes_finds_none(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(timeline, "LINES", 2)
+    monkeypatch.setattr(timeline, "CHECKED", 2)
     async with running() as world:
         await two_runs(world)
         hook(world, "told", 2, 2)

@@ -19,6 +19,7 @@ from oris.api import envelope, strict_json
 from oris.api.auth import Authenticator
 from oris.api.auth_limiter import AuthLimiter
 from oris.api.body_head import check_body_head, too_large
+from oris.api.freight import Freight, Hold
 from oris.api.head import Head, HeadFields, last_event_id, parse_query, query_options, read_fields
 from oris.api.http import (
     NO_CONTENT,
@@ -142,6 +143,8 @@ class Dispatcher(Generic[S]):
         self._on_forbidden = on_forbidden
         self._limiter = limiter
         self._sampled = sampled
+        self.on_worker_refused: Callable[[], None] = lambda: None
+        """Called when a worker's call was refused because there was no room for it."""
         self._trusted_proxies = trusted_proxies or Networks()
         bodies = {route.body for route in table.routes if route.body is not None}
         self._decoders = {body: strict_json.decoder(body) for body in bodies}
@@ -155,7 +158,8 @@ class Dispatcher(Generic[S]):
         limit = admitted.context.route.body_max_bytes
         if len(request.body) > limit:
             return self.refuse(admitted, too_large(limit))
-        answer = await self.run(admitted, request.body)
+        admitted.context.freight.put(request.body)
+        answer = await self.run(admitted)
         if answer.stream is None:
             return answer
         try:
@@ -163,8 +167,8 @@ class Dispatcher(Generic[S]):
         except Exception as error:
             return self.failed(admitted, error)
 
-    def admit(self, head: Head) -> Admission[S] | Refusal:
-        """Judges a request by its head alone."""
+    def admit(self, head: Head, hold: Hold | None = None) -> Admission[S] | Refusal:
+        """Judges a request by its head alone. `hold`: the accounts that its body and its answer count to."""
         started_at_s = self._clock()
         fields = read_fields(head, self._rng)
         route: Route | None = None
@@ -198,13 +202,14 @@ class Dispatcher(Generic[S]):
                 self._services,
                 last_event_id(fields.named),
                 started_at_s,
+                Freight(hold, of_worker=route.urgent and route.roles is not None),
             )
             return Admission(context, fields.has_body, fields.content_length, started_at_s)
         elapsed_s = self._clock() - started_at_s
         answer = self._finished(answer, route, head.method, fields.request_id, trace, elapsed_s, stranger=stranger)
         return Refusal(answer, fields.has_body)
 
-    async def run(self, admission: Admission[S], body: bytes) -> Answer:
+    async def run(self, admission: Admission[S]) -> Answer:
         """Decodes the body and asks the handler. Raises nothing but Cancelled.
 
         No checkpoint lies between the handler's return and this one's: the answer, and with it `on_undelivered`,
@@ -212,11 +217,13 @@ class Dispatcher(Generic[S]):
         """
         context = admission.context
         try:
-            answer = await self._handle(context, body)
+            answer = await self._handle(context)
         except BaseExceptionGroup as group:
             answer = self._of_group(context, group)
         except Exception as error:
             answer = self._of_error(context, error)
+        context.freight.body_done()
+        context.freight.answer_made(0 if answer.shared else len(answer.body))
         return self._complete(admission, answer)
 
     def failed(self, admission: Admission[S], error: Exception) -> Answer:
@@ -226,15 +233,19 @@ class Dispatcher(Generic[S]):
         """
         return self._complete(admission, self._of_error(admission.context, error))
 
-    async def _handle(self, context: Context[S], body: bytes) -> Answer:
-        """For as long as the caller's credential lets in: who waits when it ends is sent away."""
+    async def _handle(self, context: Context[S]) -> Answer:
+        """For as long as the caller's credential lets in: who waits when it ends is sent away.
+
+        The decoded body is the handler's alone: this frame stands as long as the caller waits, and must not keep it.
+        """
         route, caller = context.route, context.caller
-        decoded = self._decode(route, body)
         if route.long_poll:
             with self._authenticator.while_valid(caller):
-                return await route.handler(context, decoded)
+                return await route.handler(context, self._decode(context))
         self._authenticator.check(caller)
-        answer = await route.handler(context, decoded)
+        if route.large:
+            await context.freight.begin_answer()
+        answer = await route.handler(context, self._decode(context))
         return answer if answer.stream is None else self._cut_short(caller, answer, answer.stream)
 
     def _cut_short(self, caller: Caller, answer: Answer, stream: Stream) -> Answer:
@@ -316,7 +327,8 @@ class Dispatcher(Generic[S]):
         trace = Trace.new(self._rng) if sent is None else parse_traceparent(sent.decode("latin-1")).child(self._rng)
         return trace if self._sampled is None else self._sampled(trace)
 
-    def _decode(self, route: Route, body: bytes) -> msgspec.Struct | None:
+    def _decode(self, context: Context[S]) -> msgspec.Struct | None:
+        route, body = context.route, context.freight.take()
         if route.body is None:
             if body:
                 raise invalid("body", "this route takes no body")
@@ -369,7 +381,7 @@ class Dispatcher(Generic[S]):
             headers = (*headers, ("traceparent", trace.traceparent))
         if answer.status != NO_CONTENT and not any(name == "content-type" for name, _ in answer.headers):
             headers = (("content-type", "application/json"), *headers)
-        return Answer(answer.status, answer.body, headers, answer.on_undelivered, answer.stream)
+        return Answer(answer.status, answer.body, headers, answer.on_undelivered, answer.stream, answer.shared)
 
 
 def headers_too_large() -> ApiError:

@@ -32,13 +32,18 @@ class Line(Protocol):
     def lost(self) -> bool:
         """Something was sent that the client cannot have got."""
 
+    def abort(self) -> None:
+        """Close at once."""
+
+    def serves_worker(self) -> None:
+        """A worker has called on it."""
+
 
 class Exchange:
-    """One admitted request, from its body to the end of its answer."""
+    """One admitted request, from the end of its body to the end of its answer."""
 
-    def __init__(self, admission: Admission[Any], body: bytes, line: Line | None) -> None:
+    def __init__(self, admission: Admission[Any], line: Line | None) -> None:
         self.admission = admission
-        self.body = body
         self.answer: Answer | None = None
         self.started = False
         """The head of the answer is on its way."""
@@ -56,6 +61,11 @@ class Exchange:
     def is_line_lost(self) -> bool:
         """Whether something was sent into the void."""
         return self._line is not None and self._line.lost
+
+    def cut(self) -> None:
+        """Close the connection: the answer cannot be sent."""
+        if self._line is not None:
+            self._line.abort()
 
     def settle(self) -> None:
         """Calls the answer's `on_undelivered` unless it was delivered. Synchronous; for a `finally`."""

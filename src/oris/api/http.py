@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 import msgspec
 
+from oris.api.freight import Freight
 from oris.ids import KeyId
 from oris.observability.trace import Trace
 from oris.wire.refusals import ConflictReason
@@ -75,6 +76,8 @@ class Answer(msgspec.Struct, frozen=True):
     headers: tuple[tuple[str, str], ...] = ()
     on_undelivered: Callable[[], None] | None = None
     stream: Stream | None = None
+    shared: bool = False
+    """The body is one object for all who ask for it: it is not counted."""
 
 
 async def whole(answer: Answer, stream: Stream) -> Answer:
@@ -124,6 +127,10 @@ class Route(msgspec.Struct, frozen=True):
     audit_action: str | None = None
     whole_server: bool = False
     """It concerns the server with all its tenants: refused to a credential that is bound to one."""
+    urgent: bool = False
+    """Workers' calls, and probes: room is kept for them that no waiting caller, stream or stranger can take."""
+    large: bool = False
+    """Its answers carry payloads: one is made only once there is room for it."""
 
 
 class Context(msgspec.Struct, Generic[S], frozen=True):
@@ -145,6 +152,8 @@ class Context(msgspec.Struct, Generic[S], frozen=True):
     """Where a client that reads a stream of events has got to, if it says so."""
     started_at_s: float = 0.0
     """On the dispatcher's monotonic clock."""
+    freight: Freight = msgspec.field(default_factory=Freight)
+    """The body, and what the request holds of the accounts."""
 
 
 class Match(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ one packet and one system call less for each request.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import h11
 import trio
@@ -19,7 +20,7 @@ from hypercorn.protocol import ProtocolWrapper
 from hypercorn.protocol.events import Request
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
-from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ConnectionState, H11SendableEvent
 
@@ -30,6 +31,8 @@ from oris.api.tls_stream import TlsStream
 
 Unparsed = Callable[[int], Answer]
 """The answer where no request was read; the argument is the status that hypercorn or the listener suggests."""
+_JOINED_BYTES = 16 * 1024
+"""A body up to this size leaves in one piece with the head."""
 PLAIN_TO_TLS = 497
 """What the listener suggests, a word of nginx's, when HTTP came where TLS is spoken."""
 
@@ -37,7 +40,7 @@ PLAIN_TO_TLS = 497
 class Http1Protocol(H11Protocol):
     """The protocol of one connection, in place of the one that `wrapper` holds."""
 
-    def __init__(self, wrapper: ProtocolWrapper, unparsed: Unparsed) -> None:
+    def __init__(self, wrapper: ProtocolWrapper, unparsed: Unparsed, line: ClientStream) -> None:
         super().__init__(
             wrapper.app,
             wrapper.config,
@@ -51,6 +54,7 @@ class Http1Protocol(H11Protocol):
         )
         self._to_server = wrapper.send
         self._unparsed = unparsed
+        self._line = line
         self._unsent = b""
         self._may_go_on = False
         self.in_head = False
@@ -77,6 +81,7 @@ class Http1Protocol(H11Protocol):
     async def _create_stream(self, request: h11.Request) -> None:
         """As hypercorn's, but never a websocket: whose broken handshakes it would answer by itself."""
         self.in_head = self._may_go_on = False
+        self._line.on_rest(self._line, False)
         self.stream = HTTPStream(
             self.app,
             self.config,
@@ -101,6 +106,11 @@ class Http1Protocol(H11Protocol):
         self.keep_alive_requests += 1
         await self.context.mark_request()
 
+    async def _maybe_recycle(self) -> None:
+        # Before the next request, which may have come already, is looked at.
+        self._line.on_rest(self._line, True)
+        await super()._maybe_recycle()
+
     async def _go_on(self) -> None:
         """Says 100 to a client that waits for it before it sends its body."""
         self._may_go_on = True
@@ -119,7 +129,12 @@ class Http1Protocol(H11Protocol):
         if isinstance(event, h11.Response):
             self._unsent = data or b""
             return
-        data, self._unsent = self._unsent + (data or b""), b""
+        head, self._unsent = self._unsent, b""
+        if head and data and len(data) > _JOINED_BYTES:
+            # Joining copies, and a client may take long to read: that would be a copy for each.
+            await self.send(RawData(data=head))
+            head = b""
+        data = head + data if head and data else head or data or b""
         if data:
             await self.send(RawData(data=data))
 
@@ -158,7 +173,7 @@ class Http1Server(TCPServer):
         # `TCPServer.run` makes the wrapper, which has no other place to choose the protocol. It takes our stream for
         # one without TLS, because the handshake is not its business; applications are told of the scheme.
         wrapper.ssl = isinstance(self.stream, TlsStream)
-        wrapper.protocol = Http1Protocol(wrapper, self._unparsed)
+        wrapper.protocol = Http1Protocol(wrapper, self._unparsed, cast("ClientStream", self.stream))
         self._protocol = wrapper
 
     async def _idle_timeout(self) -> None:
@@ -173,6 +188,18 @@ class Http1Server(TCPServer):
             await super()._idle_timeout()
 
     async def _read_data(self) -> None:
-        await super()._read_data()
+        """As hypercorn's, but what has been read is not kept while the next is waited for."""
+        while await self._read_part():
+            pass
+        await self.protocol.handle(Closed())
         # The client has closed, but the task that waits for the keep-alive limit would hold the connection until then.
         await self.idle_task.stop()
+
+    async def _read_part(self) -> bool:
+        """False at the end."""
+        try:
+            data = await self.stream.receive_some(MAX_RECV)
+        except (trio.ClosedResourceError, trio.BrokenResourceError):
+            return False
+        await self.protocol.handle(RawData(bytes(data)))
+        return bool(data)

@@ -18,6 +18,8 @@ class HttpLimits:
     """From the end of the head to the end of the body; then 408."""
     bodies_in_flight_max_bytes: int = 256 * 1024 * 1024
     """Bodies held for all requests together; then 503."""
+    answers_in_flight_max_bytes: int = 256 * 1024 * 1024
+    """Answers held for all clients together, until these have taken them."""
     json_depth_max: int = 64
     """How deep a body may be nested."""
     linger_s: float = 1.0

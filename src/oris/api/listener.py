@@ -7,7 +7,8 @@ import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from http import HTTPStatus
-from typing import Protocol, cast
+from itertools import chain, islice
+from typing import Any, Protocol, cast
 
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
@@ -27,6 +28,13 @@ from oris.errors import ConfigError
 
 _OUT_OF_FILES = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 _OUT_OF_FILES_PAUSE_S = 0.1
+FRESH_S = 1.0
+"""A connection on which nothing was asked for so long is the first to be closed when there are too many."""
+LOOKED_AT = 64
+"""Of those that could make room so many are looked at: one whose request has come, and is not read yet, stays."""
+SETTLE_S = 0.1
+"""So long a connection has for its request before it may have to make room, also when many come at once."""
+SETTLE_PAUSE_S = 0.01
 ACCEPT_AT_ONCE = 64
 """Connections accepted in one turn of the event loop, at most."""
 
@@ -58,11 +66,17 @@ class Connections:
     """The open connections of a listener."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self.limit = limit
         self._open: set[ClientStream] = set()
+        # Those that nobody waits on, the longest first: where nothing was asked yet, clients', workers'.
+        self._fresh: dict[ClientStream, float] = {}
+        self._idle: dict[ClientStream, None] = {}
+        self._idle_workers: dict[ClientStream, None] = {}
         self._none_left = trio.Event()
         self.turned_away = 0
         """How many connections were closed because there were too many."""
+        self.closed_idle = 0
+        """How many idle ones were closed to make room."""
 
     @property
     def count(self) -> int:
@@ -72,18 +86,64 @@ class Connections:
     @property
     def is_full(self) -> bool:
         """Whether another one is too many."""
-        return len(self._open) >= self._limit
+        return len(self._open) >= self.limit
 
     def add(self, stream: ClientStream) -> None:
         """Counts a connection in."""
         self._open.add(stream)
+        self._fresh[stream] = trio.current_time()
+        stream.on_rest = self._rests
 
     def discard(self, stream: ClientStream) -> None:
         """Counts a connection out."""
         self._open.discard(stream)
+        for resting in (self._fresh, self._idle, self._idle_workers):
+            resting.pop(stream, None)
         if not self._open:
             self._none_left.set()
             self._none_left = trio.Event()
+
+    def make_room(self) -> ClientStream | None:
+        """Takes out the connection that is missed least, for the caller to close; None: there is none.
+
+        First where nothing was asked in a second; then idle ones of clients, the longest idle first; then others where
+        nothing was asked yet, and last those that workers have called on. One on which a request has come that nobody
+        has read yet stays, and one that was opened in this moment.
+        """
+        found = self._least_missed()
+        if found is not None:
+            self.closed_idle += 1
+            self.discard(found)
+        return found
+
+    @property
+    def are_settling(self) -> bool:
+        """Whether there is no place, until those that were opened last have asked for something."""
+        return self.is_full and bool(self._fresh) and self._least_missed() is None
+
+    def _least_missed(self) -> ClientStream | None:
+        now = trio.current_time()
+        oldest = next(iter(self._fresh), None)
+        if oldest is not None and now - self._fresh[oldest] >= FRESH_S:
+            return oldest
+        # As long as there are others, those of workers stay, though one has to wait for the others a moment.
+        last = self._fresh or self._idle_workers
+        for each in islice(chain(self._idle, last), LOOKED_AT):
+            if now - self._fresh.get(each, 0.0) >= SETTLE_S and not each.has_unread():
+                return each
+        return None
+
+    @property
+    def _resting(self) -> tuple[dict[ClientStream, Any], ...]:
+        return self._idle, self._fresh, self._idle_workers
+
+    def _rests(self, stream: ClientStream, rests: bool) -> None:
+        if stream not in self._open:
+            return
+        for resting in self._resting:
+            resting.pop(stream, None)
+        if rests:
+            (self._idle_workers if stream.of_worker else self._idle)[stream] = None
 
     async def wait_none(self) -> None:
         """Returns when none is open."""
@@ -154,14 +214,25 @@ class _Listener:
                 # The connection stays in the backlog, so trying again at once would spin.
                 await trio.sleep(_OUT_OF_FILES_PAUSE_S)
                 continue
+            await self._let_settle()
             self._take(accepted, nursery)
-            for another in _waiting(listener, ACCEPT_AT_ONCE - 1):
+            room = self.connections.limit - self.connections.count
+            for another in _waiting(listener, max(0, min(ACCEPT_AT_ONCE - 1, room))):
                 self._take(another, nursery)
+
+    async def _let_settle(self) -> None:
+        """While there is no place but those of connections just opened: let these say what they want first."""
+        with trio.move_on_after(SETTLE_S):
+            while self.connections.are_settling:
+                await trio.sleep(SETTLE_PAUSE_S)
 
     def _take(self, accepted: trio.SocketStream, nursery: trio.Nursery) -> None:
         if self.connections.is_full:
-            self._turn_away(accepted.socket)
-            return
+            longest_idle = self.connections.make_room()
+            if longest_idle is None:
+                self._turn_away(accepted.socket)
+                return
+            longest_idle.release()
         stream = self._stream(accepted)
         self.connections.add(stream)
         nursery.start_soon(self._serve, stream)

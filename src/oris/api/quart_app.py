@@ -35,7 +35,7 @@ class ApiConnection(TrioASGIHTTPConnection):
         app = cast("ApiApp", self.app)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_cancel_on_disconnect, receive, nursery.cancel_scope)
-            answer = await app.dispatcher.run(exchange.admission, exchange.body)
+            answer = await app.dispatcher.run(exchange.admission)
             # From here on the guard answers for it; no checkpoint may come in between.
             exchange.answer = answer
             if answer.stream is not None:

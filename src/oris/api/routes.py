@@ -57,12 +57,13 @@ def route_table(body_max_bytes: int) -> RouteTable:
         return Route("POST", path, handler, roles, form_of(handler), **more)  # type: ignore[arg-type]
 
     run = {"body": j.JobRequest, "body_max_bytes": large, "long_poll": True, "audit_action": "job.run"}
-    beat = {"body": w.HeartbeatRequest, "body_max_bytes": large}
+    work = {"body_max_bytes": large, "urgent": True}
+    beat = {"body": w.HeartbeatRequest, **work}
     return RouteTable(
         (
-            get("/healthz", server.healthz, PUBLIC),
-            get("/readyz", server.readyz, PUBLIC),
-            get("/metrics", server.metrics, PUBLIC),
+            get("/healthz", server.healthz, PUBLIC, urgent=True),
+            get("/readyz", server.readyz, PUBLIC, urgent=True),
+            get("/metrics", server.metrics, PUBLIC, urgent=True),
             get("/openapi.json", server.openapi, PUBLIC),
             get("/v1/capabilities", server.capabilities, frozenset(Role)),
             get("/v1/admin/status", admin.status, ADMINS, whole_server=True),
@@ -86,17 +87,17 @@ def route_table(body_max_bytes: int) -> RouteTable:
                 audit_action="job.batch",
             ),
             get("/v1/jobs", threads.list_jobs, CLIENTS, query=j.JobsQuery),
-            get(thread, threads.show, CLIENTS, query=j.ThreadQuery),
+            get(thread, threads.show, CLIENTS, query=j.ThreadQuery, large=True),
             get(f"{thread}/runs", threads.list_runs, CLIENTS, query=j.RunsQuery),
             get(f"{thread}/result", threads.result, CLIENTS, query=j.ResultQuery, long_poll=True),
             get(f"{thread}/explain", explain.show, CLIENTS, query=j.ThreadQuery),
-            get(f"{thread}/timeline", timeline.page, CLIENTS, query=h.TimelineQuery),
+            get(f"{thread}/timeline", timeline.page, CLIENTS, query=h.TimelineQuery, large=True),
             get(f"{thread}/timeline/export", timeline.export, CLIENTS, query=h.ExportQuery),
             get(f"{thread}/verify", timeline.verify, CLIENTS, query=j.ThreadQuery),
             get(f"{thread}/events", events.listen, CLIENTS, query=h.EventsQuery),
-            get(f"{thread}/detail", detail.show, CLIENTS, query=j.ThreadQuery),
-            get(f"{thread}/history", history.list_checkpoints, CLIENTS, query=h.HistoryQuery),
-            get(f"{thread}/checkpoints/{{checkpoint_id}}", history.show, CLIENTS, query=j.ThreadQuery),
+            get(f"{thread}/detail", detail.show, CLIENTS, query=j.ThreadQuery, large=True),
+            get(f"{thread}/history", history.list_checkpoints, CLIENTS, query=h.HistoryQuery, large=True),
+            get(f"{thread}/checkpoints/{{checkpoint_id}}", history.show, CLIENTS, query=j.ThreadQuery, large=True),
             post(
                 f"{thread}/cancel",
                 threads.cancel,
@@ -121,8 +122,8 @@ def route_table(body_max_bytes: int) -> RouteTable:
                 body_max_bytes=small,
                 audit_action="job.replay",
             ),
-            get("/v1/interrupts", interrupts.list_interrupts, CLIENTS, query=i.InterruptsQuery),
-            get("/v1/interrupts/{interrupt_id}", interrupts.show, CLIENTS),
+            get("/v1/interrupts", interrupts.list_interrupts, CLIENTS, query=i.InterruptsQuery, large=True),
+            get("/v1/interrupts/{interrupt_id}", interrupts.show, CLIENTS, large=True),
             post(
                 "/v1/interrupts/{interrupt_id}/resume",
                 interrupts.resume,
@@ -139,15 +140,25 @@ def route_table(body_max_bytes: int) -> RouteTable:
                 body_max_bytes=small,
                 audit_action="interrupt.reject",
             ),
-            get("/v1/runs/{run_id}", threads.show_run, CLIENTS),
-            post("/v1/workers/poll", poll.poll, WORKERS, body=w.PollRequest, body_max_bytes=small, long_poll=True),
+            get("/v1/runs/{run_id}", threads.show_run, CLIENTS, large=True),
+            post(
+                "/v1/workers/poll",
+                poll.poll,
+                WORKERS,
+                body=w.PollRequest,
+                body_max_bytes=small,
+                long_poll=True,
+                urgent=True,
+            ),
             post(f"{worker}/heartbeat", leases.heartbeat, WORKERS, **beat),
             post(f"{worker}/extend-lease", leases.heartbeat, WORKERS, **beat),
-            post(f"{worker}/report-step", leases.report_step, WORKERS, body=w.ReportRequest, body_max_bytes=large),
-            post(f"{worker}/suspend", waits.suspend, WORKERS, body=i.SuspendRequest, body_max_bytes=large),
-            post(f"{worker}/interrupt", waits.interrupt, WORKERS, body=i.InterruptRequest, body_max_bytes=large),
-            post(f"{worker}/ack", leases.ack, WORKERS, body=w.AckRequest, body_max_bytes=large),
-            post(f"{worker}/release", leases.release, WORKERS, body=w.ReleaseRequest, body_max_bytes=small),
+            post(f"{worker}/report-step", leases.report_step, WORKERS, body=w.ReportRequest, **work),
+            post(f"{worker}/suspend", waits.suspend, WORKERS, body=i.SuspendRequest, **work),
+            post(f"{worker}/interrupt", waits.interrupt, WORKERS, body=i.InterruptRequest, **work),
+            post(f"{worker}/ack", leases.ack, WORKERS, body=w.AckRequest, **work),
+            post(
+                f"{worker}/release", leases.release, WORKERS, body=w.ReleaseRequest, body_max_bytes=small, urgent=True
+            ),
             get("/v1/workers", workers.list_workers, OPERATORS, query=o.WorkersQuery),
             get(worker, workers.show, OPERATORS, query=o.WorkerQuery),
             post(
@@ -166,11 +177,11 @@ def route_table(body_max_bytes: int) -> RouteTable:
                 body_max_bytes=small,
                 audit_action="workflow.clear_hold",
             ),
-            get(attempt, attempts.show, OPERATORS),
-            get(f"{attempt}/steps", attempts.steps, READERS, query=o.StepsQuery),
+            get(attempt, attempts.show, OPERATORS, large=True),
+            get(f"{attempt}/steps", attempts.steps, READERS, query=o.StepsQuery, large=True, urgent=True),
             get(f"{attempt}/retries", attempts.retries, OPERATORS, query=o.RetriesQuery),
             get("/v1/dlq", operators.list_dead_letters, OPERATORS, query=o.DeadLettersQuery),
-            get("/v1/dlq/{attempt_id}", operators.show_dead_letter, OPERATORS),
+            get("/v1/dlq/{attempt_id}", operators.show_dead_letter, OPERATORS, large=True),
             post(
                 "/v1/dlq/{attempt_id}/replay",
                 replays.replay_dead_letter,
@@ -205,8 +216,8 @@ def metrics_routes() -> RouteTable:
     """What the address for metrics answers."""
     return RouteTable(
         (
-            Route("GET", "/healthz", server.healthz, PUBLIC, form_of(server.healthz)),
-            Route("GET", "/readyz", server.readyz, PUBLIC, form_of(server.readyz)),
-            Route("GET", "/metrics", server.metrics, PUBLIC, form_of(server.metrics)),
+            Route("GET", "/healthz", server.healthz, PUBLIC, form_of(server.healthz), urgent=True),
+            Route("GET", "/readyz", server.readyz, PUBLIC, form_of(server.readyz), urgent=True),
+            Route("GET", "/metrics", server.metrics, PUBLIC, form_of(server.metrics), urgent=True),
         )
     )

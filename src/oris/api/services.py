@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeAlias
 
@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from oris.api.cursors import Cursors
 from oris.api.http import Context
+from oris.api.places import Waits
 from oris.engine.engine import Engine
 from oris.ids import RandomBits
 from oris.observability.spans import Spans
@@ -60,6 +61,8 @@ class Services:
     """Where spans of runs go; None: nobody listens."""
     openapi: Callable[[], bytes] = bytes
     """The document of the route table that is served."""
+    waits: Waits = field(default_factory=Waits)
+    """Clients that wait for runs, and streams."""
 
     @cached_property
     def cursors(self) -> Cursors:

@@ -11,6 +11,7 @@ import os
 import select
 import socket
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 
 import trio
@@ -33,6 +34,10 @@ class ClientStream:
         """Something was sent that the client cannot have got."""
         self.opening = False
         """It is not agreed yet how to speak."""
+        self.of_worker = False
+        """A worker has called on it."""
+        self.on_rest: Callable[[ClientStream, bool], None] = lambda stream, rests: None
+        """Told when a request begins (False), and when its answer is out and the next may come."""
 
     @property
     def peer(self) -> str:
@@ -60,8 +65,9 @@ class ClientStream:
         if self.gone or self._has_hung_up():
             self.lost = True
         try:
+            view = memoryview(data)  # a slice of bytes would be a copy for each client that does not read
             for start in range(0, len(data), PIECE_BYTES):
-                await self._send_piece(data[start : start + PIECE_BYTES])
+                await self._send_piece(view[start : start + PIECE_BYTES])
         except BaseException:
             self.lost = True
             raise
@@ -72,7 +78,19 @@ class ClientStream:
         poll.register(self.socket.fileno(), _HUNG_UP)
         return bool(poll.poll(0))
 
-    async def _send_piece(self, piece: bytes) -> None:
+    def serves_worker(self) -> None:
+        """A worker has called on it: of the idle it is closed last."""
+        self.of_worker = True
+
+    def has_unread(self) -> bool:
+        """Whether something has come that nobody has read yet."""
+        if self.socket.fileno() == -1:
+            return False
+        poll = select.poll()
+        poll.register(self.socket.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+
+    async def _send_piece(self, piece: memoryview) -> None:
         with trio.move_on_after(self._send_stall_s) as scope:
             await self._inner.send_all(piece)
         if scope.cancelled_caught:

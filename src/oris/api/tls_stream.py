@@ -77,8 +77,9 @@ class TlsStream(ClientStream):
         """Encrypts and sends piece by piece, so that other connections get their turn."""
         self._sending = True
         try:
+            view = memoryview(data)
             for start in range(0, len(data), PIECE_BYTES):
-                await self._tls.send_all(data[start : start + PIECE_BYTES])
+                await self._tls.send_all(view[start : start + PIECE_BYTES])
         except BaseException:
             self.lost = True
             raise

@@ -5,6 +5,8 @@
   own answer as a disconnect, quart-trio takes that for a client that left and cancels the tasks that were about to
   close or recycle the connection: no connection would ever be closed.
 - It knows whether an answer was sent to its end, and tells the answer if not.
+
+It also keeps the accounts: who is under way, and what bodies and answers hold, with room for workers in each.
 """
 
 from __future__ import annotations
@@ -22,22 +24,40 @@ from hypercorn.typing import (
     Scope,
 )
 
+from oris.api.account import Account
 from oris.api.body_head import too_large
 from oris.api.dispatch import Admission, Dispatcher, Refusal
 from oris.api.exchange import EXCHANGE, GO_ON, LINE, Exchange, encoded_headers
+from oris.api.freight import Hold
 from oris.api.head import Head
-from oris.api.http import Answer
+from oris.api.http import Answer, Route
+from oris.api.places import Kind, Places
 from oris.errors import ApiError, ErrorCode, invalid
+
+COUNTED_BYTES = 16 * 1024
+"""Answers up to this size are not counted: all connections together hold little of them."""
+WORKERS_PART = 4
+"""A quarter of what bodies and answers may take is for workers alone."""
 
 
 class Guard:
-    """An ASGI application around another one. One per server: it also counts the bodies held for all requests."""
+    """An ASGI application around another one. One per server: it holds the accounts of all requests."""
 
-    def __init__(self, app: ASGIFramework, dispatcher: Dispatcher[Any]) -> None:
+    def __init__(self, app: ASGIFramework, dispatcher: Dispatcher[Any], places: Places | None = None) -> None:
         self._app = app
         self._dispatcher = dispatcher
-        self._limits = dispatcher.limits
-        self.bodies_in_flight_bytes = 0
+        limits = self._limits = dispatcher.limits
+        self.places = places or Places(limits.connections_max)
+        largest = max((route.body_max_bytes for route in dispatcher.table.routes if route.body is not None), default=0)
+        bodies, answers = limits.bodies_in_flight_max_bytes, limits.answers_in_flight_max_bytes
+        # A client's body of full size has to fit beside the workers' part.
+        bodies_reserve = min(bodies // WORKERS_PART, max(0, bodies - largest))
+        self.hold = Hold(Account(bodies, bodies_reserve), Account(answers, answers // WORKERS_PART))
+
+    @property
+    def bodies_in_flight_bytes(self) -> int:
+        """What the bodies of all requests hold."""
+        return self.hold.bodies.held_bytes
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         if scope["type"] == "http":
@@ -54,60 +74,78 @@ class Guard:
             error = invalid("version", "there is only HTTP/1.1")
             await _send_refusal(self._dispatcher.reject(head, error), receive, send, linger_s=0)
             return
-        admitted = self._dispatcher.admit(head)
+        admitted = self._dispatcher.admit(head, self.hold)
         if isinstance(admitted, Refusal):
             linger_s = self._limits.linger_s if admitted.has_body else None
             await _send_refusal(admitted.answer, receive, send, linger_s)
             return
-        held = _Held(self)
+        route, line = admitted.context.route, cast("dict[str, Any]", scope["state"]).get(LINE)
+        kind = kind_of(route)
+        if line is not None and kind in ("worker", "poll"):
+            line.serves_worker()
+        place = self.places.enter(kind)
+        if place is None:
+            refusal = self._dispatcher.refuse(admitted, self._no_room(route, "too many requests are under way"))
+            await _send_refusal(refusal, receive, send, self._limits.linger_s if admitted.has_body else None)
+            return
         try:
-            body = await self._read_body(admitted, scope, receive, held)
-            if body is not None:
-                await self._run(admitted, body, scope, receive, send)
+            if await self._read_body(admitted, scope, receive):
+                await self._run(admitted, scope, receive, send)
         except ApiError as error:
+            admitted.context.freight.body_done()
             refusal = self._dispatcher.refuse(admitted, error)
             await _send_refusal(refusal, receive, send, self._limits.linger_s)
         finally:
-            held.release()
+            admitted.context.freight.release()
+            self.places.leave(place)
 
-    async def _read_body(
-        self, admission: Admission[Any], scope: HTTPScope, receive: ASGIReceiveCallable, held: _Held
-    ) -> bytes | None:
-        """The whole body; None when the client left. Raises ApiError 408, 413, 503."""
+    def _no_room(self, route: Route, message: str) -> ApiError:
+        """503; a worker that is refused is not to blame for what it could not say."""
+        if route.urgent and route.roles is not None:
+            self._dispatcher.on_worker_refused()
+        return ApiError(ErrorCode.UNAVAILABLE, message, {"reason": "inbox_full"}, retry_after_s=1)
+
+    async def _read_body(self, admission: Admission[Any], scope: HTTPScope, receive: ASGIReceiveCallable) -> bool:
+        """Take the whole body in; False when the client left. Raises ApiError 408, 413, 503."""
         if not admission.has_body:
-            message = await receive()
-            return b"" if message["type"] == "http.request" else None
-        held.check(admission.content_length or 0)
+            return (await receive())["type"] == "http.request"
+        freight, route = admission.context.freight, admission.context.route
+        held = freight.upload
+        assert held is not None
+        if not held.take(admission.content_length or 0):
+            raise self._no_room(route, "too many bodies at once")
+        held.set(0)
         go_on = cast("dict[str, Any]", scope["state"]).get(GO_ON)
         if go_on is not None:
             await go_on()
-        limit = admission.context.route.body_max_bytes
+        limit = route.body_max_bytes
         body = bytearray()  # a list of parts would cost many times what a body of tiny chunks holds
         with trio.move_on_after(self._limits.body_timeout_s):
             while True:
                 message = await receive()
                 if message["type"] != "http.request":
-                    return None
+                    return False
                 part = message["body"]
                 if len(body) + len(part) > limit:
                     raise too_large(limit)
-                held.take(len(part))
+                if not held.take(len(part)):
+                    raise self._no_room(route, "too many bodies at once")
                 body += part
                 if not message["more_body"]:
-                    return bytes(body)
+                    freight.put(bytes(body))
+                    return True
         raise ApiError(ErrorCode.TIMEOUT, "the body came too slowly")
 
     async def _run(
         self,
         admission: Admission[Any],
-        body: bytes,
         scope: HTTPScope,
         receive: ASGIReceiveCallable,
         send: ASGISendCallable,
     ) -> None:
         """The application, with its last word watched. Raises only Cancelled."""
         state = cast("dict[str, Any]", scope["state"])
-        exchange = Exchange(admission, body, state.get(LINE))
+        exchange = Exchange(admission, state.get(LINE))
         state[EXCHANGE] = exchange
         try:
             await self._app(scope, _Receive(exchange, receive), _Send(exchange, send))
@@ -126,34 +164,20 @@ class Guard:
             self._dispatcher.fault(context.request_id, context.method, context.path, error)
 
 
-class _Held:
-    """The bytes one request holds of what all may hold."""
-
-    def __init__(self, guard: Guard) -> None:
-        self._guard = guard
-        self._size = 0
-
-    def check(self, size: int) -> None:
-        """Raises ApiError 503 when this many more would be too many."""
-        guard = self._guard
-        if guard.bodies_in_flight_bytes + size > guard._limits.bodies_in_flight_max_bytes:
-            details = {"reason": "inbox_full"}
-            raise ApiError(ErrorCode.UNAVAILABLE, "too many bodies at once", details, retry_after_s=1)
-
-    def take(self, size: int) -> None:
-        """Counts bytes that have come. Raises ApiError 503."""
-        self.check(size)
-        self._guard.bodies_in_flight_bytes += size
-        self._size += size
-
-    def release(self) -> None:
-        """Gives all back."""
-        self._guard.bodies_in_flight_bytes -= self._size
-        self._size = 0
+def kind_of(route: Route) -> Kind:
+    """Whose request it is, for its place."""
+    if not route.urgent:
+        return "client"
+    if route.roles is None:
+        return "probe"
+    return "poll" if route.long_poll else "worker"
 
 
 class _Receive:
-    """The body, then the disconnect: at once while the handler works, but not before the answer's last part is out."""
+    """The end of the body, which has been read; then the disconnect.
+
+    That comes at once while the handler works, but not before the answer's last part is out.
+    """
 
     def __init__(self, exchange: Exchange, receive: ASGIReceiveCallable) -> None:
         self._exchange = exchange
@@ -163,7 +187,7 @@ class _Receive:
     async def __call__(self) -> ASGIReceiveEvent:
         if not self._is_body_given:
             self._is_body_given = True
-            return {"type": "http.request", "body": self._exchange.body, "more_body": False}
+            return {"type": "http.request", "body": b"", "more_body": False}
         message = await self._receive()
         if self._exchange.ending:
             await self._exchange.ended.wait()
@@ -180,7 +204,24 @@ class _Send:
     async def __call__(self, message: ASGISendEvent) -> None:
         exchange = self._exchange
         exchange.started = True
-        if message["type"] != "http.response.body" or message.get("more_body", False):
+        if message["type"] != "http.response.body":
+            await self._send(message)
+            return
+        size = len(message.get("body", b""))
+        if size <= COUNTED_BYTES or (exchange.answer is not None and exchange.answer.shared):
+            await self._pass_on(message)
+            return
+        freight = exchange.admission.context.freight
+        if not await freight.count_piece(size):
+            exchange.cut()  # clients that do not read hold all the room there is
+        try:
+            await self._pass_on(message)
+        finally:
+            freight.piece_taken()
+
+    async def _pass_on(self, message: ASGISendEvent) -> None:
+        exchange = self._exchange
+        if message.get("more_body", False):
             await self._send(message)
             return
         exchange.ending = True

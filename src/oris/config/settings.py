@@ -159,7 +159,13 @@ class Settings:
         "55000", whole(0, 600_000), "the longest wait_ms; keep it under the proxy's timeout", unit="ms"
     )
 
-    http_max_connections: int = setting("4096", whole(1, 1_000_000), "open connections", unit="connections")
+    http_max_connections: int = setting(
+        "4096",
+        whole(1, 1_000_000),
+        "open connections; beyond, the longest idle are closed first; waiting callers and streams get three quarters, "
+        "all clients together seven eighths, the rest is for workers and probes",
+        unit="connections",
+    )
     events_max_listeners: int = setting(
         "3000",
         whole(0, 1_000_000),
@@ -169,8 +175,16 @@ class Settings:
     http_bodies_max_bytes: int | None = setting(
         None,
         whole(1024, 1_099_511_627_776),
-        "request bodies held at one time, all together; beyond, 503; not set: the lower of 256 MiB and a quarter of "
+        "request bodies held at one time, all together, each until what it asks for is committed; a quarter is for "
+        "workers alone; beyond, 503; not set: the lower of 256 MiB and a quarter of "
         "the memory that the control group or the machine allows",
+        unit="bytes",
+    )
+    http_answers_max_bytes: int | None = setting(
+        None,
+        whole(65_536, 1_099_511_627_776),
+        "answers held at one time for clients that have not read them yet, all together; a quarter is for workers "
+        "alone; beyond, answers wait 10 s for room, then 503 or the connection is cut; not set: as for bodies",
         unit="bytes",
     )
     http_keep_alive_ms: int = setting("5000", whole(100, 3_600_000), "how long an idle connection is kept", unit="ms")

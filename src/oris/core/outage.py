@@ -18,7 +18,7 @@ from oris.core.model import Job
 
 LONGEST_GRACE_MS = 30_000
 
-Cause = Literal["start", "standstill", "trouble"]
+Cause = Literal["start", "standstill", "trouble", "refused"]
 
 
 class Outage(Struct, frozen=True):

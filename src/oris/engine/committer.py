@@ -122,7 +122,12 @@ class Committer:
         self.check()
         if unit.lane == "submit" and not self._admit(unit):
             return
-        self._inbox.put_nowait(unit)
+        try:
+            self._inbox.put_nowait(unit)
+        except Unavailable:
+            if unit.lane in ("renew", "write"):
+                self._outages.refused(self._clock.now_ms())
+            raise
         if unit.want is not None:
             self._demand.supersede(unit.want)
         self._bell.ring()

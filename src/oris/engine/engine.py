@@ -273,6 +273,10 @@ class Engine:
         if polled.granted is not None:
             self.committer.take_back([job.lease_id for job in polled.granted.jobs if job.lease_id is not None])
 
+    def worker_refused(self) -> None:
+        """A worker's call found no room in this server: that time counts against no lease."""
+        self._outages.refused(self.clock.now_ms())
+
     def drain(self) -> None:
         """Let nothing new in: submits are refused, parked polls answered `draining`, waits and streams ended."""
         self.admission.draining = True

@@ -1,7 +1,8 @@
 """The committer's inbox: one queue per lane, bounded in commands and bytes, taken from in turn.
 
-Renewals go first, then workers' writes, then the sweeper's, then submits, then submits that can only be repeats; each
-lane has its own room, so a flood of submits takes nothing from those who already hold work.
+Renewals go first, then workers' writes, then the sweeper's, then what clients do to runs (cancel, resume, reject), then
+submits, then submits that can only be repeats; each lane has its own room, so a flood of submits, or of answers to
+interrupts, takes nothing from those who already hold work.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections import deque
 from oris.engine.unit import Lane, State, Unit
 from oris.errors import Unavailable
 
-ORDER: tuple[Lane, ...] = ("renew", "write", "sweep", "submit", "lookup")
+ORDER: tuple[Lane, ...] = ("renew", "write", "sweep", "client", "submit", "lookup")
 
 
 class Room:

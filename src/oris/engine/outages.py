@@ -3,6 +3,7 @@
     start       from when the store was last looked after, as it remembers itself, until now
     standstill  the process, or its whole machine, was stopped: nobody has looked for a while
     trouble     from the start of the first commit that failed, or took so long, until one has succeeded
+    refused     workers' calls found no room: from the first until the last has had time to come again
 
 Until the sweeper has had every lease extended that an outage is to be made up for, commits are not calm: were the node
 to die meanwhile, its next start would begin its account where this one did.
@@ -21,6 +22,10 @@ FORGET_MS = 2 * LONGEST_GRACE_MS
 """So long after its end an outage is forgotten though it was not made up for to all: nobody lives on by it any more."""
 
 
+REFUSED_MS = 3_000
+"""So long after a worker was refused it has come again: it was told to after 1 s."""
+
+
 class Outages:
     """The node's account. Every method is synchronous; times are engine ms."""
 
@@ -35,6 +40,8 @@ class Outages:
         """Since when they are known not to be."""
         self._started_ms: int | None = None
         """When the commit under way began."""
+        self._refused: tuple[int, int] | None = None
+        """Since when workers are refused, and until when they are given time."""
         self._count = 0
         """How many there were."""
         self._made_up = 0
@@ -52,6 +59,18 @@ class Outages:
             self._add(Outage(since_ms, now_ms, "standstill"))
         if self._trouble_ms is None:
             self._good_ms = now_ms
+        self._end_refusals(now_ms)
+
+    def refused(self, now_ms: int) -> None:
+        """A worker's call found no room in this server: what it had to say was not its fault to leave unsaid."""
+        self._end_refusals(now_ms)
+        since_ms = now_ms if self._refused is None else self._refused[0]
+        self._refused = (since_ms, now_ms + REFUSED_MS)
+
+    def _end_refusals(self, now_ms: int) -> None:
+        if self._refused is not None and now_ms > self._refused[1]:
+            over, self._refused = self._refused, None
+            self._add(Outage(*over, "refused"))
 
     def starts(self, now_ms: int) -> None:
         """A commit begins."""
@@ -80,14 +99,16 @@ class Outages:
 
     def at(self, now_ms: int) -> tuple[Outage, ...]:
         """What matters to a batch that is decided at this time: the one that it would end, too."""
-        goes_on = self._goes_on(now_ms)
-        if goes_on is None or goes_on.from_ms >= now_ms:
-            return tuple(self._known)
-        return (*self._known, goes_on)
+        going_on = [outage for outage in (self._goes_on(now_ms), self._refusals(now_ms)) if outage is not None]
+        return (*self._known, *(outage for outage in going_on if outage.from_ms < now_ms))
+
+    def _refusals(self, now_ms: int) -> Outage | None:
+        """The refusals as an outage, when there are any that are not yet over and told of."""
+        return None if self._refused is None else Outage(self._refused[0], min(now_ms, self._refused[1]), "refused")
 
     def calm(self, now_ms: int) -> bool:
         """True when a batch decided at this time leaves nothing to be made up for."""
-        return self._made_up == self._count and self._goes_on(now_ms) is None
+        return self._made_up == self._count and self._refused is None and self._goes_on(now_ms) is None
 
     def owing(self) -> int | None:
         """Something is to be made up for; the number is for `made_up`."""

@@ -16,7 +16,7 @@ from oris.core.replies import Granted, Refusal, Reply
 from oris.errors import ErrorCode, StoreError
 from oris.ids import RunId
 
-Lane = Literal["renew", "write", "sweep", "submit", "lookup"]
+Lane = Literal["renew", "write", "sweep", "client", "submit", "lookup"]
 """The inbox lane of a unit, each with room of its own. Only what makes runs meets admission: one that is refused but
 may be a repeat (it names an idempotency key, or is a replay) is moved to `lookup`, where nothing but a repeat of an
 accepted one is answered with success."""

@@ -199,6 +199,17 @@ class Metrics:
         self.http_unauthorized = make.counter(
             "oris_http_unauthorized_total", "Requests without right credentials, answered 401, or 429 when too many."
         )
+        self.http_held_bytes = make.gauges(
+            "oris_http_held_bytes", "What request bodies, and answers not read yet, take of their bounds.", "what"
+        )
+        self.http_under_way = make.gauges(
+            "oris_http_under_way", "Requests of clients, workers' polls, and callers that wait or stream.", "what"
+        )
+        self.http_no_room = make.gauges(
+            "oris_http_no_room",
+            "Since the start: requests, waits, bodies, answers and connections refused, idle connections closed.",
+            "what",
+        )
         self.http_wait_ms = make.histograms(
             "oris_http_wait_duration_ms", "Long polls and waits, parked time included.", _WAIT_MS, *_HTTP_LABELS
         )

@@ -16,6 +16,7 @@ from oris.api.key_ring import KeyRing
 from oris.api.limits import HttpLimits
 from oris.api.listener import Connections, addresses, open_listeners
 from oris.api.openapi.document import openapi_document
+from oris.api.places import Waits
 from oris.api.routes import metrics_routes, route_table
 from oris.api.services import Health, Services
 from oris.api.tls import ServerTls, load_credentials
@@ -32,16 +33,16 @@ from oris.observability.logs import Logs
 from oris.observability.metrics import Metrics
 from oris.observability.otel import open_spans
 from oris.server.disk import DiskWatch
-from oris.server.front import Front, RequestLog, api_bounds, authenticator, dispatcher
+from oris.server.front import Front, RequestLog, api_bounds, authenticator, dispatcher, waiting_max
 from oris.server.garbage import Garbage
-from oris.server.gauges import refresh_gauges
+from oris.server.gauges import front_gauges, refresh_gauges
 from oris.server.keys import keep_keys, learn_keys
 from oris.server.limits import METRICS_CONNECTIONS_MAX, claim_machine, http_limits, tell_limits
 from oris.server.meter import Meter
 from oris.server.probe import probe_for
 from oris.server.reload import tls_files, warn_of_certificate
 from oris.server.retention import mind_gap, retention_rules
-from oris.server.status import status_page
+from oris.server.status import front_status, status_page
 from oris.server.tasks import BEAT_S, first, until_stopping, watch_listener
 from oris.server.tracing import TracingMeter
 from oris.server.watchdog import Watchdog
@@ -79,6 +80,9 @@ class Server:
         self.metrics_address: tuple[str, int] | None = None
         """Where metrics are served alone, once they are."""
         self.connections: Connections | None = None
+        self.waits = Waits()
+        self.front: Front | None = None
+        """The API's, once it is served."""
         self.store: SqliteStore | None = None
         self.tree: Tree | None = None
         self._engine: Engine | None = None
@@ -183,6 +187,7 @@ class Server:
             handle.beat()
             self.limiter.tick()
             self.garbage.look()
+            front_gauges(self.metrics, front_status(self))
 
         async def both() -> None:
             async with trio.open_nursery() as nursery:
@@ -221,7 +226,8 @@ class Server:
         tell_limits(self.settings, self.machine, limits, self.logs)
         table = route_table(self.settings.body_max_bytes)
         self._openapi = openapi_document(table, api_bounds(self.settings, limits), limits)
-        front = self._front(table, limits, self.tls)
+        self.waits.limit = waiting_max(limits)
+        front = self.front = self._front(table, limits, self.tls)
         grace_s = self.settings.drain_limit_ms / 1000.0 * HTTP_GRACE_PART
         try:
             async with trio.open_nursery() as nursery:
@@ -257,7 +263,7 @@ class Server:
             ready=status.state == "ready" and store in ("ok", "low_disk") and not draining,
             mode="draining" if draining else mode,
             store=store,
-            migrations="applied",
+            migrations="none" if self.store is None else self.store.schema_title,
             tasks=dict(tasks),
         )
 
@@ -289,6 +295,7 @@ class Server:
             status=partial(status_page, self),
             spans=self.spans,
             openapi=lambda: self._openapi,
+            waits=self.waits,
         )
         made = dispatcher(
             table,
@@ -303,6 +310,7 @@ class Server:
             limiter=self.limiter,
             spans=self.spans,
         )
+        made.on_worker_refused = self.engine.worker_refused
         return Front(made, settings, self.logs, tls)
 
     def _no_tls(self, peer: str, reason: str) -> None:

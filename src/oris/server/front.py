@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
 
 import trio
+from hypercorn.typing import ASGIFramework
 
 from oris.api.auth import Authenticator, Credential
 from oris.api.auth_limiter import AuthLimiter
@@ -53,8 +56,13 @@ def api_bounds(settings: Settings, limits: HttpLimits) -> ApiBounds:
         batch_max=settings.batch_max,
         wait_max_ms=settings.wait_max_ms,
         lease_ttl_default_s=settings.lease_ttl_default_seconds,
-        listeners_max=min(settings.events_max_listeners, max(1, limits.connections_max * 3 // 4)),
+        listeners_max=min(settings.events_max_listeners, waiting_max(limits)),
     )
+
+
+def waiting_max(limits: HttpLimits) -> int:
+    """How many callers may wait and streams be open: three quarters of the connections."""
+    return max(1, limits.connections_max * 3 // 4)
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,11 @@ class Front:
     logs: Logs
     tls: ServerTls | None = None
 
+    @cached_property
+    def guard(self) -> Guard:
+        """What stands before the application, and keeps the accounts."""
+        return Guard(ApiApp(self.dispatcher), self.dispatcher)
+
     async def serve(
         self,
         listeners: list[trio.SocketListener],
@@ -76,7 +89,7 @@ class Front:
         """Answer until `stop`, then for `grace_s` at most."""
         log = self.logs.get("oris.api.listener")
         await serve(
-            Guard(ApiApp(self.dispatcher), self.dispatcher),
+            cast("ASGIFramework", self.guard),
             listeners,
             hypercorn_config(
                 self.dispatcher.limits,

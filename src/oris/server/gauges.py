@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import trio
 
@@ -13,6 +13,23 @@ from oris.observability.metrics import Metrics
 from oris.storage.store import Reads
 
 REFRESH_S = 5.0
+
+
+_HELD = ("bodies", "answers")
+_UNDER_WAY = ("clients", "polls", "waiting")
+_REFUSED = ("refused_requests", "refused_waits", "refused_bodies", "refused_answers", "turned_away", "closed_idle")
+
+
+def front_gauges(metrics: Metrics, found: Mapping[str, int]) -> None:
+    """Show what the status page tells of the API's address."""
+    if not found:
+        return
+    for what in _HELD:
+        metrics.http_held_bytes(what).set(found[f"{what}_bytes"])
+    for what in _UNDER_WAY:
+        metrics.http_under_way(what).set(found[what])
+    for what in _REFUSED:
+        metrics.http_no_room(what.removeprefix("refused_")).set(found[what])
 
 
 async def refresh_gauges(

@@ -45,9 +45,13 @@ def http_limits(settings: Settings, machine: Machine) -> HttpLimits:
     bodies = settings.http_bodies_max_bytes
     if bodies is None:
         bodies = bodies_default_bytes(machine.memory_bytes, settings.body_max_bytes)
+    answers = settings.http_answers_max_bytes
+    if answers is None:
+        answers = bodies_default_bytes(machine.memory_bytes, settings.body_max_bytes)
     return HttpLimits(
         connections_max=min(settings.http_max_connections, max(1, machine.files - RESERVED_FILES)),
         bodies_in_flight_max_bytes=bodies,
+        answers_in_flight_max_bytes=answers,
         json_depth_max=settings.json_max_depth,
     )
 
@@ -61,6 +65,7 @@ def tell_limits(settings: Settings, machine: Machine, limits: HttpLimits, logs: 
         memory_bytes=machine.memory_bytes,
         connections_max=limits.connections_max,
         bodies_max_bytes=limits.bodies_in_flight_max_bytes,
+        answers_max_bytes=limits.answers_in_flight_max_bytes,
     )
     if limits.connections_max < settings.http_max_connections:
         log.warning(

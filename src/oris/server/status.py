@@ -9,11 +9,13 @@ from typing import Protocol
 from msgspec.structs import asdict
 
 from oris.api.listener import Connections
+from oris.api.places import Waits
 from oris.api.services import Health
 from oris.config.settings import Settings
 from oris.config.version import program_version
 from oris.engine.engine import Engine
 from oris.server.disk import DiskWatch
+from oris.server.front import Front
 from oris.server.retention import retention_status
 from oris.storage.migrate import migrations_folder, read_migrations
 from oris.storage.sqlite.store import SqliteStore
@@ -29,6 +31,8 @@ class Serving(Protocol):
     store: SqliteStore | None
     disk: DiskWatch | None
     connections: Connections | None
+    front: Front | None
+    waits: Waits
 
     @property
     def engine(self) -> Engine:
@@ -72,6 +76,7 @@ def status_page(server: Serving) -> dict[str, object]:
         "waiters": len(engine.waiters),
         "listeners": len(engine.listeners),
         "connections": 0 if server.connections is None else server.connections.count,
+        "http": front_status(server),
         "retention": retention_status(engine.retention.rules),
         "limits": {
             "max_active_leases_per_worker": settings.max_active_leases_per_worker,
@@ -82,6 +87,32 @@ def status_page(server: Serving) -> dict[str, object]:
             "max_tenant_delayed_jobs": limits.tenant_delayed_max,
             "max_lease_losses": settings.max_lease_losses,
         },
+    }
+
+
+def front_status(server: Serving) -> dict[str, int]:
+    """Who is under way at the API's address, what is held for them, and what had to be refused or closed."""
+    if server.front is None or server.connections is None:
+        return {}
+    guard, connections, waits = server.front.guard, server.connections, server.waits
+    bodies, answers, taken = guard.hold.bodies, guard.hold.answers, guard.places.taken
+    return {
+        "connections_max": connections.limit,
+        "clients": taken["client"],
+        "polls": taken["poll"],
+        "waiting": waits.taken,
+        "waiting_max": waits.limit,
+        "bodies_bytes": bodies.held_bytes,
+        "bodies_max_bytes": bodies.limit_bytes,
+        "answers_bytes": answers.held_bytes,
+        "answers_max_bytes": answers.limit_bytes,
+        "answers_waiting": answers.waiting,
+        "closed_idle": connections.closed_idle,
+        "turned_away": connections.turned_away,
+        "refused_requests": guard.places.refused,
+        "refused_waits": waits.refused,
+        "refused_bodies": bodies.refused,
+        "refused_answers": answers.refused,
     }
 
 

@@ -75,7 +75,7 @@ class Follower:
         head = Head("GET", f"/v1/jobs/{thread}/events", f"tenant_id={tenant}".encode(), headers)
         admitted = life.dispatcher.admit(head)
         assert isinstance(admitted, Admission), admitted
-        answer = await life.dispatcher.run(admitted, b"")
+        answer = await life.dispatcher.run(admitted)
         self._trace.saw(f"follower got {answer.status}")
         if answer.stream is None:
             return

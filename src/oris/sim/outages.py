@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from oris.core.outage import LONGEST_GRACE_MS
+from oris.engine.outages import REFUSED_MS
 from oris.sim.lives import LeaseLife
 
 LEAST_MS = 500
@@ -23,6 +24,7 @@ class KnownOutages:
         self._over: list[tuple[int, int]] = []
         self._short: list[tuple[int, int]] = []
         """Those that the server may make up for, and need not."""
+        self._no_room: list[tuple[int, int]] = []
         self._not_calm: list[tuple[int, int]] = []
         """From the last commit that owed nothing to a start: so far back the server's own account may go."""
         self._calm_ms: int | None = None
@@ -54,6 +56,10 @@ class KnownOutages:
     def starts(self, now_ms: int) -> None:
         """A commit begins."""
         self._commit_ms = now_ms
+
+    def no_room(self, now_ms: int) -> None:
+        """Somebody found no room in the inbox: if it was a worker, the server makes up for it."""
+        self._no_room.append((now_ms - SLACK_MS, now_ms + REFUSED_MS))
 
     def refused(self) -> None:
         """The commit was refused, which others would not have been."""
@@ -111,6 +117,7 @@ class KnownOutages:
         yield from self._over
         yield from self._short[-100:]
         yield from self._not_calm
+        yield from self._no_room
         for since_ms in (self._dead_ms, self._trouble_ms):
             if since_ms is not None:
                 yield since_ms, now_ms

@@ -140,6 +140,9 @@ class Server:
 
     def answered(self, path: str, answer: Answer) -> None:
         """I25: a full disk is felt by new runs alone."""
+        engine = None if self.life is None else self.life.engine
+        if engine is not None and answer.status == 503 and b'"inbox_full"' in answer.body:
+            self._outages.no_room(engine.clock.now_ms())
         if answer.status == 503 and b'"disk_full"' in answer.body:
             makes_runs = path in SUBMITS or path.endswith("/replay")
             self._judge.require(makes_runs, "I25", path, "refused for want of room, which only new runs need")

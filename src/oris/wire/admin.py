@@ -94,3 +94,5 @@ class StatusView(Struct, frozen=True):
     modes: tuple[ModeView, ...]
     active_leases: int | None
     nodes: tuple[NodeView, ...] | None
+    http: dict[str, int]
+    """Requests under way, bytes held, and what was refused or closed for want of room; empty before it is served."""

@@ -45,7 +45,7 @@ async def listen(call: Call, _: None) -> Answer:
     if engine.admission.draining:
         raise ApiError(ErrorCode.UNAVAILABLE, "the server is stopping", {"reason": "draining"}, retry_after_s=1)
     # The stream takes its place without a checkpoint from here: no more than these listen.
-    if len(engine.listeners) >= call.services.bounds.listeners_max:
+    if len(engine.listeners) >= call.services.bounds.listeners_max or call.services.waits.are_full:
         raise ApiError(ErrorCode.UNAVAILABLE, "too many listeners", {"reason": "inbox_full"}, retry_after_s=1)
     return Answer(200, b"", _HEADERS, stream=partial(_tell, call, job, after_seq))
 
@@ -53,7 +53,7 @@ async def listen(call: Call, _: None) -> Answer:
 async def _tell(call: Call, job: Job, after_seq: int, write: Write) -> None:
     engine = call.services.engine
     read, after_seq = partial(_section, call, job.job_key), max(after_seq, job.pruned_seq)
-    with engine.listeners.register(job.job_key, job.run_id) as listener:
+    with call.services.waits.place(), engine.listeners.register(job.job_key, job.run_id) as listener:
         await write(b"retry: %d\n\n" % (RETRY_MS + call.services.random.getrandbits(10)))
         await _look(call, job, listener)
         while not listener.is_done(after_seq):

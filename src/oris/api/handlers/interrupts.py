@@ -92,7 +92,7 @@ async def resume_thread(call: Call, body: ResumeThreadRequest) -> Answer:
     tenant, _, thread = key.partition("/")
     run_id = None if body.run_id is None else run_named(body.run_id)
     command = ResumeThread(key, value, _by(call), run_id, body.key)
-    unit = Unit("write", [command], audit=audit(call, "job.resume", "thread", thread, tenant), size_bytes=len(value))
+    unit = Unit("client", [command], audit=audit(call, "job.resume", "thread", thread, tenant), size_bytes=len(value))
     answer = await call.services.engine.ask(unit)
     return ok(call, await interrupt_view(call, accepted(answer.replies[0], Settled).wait))
 
@@ -152,7 +152,7 @@ async def _settle(call: Call, action: str, command_for: Callable[[Wait], Command
     command = command_for(wait)
     told = audit(call, action, "interrupt", wait.wait_id, wait.tenant_id)
     size = len(command.value) if isinstance(command, Resume) else 0
-    answer = await call.services.engine.ask(Unit("write", [command], audit=told, size_bytes=size))
+    answer = await call.services.engine.ask(Unit("client", [command], audit=told, size_bytes=size))
     return ok(call, await interrupt_view(call, accepted(answer.replies[0], Settled).wait))
 
 

@@ -49,7 +49,11 @@ async def poll(call: Call, body: PollRequest) -> Answer:
     engine.heard(worker, body.session)
     threads = None if body.only_threads is None else frozenset(map(ThreadId, body.only_threads))
     want = want_of(call, worker, body, body.poll_id, threads)
-    polled = await engine.poll(want, wait_s, watch=body.watch)
+    watch = body.watch
+    del body  # a parked poll holds what it wants, and not what was sent
+    call.freight.body_done()
+    await call.freight.see_room()
+    polled = await engine.poll(want, wait_s, watch=watch)
     if polled.refusal is not None:
         accepted(polled.refusal, Granted)
     view = poll_view(call, polled)

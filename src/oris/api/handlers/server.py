@@ -76,4 +76,4 @@ async def capabilities(call: Call, _: None) -> Answer:
 
 async def openapi(call: Call, _: None) -> Answer:
     """`GET /openapi.json`: the document that is generated from the route table, as it is, without the envelope."""
-    return Answer(200, call.services.openapi())
+    return Answer(200, call.services.openapi(), shared=True)

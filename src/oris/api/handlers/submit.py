@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
 from hashlib import sha256
 from typing import TypeVar
@@ -64,15 +65,23 @@ async def run(call: Call, body: JobRequest) -> Answer:
         size_bytes=len(command.input or b""),
         by_admin=is_admin(call),
     )
-    engine = call.services.engine
-    with engine.waiters.register(command.job_key, interrupts=True) as waiter:
-        answer = await engine.ask(unit)
-        reply = await _as_stored(call, accepted(answer.replies[0], Submitted))
-        ended = await _ended(call, reply, waiter, wait_s)
+    engine, key, idempotency_key = call.services.engine, command.job_key, body.idempotency_key
+    # The unit alone holds the input now, and that until it is committed: who waits for the run does not hold it.
+    del body, command
+    with engine.waiters.register(key, interrupts=True) as waiter:
+        asking = engine.ask(unit)
+        del unit
+        replies = (await asking).replies
+        call.freight.body_done()
+        reply = await _as_stored(call, accepted(replies[0], Submitted))
+        if wait_s and call.services.waits.are_full:
+            wait_s = 0.0  # the job is accepted: what is answered is how it stands now
+        with call.services.waits.place() if wait_s else nullcontext():
+            ended = await _ended(call, reply, waiter, wait_s)
     status = ended.status if ended is not None else await _status_now(call, reply, wait_s)
-    result, error = await _payloads(call, command.job_key, ended)
+    result, error = await _payloads(call, key, ended)
     pending = await pending_interrupts(call, reply.run_id) if status == "interrupted" else ()
-    view = _view(call, reply, body.idempotency_key, status, result, error)
+    view = _view(call, reply, idempotency_key, status, result, error)
     return ok(call, replace(view, interrupts=pending))
 
 
@@ -228,6 +237,7 @@ async def _payloads(call: Call, key: JobKey, ended: Ended | None) -> tuple[Raw |
     seqs = [] if ended is None else [seq for seq in (ended.result_seq, ended.error_seq) if seq]
     if ended is None or ended.status not in TERMINAL or not seqs:
         return UNSET, UNSET
+    await call.freight.begin_answer("outcome_unknown")  # the job is accepted: only its answer finds no room
     found = await call.services.engine.reads.payloads(key, seqs)
     result, error = found.get(ended.result_seq), found.get(ended.error_seq)
     return UNSET if result is None else Raw(result), UNSET if error is None else Raw(error)

@@ -30,7 +30,7 @@ from oris.core.deadlines import has_date
 from oris.core.model import TERMINAL, Job
 from oris.core.replies import CancelledRun
 from oris.engine.unit import Unit
-from oris.errors import ApiError
+from oris.errors import ApiError, ErrorCode
 from oris.ids import attempt_of, worker_of
 from oris.observability.trace import parse_traceparent
 from oris.storage.store import JobFilter
@@ -82,13 +82,19 @@ async def result(call: Call, _: None) -> Answer:
     """`GET /v1/jobs/{thread_id}/result`: bound to the run that is current when it is asked for."""
     query: ResultQuery = call.options
     wait_s = wait_seconds(call, query.wait_ms)
-    engine = call.services.engine
+    engine, waits = call.services.engine, call.services.waits
     with engine.waiters.register(await locate(call, query.tenant_id)) as waiter:
         job = await latest_run(call, query.tenant_id, query.run_id)
         if job.status not in TERMINAL and wait_s:
-            with trio.move_on_after(wait_s):
+            if waits.are_full:
+                # At once and with the present state it would be asked again at once.
+                raise ApiError(
+                    ErrorCode.UNAVAILABLE, "too many callers wait", {"reason": "inbox_full"}, retry_after_s=1
+                )
+            with waits.place(), trio.move_on_after(wait_s):
                 await waiter.ended(job.run_id)
             job = await engine.reads.run(job.run_id) or job
+    await call.freight.begin_answer()
     value, error = await payloads_of(call, job, [job.result_seq, job.error_seq if job.status in TERMINAL else 0])
     return ok(
         call,
@@ -112,7 +118,7 @@ async def cancel(call: Call, body: CancelRequest) -> Answer:
     tenant, _, thread = key.partition("/")
     grace_ms = body.grace_ms if body.mode == "graceful" else None
     command = Cancel(key, body.reason, None if body.run_id is None else run_named(body.run_id), grace_ms)
-    unit = Unit("write", [command], audit=audit(call, "job.cancel", "thread", thread, tenant))
+    unit = Unit("client", [command], audit=audit(call, "job.cancel", "thread", thread, tenant))
     answer = await call.services.engine.ask(unit)
     reply = accepted(answer.replies[0], CancelledRun)
     return ok(call, CancelledView(reply.thread_id, reply.run_id, reply.status, reply.reason))

@@ -29,6 +29,7 @@ from oris.storage.sqlite.database import Database, MemoryDatabase, open_file
 from oris.storage.sqlite.faults import Fault, fault_of, unavailable
 from oris.storage.sqlite.read_limit import ReadLimit
 from oris.storage.sqlite.reads import SqliteReads
+from oris.storage.sqlite.schema import SqliteSchema
 from oris.storage.sqlite.space import Space
 from oris.storage.sqlite.upgrade import prepare
 from oris.storage.sqlite.writer import Prepared, Writer
@@ -66,6 +67,8 @@ class SqliteStore:
         self._reads = SqliteReads(self._read, lambda error: self.on_damage(error))
         self.failed = trio.Event()
         """Set once the file is not to be trusted any more: the server has to stop. See `failure`."""
+        self.schema_title = ""
+        """The newest migration that the database has, as its file is called."""
         self.warnings: list[str] = []
         """What the operator should know of this SQLite and its settings; to be logged at the start."""
         self.file_warnings: list[str] = []
@@ -92,8 +95,12 @@ class SqliteStore:
             raise ConfigError("a database in memory is for inline use only")
         warnings = version_warnings(tuning)
 
+        schema: list[str] = []
+
         def bring_up_to_date(connection: sqlite3.Connection) -> None:
             prepare(connection, now_ms, migrate)
+            newest = SqliteSchema(connection, now_ms).applied()[-1]
+            schema[:] = [f"{newest.version:04d}_{newest.name}"]
 
         # Inline, the one connection does everything.
         tuning = replace(tuning, readers=0) if inline else tuning
@@ -109,6 +116,7 @@ class SqliteStore:
         store = cls(opened, node_id, now_ms, inline, tuning.busy_timeout_ms)
         store.warnings = warnings
         store.file_warnings = opened.warnings
+        store.schema_title = schema[0]
         monotonic_s, limit_s = SystemClock().monotonic_s, tuning.read_limit_ms / 1000
         store._limits = {reader: ReadLimit(reader, limit_s, monotonic_s) for reader in opened.readers}
         return store

@@ -1,0 +1,146 @@
+"""The accounts: a common part, a workers' part, and who waits for room."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from oris.api.account import Account, Share
+from oris.api.freight import MAKING_BYTES, MAKING_MAX, ROOM_WAIT_S, Freight, Hold
+from oris.api.places import Kind, Places, Waits
+from oris.errors import ApiError
+
+
+def share(account: Account, *, of_worker: bool = False) -> Share:
+    made = Share(account)
+    made.of_worker = of_worker
+    return made
+
+
+def test_a_part_is_for_workers_alone() -> None:
+    account = Account(100, 25)
+    client, worker = share(account), share(account, of_worker=True)
+    assert client.take(70)
+    assert not client.take(10)
+    assert worker.take(30)
+    assert not worker.take(1)
+    assert (account.held_bytes, account.refused) == (100, 2)
+    client.set(0)
+    assert not share(account).take(71), "workers hold five of what is common"
+    assert share(account).take(70)
+
+
+def test_one_that_is_alone_always_fits() -> None:
+    account = Account(100, 25)
+    only = share(account)
+    assert only.take(1000)
+    assert not share(account).take(1)
+    only.set(0)
+    assert account.held_bytes == 0
+
+
+async def test_who_waits_gets_what_is_given_back_in_turn_and_workers_wait_for_no_client() -> None:
+    account = Account(100, 20)
+    first, got = share(account), []
+    assert first.take(80)
+
+    async def wait(name: str, size: int, *, of_worker: bool = False) -> None:
+        assert await share(account, of_worker=of_worker).wait_for(size, 1000)
+        got.append(name)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait, "large", 60)
+        await wait_all_tasks_blocked()
+        nursery.start_soon(wait, "small", 10)
+        await wait_all_tasks_blocked()
+        nursery.start_soon(lambda: wait("worker", 20, of_worker=True))
+        await wait_all_tasks_blocked()
+        assert got == ["worker"]
+        first.set(30)
+        await wait_all_tasks_blocked()
+        assert got == ["worker"], "the small one does not overtake the large one"
+        first.set(0)
+    assert got == ["worker", "large", "small"]
+    assert account.waiting == 0
+
+
+async def test_who_waits_in_vain_or_goes_away_leaves_nothing_behind(autojump_clock: MockClock) -> None:
+    account = Account(100, 0)
+    assert share(account).take(100)
+    assert not await share(account).wait_for(1, 5)
+    with trio.move_on_after(1):
+        await share(account).wait_for(1, 5)
+    assert (account.waiting, account.held_bytes) == (0, 100)
+
+
+async def test_few_answers_of_unknown_size_are_made_at_a_time(autojump_clock: MockClock) -> None:
+    hold = Hold(Account(100, 0), Account(1000 * MAKING_BYTES, 0))
+    making = [Freight(hold) for _ in range(MAKING_MAX)]
+    for each in making:
+        await each.begin_answer()
+    late = Freight(hold)
+    with pytest.raises(ApiError) as refused:
+        await late.begin_answer()
+    assert refused.value.details == {"reason": "inbox_full"}
+    assert trio.current_time() >= ROOM_WAIT_S
+    making[0].answer_made(7)
+    await late.begin_answer()
+    for each in (*making, late):
+        each.release()
+    assert hold.answers.held_bytes == 0
+    assert hold.making.borrowed_tokens == 0
+
+
+async def test_an_answer_counts_what_it_is_until_it_is_taken() -> None:
+    hold = Hold(Account(100, 0), Account(10 * MAKING_BYTES, 0))
+    freight = Freight(hold)
+    await freight.begin_answer()
+    assert hold.answers.held_bytes == MAKING_BYTES
+    freight.answer_made(5)
+    assert hold.answers.held_bytes == 5
+    assert await freight.count_piece(5)
+    assert hold.answers.held_bytes == 5
+    freight.piece_taken()
+    assert hold.answers.held_bytes == 0
+
+
+def test_a_body_is_handed_over_once_and_counts_until_it_is_done() -> None:
+    hold = Hold(Account(100, 0), Account(100, 0))
+    freight = Freight(hold)
+    assert freight.upload is not None
+    assert freight.upload.take(3)
+    freight.put(b"abc")
+    assert (freight.take(), freight.take()) == (b"abc", b"")
+    assert hold.bodies.held_bytes == 3
+    freight.body_done()
+    assert hold.bodies.held_bytes == 0
+
+
+def test_places_are_kept_for_polls_for_workers_and_for_probes() -> None:
+    places = Places(64)
+
+    def fill(kind: Kind) -> int:
+        count = 0
+        while count < 200 and places.enter(kind) == kind:
+            count += 1
+        return count
+
+    assert fill("client") == 56
+    assert fill("poll") == 4
+    assert fill("probe") == 1
+    assert fill("worker") == 200, "as many as there are connections"
+    places.leave("client")
+    assert places.enter("poll") == "poll"
+    assert places.enter("client") is None, "clients and polls together"
+    places.leave("poll")
+    assert places.enter("probe") == "client", "a probe is a client like others where there is room"
+
+
+def test_waits_are_limited() -> None:
+    waits = Waits(1)
+    seen = [waits.are_full]
+    with waits.place():
+        seen.append(waits.are_full)
+    assert [*seen, waits.are_full] == [False, True, False]
+    assert (waits.taken, waits.refused) == (0, 1)

@@ -1,0 +1,108 @@
+"""Callers that wait, streams, strangers and clients that do not read take nothing that workers need."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import trio
+
+from .process_memory import peak_rss_bytes, rss_bytes
+from .raw_http import Cut, connect, connected, request_bytes
+from .server_process import data_of, metric, serving
+from .waiting_callers import INPUT, MIB, beats_and_acks, submit_kept, waiting
+
+CALLERS = 60
+
+
+async def test_callers_that_wait_with_large_inputs_shut_out_no_worker(tmp_path: Path) -> None:
+    """Their bodies, once committed, are neither counted nor held."""
+    seen: Counter[str] = Counter()
+    settings = {"ORIS_HTTP_BODIES_MAX_BYTES": str(16 * MIB), "ORIS_INBOX_MAX_BYTES": str(200 * MIB)}
+    with serving(tmp_path, **settings) as server:
+        async with connected(server.address) as asking:
+            await submit_kept(asking, 3)
+        async with trio.open_nursery() as nursery:
+            connections = await waiting(server, CALLERS, nursery)
+            async with server.async_client() as http:
+                http_now = data_of(await http.get("/v1/admin/status"))["http"]
+            assert (http_now["bodies_bytes"], http_now["waiting"]) == (0, CALLERS)
+            await beats_and_acks(server, 3, seen)
+            for connection in connections:
+                await connection.stream.aclose()
+        assert seen == {"heartbeat 200": 24, "report 200": 3, "ack 200": 3, "healthz 200": 3}
+        assert server.stop() == 0
+        rows = server.check_rows()
+        assert [job.losses for job in rows.jobs.values() if job.workflow == "kept"] == [0, 0, 0]
+
+
+async def waiting_now(address: tuple[str, int]) -> float:
+    """How many callers wait, by the metrics: a probe, which always finds a place."""
+    async with connected(address) as asking:
+        page = (await asking.ask("GET", "/metrics")).body.decode()
+    return metric(page, 'oris_http_under_way{what="waiting"}')
+
+
+async def test_workers_and_probes_are_served_when_waiting_callers_take_all_the_connections_they_can(
+    tmp_path: Path,
+) -> None:
+    seen: Counter[str] = Counter()
+    with serving(tmp_path, ORIS_HTTP_MAX_CONNECTIONS="64") as server:
+        async with trio.open_nursery() as nursery:
+            async with connected(server.address) as asking:
+                await asking.post("/v1/jobs", {"thread_id": "t", "workflow": "nobody"})
+                await submit_kept(asking, 3)
+
+            async def caller() -> None:
+                """Comes again and again, after the time that it is told."""
+                while True:
+                    with suppress(Cut):
+                        async with connected(server.address) as connection:
+                            await connection.ask("GET", "/v1/jobs/t/result?wait_ms=55000")
+                    await trio.sleep(1.0)
+
+            for _ in range(200):
+                nursery.start_soon(caller)
+            while await waiting_now(server.address) < 48:
+                await trio.sleep(0.05)
+            await beats_and_acks(server, 3, seen)
+            nursery.cancel_scope.cancel()
+        assert seen == {"heartbeat 200": 24, "report 200": 3, "ack 200": 3, "healthz 200": 3}
+
+
+@pytest.mark.parametrize("answers", ["16777216"])
+async def test_answers_that_nobody_reads_are_bounded_and_workers_go_on(tmp_path: Path, answers: str) -> None:
+    seen: Counter[str] = Counter()
+    with serving(tmp_path, ORIS_HTTP_ANSWERS_MAX_BYTES=answers) as server:
+        async with connected(server.address) as asking:
+            await asking.post("/v1/jobs", {"thread_id": "t", "workflow": "nobody", "input": INPUT})
+            await submit_kept(asking, 3)
+        before = rss_bytes(server.process.pid)
+        greedy = [await connect(server.address) for _ in range(200)]
+        for connection in greedy:
+            await connection.stream.send_all(request_bytes("GET", "/v1/jobs/t") * 20)
+        async with connected(server.address) as asking:
+            while not (await asking.ask("GET", "/v1/admin/status")).data["http"]["answers_waiting"]:
+                await trio.sleep(0.05)
+        await beats_and_acks(server, 3, seen)
+        assert seen == {"heartbeat 200": 24, "report 200": 3, "ack 200": 3, "healthz 200": 3}
+        assert peak_rss_bytes(server.process.pid) - before < 90 * MIB
+        for connection in greedy:
+            await connection.stream.aclose()
+
+
+async def test_a_document_that_many_strangers_ask_for_and_do_not_read_is_held_once(tmp_path: Path) -> None:
+    with serving(tmp_path, ORIS_API_AUTH_BEARER_TOKEN="the-token-of-this-test") as server:
+        before = rss_bytes(server.process.pid)
+        strangers = [await connect(server.address) for _ in range(300)]
+        for connection in strangers:
+            await connection.stream.send_all(request_bytes("GET", "/openapi.json") * 50)
+        async with connected(server.address) as asking:
+            for _ in range(20):
+                assert (await asking.ask("GET", "/healthz")).status == 200
+        size = peak_rss_bytes(server.process.pid) - before
+        assert size < 60 * MIB, f"{size / MIB:.0f} MiB"
+        for connection in strangers:
+            await connection.stream.aclose()
