@@ -30,13 +30,13 @@ def commit(outages: Outages, started_ms: int, now_ms: int) -> None:
 def test_a_new_store_owes_nothing_and_an_old_one_the_time_since() -> None:
     outages, told = account()
     outages.begin(0, 5_000)
-    assert (outages.calm(5_000), told) == (True, [])
+    assert ((outages.calm_ms(5_000) == 5_000), told) == (True, [])
     outages, told = account()
     outages.begin(4_990, 5_000)
     assert told == [Outage(4_990, 5_000, "start")], "however short: the leases of a second may be over by it"
-    assert not outages.calm(5_000)
+    assert outages.calm_ms(5_000) != 5_000
     settle(outages, 5_000)
-    assert outages.calm(5_000)
+    assert outages.calm_ms(5_000) == 5_000
 
 
 def test_a_standstill_is_noticed_by_whoever_looks_first() -> None:
@@ -47,13 +47,13 @@ def test_a_standstill_is_noticed_by_whoever_looks_first() -> None:
         assert told == []
         back_ms = 1_000 + LEAST_MS - 1 + 60_000
         assert outages.at(back_ms) == (Outage(back_ms - 60_000, back_ms, "standstill"),)
-        assert not outages.calm(back_ms)
+        assert outages.calm_ms(back_ms) != back_ms
         if look == "monitor":
             outages.alive(back_ms)
         else:
             commit(outages, back_ms, back_ms + 2)
         assert [outage.from_ms for outage in told] == [back_ms - 60_000]
-        assert not outages.calm(back_ms + 2)
+        assert outages.calm_ms(back_ms + 2) != back_ms + 2
 
 
 def test_nobody_looking_is_no_standstill() -> None:
@@ -71,12 +71,12 @@ def test_trouble_lasts_from_the_first_commit_that_failed_to_one_that_wrote() -> 
     outages.alive(1_100)
     outages.starts(5_000)
     outages.ended(5_001, wrote=False)
-    assert (outages.calm(5_001), told) == (False, []), "a read says nothing of the disk"
+    assert ((outages.calm_ms(5_001) == 5_001), told) == (False, []), "a read says nothing of the disk"
     assert outages.at(6_000) == (Outage(1_000, 6_000),)
     commit(outages, 6_000, 6_001)
     assert told == [Outage(1_000, 6_001)]
     settle(outages, 6_001)
-    assert outages.calm(6_001)
+    assert outages.calm_ms(6_001) == 6_001
 
 
 def test_a_slow_commit_that_had_nothing_to_write_is_an_outage_that_is_over_with_it() -> None:
@@ -97,7 +97,7 @@ def test_a_short_trouble_is_made_up_for_in_the_commit_that_ends_it_and_not_remem
     outages.failed()
     assert outages.at(1_100) == (Outage(1_000, 1_100),)
     commit(outages, 1_100, 1_101)
-    assert (outages.at(1_102), told, outages.calm(1_102)) == ((), [], True)
+    assert (outages.at(1_102), told, (outages.calm_ms(1_102) == 1_102)) == ((), [], True)
 
 
 def test_a_commit_that_takes_long_is_an_outage_for_those_it_kept_waiting() -> None:
@@ -118,9 +118,9 @@ def test_what_comes_up_while_it_is_made_up_for_is_owed_still() -> None:
     outages.alive(5_000)
     outages.alive(9_000)
     outages.made_up(owed, 9_000)
-    assert not outages.calm(9_000)
+    assert outages.calm_ms(9_000) != 9_000
     settle(outages, 9_000)
-    assert outages.calm(9_000)
+    assert outages.calm_ms(9_000) == 9_000
 
 
 def test_an_outage_is_forgotten_once_it_can_matter_to_no_lease() -> None:
@@ -161,9 +161,9 @@ def test_commits_are_calm_again_when_the_disk_is_fast_again() -> None:
         outages.alive(1_000_000)
         now_ms = slow_disk(outages, 1_000_000, 300, made_up=made_up)
         commit(outages, now_ms, now_ms + 2)
-        assert not outages.calm(now_ms + 2)
+        assert outages.calm_ms(now_ms + 2) != now_ms + 2
         settle(outages, now_ms + 2)
-        assert outages.calm(now_ms + 3)
+        assert outages.calm_ms(now_ms + 3) == now_ms + 3
         outages.made_up(0, now_ms + 2 + LONGEST_GRACE_MS)
         assert outages.at(now_ms + 3) == ()
 
@@ -174,7 +174,7 @@ def test_workers_that_were_refused_have_time_to_come_again() -> None:
     outages.refused(1_100)
     outages.alive(1_200)
     assert outages.at(1_200) == (Outage(1_100, 1_200, "refused"),)
-    assert not outages.calm(1_200)
+    assert outages.calm_ms(1_200) != 1_200
     for now_ms in range(1_300, 2_300, 100):
         outages.alive(now_ms)
     outages.refused(2_300)
@@ -185,4 +185,27 @@ def test_workers_that_were_refused_have_time_to_come_again() -> None:
     outages.alive(over_ms)
     assert told == [Outage(1_100, 2_300 + REFUSED_MS, "refused")]
     settle(outages, over_ms)
-    assert outages.calm(over_ms)
+    assert outages.calm_ms(over_ms) == over_ms
+
+
+def test_until_when_commits_were_calm_is_known_though_none_ever_was() -> None:
+    outages, told = account()
+    outages.alive(1_000)
+    outages.refused(1_001)
+    outages.alive(1_100)
+    assert outages.calm_ms(1_100) == 1_001
+    again, told = account()
+    again.begin(outages.calm_ms(1_100), 3_000)
+    assert told == [Outage(1_001, 3_000, "start")], "a server that dies in its first trouble has not been a new one"
+
+
+def test_calm_goes_back_to_the_first_outage_that_is_owed() -> None:
+    outages, _ = account()
+    outages.begin(1_000, 2_000)
+    settle(outages, 2_000)
+    for from_ms in (5_000, 9_000):
+        outages.alive(from_ms)
+        outages.alive(from_ms + 1_000)
+    assert outages.calm_ms(10_000) == 5_000
+    settle(outages, 10_000)
+    assert outages.calm_ms(10_000) == 10_000

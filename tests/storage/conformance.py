@@ -317,15 +317,15 @@ class StoreConformance:
 
     async def test_until_when_commits_were_calm_outlives_them(self, driver: Driver) -> None:
         assert await driver.store.calm_ms() == 0
-        await driver.commit(submit("t1"), calm=False)
+        await driver.commit(submit("t1"), calm_ms=0)
         assert await driver.store.calm_ms() == 0
         driver.harness.clock.ms += 100
         await driver.commit(submit("t2"))
         driver.harness.clock.ms += 100
-        await driver.commit(submit("t3"), calm=False)
+        await driver.commit(submit("t3"), calm_ms=0)
         assert await driver.store.calm_ms() == START_MS + 100
         await driver.harness.reopen("node-2")
-        await driver.commit(submit("t4"), calm=False)
+        await driver.commit(submit("t4"), calm_ms=0)
         assert await driver.store.calm_ms() == START_MS + 100
 
     async def test_a_worker_keeps_its_session_and_what_it_replaced(self, driver: Driver) -> None:

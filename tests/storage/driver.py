@@ -101,7 +101,7 @@ class Driver:
         wants: Sequence[Want] = (),
         lanes: Sequence[Lane] = (),
         audit: Sequence[Audit] = (),
-        calm: bool = True,
+        calm_ms: int | None = None,
     ) -> Done:
         """One batch, as the committer makes it. Raises what `transact` raises."""
         needs = Needs()
@@ -119,7 +119,7 @@ class Driver:
 
         def work(loaded: Loaded, now_ms: int) -> Changes:
             facts = Facts(loaded, self.limits, audit_head=head)
-            facts.changes.calm = calm
+            facts.changes.calm_ms = now_ms if calm_ms is None else calm_ms
             stamps = iter([Stamp(now_ms, seed) for seed in seeds])
             for command in commands:
                 decision = decide(facts, command, next(stamps))

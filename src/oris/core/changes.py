@@ -165,8 +165,8 @@ class Changes(Struct):
     waits: dict[WaitId, Wait]
     claims: dict[str, ReplayClaim]
     modes: dict[str, Mode]
-    calm: bool = True
-    """Nothing is owed to any lease by now: until here no time has been lost to one."""
+    calm_ms: int = 0
+    """Until when nothing was owed to any lease: until here no time has been lost to one. 0: nobody knows."""
     skew_ms: int = 0
     """How far the calendar was ahead of the engine's time."""
     sign_of_life: bool = False

@@ -93,8 +93,8 @@ class Context(Struct, frozen=True):
     set_aside: frozenset[JobKey]
     outages: Callable[[int], tuple[Outage, ...]]
     """Those that matter to a batch decided at this time."""
-    calm: Callable[[int], bool]
-    """Whether a batch decided at this time leaves no outage to be made up for."""
+    calm_ms: Callable[[int], int]
+    """Until when no outage was to be made up for, of a batch that is decided at this time."""
     skew_ms: Callable[[], int]
     """How far the calendar is ahead of the engine's time now; see `core.stamp`."""
     chain_id: str
@@ -138,7 +138,7 @@ def decide_batch(batch: Batch, loaded: Loaded, now_ms: int, context: Context) ->
         modes=context.modes,
         skew_ms=context.skew_ms(),
     )
-    facts.changes.calm, facts.changes.skew_ms = context.calm(now_ms), facts.skew_ms
+    facts.changes.calm_ms, facts.changes.skew_ms = context.calm_ms(now_ms), facts.skew_ms
     outcome = Outcome(now_ms, facts)
     for unit in batch.units:
         # What was let in before the switch and is decided after it would come as a surprise.

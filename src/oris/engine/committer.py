@@ -321,7 +321,7 @@ class Committer:
             modes=self._admission.modes,
             set_aside=self._set_aside,
             outages=self._outages.at,
-            calm=self._outages.calm,
+            calm_ms=self._outages.calm_ms,
             skew_ms=self._clock.skew_ms,
             chain_id=self._chain_id,
             other_chains=self._other_chains,

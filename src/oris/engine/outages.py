@@ -106,9 +106,15 @@ class Outages:
         """The refusals as an outage, when there are any that are not yet over and told of."""
         return None if self._refused is None else Outage(self._refused[0], min(now_ms, self._refused[1]), "refused")
 
-    def calm(self, now_ms: int) -> bool:
-        """True when a batch decided at this time leaves nothing to be made up for."""
-        return self._made_up == self._count and self._refused is None and self._goes_on(now_ms) is None
+    def calm_ms(self, now_ms: int) -> int:
+        """Until when nothing was to be made up for: now, or the beginning of the first outage that still is.
+
+        It is never unknown: a start that did not know would take its database for a new one, and make up for nothing.
+        """
+        owed = [] if self._made_up == self._count else list(self._known)[self._made_up - self._count :]
+        since = [outage.from_ms for outage in owed]
+        since += [outage.from_ms for outage in (self._goes_on(now_ms), self._refusals(now_ms)) if outage is not None]
+        return min([now_ms, *since])
 
     def owing(self) -> int | None:
         """Something is to be made up for; the number is for `made_up`."""

@@ -59,7 +59,11 @@ class KnownOutages:
 
     def no_room(self, now_ms: int) -> None:
         """Somebody found no room in the inbox: if it was a worker, the server makes up for it."""
-        self._no_room.append((now_ms - SLACK_MS, now_ms + REFUSED_MS))
+        from_ms = now_ms - SLACK_MS
+        if self._no_room and from_ms <= self._no_room[-1][1]:
+            # It goes on.
+            from_ms = self._no_room.pop()[0]
+        self._no_room.append((from_ms, now_ms + REFUSED_MS))
 
     def refused(self) -> None:
         """The commit was refused, which others would not have been."""
@@ -71,11 +75,11 @@ class KnownOutages:
         if self._trouble_ms is None:
             self._trouble_ms = started_ms
 
-    def committed(self, started_ms: int, now_ms: int, calm: bool) -> None:
-        """A commit that began then, and was decided now, has written something. `calm`: the server owes nothing."""
+    def committed(self, started_ms: int, now_ms: int, calm_ms: int) -> None:
+        """A commit that began then, and was decided now, has written something, and that nothing was owed until
+        `calm_ms`."""
         self._commit_ms = None
-        if calm:
-            self._calm_ms = now_ms
+        self._calm_ms = max(calm_ms, self._calm_ms or 0)
         since_ms = started_ms if self._trouble_ms is None else self._trouble_ms
         (self._over if now_ms - since_ms >= LEAST_MS else self._short).append((since_ms, now_ms))
         self._trouble_ms = None

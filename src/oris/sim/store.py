@@ -89,7 +89,7 @@ class FaultyStore:
         if changes.empty:
             self._outages.wrote_nothing(started_ms, now_ms)
         else:
-            self._outages.committed(started_ms, now_ms, changes.calm)
+            self._outages.committed(started_ms, now_ms, changes.calm_ms)
         self._seen(changes, handed, now_ms)
         if self._faults.strikes("crash_after_commit"):
             self._die()

@@ -333,7 +333,7 @@ class Store(Protocol):
         """The latest time any batch was committed at; 0 in a new store."""
 
     async def calm_ms(self) -> int:
-        """Until when some node has owed no lease anything; 0 in a new store. See `Changes.calm`."""
+        """Until when some node has owed no lease anything; 0 in a new store. See `Changes.calm_ms`."""
 
     async def aclose(self) -> None:
         """Close every connection. Bounded."""

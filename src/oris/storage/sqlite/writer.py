@@ -104,8 +104,7 @@ class Writer:
             self._may_use_reserve = not any(entry.event_type == "run_created" for entry in changes.entries)
             ids = write(connection, changes, found.rows)
             if not changes.empty:
-                calm_ms = now_ms if changes.calm else 0
-                connection.execute(sql.WRITE_NODE, (self._node_id, batch_id, now_ms, calm_ms, changes.skew_ms))
+                connection.execute(sql.WRITE_NODE, (self._node_id, batch_id, now_ms, changes.calm_ms, changes.skew_ms))
             handed = {h.run_id: read_handout(connection, h, ids[h.job_key]) for h in changes.handouts}
         except sqlite3.Error as error:
             self._roll_back()
