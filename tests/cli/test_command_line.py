@@ -62,6 +62,7 @@ VALUES = {
     "disk_reserve_bytes": "1048576",
     "trusted_proxies": "10.0.0.0/8",
     "http_bodies_max_bytes": "4194304",
+    "http_answers_max_bytes": "4194304",
     "audit_anchor_key": "k" * 32,
     "max_tenant_queue_depth": "50000",
     "max_delayed_jobs": "1000000",

@@ -213,7 +213,7 @@ SWAP = [f"UPDATE runtime_events SET seq = {new} {OF} {old}" for old, new in ((4,
 HEAD = "UPDATE runtime_jobs SET {} WHERE id = :job_id"
 COPY = (
     "INSERT INTO runtime_events SELECT job_id, 12, event_type, run_id, attempt_no, worker_id, at_ms, data,"
-    f" payload_digest, hash FROM runtime_events {OF} 11"
+    f" payload_digest, hash, skew_ms FROM runtime_events {OF} 11"
 )
 TAMPERED: dict[str, tuple[Tamper, int]] = {
     "a bit of the first event": (flip("data", 1), 1),

@@ -17,7 +17,7 @@ POSTS = sorted({route.path for route in route_table(1024).routes if route.method
 def real(path: str) -> str:
     """A path with names in it."""
     names = {"thread_id": "t", "run_id": "run_x", "worker_id": "w", "attempt_id": "att_x"}
-    return path.format(**names, key_id="k", checkpoint_id="ckp_x", interrupt_id="int_x")
+    return path.format(**names, key_id="k", workflow="w", checkpoint_id="ckp_x", interrupt_id="int_x")
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -13,7 +13,10 @@ from oris.observability.metrics import Metrics
 
 NAMES = {
     "oris_build_info",
+    "oris_http_held_bytes",
+    "oris_http_no_room",
     "oris_http_request_duration_ms",
+    "oris_http_under_way",
     "oris_http_unauthorized_total",
     "oris_http_wait_duration_ms",
     "oris_runtime_active_leases",

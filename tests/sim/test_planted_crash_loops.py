@@ -137,7 +137,7 @@ BUGS = [
     bug(only_the_wanted_heads_of_a_held_lane_are_read, "hold"),
     bug(a_probe_that_is_lost_kills_its_job, "hold", "I6"),
     bug(a_normal_close_does_not_end_the_hold, "hold"),
-    bug(a_probe_that_is_taken_away_stays_the_probe, "hold", "I20"),
+    bug(a_probe_that_is_taken_away_stays_the_probe, "hold", "I20", "L2"),
     bug(a_restart_forgets_the_hold, "hold"),
     bug(nobody_wakes_for_the_next_probe, "L2", "L1"),
     bug(the_end_of_a_hold_wakes_nobody, "L2", "L1"),
