@@ -141,7 +141,7 @@ BUGS = [
     bug(a_key_stays_without_its_run, "I9"),
     bug(a_past_run_stays, "I15"),
     bug(what_was_pruned_is_forgotten_before_it_is_erased, "I11", "I10", "I13"),
-    bug(one_event_too_many_is_erased, "I11"),
+    bug(one_event_too_many_is_erased, "I11", "I10"),
     bug(the_thread_forgets_where_it_was_cut, "I11"),
     bug(a_thread_that_has_gone_begins_anew, "I11"),
     bug(a_worker_that_holds_a_lease_is_forgotten, "I20"),
