@@ -11,7 +11,7 @@ from oris.core.decide import decide
 from oris.core.outage import LONGEST_GRACE_MS, Outage
 from oris.engine import batch as batch_module
 from oris.engine.engine import EngineSettings
-from oris.engine.sweeper import AT_ONCE, BATCH, LOOK_AGAIN_S, SIGN_OF_LIFE_MS
+from oris.engine.sweeper import ASIDE, AT_ONCE, BATCH, LOOK_AGAIN_S, SIGN_OF_LIFE_MS
 from oris.engine.unit import Unit
 from oris.errors import Unavailable
 from oris.ids import NO_TENANT, JobKey, WorkerId, worker_key
@@ -207,4 +207,4 @@ async def test_another_runs_deadline_is_met_while_the_sessions_of_a_fleet_are_re
         while any(job.lease_session == "old" for job in world.rows().jobs.values()):
             await trio.sleep(0.01)
         sweeps = [unit for _, batch in world.observer.batches for unit in batch.units if unit.lane == "sweep"]
-        assert len(sweeps) <= fleet // AT_ONCE + 1, "many workers share a commit"
+        assert len(sweeps) <= fleet // ASIDE + 1, "many workers share a commit"

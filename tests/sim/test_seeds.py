@@ -28,6 +28,7 @@ ELSE = (
     "clock jumped",
     *("thread pruned", "thread pruned in part", "pruned run erased", "worker forgotten", "audit chain cut"),
     "retention passed",
+    "poll doubled in one commit",
     *("client got 409 ambiguous_thread", "client got 404 not_found"),
     *("follower got 200", "follower got 204", "stream ended"),
     *("worker got 503 inbox_full", "worker got 503 outcome_unknown", "worker got 503 store_unavailable"),

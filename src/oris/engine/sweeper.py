@@ -42,6 +42,8 @@ AT_ONCE = 100
 """Of them, those that go into one commit: the sweeper's share of it. Where a pass filled it, the heartbeats of a large
 fleet, whose leases come up for a look together, would wait in line behind their own leases."""
 
+ASIDE = 50
+"""The same for what has no time of its own, so that a deadline which comes up meanwhile does not wait for long."""
 
 Ask = Callable[[Sequence[Command]], Awaitable[Sequence[object]]]
 """Has commands committed, so many at once."""
@@ -177,7 +179,7 @@ class Sweeper:
         Workers stay on the list while they may hold more.
         """
         everyone = None in self._bereft
-        workers = list(self._bereft if everyone else islice(self._bereft, AT_ONCE))
+        workers = list(self._bereft if everyone else islice(self._bereft, 2 * ASIDE))
         if not workers:
             return
         for worker in workers:
@@ -210,11 +212,11 @@ class Sweeper:
     async def _ask_aside(self, commands: Sequence[Command]) -> Sequence[object]:
         """For what has no time of its own: deadlines that come up between its commits are met first."""
         replies: list[object] = []
-        for first in range(0, len(commands), AT_ONCE):
+        for first in range(0, len(commands), ASIDE):
             if first:
                 with suppress(StoreError):
                     await self._meet_deadlines()
-            replies += await self._commit(commands[first : first + AT_ONCE])
+            replies += await self._commit(commands[first : first + ASIDE])
         return replies
 
     async def _commit(self, commands: Sequence[Command]) -> Sequence[object]:

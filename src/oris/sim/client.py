@@ -128,7 +128,7 @@ class Client:
         """What one client may ask for."""
         random = self._random
         tenant = random.choice(TENANTS)
-        prefix = tenant if random.random() < 0.9 else "common"
+        prefix = tenant if random.random() < 0.8 else "common"
         job: dict[str, Any] = {
             "thread_id": f"{prefix}t{random.randrange(self._threads)}",
             "workflow": random.choice(WORKFLOWS),
