@@ -16,7 +16,7 @@ from oris.engine.unit import Unit
 from oris.errors import Unavailable
 from oris.ids import NO_TENANT, JobKey, WorkerId, worker_key
 
-from .harness import START_MS, ack, granted, heartbeat, running, submits
+from .harness import START_MS, VirtualClock, ack, granted, heartbeat, running, submits
 
 
 async def test_a_lease_that_is_not_renewed_goes_to_another_workers_parked_poll_at_expiry(
@@ -208,3 +208,14 @@ async def test_another_runs_deadline_is_met_while_the_sessions_of_a_fleet_are_re
             await trio.sleep(0.01)
         sweeps = [unit for _, batch in world.observer.batches for unit in batch.units if unit.lane == "sweep"]
         assert len(sweeps) <= fleet // ASIDE + 1, "many workers share a commit"
+
+
+async def test_a_deadline_is_met_in_time_while_the_engines_clock_catches_up(autojump_clock: MockClock) -> None:
+    wall = VirtualClock()
+    async with running(sweeper=True, wall=wall) as world:
+        wall.off_ms = 20_000
+        job = await world.start("a", "w", ttl_ms=1_000)
+        while (await world.job("a")).lease_id == job.lease_id:
+            await trio.sleep(0.001)
+        entries = [entry for entry in world.rows().entries[job.job_key] if entry.event_type == "lease_expired"]
+        assert entries[0].at_ms - entries[0].skew_ms - job.lease_expires_ms <= 3
