@@ -60,6 +60,9 @@ async def test_who_waits_gets_what_is_given_back_in_turn_and_workers_wait_for_no
         first.set(30)
         await wait_all_tasks_blocked()
         assert got == ["worker"], "the small one does not overtake the large one"
+        first.set(15)
+        await wait_all_tasks_blocked()
+        assert got == ["worker", "large"]
         first.set(0)
     assert got == ["worker", "large", "small"]
     assert account.waiting == 0
