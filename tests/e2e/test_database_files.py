@@ -127,6 +127,27 @@ def test_an_idle_server_sees_it_by_itself_and_the_next_one_finds_what_was_moved_
         assert warned(again) == []
 
 
+def test_a_copy_written_into_the_open_file_ends_the_server_and_is_left_as_it_is(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        submit(server, "old")
+        assert server.stop() == 0
+    backup = tmp_path / "backup"
+    shutil.copyfile(server.database, backup)
+    with serving(tmp_path, unchecked="its database is overwritten") as server:
+        submit(server, "new")
+        # `cp backup oris.db`: the name leads to the same file.
+        shutil.copyfile(backup, server.database)
+        assert server.wait_end() == 1
+        (line,) = server.lines("database_lost")
+        assert "was overwritten under the running server" in line["detail"]
+    assert server.database.read_bytes() == backup.read_bytes()
+    log = beside(server.database, "-wal")
+    assert f"({log}) is not its own" in refused(tmp_path)
+    log.rename(tmp_path / "log-of-before")
+    with serving(tmp_path) as again:
+        assert known(again) == {"old"}
+
+
 def test_what_was_committed_into_a_log_that_lost_its_name_is_saved_at_the_end(tmp_path: Path) -> None:
     strange = b"put here by somebody" * 100
     with serving(tmp_path) as server:

@@ -77,6 +77,36 @@ async def test_a_commit_whose_file_goes_before_it_is_answered_is_unknown(harness
     harness.path.with_name("away.db").rename(harness.path)
 
 
+async def test_what_other_programs_do_in_the_open_database_is_no_overwriting(harness: SqliteHarness) -> None:
+    driver = Driver(harness)
+    await driver.commit(submit("t1"))
+    with closing(sqlite3.connect(harness.path, isolation_level=None)) as other:
+        other.execute("CREATE INDEX theirs ON runtime_jobs (workflow)")
+        other.execute("DROP INDEX theirs")
+        other.execute("VACUUM")
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    await harness.store.look()
+    assert harness.store.failure is None
+    await driver.commit(submit("t2"))
+
+
+async def test_an_overwritten_database_is_no_more_written_not_even_at_the_end(harness: SqliteHarness) -> None:
+    driver = Driver(harness)
+    await driver.commit(submit("t1"))
+    log = harness.path.with_name(harness.path.name + "-wal")
+    assert log.stat().st_size
+    strange = b"SQLite format 3\0" + bytes(8000)
+    harness.path.write_bytes(strange)
+    await harness.store.look()
+    assert harness.store.failure is not None
+    assert "was overwritten" in harness.store.failure
+    with pytest.raises(Unavailable):
+        await driver.commit(submit("t2"))
+    await harness.store.aclose()
+    assert harness.path.read_bytes() == strange
+    assert log.stat().st_size
+
+
 async def test_the_mark_follows_the_commits_and_is_closed_with_the_store(harness: SqliteHarness) -> None:
     driver = Driver(harness)
     for number in range(3):

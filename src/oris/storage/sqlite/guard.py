@@ -70,13 +70,28 @@ class Guard:
         self._mark.write(Left(state, self._opening or 0, newest_ms))
 
     def lost(self, *, at_length: bool) -> str | None:
-        """What has become of a file whose name leads elsewhere now; None: all are where they were.
+        """What has become of a file whose name leads elsewhere now, or in which something else lies; None: all are
+        where they were.
 
-        `at_length`: look at each of them, whether or not something was seen to change.
+        `at_length`: look at each of them, and into the database, whether or not something was seen to change.
         """
         if self._names is None:
             return None
-        return self._names.lost() if at_length else self._names.changed()
+        if not at_length:
+            return self._names.changed()
+        told = self._names.lost()
+        if told is None and self._is_overwritten():
+            told = f"{self._database} was overwritten under the running server: another database was copied into it"
+        return told
+
+    def _is_overwritten(self) -> bool:
+        """A copy of what this very server has open, taken by SQLite, has its number too, and is not found out."""
+        if self._opening is None or self._inode is None:
+            return False
+        try:
+            return marks.is_overwritten(self._inode.header(), self._opening)
+        except OSError:
+            return False  # a disk in trouble, which commits will find
 
     def committed(self, now_ms: int) -> None:
         """A commit is on the disk."""
@@ -95,6 +110,10 @@ class Guard:
         assert self._names is not None
         if self._names.lost_database():
             return
+        if self._is_overwritten():
+            assert self._inode is not None
+            self._inode.keep_log()
+            return
         strange = self._names.strange_wal()
         if strange is not None:
             # The last connection deletes the log by its name. Out of its own, which has none, it saves what it can.
@@ -111,7 +130,7 @@ class Guard:
         assert self._mark is not None
         assert self._inode is not None
         assert self._names is not None
-        if self._names.lost_database():
+        if self._names.lost_database() or self._is_overwritten():
             return
         if marks.is_closed(self._inode.header()) and log_beside(self._database) is None and self._mark.left is not None:
             self._mark.write(Left("closed", 0, self._mark.left.committed_ms))

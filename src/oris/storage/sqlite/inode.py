@@ -13,6 +13,7 @@ import fcntl
 import os
 import re
 import stat
+import struct
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,6 +26,9 @@ _MOUNT_POINT = 4
 """The field of a line; spaces and the like in it are octal."""
 _OCTAL = re.compile(r"\\([0-7]{3})")
 _HEADER_BYTES = 100
+_SHARED_FIRST = 0x40000002
+"""The first byte of those that SQLite locks to read, and all of which it has to have to itself to copy a log at its
+close: https://www.sqlite.org/lockingv3.html."""
 
 
 class Inode:
@@ -77,6 +81,14 @@ class Inode:
     def header(self) -> bytes:
         """The first 100 bytes: SQLite's header, as it is in the file, whatever the log says; fewer in a new file."""
         return os.pread(self._descriptor, _HEADER_BYTES, 0)
+
+    def keep_log(self) -> None:
+        """The log does not belong to what is in the file now: SQLite finds a reader at its close, and leaves both as
+        they are. Never raises."""
+        # A lock of the descriptor's own, which meets those that SQLite takes for the process: struct flock.
+        lock = struct.pack("hhqqi4x", fcntl.F_RDLCK, os.SEEK_SET, _SHARED_FIRST, 1, 0)
+        with suppress(OSError):
+            fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLK, lock)
 
     def close(self) -> None:
         """Let it go; again is harmless. An empty file that was made in vain is removed."""

@@ -192,6 +192,11 @@ def is_closed(header: bytes) -> bool:
     return header.startswith(_MAGIC) and not _numbers(header)[0]
 
 
+def is_overwritten(header: bytes, opening: int) -> bool:
+    """Whether something else lies in the file than the database that was opened."""
+    return not header.startswith(_MAGIC) or _numbers(header)[2] != opening
+
+
 def _numbers(header: bytes) -> tuple[int, int, int]:
     """user_version, the schema's number, application_id."""
     if len(header) < _HEADER:
