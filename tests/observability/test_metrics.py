@@ -14,7 +14,7 @@ from oris.observability.metrics import Metrics
 NAMES = {
     "oris_build_info",
     "oris_http_held_bytes",
-    "oris_http_no_room",
+    "oris_http_no_room_total",
     "oris_http_request_duration_ms",
     "oris_http_under_way",
     "oris_http_unauthorized_total",
@@ -155,6 +155,13 @@ def test_log_drops_follow_the_logs_own_count(metrics: Metrics) -> None:
     for total in (3, 3, 10):
         metrics.update_log_drops(total)
     assert value(metrics, "oris_runtime_log_drops_total") == 10
+
+
+def test_refusals_for_want_of_room_are_counted_from_totals_each_kind_for_itself(metrics: Metrics) -> None:
+    for what, total in (("bodies", 2), ("bodies", 5), ("waits", 1)):
+        metrics.update_no_room(what, total)
+    assert value(metrics, "oris_http_no_room_total", what="bodies") == 5
+    assert value(metrics, "oris_http_no_room_total", what="waits") == 1
 
 
 @pytest.mark.parametrize(

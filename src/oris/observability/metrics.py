@@ -45,6 +45,7 @@ class Metrics:
         self.lease_conflict_rate.set_function(self._conflicts.share)
         self.terminal_error_rate.set_function(self._errors.share)
         self._log_drops_seen = 0
+        self._no_room_seen: dict[str, int] = {}
         for status in ("completed", "failed", "cancelled"):
             self.terminal_acks(status)  # there from the start, so that the first one is seen as a rise
         for keyed in ("true", "false"):
@@ -76,6 +77,12 @@ class Metrics:
         """Take over the count of lines the log has dropped so far."""
         self.log_drops.inc(max(0, total - self._log_drops_seen))
         self._log_drops_seen = max(self._log_drops_seen, total)
+
+    def update_no_room(self, what: str, total: int) -> None:
+        """Take over how often there was no room so far for `what`."""
+        seen = self._no_room_seen.get(what, 0)
+        self.http_no_room(what).inc(max(0, total - seen))
+        self._no_room_seen[what] = max(seen, total)
 
     def _make_queue(self, make: Maker) -> None:
         self.queue_depth = make.gauge("oris_runtime_queue_depth", "Jobs that could run now.")
@@ -205,9 +212,9 @@ class Metrics:
         self.http_under_way = make.gauges(
             "oris_http_under_way", "Requests of clients, workers' polls, and callers that wait or stream.", "what"
         )
-        self.http_no_room = make.gauges(
-            "oris_http_no_room",
-            "Since the start: requests, waits, bodies, answers and connections refused, idle connections closed.",
+        self.http_no_room = make.counters(
+            "oris_http_no_room_total",
+            "Requests, waits, bodies, answers and connections refused for want of room, and idle connections closed.",
             "what",
         )
         self.http_wait_ms = make.histograms(

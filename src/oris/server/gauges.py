@@ -29,7 +29,7 @@ def front_gauges(metrics: Metrics, found: Mapping[str, int]) -> None:
     for what in _UNDER_WAY:
         metrics.http_under_way(what).set(found[what])
     for what in _REFUSED:
-        metrics.http_no_room(what.removeprefix("refused_")).set(found[what])
+        metrics.update_no_room(what.removeprefix("refused_"), found[what])
 
 
 async def refresh_gauges(
