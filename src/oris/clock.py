@@ -88,7 +88,9 @@ class EngineClock:
     def skew_ms(self) -> int:
         """How far the calendar is ahead of the engine's time, or behind it (negative)."""
         ahead_ms = self._clock.wall_ms() - self.now_ms()
-        return ahead_ms - max(-SLACK_MS, min(SLACK_MS, ahead_ms))
+        if -SLACK_MS <= ahead_ms <= SLACK_MS:
+            return 0
+        return ahead_ms - SLACK_MS if ahead_ms > 0 else ahead_ms + SLACK_MS
 
     def calendar_ms(self) -> int:
         """The date: what the wall clock says, within half a second, also just after it was set."""

@@ -76,10 +76,14 @@ class Share:
         self.set(self.size + size)
         return True
 
+    def finds(self, size: int) -> bool:
+        """Whether there is room for this much more, and nobody waits for it."""
+        return not self._account._waiting and self._account.holds(size, of_worker=self.of_worker)
+
     async def wait_for(self, size: int, limit_s: float) -> bool:
         """Hold this much more as soon as there is room; False when there was none in time."""
         account = self._account
-        if not account._waiting and account.holds(size, of_worker=self.of_worker):
+        if self.finds(size):
             self.set(self.size + size)
             return True
         entry = (self, size, trio.Event())

@@ -54,7 +54,7 @@ class Freight:
     def body_done(self) -> None:
         """What was sent is committed, or refused: nobody holds it any more. Idempotent."""
         self._body = b""
-        if self.upload is not None:
+        if self.upload is not None and self.upload.size:
             self.upload.set(0)
 
     async def begin_answer(self, reason: str = "inbox_full") -> None:
@@ -74,10 +74,11 @@ class Freight:
 
     async def see_room(self) -> None:
         """Wait until there is room for an answer whose size others decide on. Raises ApiError 503 as above."""
-        if self.answer is not None:
-            if not await self.answer.wait_for(1, ROOM_WAIT_S):
-                raise _no_room("inbox_full")
-            self.answer.set(0)
+        if self.answer is None or self.answer.finds(1):
+            return
+        if not await self.answer.wait_for(1, ROOM_WAIT_S):
+            raise _no_room("inbox_full")
+        self.answer.set(0)
 
     def answer_made(self, size: int) -> None:
         """The answer is there, and this large. Harmless when it was never begun."""
@@ -97,7 +98,7 @@ class Freight:
 
     def piece_taken(self) -> None:
         """The client's socket has all of it."""
-        if self.answer is not None:
+        if self.answer is not None and self.answer.size:
             self.answer.set(0)
 
     def release(self) -> None:

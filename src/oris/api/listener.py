@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from http import HTTPStatus
 from itertools import chain, islice
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
@@ -92,13 +92,13 @@ class Connections:
         """Counts a connection in."""
         self._open.add(stream)
         self._fresh[stream] = trio.current_time()
+        stream.resting = self._fresh
         stream.on_rest = self._rests
 
     def discard(self, stream: ClientStream) -> None:
         """Counts a connection out."""
         self._open.discard(stream)
-        for resting in (self._fresh, self._idle, self._idle_workers):
-            resting.pop(stream, None)
+        self._wakes(stream)
         if not self._open:
             self._none_left.set()
             self._none_left = trio.Event()
@@ -133,17 +133,17 @@ class Connections:
                 return each
         return None
 
-    @property
-    def _resting(self) -> tuple[dict[ClientStream, Any], ...]:
-        return self._idle, self._fresh, self._idle_workers
-
     def _rests(self, stream: ClientStream, rests: bool) -> None:
-        if stream not in self._open:
-            return
-        for resting in self._resting:
+        self._wakes(stream)
+        if rests and stream in self._open:
+            stream.resting = self._idle_workers if stream.of_worker else self._idle
+            stream.resting[stream] = None
+
+    @staticmethod
+    def _wakes(stream: ClientStream) -> None:
+        resting, stream.resting = stream.resting, None
+        if resting is not None:
             resting.pop(stream, None)
-        if rests:
-            (self._idle_workers if stream.of_worker else self._idle)[stream] = None
 
     async def wait_none(self) -> None:
         """Returns when none is open."""

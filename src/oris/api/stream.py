@@ -13,6 +13,7 @@ import socket
 import struct
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import trio
 
@@ -36,6 +37,8 @@ class ClientStream:
         """It is not agreed yet how to speak."""
         self.of_worker = False
         """A worker has called on it."""
+        self.resting: dict[ClientStream, Any] | None = None
+        """Where it stands among those that nobody waits on; kept by whoever is told in `on_rest`."""
         self.on_rest: Callable[[ClientStream, bool], None] = lambda stream, rests: None
         """Told when a request begins (False), and when its answer is out and the next may come."""
 

@@ -243,10 +243,13 @@ def _serve(facts: Facts, queue: Queue, want: Want, stamp: Stamp, room: Room, res
         size += line.jobs[0].handout_bytes
         if taken and size > facts.limits.answer_max_bytes:
             break
-        cut = not room.fits(1, _carried(facts, line.jobs[0]))
+        carried = _carried(facts, line.jobs[0])
+        cut = not room.fits(1, carried)
         if cut:
             break
-        granted = _granted_or_passed_over(facts, line.jobs.popleft(), want, stamp, room, result)
+        granted = _granted_or_passed_over(facts, line.jobs.popleft(), want, stamp, result)
+        if granted:
+            room.take(1, carried)
         if line.is_held and granted:
             facts.probe_granted(granted[0])
         taken += granted
@@ -273,11 +276,15 @@ def _serve_chosen(
         size += job.handout_bytes
         if taken and size > facts.limits.answer_max_bytes:
             break
-        cut = not room.fits(1, _carried(facts, job))
+        carried = _carried(facts, job)
+        cut = not room.fits(1, carried)
         if cut:
             break
         queue.take(job)
-        taken += _granted_or_passed_over(facts, job, want, stamp, room, result)
+        granted = _granted_or_passed_over(facts, job, want, stamp, result)
+        if granted:
+            room.take(1, carried)
+        taken += granted
         queue.tenant_changed(facts, job.tenant_id)
     if full is not None and not taken and not cut:
         blocked = "tenant_limit"
@@ -311,13 +318,9 @@ def _is_live(job: Job, facts: Facts, now_ms: int) -> bool:
     return now_ms < expiry_of(job, facts, now_ms).at_ms and (timeout_ms is None or now_ms < timeout_ms)
 
 
-def _granted_or_passed_over(
-    facts: Facts, job: Job, want: Want, stamp: Stamp, room: Room, result: Dispatched
-) -> tuple[Job, ...]:
+def _granted_or_passed_over(facts: Facts, job: Job, want: Want, stamp: Stamp, result: Dispatched) -> tuple[Job, ...]:
     try:
-        granted = _grant(facts, job, want, stamp, result)
-        room.take(1, _carried(facts, job))
-        return (granted,)
+        return (_grant(facts, job, want, stamp, result),)
     except Exception as error:
         # Nothing of it was applied. It stays queued and is passed over, so that those behind it are not held up.
         result.errors[job.job_key] = error

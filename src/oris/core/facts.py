@@ -227,14 +227,14 @@ class Facts:
             changes.ended_sessions.append(ended)
         for key in decision.api_keys:
             self._api_keys[key.key_id] = changes.api_keys[key.key_id] = key
-        self._forget(decision)
-        changes.sign_of_life = changes.sign_of_life or decision.sign_of_life
         if decision.mode is not None:
             changes.modes[decision.mode.node_id] = decision.mode
             self.modes = self.modes.with_row(decision.mode)
         if decision.unheld is not None:
             self._unhold(decision.unheld)
         if job is None:
+            self._forget(decision)
+            changes.sign_of_life = changes.sign_of_life or decision.sign_of_life
             return
         changes.jobs[job.job_key] = self.jobs[job.job_key] = job
         self._run_keys[job.run_id] = job.job_key
@@ -360,8 +360,9 @@ class Facts:
                 row = with_incident(row, before.lease_granted_ms, now_ms, rules, before.run_id)
         elif end == "normal":
             row = replace(cleared(row), last_seen_ms=now_ms + self.skew_ms)
-            self._unhold(before.lane)
-        elif before.lane in self._holds:
+            if self._holds:
+                self._unhold(before.lane)
+        elif self._holds and before.lane in self._holds:
             assert before.lease_id is not None
             self._put_hold(after_taken(self._holds[before.lane], before.lease_id))
         self._put_worker(row)

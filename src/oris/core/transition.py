@@ -34,6 +34,10 @@ class Transition:
         self.before = before
         self.current = before
         self.stamp = stamp
+        self.now_ms = stamp.now_ms
+        """The store's time of this batch, by the engine's clock."""
+        self.date_ms = stamp.date_ms
+        """The same by the calendar."""
         self._entries: list[Entry] = []
         self._payloads: list[Payload] = []
         self._steps: list[Step] = []
@@ -46,16 +50,6 @@ class Transition:
         self._replayed: list[DeadLetter] = []
         self.waits: dict[WaitId, Wait] = {}
         """Waits that this command raises or changes."""
-
-    @property
-    def now_ms(self) -> int:
-        """The store's time of this batch, by the engine's clock."""
-        return self.stamp.now_ms
-
-    @property
-    def date_ms(self) -> int:
-        """The same by the calendar."""
-        return self.stamp.date_ms
 
     @property
     def job(self) -> Job:

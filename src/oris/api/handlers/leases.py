@@ -9,7 +9,6 @@ from msgspec import UNSET, Raw, UnsetType
 
 from oris.api.envelope import ok
 from oris.api.handlers.common import accepted, calling_worker, check_session, payload, trace_of_run, trace_view
-from oris.api.handlers.dates import date_of
 from oris.api.handlers.items import item, one_or_list
 from oris.api.handlers.poll import check_watch, poll_view, want_of
 from oris.api.handlers.submit import to_policy
@@ -60,12 +59,13 @@ async def heartbeat(call: Call, body: HeartbeatRequest) -> Answer:
     if commands:
         answer = await call.services.engine.ask(Unit("renew", commands))
         replies = [accepted(reply, Beaten) for reply in answer.replies]
-    now_ms = call.services.engine.clock.now_ms()
+    clock = call.services.engine.clock
+    now_ms, skew_ms = clock.now_ms(), clock.skew_ms()
     leases = tuple(
         LeaseBeat(
             reply.lease_id,
             reply.state,
-            date_of(call, reply.expires_ms) if reply.expires_ms else None,
+            rfc3339(reply.expires_ms + skew_ms) if reply.expires_ms else None,
             max(0, reply.expires_ms - now_ms),
         )
         for reply in replies
@@ -75,7 +75,7 @@ async def heartbeat(call: Call, body: HeartbeatRequest) -> Answer:
         leases=leases,
         trace=_trace_of_leases(call, replies),
         lease_id=replies[0].lease_id if single else UNSET,
-        lease_expires_at=date_of(call, replies[0].expires_ms) if single else UNSET,
+        lease_expires_at=rfc3339(replies[0].expires_ms + skew_ms) if single else UNSET,
     )
     return ok(call, view)
 

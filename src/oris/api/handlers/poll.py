@@ -12,7 +12,6 @@ from oris.api.handlers.common import (
     wait_seconds,
     worker_of_caller,
 )
-from oris.api.handlers.dates import date_of
 from oris.api.http import Answer, Role
 from oris.api.services import Call
 from oris.core.changes import Handed, HandedStep
@@ -23,6 +22,7 @@ from oris.core.replies import Granted
 from oris.engine.engine import Polled
 from oris.errors import ApiError, ErrorCode, invalid
 from oris.ids import RunId, TenantId, ThreadId, WorkerKey, attempt_of
+from oris.wire.times import rfc3339
 from oris.wire.workers import (
     AttemptView,
     CheckpointView,
@@ -97,7 +97,11 @@ def poll_view(call: Call, polled: Polled) -> PollView:
         reason = UNSET if polled.refusal is None else "session_superseded"
         return PollView(polled.decision, (), control, reason=reason, retry_after_ms=retry_after_ms)
     jobs = granted.jobs or granted.redelivered
-    attempts = tuple(_attempt(call, job, polled.handed.get(RunId(job.run_id), _NOTHING)) for job in jobs)
+    clock = call.services.engine.clock
+    now_ms, skew_ms = clock.now_ms(), clock.skew_ms()
+    attempts = tuple(
+        _attempt(call, job, polled.handed.get(RunId(job.run_id), _NOTHING), now_ms, skew_ms) for job in jobs
+    )
     first = attempts[0] if attempts else None
     return PollView(
         decision=polled.decision,
@@ -125,9 +129,8 @@ def step_view(step: HandedStep) -> StepView:
     return StepView(step.action_id, step.status, output=body)
 
 
-def _attempt(call: Call, job: Job, handed: Handed) -> AttemptView:
+def _attempt(call: Call, job: Job, handed: Handed, now_ms: int, skew_ms: int) -> AttemptView:
     assert job.lease_id is not None
-    now_ms = call.services.engine.clock.now_ms()
     timeout_ms = timeout_at(job)
     checkpoint: CheckpointView | UnsetType = UNSET
     if handed.checkpoint is not None and job.checkpoint_id is not None:
@@ -143,7 +146,7 @@ def _attempt(call: Call, job: Job, handed: Handed) -> AttemptView:
         input=NULL if handed.input is None else Raw(handed.input),
         lease_id=job.lease_id,
         fence=job.fence,
-        lease_expires_at=date_of(call, job.lease_expires_ms),
+        lease_expires_at=rfc3339(job.lease_expires_ms + skew_ms),
         lease_remaining_ms=max(0, job.lease_expires_ms - now_ms),
         steps=tuple(map(step_view, handed.steps)),
         steps_truncated=handed.steps_truncated,

@@ -91,7 +91,12 @@ def _write_jobs(
         row = rows.get(job.job_key)
         if row is None:
             new.append(job)
-        elif _rarely_changed(row.job) != _rarely_changed(job):
+        elif (
+            row.job.run_id != job.run_id
+            or row.job.pruned_seq != job.pruned_seq
+            or row.job.available_ms != job.available_ms
+        ):
+            # What changes with a new run, with retention, and when a date moves: the whole row.
             replaced.append((*astuple(job), row.id))
         elif row.job.seq == job.seq and row.job.wake_ms == job.wake_ms:
             # Without an event only the lease's end and the wake-up time change.
@@ -108,8 +113,3 @@ def _write_jobs(
         connection.executemany(sql.UPDATE_RUN, moved)
     if renewed:
         connection.executemany(sql.UPDATE_LEASE_END, renewed)
-
-
-def _rarely_changed(job: Job) -> tuple[object, ...]:
-    """What changes with a new run, with retention, and when a date moves: then the whole row is written."""
-    return job.run_id, job.pruned_seq, job.available_ms
