@@ -28,9 +28,7 @@ from oris.core.model import (
     Worker,
     sources_of,
 )
-from oris.core.needs import Heads as Heads
 from oris.core.needs import Loaded
-from oris.core.needs import Needs as Needs
 from oris.core.outage import Outage
 from oris.core.quarantine import cleared, spared, taken_back, with_incident
 from oris.core.replies import Refusal
