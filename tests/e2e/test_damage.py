@@ -135,11 +135,35 @@ def test_the_other_items_of_a_list_go_on(
         is_told(again, "t-x", seqs[brought_by])
 
 
-def test_a_damaged_event_is_no_answer_that_no_client_can_read(
-    worked: tuple[ServerProcess, dict[str, int]],
+@pytest.mark.parametrize("data", [b'{"\xff": 1}', b'{"type":"run_cre'], ids=["no text", "cut"])
+def test_a_damaged_event_is_told_of_and_the_others_are_shown(
+    worked: tuple[ServerProcess, dict[str, int]], data: bytes
 ) -> None:
-    server, _ = worked
-    damage(server, "UPDATE runtime_events SET data = ? WHERE seq = 1", b'{"\xff": 1}')
+    server, seqs = worked
+    damage(server, "UPDATE runtime_events SET data = ? WHERE seq = 1", data)
     with serving(server.folder, unchecked="it is damaged on purpose") as again, again.client() as http:
-        assert error_of(http.get("/v1/jobs/t-x/timeline")) == (500, "internal", {})
-        assert data_of(http.get("/v1/jobs/t-x"))["status"] == "failed"
+        for path in ("timeline", "timeline?payloads=true", "timeline/export", "detail"):
+            damaged, *others = data_of(http.get(f"/v1/jobs/t-x/{path}"))["timeline"]
+            assert (damaged["seq"], damaged["damaged"], damaged["data"]) == (1, True, {})
+            assert len(others) == max(seqs.values()) - 1
+            assert not any("damaged" in line for line in others)
+        events = http.get("/v1/jobs/t-x/events?after_seq=0").text.split("\n\n")
+        assert any('"seq":1,' in event and '"damaged":true' in event for event in events)
+        assert data_of(http.get("/v1/jobs/t-x/verify"))["first_bad_seq"] == 1
+        is_told(again, "t-x", 1)
+
+
+def test_a_damaged_retry_is_a_clear_refusal(tmp_path: Path) -> None:
+    policy = {"max_retries": 1, "strategy": "fixed", "backoff_ms": 0}
+    with serving(tmp_path, unchecked="it is damaged on purpose") as server, server.client() as http:
+        caller = Caller(http, "x")
+        caller.submit(retry_policy=policy)
+        attempt = caller.take()
+        data_of(caller.ack(attempt, "failed", error={"type": "e", "message": "m"}))
+        attempt_id = attempt["attempt_id"]
+        (seq,) = (e["seq"] for e in caller.of_thread("/timeline")["timeline"] if e["event_type"] == "retry_scheduled")
+        damage(server, "UPDATE runtime_events SET data = ? WHERE event_type = 'retry_scheduled'", NO_TEXT)
+    with serving(server.folder, unchecked="it is damaged on purpose") as again, again.client() as http:
+        found = error_of(http.get(f"/v1/attempts/{attempt_id}/retries"))
+        assert found == (500, "internal", {"reason": "data_damaged", "thread_id": "t-x", "seq": seq})
+        is_told(again, "t-x", seq)

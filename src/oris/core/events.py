@@ -281,6 +281,14 @@ def decode(data: bytes) -> Body:
     return _decoder.decode(data)
 
 
+def body_of(entry: Entry) -> Body | None:
+    """What an entry tells; None: its row is damaged."""
+    try:
+        return _decoder.decode(entry.data)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
 def link(
     previous: bytes,
     job_key: JobKey,

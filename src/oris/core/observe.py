@@ -61,11 +61,11 @@ class Observed(Struct):
 
 def observe(entries: Iterable[Entry]) -> Observed:
     """The steps and leases that events of one run, in order, tell of. What began before the first of them is told
-    without its beginning; a lease that was granted before is not told."""
+    without its beginning; a lease that was granted before is not told, nor what stands in a damaged row."""
     found = Observed([], [])
     open_steps: dict[str, int] = {}
     for entry in entries:
-        body = ev.decode(entry.data)
+        body = ev.body_of(entry)
         if isinstance(body, ev.StepRecorded):
             _step(found.steps, open_steps, entry, body)
         elif isinstance(body, ev.LeaseGranted):

@@ -22,7 +22,7 @@ class EventView(Struct, frozen=True):
     payload: Raw | UnsetType = UNSET
     """The client's value that came with it, where it was asked for, if there is one and it was not erased."""
     damaged: bool | UnsetType = UNSET
-    """True: the payload in the database is not what was written, and is not shown."""
+    """True: the payload in the database is not what was written, and is not shown; or `data` is not, and is empty."""
 
 
 class ExportedEventView(EventView, frozen=True, kw_only=True):

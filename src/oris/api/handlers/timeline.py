@@ -11,7 +11,7 @@ from oris.api.envelope import around, ok
 from oris.api.handlers.common import PAGE_BYTES, latest_run, not_found
 from oris.api.http import Answer, Write
 from oris.api.services import Call
-from oris.core.events import GENESIS, Entry
+from oris.core.events import GENESIS, Entry, body_of
 from oris.core.model import Job
 from oris.core.verify import ChainCheck
 from oris.errors import Unavailable
@@ -27,6 +27,7 @@ LINES = 500
 CHECKED = 100
 """Events that are checked at a time: hashing them holds up the event loop for about a millisecond, and the reader is
 free for others in between."""
+_NOTHING = Raw(b"{}")
 LINES_BYTES = 256 * 1024
 """The same in bytes, payloads included; a single one may be larger."""
 
@@ -87,12 +88,14 @@ def _check_of(job: Job) -> ChainCheck:
 
 def event_view(entry: Entry, payload: bytes | None = None, *, damaged: bool = False) -> EventView:
     """A line of a timeline, with its payload if that is to be shown; a damaged one is told of instead."""
+    is_readable = body_of(entry) is not None
+    damaged = damaged or not is_readable
     return EventView(
         seq=entry.seq,
         event_type=entry.event_type,
         run_id=entry.run_id,
         attempt_no=entry.attempt_no,
-        data=Raw(entry.data),
+        data=Raw(entry.data) if is_readable else _NOTHING,
         created_at=rfc3339(entry.at_ms),
         worker_id=UNSET if entry.worker_id is None else entry.worker_id,
         payload=UNSET if payload is None or damaged else Raw(payload),

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 from oris.core.api_key import ApiKey
 from oris.core.audit import AuditHead, AuditRecord
 from oris.core.changes import HandedStep
-from oris.core.events import Entry
+from oris.core.events import Entry, body_of
 from oris.core.hold import Hold
 from oris.core.mode import Mode
 from oris.core.model import ClosedLease, DeadLetter, Job, Lane, PrunedRun, Tenant, Wait, Worker
@@ -80,7 +80,11 @@ class SqliteReads:
 
     async def timeline(self, job_key: JobKey, after_seq: int, limit: int) -> Sequence[Entry]:
         """Events in order, from `after_seq` + 1."""
-        return await self._run(lambda c: queries.timeline(c, job_key, after_seq, limit))
+        entries = await self._run(lambda c: queries.timeline(c, job_key, after_seq, limit))
+        for entry in entries:
+            if body_of(entry) is None:
+                self._on_damage(DataDamaged(job_key, entry.seq))
+        return entries
 
     async def told(self, job_key: JobKey, after_seq: int, limit: int, max_bytes: int) -> Stretch[Told]:
         """Events in order with their payloads, from `after_seq` + 1."""
