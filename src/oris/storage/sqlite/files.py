@@ -15,6 +15,7 @@ from oris.errors import ConfigError
 
 MODE = 0o600
 _LINK = "it is a link or no plain file; remove it"
+_LOG_LINK = "it is a link or no plain file; put a copy of the log in its place, or move it away if it belongs elsewhere"
 _LOGS = ("-wal", "-journal")
 """What SQLite replays or rolls back into a database that it is found beside."""
 
@@ -65,7 +66,7 @@ def check_sqlites_own(database: Path) -> None:
         except OSError as error:
             raise ConfigError(f"{path}: cannot be looked at: {error.strerror}") from error
         if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
-            raise ConfigError(f"{path}: {_LINK}")
+            raise ConfigError(f"{path}: {_LOG_LINK if ending in _LOGS else _LINK}")
         narrow(path, found)
 
 
