@@ -40,10 +40,22 @@ def open_beside(database: Path, ending: str) -> int:
         if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
             raise OSError(errno.ELOOP, _LINK)
         narrow(descriptor, found)
+        _hand_over(descriptor, found, database)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _hand_over(descriptor: int, found: os.stat_result, database: Path) -> None:
+    """What a command of root's makes belongs to the database's owner, as SQLite's own files do: whose server would
+    not start again otherwise."""
+    if os.geteuid() != 0 or found.st_uid != 0:
+        return
+    with suppress(OSError):
+        owner = os.stat(database)
+        if owner.st_uid != 0:
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def narrow(file: int | Path, found: os.stat_result) -> bool:
