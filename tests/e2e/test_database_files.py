@@ -127,6 +127,25 @@ def test_an_idle_server_sees_it_by_itself_and_the_next_one_finds_what_was_moved_
         assert warned(again) == []
 
 
+def test_a_link_that_leads_elsewhere_ends_the_server(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+    link = tmp_path / "current"
+    link.symlink_to(tmp_path / "one")
+    name = str(link / "oris.db")
+    with serving(tmp_path, unchecked="its name leads elsewhere", ORIS_SQLITE_DB=name) as server:
+        submit(server, "before")
+        link.unlink()
+        link.symlink_to(tmp_path / "two")
+        assert server.wait_end() == 1
+        (line,) = server.lines("database_lost")
+        assert name in line["detail"]
+    link.unlink()
+    link.symlink_to(tmp_path / "one")
+    with serving(tmp_path, ORIS_SQLITE_DB=name) as again:
+        assert known(again) == {"before"}
+
+
 def test_what_was_committed_into_a_log_that_lost_its_name_is_saved_at_the_end(tmp_path: Path) -> None:
     strange = b"put here by somebody" * 100
     with serving(tmp_path) as server:

@@ -170,6 +170,26 @@ def test_a_name_that_leads_elsewhere_is_seen_by_the_folder_and_at_length(
     assert names.changed() == names.lost() == told
 
 
+def test_a_link_by_which_the_database_was_named_is_watched_too(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for each in ("", "-wal", "-shm"):
+        (folder / f"x.db{each}").touch()
+    link = tmp_path / "link"
+    link.symlink_to(folder)
+    names = Names(folder / "x.db", link / "x.db")
+    assert names.lost() is None
+    folder.rename(tmp_path / "moved")
+    folder.symlink_to(tmp_path / "moved")
+    assert names.lost() is None
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "x.db").touch()
+    link.unlink()
+    link.symlink_to(tmp_path / "other")
+    assert names.lost() == f"{link / 'x.db'} is another file now: it was replaced under the running server"
+    assert not names.lost_database()
+
+
 async def test_files_that_were_put_together_by_hand_are_refused_until_they_are_adopted(harness: SqliteHarness) -> None:
     await Driver(harness).commit(submit("old"))
     kept = harness.path.with_name("kept")

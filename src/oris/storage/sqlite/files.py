@@ -95,11 +95,14 @@ def log_beside(database: Path) -> Path | None:
 class Names:
     """Whether the names of open files still lead to them: what is written to a file without a name is lost."""
 
-    def __init__(self, database: Path) -> None:
-        """Note which files are open under which names. Raises OSError."""
+    def __init__(self, database: Path, name: Path | None = None) -> None:
+        """Note which files are open under which names. `name`: one more for the database, which may lead there through
+        links. Raises OSError."""
         self.database = database
         self._wal = str(beside(database, "-wal"))
         self._known = [_identified(path) for path in (str(database), self._wal, str(beside(database, "-shm")))]
+        if name is not None and name != database:
+            self._known.append((str(name), *self._known[0][1:]))
         self._folder = str(database.parent)
         self._folder_seen: tuple[int, int, int] | None = None
 

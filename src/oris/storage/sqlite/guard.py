@@ -23,10 +23,14 @@ from oris.storage.sqlite.statements import HIGH_WATER
 class Guard:
     """Guards one file. Its methods may be called from any thread, one at a time."""
 
-    def __init__(self, database: Path) -> None:
+    def __init__(self, database: Path, name: Path | None = None) -> None:
         """Lock the name and the file, and look at what lies there. Raises InUse and ConfigError, with nothing changed
-        of what was there."""
+        of what was there.
+
+        `name`: what the database was called, where that leads to it through links.
+        """
         self._database = database
+        self._name = name
         self._lock = FileLock(database)
         self._inode: Inode | None = None
         self._mark: Mark | None = None
@@ -62,7 +66,7 @@ class Guard:
         if lacking is not None:
             self.warnings.append(lacking)
         try:
-            self._names = Names(self._database)
+            self._names = Names(self._database, self._name)
         except OSError as error:
             raise ConfigError(f"{error.filename}: went away while the database was opened: {error.strerror}") from error
         # Without a number in the file itself nothing can be told from it.
