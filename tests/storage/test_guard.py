@@ -18,7 +18,7 @@ from oris.storage.sqlite.files import Names
 from oris.storage.sqlite.guard import Guard, adopt
 from oris.storage.sqlite.inode import Inode
 from oris.storage.sqlite.mark import Left, Mark, missing
-from oris.storage.sqlite.upgrade import plan_file
+from oris.storage.sqlite.upgrade import migrate_file, plan_file
 
 from .driver import START_MS, Driver, submit
 from .sqlite_harness import SqliteHarness
@@ -217,6 +217,18 @@ async def test_a_backup_over_the_one_before_is_whole_however_often_it_was_made(h
             found = target.read_bytes()[:100]
             assert found[60:64] != found[40:44]
     Guard(target).release()
+
+
+def test_the_database_of_another_program_is_told_from_a_copy_of_ours_and_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE theirs (a)")
+        connection.execute("PRAGMA user_version = 1")
+    before = path.read_bytes()
+    assert before[60:64] == before[40:44]
+    with pytest.raises(ConfigError, match="belongs to another program"):
+        migrate_file(path, lambda: START_MS)
+    assert path.read_bytes() == before
 
 
 def copied(database: Path, *endings: str) -> Path:

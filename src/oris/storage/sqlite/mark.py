@@ -40,6 +40,8 @@ _HEADER = 72
 _LAST_MS = 253_402_300_799_999
 """The end of the year 9999."""
 _MAGIC = b"SQLite format 3\0"
+_LEAST = 1 << 29
+"""Of the numbers drawn: no backup counts so far, and there is room above for changes of the schema."""
 
 
 class Left(Struct, frozen=True):
@@ -120,15 +122,15 @@ def trouble(database: Path, found: Found, left: Left | None) -> str | None:
         return None if is_made else log_alone(database, found)
     if is_turning:
         return None
-    user_version, schema, opening = _numbers(found.header)
-    if user_version and user_version == schema:
+    if is_claimed(found.header):
+        _, _, opening = _numbers(found.header)
         if left is not None and left.state == "open" and left.opening == opening:
             return None
         if found.log is None:
             return (
-                f"{database} is a copy of a database that was in use, without its log ({log}): what was committed "
-                "last is missing; copy both files, or make copies with `sqlite3 DATABASE '.backup COPY'`; `oris adopt` "
-                "takes it as it is"
+                f"{database} is a copy of a database that was in use, without its log ({log} is missing or empty): "
+                "what was committed last is missing; copy both files, or make copies with `sqlite3 DATABASE '.backup "
+                "COPY'`; `oris adopt` takes it as it is"
             )
         if left is not None:
             return (
@@ -177,8 +179,7 @@ def _shown(ms: int) -> str:
 def claim(connection: sqlite3.Connection) -> int | None:
     """Write into the file that it is open; the answer is the opening's number. None: it stands in the log alone,
     because another program reads an older state. Raises sqlite3.Error."""
-    # Neither small, as a backup's number, nor at the end of what fits.
-    opening = int.from_bytes(os.urandom(4), "big") >> 3 | 1 << 29
+    opening = int.from_bytes(os.urandom(4), "big") >> 3 | _LEAST
     with _writing(connection):
         set_pragma(connection, "application_id", opening)
         set_pragma(connection, "schema_version", opening)
@@ -216,7 +217,7 @@ def disclaim(connection: sqlite3.Connection) -> None:
 def is_claimed(header: bytes) -> bool:
     """Whether the file says that it is open."""
     user_version, schema, _ = _numbers(header)
-    return user_version == schema
+    return user_version == schema >= _LEAST
 
 
 def is_closed(header: bytes) -> bool:
