@@ -191,9 +191,11 @@ def claim(connection: sqlite3.Connection) -> int | None:
 def claim_again(connection: sqlite3.Connection) -> None:
     """Write that it is open, with the schema's number as it is now. Without waiting for readers of an older state: as
     long as they read, it may stand in the log alone. Raises sqlite3.Error."""
-    with _writing(connection):
-        (schema,) = connection.execute("PRAGMA schema_version").fetchone()
-        set_pragma(connection, "user_version", schema)
+    (schema,) = connection.execute("PRAGMA schema_version").fetchone()
+    (user_version,) = connection.execute("PRAGMA user_version").fetchone()
+    if user_version != schema:
+        with _writing(connection):
+            set_pragma(connection, "user_version", schema)
     connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
 
