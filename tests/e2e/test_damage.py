@@ -59,6 +59,20 @@ def test_a_damaged_input_is_shown_and_granted_to_nobody_and_the_job_behind_it_is
         is_told(server, "first", 1)
 
 
+def test_a_poll_whose_lease_has_a_damaged_input_gets_the_next_job(tmp_path: Path) -> None:
+    asked = {"worker_id": "w", "poll_id": "p", "lease_ttl_seconds": 3600}
+    with serving(tmp_path, unchecked="it is damaged on purpose") as server, server.client() as http:
+        for thread in ("first", "second"):
+            data_of(http.post("/v1/jobs", json={"thread_id": thread, "input": {"of": thread}}))
+        assert data_of(http.post("/v1/workers/poll", json=asked))["attempts"][0]["thread_id"] == "first"
+        damage(server, PAYLOAD, NO_TEXT, 1, "first")
+    with serving(tmp_path, unchecked="it is damaged on purpose") as server, server.client() as http:
+        for _ in range(2):
+            attempts = data_of(http.post("/v1/workers/poll", json=asked))["attempts"]
+            assert [attempt["thread_id"] for attempt in attempts] == ["second"]
+        is_told(server, "first", 1)
+
+
 @pytest.fixture
 def worked(tmp_path: Path) -> Iterator[tuple[ServerProcess, dict[str, int]]]:
     """A server that has ended, and where the payloads of its one thread `t-x` are: by what brought them."""

@@ -18,6 +18,7 @@ from oris.storage.sqlite.files import Names
 from oris.storage.sqlite.guard import Guard, adopt
 from oris.storage.sqlite.inode import Inode
 from oris.storage.sqlite.mark import Left, Mark, missing
+from oris.storage.sqlite.upgrade import migrate_file, plan_file
 
 from .driver import START_MS, Driver, submit
 from .sqlite_harness import SqliteHarness
@@ -200,6 +201,26 @@ def test_a_name_that_leads_elsewhere_is_seen_by_the_folder_and_at_length(
     assert names.changed() == names.lost() == told
 
 
+def test_a_link_by_which_the_database_was_named_is_watched_too(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for each in ("", "-wal", "-shm"):
+        (folder / f"x.db{each}").touch()
+    link = tmp_path / "link"
+    link.symlink_to(folder)
+    names = Names(folder / "x.db", link / "x.db")
+    assert names.lost() is None
+    folder.rename(tmp_path / "moved")
+    folder.symlink_to(tmp_path / "moved")
+    assert names.lost() is None
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "x.db").touch()
+    link.unlink()
+    link.symlink_to(tmp_path / "other")
+    assert names.lost() == f"{link / 'x.db'} is another file now: it was replaced under the running server"
+    assert not names.lost_database()
+
+
 async def test_files_that_were_put_together_by_hand_are_refused_until_they_are_adopted(harness: SqliteHarness) -> None:
     await Driver(harness).commit(submit("old"))
     kept = harness.path.with_name("kept")
@@ -214,3 +235,84 @@ async def test_files_that_were_put_together_by_hand_are_refused_until_they_are_a
     assert adopt(harness.path) == harness.path.with_name("store.db-wal")
     await harness.open()
     assert (await harness.store.reads.statistics()).waiting == 1
+
+
+async def test_a_backup_over_the_one_before_is_whole_however_often_it_was_made(harness: SqliteHarness) -> None:
+    await Driver(harness).commit(submit("t1"))
+    target = harness.path.with_name("backup.db")
+    with harness.connection() as source, closing(sqlite3.connect(target)) as backup:
+        backup.execute("PRAGMA synchronous = OFF")
+        for _ in range(150):
+            source.backup(backup)
+            found = target.read_bytes()[:100]
+            assert found[60:64] != found[40:44]
+    Guard(target).release()
+
+
+def test_the_database_of_another_program_is_told_from_a_copy_of_ours_and_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE theirs (a)")
+        connection.execute("PRAGMA user_version = 1")
+    before = path.read_bytes()
+    assert before[60:64] == before[40:44]
+    with pytest.raises(ConfigError, match="belongs to another program"):
+        migrate_file(path, lambda: START_MS)
+    assert path.read_bytes() == before
+
+
+def copied(database: Path, *endings: str) -> Path:
+    """What lies there, in a folder of its own, as it would be found after a crash."""
+    folder = database.with_name("found")
+    folder.mkdir()
+    for ending in ("", *endings):
+        shutil.copy(database.with_name(database.name + ending), folder)
+    return folder / database.name
+
+
+async def test_a_database_is_known_again_after_another_program_has_changed_its_schema(harness: SqliteHarness) -> None:
+    driver = Driver(harness)
+    await driver.commit(submit("t1"))
+    with harness.connection() as other:
+        other.execute("ANALYZE")
+        other.execute("PRAGMA wal_checkpoint")
+    await harness.store.look()
+    await driver.commit(submit("t2"))
+    found = copied(harness.path, "-wal", ".mark")
+    guard = Guard(found)
+    assert guard.warnings == []
+    guard.release()
+
+
+async def test_a_copy_without_its_log_is_none_also_after_somebody_has_looked_at_it(harness: SqliteHarness) -> None:
+    await Driver(harness).commit(submit("t1"))
+    found = copied(harness.path)
+    plan_file(found)
+    with pytest.raises(ConfigError, match="without its log"):
+        Guard(found)
+
+
+@pytest.mark.parametrize("left_behind", [None, Left("turning", 0, START_MS)])
+async def test_a_log_without_its_database_is_never_deleted(harness: SqliteHarness, left_behind: Left | None) -> None:
+    await Driver(harness).commit(submit("t1"))
+    found = copied(harness.path, "-wal")
+    found.write_bytes(b"")
+    if left_behind is not None:
+        mark = Mark(found)
+        mark.write(left_behind)
+        mark.close()
+    with pytest.raises(ConfigError, match="put the database back to its log"):
+        adopt(found)
+    with pytest.raises(ConfigError, match="put the database back to its log"):
+        Guard(found)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_what_root_makes_beside_a_database_belongs_to_its_owner(tmp_path: Path) -> None:
+    database = tmp_path / "x.db"
+    database.touch()
+    os.chown(database, 4321, 8765)
+    adopt(database)
+    for ending in (".lock", ".mark"):
+        found = (tmp_path / f"x.db{ending}").stat()
+        assert (found.st_uid, found.st_gid) == (4321, 8765)

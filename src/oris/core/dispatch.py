@@ -300,10 +300,11 @@ def _blocked(facts: Facts, want: Want, now_ms: int) -> Blocked | None:
 
 
 def _redelivered(facts: Facts, want: Want, now_ms: int) -> tuple[Job, ...]:
-    """The live leases that an earlier poll with this id was granted, be it one of this batch."""
+    """The live leases that an earlier poll with this id was granted, be it one of this batch. One of a job that cannot
+    be handed out any more stands in nobody's way: its answer was lost, and its ttl decides."""
     if want.poll_id is None or not want.limit:
         return ()
-    found = facts.polled(want.worker_key, want.poll_id)
+    found = [job for job in facts.polled(want.worker_key, want.poll_id) if job.job_key not in facts.set_aside]
     return tuple(j for j in found if _is_hers(j, want) and _is_live(j, facts, now_ms))
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 from msgspec import Struct
 
 from oris.errors import ConfigError
+from oris.storage.sqlite.schema import SqliteSchema
 from oris.storage.sqlite.space import ReserveSize
 
 Synchronous = Literal["full", "normal"]
@@ -40,9 +41,11 @@ class Tuning(Struct, frozen=True):
 
 
 def open_writer(path: Path, tuning: Tuning, factory: type[sqlite3.Connection]) -> sqlite3.Connection:
-    """The one connection that writes and checkpoints. Raises sqlite3.Error, and ConfigError without WAL."""
+    """The one connection that writes and checkpoints. Raises sqlite3.Error, and ConfigError without WAL, and for the
+    database of another program, which stays as it is."""
     connection = _connect(path, "rwc", tuning, factory)
     try:
+        SqliteSchema(connection, lambda: 0).applied()
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
             raise ConfigError(f"{path}: this file system does not allow SQLite's WAL (journal mode stays {mode!r})")

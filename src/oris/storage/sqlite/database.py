@@ -109,10 +109,10 @@ def open_file(
 
     On a full disk the reserve that an earlier server left is given up for it, as far as it has to be.
     """
-    path = path.resolve()
+    name, path = Path(os.path.abspath(path)), path.resolve()
     if not path.parent.is_dir():
         raise ConfigError(f"{path}: the directory does not exist")
-    guard = Guard(path)
+    guard = Guard(path, name)
     disk: Disk | None = None
     try:
         disk = Disk(path, tuning.reserve)

@@ -15,6 +15,7 @@ from oris.errors import ConfigError
 
 MODE = 0o600
 _LINK = "it is a link or no plain file; remove it"
+_LOG_LINK = "it is a link or no plain file; put a copy of the log in its place, or move it away if it belongs elsewhere"
 _LOGS = ("-wal", "-journal")
 """What SQLite replays or rolls back into a database that it is found beside."""
 
@@ -39,10 +40,22 @@ def open_beside(database: Path, ending: str) -> int:
         if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
             raise OSError(errno.ELOOP, _LINK)
         narrow(descriptor, found)
+        _hand_over(descriptor, found, database)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _hand_over(descriptor: int, found: os.stat_result, database: Path) -> None:
+    """What a command of root's makes belongs to the database's owner, as SQLite's own files do: whose server would
+    not start again otherwise."""
+    if os.geteuid() != 0 or found.st_uid != 0:
+        return
+    with suppress(OSError):
+        owner = os.stat(database)
+        if owner.st_uid != 0:
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def narrow(file: int | Path, found: os.stat_result) -> bool:
@@ -65,7 +78,7 @@ def check_sqlites_own(database: Path) -> None:
         except OSError as error:
             raise ConfigError(f"{path}: cannot be looked at: {error.strerror}") from error
         if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
-            raise ConfigError(f"{path}: {_LINK}")
+            raise ConfigError(f"{path}: {_LOG_LINK if ending in _LOGS else _LINK}")
         narrow(path, found)
 
 
@@ -82,11 +95,14 @@ def log_beside(database: Path) -> Path | None:
 class Names:
     """Whether the names of open files still lead to them: what is written to a file without a name is lost."""
 
-    def __init__(self, database: Path) -> None:
-        """Note which files are open under which names. Raises OSError."""
+    def __init__(self, database: Path, name: Path | None = None) -> None:
+        """Note which files are open under which names. `name`: one more for the database, which may lead there through
+        links. Raises OSError."""
         self.database = database
         self._wal = str(beside(database, "-wal"))
         self._known = [_identified(path) for path in (str(database), self._wal, str(beside(database, "-shm")))]
+        if name is not None and name != database:
+            self._known.append((str(name), *self._known[0][1:]))
         self._folder = str(database.parent)
         self._folder_seen: tuple[int, int, int] | None = None
 

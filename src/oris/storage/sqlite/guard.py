@@ -23,10 +23,14 @@ from oris.storage.sqlite.statements import HIGH_WATER
 class Guard:
     """Guards one file. Its methods may be called from any thread, one at a time."""
 
-    def __init__(self, database: Path) -> None:
+    def __init__(self, database: Path, name: Path | None = None) -> None:
         """Lock the name and the file, and look at what lies there. Raises InUse and ConfigError, with nothing changed
-        of what was there."""
+        of what was there.
+
+        `name`: what the database was called, where that leads to it through links.
+        """
         self._database = database
+        self._name = name
         self._lock = FileLock(database)
         self._inode: Inode | None = None
         self._mark: Mark | None = None
@@ -54,6 +58,17 @@ class Guard:
         """Write into the file that it is open. Raises sqlite3.Error."""
         self._opening = marks.claim(connection)
 
+    @property
+    def is_claimed(self) -> bool:
+        """Whether the file says that it is open, as far as it should: not after another program has changed the schema,
+        as ANALYZE does."""
+        assert self._inode is not None
+        return self._opening is None or marks.is_claimed(self._inode.header())
+
+    def claim_again(self, connection: sqlite3.Connection) -> None:
+        """Write that it is open. Raises sqlite3.Error."""
+        marks.claim_again(connection)
+
     def settle(self, connection: sqlite3.Connection) -> None:
         """All connections are open: note the names, and what is missing. Raises sqlite3.Error and ConfigError."""
         assert self._mark is not None
@@ -62,7 +77,7 @@ class Guard:
         if lacking is not None:
             self.warnings.append(lacking)
         try:
-            self._names = Names(self._database)
+            self._names = Names(self._database, self._name)
         except OSError as error:
             raise ConfigError(f"{error.filename}: went away while the database was opened: {error.strerror}") from error
         # Without a number in the file itself nothing can be told from it.
@@ -148,8 +163,7 @@ class Guard:
 
     def _found(self) -> Found:
         assert self._inode is not None
-        database = self._database
-        return Found(self._inode.header(), log_beside(database) is not None, beside(database, "-wal").exists())
+        return _found(self._database, self._inode)
 
 
 def adopt(database: Path) -> Path | None:
@@ -157,13 +171,23 @@ def adopt(database: Path) -> Path | None:
     ConfigError."""
     lock = FileLock(database)
     try:
-        Inode(database).close()
+        inode = Inode(database)
+        try:
+            wrong = marks.log_alone(database, _found(database, inode))
+        finally:
+            inode.close()
+        if wrong is not None:
+            raise ConfigError(wrong)
         mark = _mark_of(database)
         mark.turning()
         mark.close()
     finally:
         lock.release()
     return log_beside(database)
+
+
+def _found(database: Path, inode: Inode) -> Found:
+    return Found(inode.header(), log_beside(database))
 
 
 def _mark_of(database: Path) -> Mark:

@@ -5,6 +5,9 @@ it, and a copy made without its log passes for a whole one. So while a server ha
 so: `user_version` in its header is the same as the schema's number, which changes in every backup made by SQLite, and
 `application_id` is drawn at each opening. The mark holds the number drawn, and after each commit its time.
 
+The schema's number is drawn, too: a backup that is made over the one before counts that one's on, from 1, and would
+come to a small number some night. It means nothing but that statements have to be prepared anew.
+
 It is not synced after each commit: a power cut may leave an older one, which lacks nothing that the database has.
 """
 
@@ -12,7 +15,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -36,6 +40,8 @@ _HEADER = 72
 _LAST_MS = 253_402_300_799_999
 """The end of the year 9999."""
 _MAGIC = b"SQLite format 3\0"
+_LEAST = 1 << 29
+"""Of the numbers drawn: no backup counts so far, and there is room above for changes of the schema."""
 
 
 class Left(Struct, frozen=True):
@@ -52,10 +58,8 @@ class Found(Struct, frozen=True):
     """What there is before SQLite looks at it."""
 
     header: bytes
-    has_log: bool
-    """There is a WAL or a rollback journal, and it is not empty."""
-    has_wal: bool
-    """There is a WAL, empty or not."""
+    log: Path | None
+    """A WAL or a rollback journal that is not empty; an empty one is left by whoever only looks at a database."""
 
 
 class Mark:
@@ -111,25 +115,22 @@ class Mark:
 def trouble(database: Path, found: Found, left: Left | None) -> str | None:
     """Why SQLite must not touch this; None: it may. One line that says what to do."""
     log = f"{database}-wal"
-    if left is not None and left.state == "turning":
-        return None
+    is_turning = left is not None and left.state == "turning"
     if not found.header.startswith(_MAGIC):
-        if found.has_log:
-            # SQLite would delete the log, or make a database of it over what is there.
-            return (
-                f"{database} is missing, empty or no database, and a log ({log}) is beside it: put the database back "
-                "to its log, or move the log away"
-            )
+        # A new database that was killed while it was made has a journal, but a WAL no sooner than a header.
+        is_made = is_turning and found.log is not None and found.log.name.endswith("-journal")
+        return None if is_made else log_alone(database, found)
+    if is_turning:
         return None
-    user_version, schema, opening = _numbers(found.header)
-    if user_version and user_version == schema:
+    if is_claimed(found.header):
+        _, _, opening = _numbers(found.header)
         if left is not None and left.state == "open" and left.opening == opening:
             return None
-        if not found.has_wal:
+        if found.log is None:
             return (
-                f"{database} is a copy of a database that was in use, without its log ({log}): what was committed "
-                "last is missing; copy both files, or make copies with `sqlite3 DATABASE '.backup COPY'`; `oris adopt` "
-                "takes it as it is"
+                f"{database} is a copy of a database that was in use, without its log ({log} is missing or empty): "
+                "what was committed last is missing; copy both files, or make copies with `sqlite3 DATABASE '.backup "
+                "COPY'`; `oris adopt` takes it as it is"
             )
         if left is not None:
             return (
@@ -138,12 +139,23 @@ def trouble(database: Path, found: Found, left: Left | None) -> str | None:
                 "are"
             )
         return None
-    if found.has_log and left is not None:
+    if found.log is not None and left is not None:
         return (
-            f"the log beside {database} ({log}) is not its own, and would change what was put there: if the database "
-            "was restored, move the log away; if the log belongs to it, `oris adopt` takes both as they are"
+            f"the log beside {database} ({found.log}) is not its own, and would change what was put there: if the "
+            "database was restored, move the log away; if the log belongs to it, `oris adopt` takes both as they are"
         )
     return None
+
+
+def log_alone(database: Path, found: Found) -> str | None:
+    """As `trouble`, when there is a log without its database: SQLite would delete it, or make a database of it over
+    what is there."""
+    if found.header.startswith(_MAGIC) or found.log is None:
+        return None
+    return (
+        f"{database} is missing, empty or no database, and a log ({found.log}) is beside it: put the database back "
+        "to its log, or move the log away"
+    )
 
 
 def missing(database: Path, left: Left | None, newest_ms: int) -> str | None:
@@ -167,24 +179,47 @@ def _shown(ms: int) -> str:
 def claim(connection: sqlite3.Connection) -> int | None:
     """Write into the file that it is open; the answer is the opening's number. None: it stands in the log alone,
     because another program reads an older state. Raises sqlite3.Error."""
-    opening = int.from_bytes(os.urandom(4), "big") >> 1
+    opening = int.from_bytes(os.urandom(4), "big") >> 3 | _LEAST
+    with _writing(connection):
+        set_pragma(connection, "application_id", opening)
+        set_pragma(connection, "schema_version", opening)
+        set_pragma(connection, "user_version", opening)
+    (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return None if busy else opening
+
+
+def claim_again(connection: sqlite3.Connection) -> None:
+    """Write that it is open, with the schema's number as it is now. Without waiting for readers of an older state: as
+    long as they read, it may stand in the log alone. Raises sqlite3.Error."""
+    (schema,) = connection.execute("PRAGMA schema_version").fetchone()
+    (user_version,) = connection.execute("PRAGMA user_version").fetchone()
+    if user_version != schema:
+        with _writing(connection):
+            set_pragma(connection, "user_version", schema)
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+
+
+@contextmanager
+def _writing(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        (schema,) = connection.execute("PRAGMA schema_version").fetchone()
-        set_pragma(connection, "application_id", opening)
-        set_pragma(connection, "user_version", schema)
+        yield
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-    (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    return None if busy else opening
 
 
 def disclaim(connection: sqlite3.Connection) -> None:
     """Write that it is closed; the last connection then brings it into the file. Raises sqlite3.Error."""
     set_pragma(connection, "user_version", 0)
+
+
+def is_claimed(header: bytes) -> bool:
+    """Whether the file says that it is open."""
+    user_version, schema, _ = _numbers(header)
+    return user_version == schema >= _LEAST
 
 
 def is_closed(header: bytes) -> bool:

@@ -180,6 +180,7 @@ class SqliteStore:
             await trio.lowlevel.checkpoint()
             return None
         if self._look_for_files():
+            await self._see_to_claim()
             try:
                 return await trio.to_thread.run_sync(disk.look, limiter=self._look_limiter, abandon_on_cancel=True)
             except OSError:
@@ -258,6 +259,12 @@ class SqliteStore:
                 # No thread could be started: nothing was committed, and nothing may be left open.
                 self._writer.abandon()
                 raise Unavailable(f"no thread for the commit: {error}") from error
+
+    async def _see_to_claim(self) -> None:
+        """What cannot be written now is tried at the next look."""
+        if not self._writer.is_claimed:
+            with suppress(Unavailable):
+                await self._run(self._write_limiter, self._writer.claim_again)
 
     def _look_for_files(self) -> bool:
         """Whether they are where they were."""

@@ -174,6 +174,23 @@ class Writer:
             self._raise_for(error)
             raise
 
+    @property
+    def is_claimed(self) -> bool:
+        """Whether the file says that it is open: see `claim_again`."""
+        return self._guard is None or self._guard.is_claimed
+
+    def claim_again(self) -> None:
+        """Write into the file that it is open, where another program has changed its schema: a start would not trust
+        its log otherwise. Raises Unavailable."""
+        assert self._guard is not None
+        self._may_use_reserve = False
+        try:
+            with self._patience():
+                self._guard.claim_again(self._connection)
+        except sqlite3.Error as error:
+            self._raise_for(error)
+            raise
+
     def checkpoint(self) -> bool:
         """Copy the whole WAL into the database, and cut it off. Raises Unavailable.
 
