@@ -8,6 +8,7 @@ from typing import Literal
 
 import trio
 from msgspec import Struct
+from msgspec.structs import replace
 
 from oris.clock import EngineClock
 from oris.core.api_key import ApiKey
@@ -82,6 +83,11 @@ class Polled(Struct, frozen=True):
     """Whose connection is watched."""
     refusal: Refusal | None = None
     """Its session is over."""
+
+    def outline(self) -> Polled:
+        """The same without what the jobs carry: enough for `undelivered`, and nothing to hold on to while an answer
+        waits to be read."""
+        return replace(self, handed={})
 
 
 class Engine:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -112,7 +113,7 @@ async def ack(call: Call, body: AckRequest) -> Answer:
         return ok(call, _ack_view(call, single, answer.replies, UNSET))
     polled = await engine.fetched(want, answer, refusal, watch=body.poll.watch)
     view = _ack_view(call, single, answer.replies, poll_view(call, polled))
-    return ok(call, view, on_undelivered=lambda: engine.undelivered(polled))
+    return ok(call, view, on_undelivered=partial(engine.undelivered, polled.outline()))
 
 
 def _ack_view(

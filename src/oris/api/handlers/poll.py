@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from msgspec import UNSET, Raw, UnsetType
 
 from oris.api.envelope import ok
@@ -56,8 +58,7 @@ async def poll(call: Call, body: PollRequest) -> Answer:
     polled = await engine.poll(want, wait_s, watch=watch)
     if polled.refusal is not None:
         accepted(polled.refusal, Granted)
-    view = poll_view(call, polled)
-    return ok(call, view, on_undelivered=lambda: engine.undelivered(polled))
+    return ok(call, poll_view(call, polled), on_undelivered=partial(engine.undelivered, polled.outline()))
 
 
 def check_watch(fetch: Fetch, field: str) -> None:
