@@ -95,6 +95,26 @@ async def test_few_answers_of_unknown_size_are_made_at_a_time(autojump_clock: Mo
     assert hold.making.borrowed_tokens == 0
 
 
+async def test_a_workers_answer_is_made_beside_those_of_clients_that_find_no_room(autojump_clock: MockClock) -> None:
+    """Clients that do not read hold the common part, and more of them than are made at a time wait for it."""
+    hold = Hold(Account(100, 0), Account(4 * MAKING_BYTES, MAKING_BYTES))
+    unread = Freight(hold)
+    assert unread.answer is not None
+    assert unread.answer.take(3 * MAKING_BYTES)
+    async with trio.open_nursery() as nursery:
+        for _ in range(2 * MAKING_MAX):
+            nursery.start_soon(Freight(hold).begin_answer)
+        await wait_all_tasks_blocked()
+        worker = Freight(hold, of_worker=True)
+        await worker.begin_answer()
+        assert trio.current_time() == 0
+        worker.answer_made(1)
+        worker.release()
+        nursery.cancel_scope.cancel()
+    unread.release()
+    assert (hold.answers.held_bytes, hold.answers.waiting) == (0, 0)
+
+
 async def test_an_answer_counts_what_it_is_until_it_is_taken() -> None:
     hold = Hold(Account(100, 0), Account(10 * MAKING_BYTES, 0))
     freight = Freight(hold)
