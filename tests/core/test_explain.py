@@ -89,6 +89,9 @@ CASES = [
     pytest.param(
         queued, {"quarantined_until_ms": START_MS + 9_000}, "workers_quarantined", "in 9.0 s", id="workers_quarantined"
     ),
+    pytest.param(
+        queued, {"quarantined_until_ms": START_MS - 1}, "workers_quarantined", "as a probe", id="quarantined, probed"
+    ),
     pytest.param(queued, {}, "waiting_for_worker", "busy", id="waiting_for_worker"),
     pytest.param(queued, {"is_wanted": False}, "no_worker_for_workflow", "'default'", id="no_worker_for_workflow"),
     pytest.param(queued, {"tenant_leased": 1000}, "tenant_limit", "1000 are allowed", id="tenant_limit"),
