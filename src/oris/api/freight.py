@@ -7,6 +7,8 @@ import trio
 from oris.api.account import Account, Share
 from oris.errors import ApiError, ErrorCode
 
+COUNTED_BYTES = 16 * 1024
+"""Answers up to this size are not counted: all connections together hold little of them."""
 ROOM_WAIT_S = 10.0
 """How long an answer waits for others to be taken by their clients."""
 MAKING_BYTES = 1024 * 1024
@@ -81,9 +83,17 @@ class Freight:
                 raise _no_room("inbox_full")
             self.answer.set(0)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether an answer that is not begun may be large."""
+        return self.answer is None or self.answer.fits(1)
+
     def answer_made(self, size: int) -> None:
-        """The answer is there, and this large. Harmless when it was never begun."""
+        """The answer is there, and this large. One that was never begun counts when it is sent; but a worker's at once,
+        because what a commit has granted is there already."""
         if not self._making:
+            if self.answer is not None and self.answer.of_worker and size > COUNTED_BYTES:
+                self.answer.set(size)
             return
         self._making = False
         assert self.answer is not None

@@ -283,6 +283,14 @@ class Engine:
         """A worker's call found no room in this server: that time counts against no lease."""
         self._outages.refused(self.clock.now_ms())
 
+    def answers_have_room(self, has_room: Callable[[], bool]) -> None:
+        """Ask this before work is given out: answers that workers have not read yet must not gather without bound."""
+        self.demand.has_room = has_room
+
+    def answers_taken(self) -> None:
+        """Some of them were read: there may be room again."""
+        self._bell.ring()
+
     def drain(self) -> None:
         """Let nothing new in: submits are refused, parked polls answered `draining`, waits and streams ended."""
         self.admission.draining = True

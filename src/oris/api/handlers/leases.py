@@ -106,7 +106,8 @@ async def ack(call: Call, body: AckRequest) -> Answer:
         # A session that is over fetches nothing; what the acks are answered does not hang on it.
         refusal = None if want.session is None else await engine.open_session(worker, want.session)
     size = sum(len(command.body or b"") for command in commands)
-    fetch = None if refusal is not None else want
+    # Nor does one to whose answers there is no room: an ack is never refused for that, and told of nothing new.
+    fetch = want if refusal is None and call.freight.has_room else None
     answer = await engine.ask(Unit("write", commands, want=fetch, size_bytes=size))
     single = None if body.acks is not None else accepted(answer.replies[0], Acked)
     if want is None or body.poll is None:
