@@ -70,6 +70,8 @@ class Connections:
         self._open: set[ClientStream] = set()
         # Those that nobody waits on, the longest first: where nothing was asked yet, clients', workers'.
         self._fresh: dict[ClientStream, float] = {}
+        self._refused: dict[ClientStream, float] = {}
+        """Where a request is being refused that has no place among those under way, and since when."""
         self._idle: dict[ClientStream, None] = {}
         self._idle_workers: dict[ClientStream, None] = {}
         self._none_left = trio.Event()
@@ -92,12 +94,12 @@ class Connections:
         """Counts a connection in."""
         self._open.add(stream)
         self._fresh[stream] = trio.current_time()
-        stream.on_rest = self._rests
+        stream.on_rest, stream.on_refused = self._rests, self._is_refused
 
     def discard(self, stream: ClientStream) -> None:
         """Counts a connection out."""
         self._open.discard(stream)
-        for resting in (self._fresh, self._idle, self._idle_workers):
+        for resting in self._resting:
             resting.pop(stream, None)
         if not self._open:
             self._none_left.set()
@@ -106,7 +108,8 @@ class Connections:
     def make_room(self) -> ClientStream | None:
         """Takes out the connection that is missed least, for the caller to close; None: there is none.
 
-        First where nothing was asked in a second; then idle ones of clients, the longest idle first; then others where
+        First where nothing was asked in a second, or something is being refused to a client that does not read that, or
+        goes on sending; then idle ones of clients, the longest idle first; then others where
         nothing was asked yet, and last those that workers have called on. One on which a request has come that nobody
         has read yet stays, and one that was opened in this moment.
         """
@@ -119,13 +122,16 @@ class Connections:
     @property
     def are_settling(self) -> bool:
         """Whether there is no place, until those that were opened last have asked for something."""
-        return self.is_full and bool(self._fresh) and self._least_missed() is None
+        return self.is_full and bool(self._fresh or self._refused) and self._least_missed() is None
 
     def _least_missed(self) -> ClientStream | None:
         now = trio.current_time()
         oldest = next(iter(self._fresh), None)
         if oldest is not None and now - self._fresh[oldest] >= FRESH_S:
             return oldest
+        refused = next(iter(self._refused), None)
+        if refused is not None and now - self._refused[refused] >= SETTLE_S:
+            return refused
         # As long as there are others, those of workers stay, though one has to wait for the others a moment.
         last = self._fresh or self._idle_workers
         for each in islice(chain(self._idle, last), LOOKED_AT):
@@ -135,7 +141,7 @@ class Connections:
 
     @property
     def _resting(self) -> tuple[dict[ClientStream, Any], ...]:
-        return self._idle, self._fresh, self._idle_workers
+        return self._idle, self._fresh, self._refused, self._idle_workers
 
     def _rests(self, stream: ClientStream, rests: bool) -> None:
         if stream not in self._open:
@@ -144,6 +150,10 @@ class Connections:
             resting.pop(stream, None)
         if rests:
             (self._idle_workers if stream.of_worker else self._idle)[stream] = None
+
+    def _is_refused(self, stream: ClientStream) -> None:
+        if stream in self._open:
+            self._refused[stream] = trio.current_time()
 
     async def wait_none(self) -> None:
         """Returns when none is open."""
