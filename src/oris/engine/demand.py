@@ -119,7 +119,7 @@ class Demand:
     def _heads(self, lanes: Sequence[Lane], wants: Iterable[Want]) -> dict[Lane, int]:
         """How many jobs of each lane to read: as many as these polls could take, and of many lanes fewer."""
         asked: Counter[Wish] = Counter()
-        for want in wants:
+        for want in wants if lanes else ():
             if want.threads is None:
                 for wish in wishes(want):
                     asked[wish] += want.limit
@@ -341,7 +341,7 @@ class Demand:
             for wish in met:  # to the end of the line
                 del self._meeting[wish]
                 self._meeting[wish] = None
-        also = dict.fromkeys(wish for want in asking for wish in wishes(want))
+        also = dict.fromkeys(wish for want in asking for wish in wishes(want) if self._work.knows(wish))
         lanes = self._shared(dict.fromkeys([*met, *also]))
         shut: dict[Lane, None] = {}
         for wish in also:
