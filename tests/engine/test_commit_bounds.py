@@ -147,6 +147,7 @@ async def test_nothing_is_given_out_until_there_is_room_for_answers(
             poll = world.soon(lambda: world.poll("w"))
         await world.engine.ask(submits("a"))
         await world.ask(ack(held))
+        assert (await world.poll("busy", 0)).decision == "noop", "it takes no work, and is told what there is to tell"
         await wait_all_tasks_blocked()
         assert [(await world.job(thread)).status for thread in ("held", "a")] == ["completed", "queued"]
         room.append(1)

@@ -65,8 +65,8 @@ class Demand:
         self._held: dict[Lane, int | None] = {}
         """Lanes whose workflow is held, until the next probe may be granted; None: one is out."""
         self.has_room: Callable[[], bool] = lambda: True
-        """Whether there is room for what polls would be answered with; without it, they wait. Once there is again, the
-        bell has to ring."""
+        """Whether there is room for what polls would be answered with; without it, those for work wait. Once there is
+        again, the bell has to ring."""
 
     def park(self, parked: Parked) -> None:
         """A poll comes. An older one of its session with its poll id is over: its caller has tried again."""
@@ -103,7 +103,7 @@ class Demand:
         Polls taken stand outside until put back.
         """
         has_room = self.has_room()
-        unseen = self._unseen(MAX_WANTS) if has_room else []
+        unseen = self._unseen(MAX_WANTS) if has_room else self._unseen_for_control(MAX_WANTS)
         asking = [want for want in (*fetching, *(p.want for p in unseen)) if want.limit and want.threads is None]
         self._shown = lanes = self._some_lanes(asking)
         most = (MAX_WANTS if lanes else min(MAX_WANTS, sum(coming.values()))) if has_room else 0
@@ -270,7 +270,9 @@ class Demand:
 
     def has_work(self) -> bool:
         """True when a dispatch could come to something."""
-        return self.has_room() and (bool(self._fresh) or bool(self._met(1)))
+        if not self.has_room():
+            return bool(self._unseen_for_control(1))
+        return bool(self._fresh) or bool(self._met(1))
 
     def __len__(self) -> int:
         return sum(map(len, self._of_worker.values()))
@@ -329,6 +331,10 @@ class Demand:
         for parked in over:
             del self._fresh[parked]
         return found
+
+    def _unseen_for_control(self, limit: int) -> list[Parked]:
+        """Those of them that take no work."""
+        return list(islice((parked for parked in self._fresh if parked.unseen and not parked.want.limit), limit))
 
     def _some_lanes(self, asking: Sequence[Want]) -> list[Lane]:
         """Lanes with work that somebody could take, in rotation.

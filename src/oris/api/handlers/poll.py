@@ -54,7 +54,8 @@ async def poll(call: Call, body: PollRequest) -> Answer:
     watch = body.watch
     del body  # a parked poll holds what it wants, and not what was sent
     call.freight.body_done()
-    await call.freight.see_room()
+    if want.limit:
+        await call.freight.see_room()
     polled = await engine.poll(want, wait_s, watch=watch)
     if polled.refusal is not None:
         accepted(polled.refusal, Granted)
