@@ -121,8 +121,9 @@ class Connections:
 
     @property
     def are_settling(self) -> bool:
-        """Whether there is no place, until those that were opened last have asked for something."""
-        return self.is_full and bool(self._fresh or self._refused) and self._least_missed() is None
+        """Whether there is no place, until those that were opened last have asked for something, or some of those
+        under way are answered: not all of them wait, see `Places`."""
+        return self.is_full and self._least_missed() is None
 
     def _least_missed(self) -> ClientStream | None:
         now = trio.current_time()
@@ -231,7 +232,7 @@ class _Listener:
                 self._take(another, nursery)
 
     async def _let_settle(self) -> None:
-        """While there is no place but those of connections just opened: let these say what they want first."""
+        """While there is no place: let those just opened say what they want first, and others get their answers."""
         with trio.move_on_after(SETTLE_S):
             while self.connections.are_settling:
                 await trio.sleep(SETTLE_PAUSE_S)
