@@ -140,6 +140,10 @@ def test_a_run_that_was_lost_is_queued_since_then() -> None:
 def test_what_clears_it_is_said() -> None:
     _, _, found = explained(queued, {"hold": HELD, "tenant_leased": 1000})
     assert "closes ends it" in found.suggestion
-    assert "clear-hold" in found.suggestion
+    assert found.suggestion.endswith("/v1/workflows/{workflow}/clear-hold")
+    world = World()
+    world.submit("t", tenant="acme")
+    held = explain(world.job("t", "acme"), around(world, hold=HELD))
+    assert held.suggestion.endswith("clear-hold with tenant_id 'acme'"), "a hold is one tenant's"
     _, _, found = explained(queued, {"quarantined_until_ms": 1})
     assert "clear-quarantine" in found.suggestion

@@ -103,9 +103,10 @@ def _held_workflow(job: Job, hold: Hold, around: Surroundings) -> Explanation:
         f"the last leases of workflow {job.workflow!r} were all lost, so it is given out one lease at a time;"
         f" {detail_of_probe}"
     )
+    of_tenant = f" with tenant_id {job.tenant_id!r}" if job.tenant_id else ""
     suggestion = (
         "mend its workers: the first lease that one of them closes ends it,"
-        " and so does POST /v1/workflows/{workflow}/clear-hold"
+        f" and so does POST /v1/workflows/{{workflow}}/clear-hold{of_tenant}"
     )
     return Explanation("workflow_held", hold.held_ms + around.skew_ms, detail, suggestion)
 
