@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from oris.api.account import Account, Share
-from oris.api.freight import MAKING_BYTES, MAKING_MAX, ROOM_WAIT_S, Freight, Hold
+from oris.api.freight import COUNTED_BYTES, MAKING_BYTES, MAKING_MAX, ROOM_WAIT_S, Freight, Hold
 from oris.api.places import Kind, Places, Waits
 from oris.errors import ApiError
 
@@ -95,6 +95,26 @@ async def test_few_answers_of_unknown_size_are_made_at_a_time(autojump_clock: Mo
     assert hold.making.borrowed_tokens == 0
 
 
+async def test_a_workers_answer_is_made_beside_those_of_clients_that_find_no_room(autojump_clock: MockClock) -> None:
+    """Clients that do not read hold the common part, and more of them than are made at a time wait for it."""
+    hold = Hold(Account(100, 0), Account(4 * MAKING_BYTES, MAKING_BYTES))
+    unread = Freight(hold)
+    assert unread.answer is not None
+    assert unread.answer.take(3 * MAKING_BYTES)
+    async with trio.open_nursery() as nursery:
+        for _ in range(2 * MAKING_MAX):
+            nursery.start_soon(Freight(hold).begin_answer)
+        await wait_all_tasks_blocked()
+        worker = Freight(hold, of_worker=True)
+        await worker.begin_answer()
+        assert trio.current_time() == 0
+        worker.answer_made(1)
+        worker.release()
+        nursery.cancel_scope.cancel()
+    unread.release()
+    assert (hold.answers.held_bytes, hold.answers.waiting) == (0, 0)
+
+
 async def test_an_answer_counts_what_it_is_until_it_is_taken() -> None:
     hold = Hold(Account(100, 0), Account(10 * MAKING_BYTES, 0))
     freight = Freight(hold)
@@ -106,6 +126,22 @@ async def test_an_answer_counts_what_it_is_until_it_is_taken() -> None:
     assert hold.answers.held_bytes == 5
     freight.piece_taken()
     assert hold.answers.held_bytes == 0
+
+
+def test_what_a_worker_was_granted_counts_at_once_and_whoever_grants_more_is_told_when_it_is_taken() -> None:
+    hold = Hold(Account(100, 0), Account(3 * COUNTED_BYTES, COUNTED_BYTES))
+    told: list[int] = []
+    hold.answers.on_given_back = lambda: told.append(hold.answers.held_bytes)
+    small, large, other = (Freight(hold, of_worker=True) for _ in range(3))
+    small.answer_made(COUNTED_BYTES)
+    assert hold.answers.held_bytes == 0
+    large.answer_made(5 * COUNTED_BYTES)
+    assert (hold.answers.held_bytes, other.has_room) == (5 * COUNTED_BYTES, False), "it is there, room or not"
+    client = Freight(hold)
+    client.answer_made(5 * COUNTED_BYTES)
+    assert hold.answers.held_bytes == 5 * COUNTED_BYTES, "a client's counts when it is sent"
+    large.release()
+    assert (told, other.has_room) == ([0], True)
 
 
 def test_a_body_is_handed_over_once_and_counts_until_it_is_done() -> None:

@@ -161,6 +161,20 @@ async def test_where_nothing_was_asked_for_long_is_closed_before_the_idle(autoju
     assert connections.make_room() is None
 
 
+async def test_strangers_whose_bodies_are_thrown_away_take_no_connection_of_a_worker() -> None:
+    """What is refused by its head has no place, so it must not keep its connection either."""
+    limits = HttpLimits(connections_max=4, linger_s=PATIENCE_S)
+    async with running(limits=limits) as front:
+        strangers = [await connect(front) for _ in range(4)]
+        for stranger in strangers:
+            await stranger.send(request("POST", "/v1/nowhere", b"x" * 100)[:-50])
+            assert (await stranger.receive()).status == 404
+        worker = await connect(front)
+        assert (await worker.ask(request("POST", "/v1/work", b"{}"))).status == 200
+        assert await strangers[0].is_closed()
+        assert (front.connections.turned_away, front.connections.closed_idle) == (0, 1)
+
+
 async def test_no_waiting_caller_takes_the_last_place_of_a_worker_or_a_probe() -> None:
     async with running(limits=HttpLimits(connections_max=16)) as front:
         assert front.guard is not None

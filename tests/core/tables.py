@@ -7,7 +7,7 @@ from oris.core.audit import AuditHead
 from oris.core.audit_anchor import AuditAnchor
 from oris.core.changes import Changes
 from oris.core.events import Entry
-from oris.core.hold import Hold
+from oris.core.hold import Hold, is_held, lost_least
 from oris.core.mode import Mode
 from oris.core.model import (
     DELAYED,
@@ -96,7 +96,8 @@ class Tables:
         lanes = self.lanes()
         for lane, count in needs.heads.items():
             jobs = lanes.get(lane, [])
-            loaded.heads[lane] = Heads(tuple(jobs[:count]), len(jobs) <= count)
+            least = sorted(jobs, key=lost_least)[:count] if is_held(self.holds.get(lane)) else ()
+            loaded.heads[lane] = Heads(tuple(jobs[:count]), len(jobs) <= count, tuple(least))
         for wanted in needs.polls:
             loaded.polls[wanted] = tuple(j for j in self.jobs.values() if (j.worker_key, j.poll_id) == wanted)
         loaded.api_keys = {k: v for k, v in self.api_keys.items() if k in needs.api_keys}

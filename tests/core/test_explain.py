@@ -89,6 +89,9 @@ CASES = [
     pytest.param(
         queued, {"quarantined_until_ms": START_MS + 9_000}, "workers_quarantined", "in 9.0 s", id="workers_quarantined"
     ),
+    pytest.param(
+        queued, {"quarantined_until_ms": START_MS - 1}, "workers_quarantined", "as a probe", id="quarantined, probed"
+    ),
     pytest.param(queued, {}, "waiting_for_worker", "busy", id="waiting_for_worker"),
     pytest.param(queued, {"is_wanted": False}, "no_worker_for_workflow", "'default'", id="no_worker_for_workflow"),
     pytest.param(queued, {"tenant_leased": 1000}, "tenant_limit", "1000 are allowed", id="tenant_limit"),
@@ -137,6 +140,10 @@ def test_a_run_that_was_lost_is_queued_since_then() -> None:
 def test_what_clears_it_is_said() -> None:
     _, _, found = explained(queued, {"hold": HELD, "tenant_leased": 1000})
     assert "closes ends it" in found.suggestion
-    assert "clear-hold" in found.suggestion
+    assert found.suggestion.endswith("/v1/workflows/{workflow}/clear-hold")
+    world = World()
+    world.submit("t", tenant="acme")
+    held = explain(world.job("t", "acme"), around(world, hold=HELD))
+    assert held.suggestion.endswith("clear-hold with tenant_id 'acme'"), "a hold is one tenant's"
     _, _, found = explained(queued, {"quarantined_until_ms": 1})
     assert "clear-quarantine" in found.suggestion

@@ -12,7 +12,7 @@ from oris.core.model import Job
 from oris.core.replies import HoldCleared
 from oris.ids import NO_TENANT
 
-from .world import World, the
+from .world import World, ack, submit, the, want
 
 RULES = HoldRules()
 
@@ -152,6 +152,29 @@ def test_a_probe_goes_to_the_job_that_has_lost_least_and_else_to_the_first() -> 
     world.later(1000)
     sweep_all(world)
     assert open_probe(world).thread_id == "t0"
+
+
+def test_the_job_to_be_probed_may_stand_behind_all_that_is_read_in_order() -> None:
+    world = held(runs=10)
+    world.submit("fresh")
+    world.heads_read = 1
+    probe = open_probe(world)
+    assert probe.thread_id == "fresh"
+    world.batch([ack(probe)], [want("w", 10)])
+    assert [job.thread_id for job in world.last.granted[0].jobs] == ["t0"], "no more than what is known to be first"
+    world.heads_read = 1000
+    assert world.got("w", 10) == [f"t{number}" for number in range(1, 10)]
+
+
+def test_a_job_that_comes_with_the_probe_may_be_it() -> None:
+    world = held(runs=10)
+    world.heads_read = 1
+    hold = world.hold()
+    assert hold is not None
+    world.later(hold.next_ms - world.now_ms)
+    sweep_all(world)
+    world.batch([submit("fresh")], [want("w", 10)])
+    assert [job.thread_id for job in world.last.granted[0].jobs] == ["fresh"]
 
 
 def test_one_normal_close_ends_the_hold() -> None:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import pytest
+
 from oris.core import commands as c
 from oris.core.decide import decide
 from oris.core.facts import Facts
+from oris.core.model import RetryPolicy
 from oris.core.needs import Needs
 from oris.core.replies import Acked, CancelledRun
 from oris.core.stamp import Stamp
@@ -124,6 +127,20 @@ def test_a_lease_granted_before_the_batch_and_closed_in_it_makes_room_for_one_gr
     world.batch([ack(job)], [want("w1", poll_id="p")] * 2)
     given, again = world.last.granted
     assert [each.thread_id for each in given.jobs] == ["b"]
+    assert (again.jobs, again.redelivered) == ((), given.jobs)
+
+
+@pytest.mark.parametrize("how", ["release", "retry"])
+def test_a_job_that_comes_back_and_goes_out_again_in_one_batch_is_answered_once(how: str) -> None:
+    world = World()
+    world.submit("a", retry=RetryPolicy("fixed", 0, 1))
+    job = world.grant("a", "w1", poll_id="p")
+    assert job.worker_key is not None
+    assert job.lease_id is not None
+    back = c.Release(job.worker_key, job.lease_id, 0) if how == "release" else ack(job, "failed")
+    world.batch([back], [want("w1", 5, poll_id="p")] * 2)
+    given, again = world.last.granted
+    assert [each.thread_id for each in given.jobs] == ["a"]
     assert (again.jobs, again.redelivered) == ((), given.jobs)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -40,9 +40,11 @@ async def test_callers_that_wait_with_large_inputs_shut_out_no_worker(tmp_path: 
 
 async def waiting_now(address: tuple[str, int]) -> float:
     """How many callers wait, by the metrics: a probe, which always finds a place."""
-    async with connected(address) as asking:
-        page = (await asking.ask("GET", "/metrics")).body.decode()
-    return metric(page, 'oris_http_under_way{what="waiting"}')
+    while True:
+        with suppress(Cut):  # a connection on which nothing has come yet makes room for others
+            async with connected(address) as asking:
+                page = (await asking.ask("GET", "/metrics")).body.decode()
+            return metric(page, 'oris_http_under_way{what="waiting"}')
 
 
 async def test_workers_and_probes_are_served_when_waiting_callers_take_all_the_connections_they_can(
@@ -91,6 +93,31 @@ async def test_answers_that_nobody_reads_are_bounded_and_workers_go_on(tmp_path:
         assert peak_rss_bytes(server.process.pid) - before < 90 * MIB
         for connection in greedy:
             await connection.stream.aclose()
+
+
+async def test_workers_that_do_not_read_what_they_were_given_are_given_no_more_and_others_go_on(tmp_path: Path) -> None:
+    """Beyond the bound as much is given out as one commit may, and that once."""
+    seen: Counter[str] = Counter()
+    polls, answers = 60, 8
+    with serving(tmp_path, ORIS_HTTP_ANSWERS_MAX_BYTES=str(answers * MIB)) as server:
+        async with AsyncExitStack() as stack:
+            asking = await stack.enter_async_context(connected(server.address))
+            await submit_kept(asking, 3)
+            for number in range(polls):
+                unread = await stack.enter_async_context(connected(server.address))
+                fetch = {"worker_id": f"u{number}", "workflows": ["large"], "wait_ms": 50_000}
+                await unread.send("POST", "/v1/workers/poll", fetch)
+            while (await asking.ask("GET", "/v1/admin/status")).data["parked_polls"] < polls:
+                await trio.sleep(0.05)
+            for number in range(polls):
+                await asking.post("/v1/jobs", {"thread_id": f"t{number}", "workflow": "large", "input": INPUT})
+            status = (await asking.ask("GET", "/v1/admin/status")).data
+            control = await asking.post("/v1/workers/poll", {"worker_id": "busy", "limit": 0})
+        assert answers <= status["active_leases"] <= answers + 2 * 16
+        assert status["http"]["answers_bytes"] >= answers * MIB - MIB
+        assert control.status == 200
+        await beats_and_acks(server, 3, seen)
+        assert seen == {"heartbeat 200": 24, "report 200": 3, "ack 200": 3, "healthz 200": 3}
 
 
 async def test_a_document_that_many_strangers_ask_for_and_do_not_read_is_held_once(tmp_path: Path) -> None:

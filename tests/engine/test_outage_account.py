@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from oris.core.outage import LONGEST_GRACE_MS, Outage
+from oris.core.outage import LONGEST_GRACE_MS, Outage, expiry
 from oris.engine.outages import LEAST_MS, REFUSED_MS, Outages
+
+from ..core.world import World
 
 
 def account() -> tuple[Outages, list[Outage]]:
@@ -186,6 +188,23 @@ def test_workers_that_were_refused_have_time_to_come_again() -> None:
     assert told == [Outage(1_100, 2_300 + REFUSED_MS, "refused")]
     settle(outages, over_ms)
     assert outages.calm_ms(over_ms) == over_ms
+
+
+def test_workers_that_are_refused_all_the_time_do_not_keep_the_leases_of_dead_ones() -> None:
+    """A fleet that is larger than the places for its polls is refused for hours."""
+    outages, told = account()
+    lease = World().start("a", ttl_ms=30_000)
+    since_ms = lease.lease_granted_ms
+    ends: list[int] = []
+    for now_ms in range(since_ms, since_ms + 600_000, 250):
+        outages.alive(now_ms)
+        outages.refused(now_ms)
+        ends.append(expiry(lease, outages.at(now_ms)) - since_ms)
+        if (owed := outages.owing()) is not None:
+            outages.made_up(owed, now_ms)
+    assert max(ends) <= 30_000 + 2 * LONGEST_GRACE_MS
+    assert [outage.to_ms - outage.from_ms for outage in told] == [LONGEST_GRACE_MS] * len(told)
+    assert len(told) == 600_000 // LONGEST_GRACE_MS - 1
 
 
 def test_until_when_commits_were_calm_is_known_though_none_ever_was() -> None:

@@ -248,3 +248,16 @@ def test_more_wishes_than_lanes_are_read_at_once_come_in_turn() -> None:
             each.serve(NOTHING, {})
             demand.put_back(each)
     assert seen == set(polls)
+
+
+def test_a_poll_for_many_workflows_without_work_costs_little_for_each() -> None:
+    """Each of a fleet's polls is looked at when it comes, and may name a hundred."""
+
+    def cost(names: int) -> int:
+        demand, _ = crowded([lane("t", f"flow{n}") for n in range(200)], workflows=["mine"])
+        polls = [Parked(want(f"w{n}", workflows=[f"other{n}-{k}" for k in range(names)]), 0) for n in range(40)]
+        for poll in polls:
+            demand.park(poll)
+        return instructions(lambda: demand.take({}, [])) // 40
+
+    assert cost(100) - cost(10) < 90 * 100

@@ -7,6 +7,7 @@ clients' sockets have taken them. Whoever waits, streams or does not read may fi
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 import trio
 
@@ -20,6 +21,8 @@ class Account:
         self.held_bytes = 0
         self.refused = 0
         """How often there was no room."""
+        self.on_given_back: Callable[[], None] = lambda: None
+        """Told each time that something is."""
         self._common_limit_bytes = limit_bytes - reserve_bytes
         self._common_bytes = 0
         self._waiting: deque[tuple[Share, int, trio.Event]] = deque()
@@ -40,8 +43,10 @@ class Account:
         self.held_bytes += by
         if not of_worker:
             self._common_bytes += by
-        if by < 0 and self._waiting:
-            self._let_in()
+        if by < 0:
+            if self._waiting:
+                self._let_in()
+            self.on_given_back()
 
     def _let_in(self) -> None:
         """Those who wait get what was given back, in turn; nobody of the common part holds up a worker."""
@@ -67,6 +72,10 @@ class Share:
         self._account = account
         self.of_worker = False
         self.size = 0
+
+    def fits(self, size: int) -> bool:
+        """Whether there is room for so much more."""
+        return self._account.holds(size, of_worker=self.of_worker)
 
     def take(self, size: int) -> bool:
         """Hold this much more, if there is room."""

@@ -38,6 +38,9 @@ class Line(Protocol):
     def serves_worker(self) -> None:
         """A worker has called on it."""
 
+    def is_refused(self) -> None:
+        """What was asked for on it is refused, and has no place: nobody waits for more than to read that."""
+
 
 class Exchange:
     """One admitted request, from the end of its body to the end of its answer."""

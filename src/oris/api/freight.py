@@ -7,12 +7,15 @@ import trio
 from oris.api.account import Account, Share
 from oris.errors import ApiError, ErrorCode
 
+COUNTED_BYTES = 16 * 1024
+"""Answers up to this size are not counted: all connections together hold little of them."""
 ROOM_WAIT_S = 10.0
 """How long an answer waits for others to be taken by their clients."""
 MAKING_BYTES = 1024 * 1024
 """What an answer counts while it is made, and nobody knows its size."""
 MAKING_MAX = 16
-"""Answers of unknown size that are made at one time, after those before have been counted."""
+"""Answers of unknown size that are made at one time, after those before have been counted: so many for clients, and so
+many for workers, who wait for none of theirs."""
 
 
 class Hold:
@@ -22,6 +25,7 @@ class Hold:
         self.bodies = bodies
         self.answers = answers
         self.making = trio.CapacityLimiter(MAKING_MAX)
+        self.making_of_workers = trio.CapacityLimiter(MAKING_MAX)
 
 
 class Freight:
@@ -62,10 +66,10 @@ class Freight:
 
         Ends with `answer_made`. `reason`: of the refusal; what was done for the answer may stand already.
         """
-        if self._hold is None or self.answer is None or self._making:
+        if self.answer is None or self._making:
             return
         with trio.move_on_after(ROOM_WAIT_S) as scope:
-            await self._hold.making.acquire_on_behalf_of(self)
+            await self._limiter.acquire_on_behalf_of(self)
             self._making = True
             if await self.answer.wait_for(MAKING_BYTES, max(0.0, scope.deadline - trio.current_time())):
                 return
@@ -80,15 +84,28 @@ class Freight:
             raise _no_room("inbox_full")
         self.answer.set(0)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether an answer that is not begun may be large."""
+        return self.answer is None or self.answer.fits(1)
+
     def answer_made(self, size: int) -> None:
-        """The answer is there, and this large. Harmless when it was never begun."""
+        """The answer is there, and this large. One that was never begun counts when it is sent; but a worker's at once,
+        because what a commit has granted is there already."""
         if not self._making:
+            if self.answer is not None and self.answer.of_worker and size > COUNTED_BYTES:
+                self.answer.set(size)
             return
         self._making = False
+        assert self.answer is not None
+        self._limiter.release_on_behalf_of(self)
+        self.answer.set(size)
+
+    @property
+    def _limiter(self) -> trio.CapacityLimiter:
         assert self._hold is not None
         assert self.answer is not None
-        self._hold.making.release_on_behalf_of(self)
-        self.answer.set(size)
+        return self._hold.making_of_workers if self.answer.of_worker else self._hold.making
 
     async def count_piece(self, size: int) -> bool:
         """Before a piece of the answer is sent: count it, as soon as there is room. False: there was none in time."""

@@ -70,6 +70,8 @@ class Connections:
         self._open: set[ClientStream] = set()
         # Those that nobody waits on, the longest first: where nothing was asked yet, clients', workers'.
         self._fresh: dict[ClientStream, float] = {}
+        self._refused: dict[ClientStream, float] = {}
+        """Where a request is being refused that has no place among those under way, and since when."""
         self._idle: dict[ClientStream, None] = {}
         self._idle_workers: dict[ClientStream, None] = {}
         self._none_left = trio.Event()
@@ -93,7 +95,7 @@ class Connections:
         self._open.add(stream)
         self._fresh[stream] = trio.current_time()
         stream.resting = self._fresh
-        stream.on_rest = self._rests
+        stream.on_rest, stream.on_refused = self._rests, self._is_refused
 
     def discard(self, stream: ClientStream) -> None:
         """Counts a connection out."""
@@ -106,9 +108,10 @@ class Connections:
     def make_room(self) -> ClientStream | None:
         """Takes out the connection that is missed least, for the caller to close; None: there is none.
 
-        First where nothing was asked in a second; then idle ones of clients, the longest idle first; then others where
-        nothing was asked yet, and last those that workers have called on. One on which a request has come that nobody
-        has read yet stays, and one that was opened in this moment.
+        First where nothing was asked in a second, or something is being refused to a client that does not read that, or
+        goes on sending; then idle ones of clients, the longest idle first; then others where nothing was asked yet, and
+        last those that workers have called on. One on which a request has come that nobody has read yet stays, and one
+        that was opened in this moment.
         """
         found = self._least_missed()
         if found is not None:
@@ -118,14 +121,18 @@ class Connections:
 
     @property
     def are_settling(self) -> bool:
-        """Whether there is no place, until those that were opened last have asked for something."""
-        return self.is_full and bool(self._fresh) and self._least_missed() is None
+        """Whether there is no place, until those that were opened last have asked for something, or some of those
+        under way are answered: not all of them wait, see `Places`."""
+        return self.is_full and self._least_missed() is None
 
     def _least_missed(self) -> ClientStream | None:
         now = trio.current_time()
         oldest = next(iter(self._fresh), None)
         if oldest is not None and now - self._fresh[oldest] >= FRESH_S:
             return oldest
+        refused = next(iter(self._refused), None)
+        if refused is not None and now - self._refused[refused] >= SETTLE_S:
+            return refused
         # As long as there are others, those of workers stay, though one has to wait for the others a moment.
         last = self._fresh or self._idle_workers
         for each in islice(chain(self._idle, last), LOOKED_AT):
@@ -144,6 +151,12 @@ class Connections:
         resting, stream.resting = stream.resting, None
         if resting is not None:
             resting.pop(stream, None)
+
+    def _is_refused(self, stream: ClientStream) -> None:
+        self._wakes(stream)
+        if stream in self._open:
+            stream.resting = self._refused
+            self._refused[stream] = trio.current_time()
 
     async def wait_none(self) -> None:
         """Returns when none is open."""
@@ -221,7 +234,7 @@ class _Listener:
                 self._take(another, nursery)
 
     async def _let_settle(self) -> None:
-        """While there is no place but those of connections just opened: let these say what they want first."""
+        """While there is no place: let those just opened say what they want first, and others get their answers."""
         with trio.move_on_after(SETTLE_S):
             while self.connections.are_settling:
                 await trio.sleep(SETTLE_PAUSE_S)

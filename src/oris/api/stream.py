@@ -41,6 +41,8 @@ class ClientStream:
         """Where it stands among those that nobody waits on; kept by whoever is told in `on_rest`."""
         self.on_rest: Callable[[ClientStream, bool], None] = lambda stream, rests: None
         """Told when a request begins (False), and when its answer is out and the next may come."""
+        self.on_refused: Callable[[ClientStream], None] = lambda stream: None
+        """Told when a request is refused that has no place: until its answer is out, and the rest of it thrown away."""
 
     @property
     def peer(self) -> str:
@@ -84,6 +86,10 @@ class ClientStream:
     def serves_worker(self) -> None:
         """A worker has called on it: of the idle it is closed last."""
         self.of_worker = True
+
+    def is_refused(self) -> None:
+        """What was asked for on it is refused, and has no place."""
+        self.on_refused(self)
 
     def has_unread(self) -> bool:
         """Whether something has come that nobody has read yet."""

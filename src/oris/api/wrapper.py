@@ -27,15 +27,13 @@ from hypercorn.typing import (
 from oris.api.account import Account
 from oris.api.body_head import too_large
 from oris.api.dispatch import Admission, Dispatcher, Refusal
-from oris.api.exchange import EXCHANGE, GO_ON, LINE, Exchange, encoded_headers
-from oris.api.freight import Hold
+from oris.api.exchange import EXCHANGE, GO_ON, LINE, Exchange, Line, encoded_headers
+from oris.api.freight import COUNTED_BYTES, Hold
 from oris.api.head import Head
 from oris.api.http import Answer, Route
 from oris.api.places import Kind, Places
 from oris.errors import ApiError, ErrorCode, invalid
 
-COUNTED_BYTES = 16 * 1024
-"""Answers up to this size are not counted: all connections together hold little of them."""
 WORKERS_PART = 4
 """A quarter of what bodies and answers may take is for workers alone."""
 
@@ -75,18 +73,18 @@ class Guard:
             await _send_refusal(self._dispatcher.reject(head, error), receive, send, linger_s=0)
             return
         admitted = self._dispatcher.admit(head, self.hold)
+        line: Line | None = cast("dict[str, Any]", scope["state"]).get(LINE)
         if isinstance(admitted, Refusal):
-            linger_s = self._limits.linger_s if admitted.has_body else None
-            await _send_refusal(admitted.answer, receive, send, linger_s)
+            await self._turn_away(admitted, line, receive, send)
             return
-        route, line = admitted.context.route, cast("dict[str, Any]", scope["state"]).get(LINE)
+        route = admitted.context.route
         kind = kind_of(route)
         if line is not None and kind in ("worker", "poll"):
             line.serves_worker()
         place = self.places.enter(kind)
         if place is None:
-            refusal = self._dispatcher.refuse(admitted, self._no_room(route, "too many requests are under way"))
-            await _send_refusal(refusal, receive, send, self._limits.linger_s if admitted.has_body else None)
+            answer = self._dispatcher.refuse(admitted, self._no_room(route, "too many requests are under way"))
+            await self._turn_away(Refusal(answer, admitted.has_body), line, receive, send)
             return
         try:
             if await self._read_body(admitted, scope, receive):
@@ -98,6 +96,14 @@ class Guard:
         finally:
             admitted.context.freight.release()
             self.places.leave(place)
+
+    async def _turn_away(
+        self, refusal: Refusal, line: Line | None, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        """Refuse what gets no place among the requests under way: should connections run short, its own is let go."""
+        if line is not None:
+            line.is_refused()
+        await _send_refusal(refusal.answer, receive, send, self._limits.linger_s if refusal.has_body else None)
 
     def _no_room(self, route: Route, message: str) -> ApiError:
         """503; a worker that is refused is not to blame for what it could not say."""

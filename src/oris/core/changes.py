@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct, field
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from oris.core.api_key import ApiKey
     from oris.core.audit import AuditRecord
     from oris.core.audit_anchor import AuditAnchor
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
         Wait,
         Worker,
     )
-    from oris.core.replies import Reply
+    from oris.core.replies import Granted, Reply
     from oris.ids import JobKey, KeyId, RunId, WaitId, WorkerKey
 
 
@@ -144,6 +146,13 @@ class Handed(Struct, frozen=True):
     resumes: tuple[HandedResume, ...] = ()
     resumes_truncated: bool = False
     """Older ones were left out: their values are had by raising their keys again."""
+
+
+def handed_to(granted: Granted | None, handed: Mapping[RunId, Handed]) -> Mapping[RunId, Handed]:
+    """Of what a commit has read for all polls, what this one gets: who waits, or is slow to read, must not keep what
+    the others were given."""
+    jobs = () if granted is None else granted.jobs or granted.redelivered
+    return {job.run_id: handed[job.run_id] for job in jobs if job.run_id in handed}
 
 
 class Changes(Struct):

@@ -82,11 +82,13 @@ class Line:
         """The line with the smallest is served next. Of one without jobs, no more than the first unread one's."""
         self.is_held = False
 
-    def hold(self, *, open_: bool) -> None:
-        """Its workflow is held: leave the one job that is probed next, or none."""
+    def hold(self, others: Iterable[Job], *, open_: bool) -> None:
+        """Its workflow is held: leave the one job that is probed next, or none. `others` may be it too, wherever in
+        the lane they stand."""
         self.is_held = True
-        least = min(self.jobs, key=lost_least, default=None) if open_ else None
-        self.complete = self.complete and len(self.jobs) == (least is not None)
+        known = {job.job_key: job for job in (*self.jobs, *others)}
+        least = min(known.values(), key=lost_least, default=None) if open_ else None
+        self.complete = self.complete and len(known) == (least is not None)
         self.jobs = deque(() if least is None else (least,))
 
     def update(self, facts: Facts) -> None:
@@ -122,7 +124,8 @@ class Queue:
             self._of_tenant.setdefault(line.lane.tenant_id, []).append(line)
             hold = facts.held(line.lane)
             if hold is not None:
-                line.hold(open_=may_probe(hold, now_ms))
+                others = (*facts.heads[line.lane].least, *fresh.get(line.lane, ()))
+                line.hold(_standing(facts, line.lane, others), open_=may_probe(hold, now_ms))
             line.update(facts)
 
     def choose(self, want: Want) -> tuple[Line | None, TenantId | None]:
@@ -167,13 +170,15 @@ class Queue:
             line.update(facts)
 
 
+def _standing(facts: Facts, lane: Lane, jobs: Iterable[Job]) -> list[Job]:
+    """Those of the jobs, as they are by now, that stand in this lane and may be granted; each once."""
+    now = {job.job_key: facts.jobs.get(job.job_key, job) for job in jobs if job.job_key not in facts.set_aside}
+    return [job for job in now.values() if job.status == "queued" and job.lane == lane]
+
+
 def _merged(facts: Facts, lane: Lane, heads: Heads, fresh: list[Job]) -> list[Job]:
     """What of a lane may be granted, in order: nothing that stands behind stored jobs which were not read."""
-    stored = [facts.jobs.get(job.job_key, job) for job in heads.jobs]
-    seen = {job.job_key: job for job in (*stored, *fresh) if job.status == "queued" and job.lane == lane}
-    for key in facts.set_aside:
-        seen.pop(key, None)
-    merged = sorted(seen.values(), key=_order)
+    merged = sorted(_standing(facts, lane, (*heads.jobs, *fresh)), key=_order)
     if heads.complete:
         return merged
     horizon = heads.jobs[-1].order if heads.jobs else None

@@ -103,9 +103,10 @@ def _held_workflow(job: Job, hold: Hold, around: Surroundings) -> Explanation:
         f"the last leases of workflow {job.workflow!r} were all lost, so it is given out one lease at a time;"
         f" {detail_of_probe}"
     )
+    of_tenant = f" with tenant_id {job.tenant_id!r}" if job.tenant_id else ""
     suggestion = (
         "mend its workers: the first lease that one of them closes ends it,"
-        " and so does POST /v1/workflows/{workflow}/clear-hold"
+        f" and so does POST /v1/workflows/{{workflow}}/clear-hold{of_tenant}"
     )
     return Explanation("workflow_held", hold.held_ms + around.skew_ms, detail, suggestion)
 
@@ -126,8 +127,8 @@ def _queued(job: Job, around: Surroundings) -> Explanation:
         suggestion = "start a worker for it, or look at GET /v1/workers: one that is deaf or quarantined asks in vain"
         return Explanation("no_worker_for_workflow", since_ms, detail, suggestion)
     if around.quarantined_until_ms is not None:
-        left_s = _left_s(around.quarantined_until_ms, around.now_ms)
-        detail = f"the workers that ask for its workflow are all in quarantine; one may be given a lease in {left_s} s"
+        of_probe = _of_probe(around.quarantined_until_ms, around)
+        detail = f"the workers that ask for its workflow are all in quarantine; {of_probe}"
         suggestion = (
             "see GET /v1/workers: a lease that one of them closes clears its name,"
             " and so does POST /v1/workers/{worker_id}/clear-quarantine"
@@ -136,6 +137,13 @@ def _queued(job: Job, around: Surroundings) -> Explanation:
     return Explanation(
         "waiting_for_worker", since_ms, "its workers are busy, or older work goes first", "wait, or start more workers"
     )
+
+
+def _of_probe(until_ms: int, around: Surroundings) -> str:
+    """What becomes of the first quarantined worker whose window ends."""
+    if until_ms <= around.now_ms:
+        return "one of them has a single lease as a probe, or gets it when it asks"
+    return f"one may be given a lease in {_left_s(until_ms, around.now_ms)} s"
 
 
 def _running(job: Job, around: Surroundings) -> Explanation:

@@ -83,7 +83,7 @@ class Facts:
         self.queued: list[JobKey] = []
         """Jobs this batch put into their lanes."""
         self.changes: Changes = no_changes()
-        self._polls = {poll: [job.job_key for job in jobs] for poll, jobs in loaded.polls.items()}
+        self._polls = {poll: dict.fromkeys(job.job_key for job in jobs) for poll, jobs in loaded.polls.items()}
         self._polled = {job.job_key: job for jobs in loaded.polls.values() for job in jobs}
         self._run_keys = {job.run_id: key for key, job in loaded.jobs.items()}
         self._closed = dict(loaded.closed)
@@ -336,7 +336,7 @@ class Facts:
                 self._put_worker(replace(worker, leased=worker.leased + 1, **seen))
                 if job.poll_id is not None:
                     # A poll sent twice is in one batch with its copy: the copy is to find what the first was granted.
-                    self._polls.setdefault((job.worker_key, job.poll_id), []).append(job.job_key)
+                    self._polls.setdefault((job.worker_key, job.poll_id), {})[job.job_key] = None
         leased = (job.worker_key is not None) - (held_before is not None)
         if waiting or delayed or leased:
             self.depth += waiting - delayed

@@ -17,7 +17,7 @@ from oris.core.model import Job, Lane
 from oris.ids import LeaseId, TenantId
 
 PROBE_HEADS = 256
-"""How many of a held lane's first jobs are looked at for the one that has lost least."""
+"""Among so many of a held lane's first jobs those are looked for that have lost least."""
 FORGETS_MS = 7 * 24 * 3600 * 1000
 """Losses that nothing followed for so long are forgotten, unless the workflow is held."""
 

@@ -60,7 +60,7 @@ class Needs(Struct):
     """(chain, seq) of audit records; with each comes its chain's anchor."""
     lanes: set[Lane] = field(default_factory=set)
     """Workflows of which it has to be known whether they are held; those of all jobs that are found come with these.
-    Of a held one enough heads are read to find the job that has lost least."""
+    Of a held one the jobs that have lost least are read instead of the first."""
 
 
 class Heads(Struct, frozen=True):
@@ -68,6 +68,8 @@ class Heads(Struct, frozen=True):
 
     jobs: tuple[Job, ...]
     complete: bool
+    least: tuple[Job, ...] = ()
+    """Of a held workflow: those that have lost least, be they among the first or not."""
 
 
 class Loaded(Struct):

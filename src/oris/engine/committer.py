@@ -13,7 +13,7 @@ from trio import TASK_STATUS_IGNORED, TaskStatus
 
 from oris.clock import EngineClock
 from oris.core.audit import AuditHead
-from oris.core.changes import Changes, Handed
+from oris.core.changes import Changes, Handed, handed_to
 from oris.core.commands import Release, ShowLife, may_be_repeat
 from oris.core.limits import Limits
 from oris.core.mode import CLUSTER, Modes
@@ -346,7 +346,8 @@ class Committer:
         self._publisher.publish(outcome)
         for place, (unit, replies) in enumerate(zip(batch.units, outcome.replies, strict=True)):
             orphan = unit.state is State.ORPHAN
-            unit.finish(Answered(replies, outcome.fetched.get(place), handed))
+            fetched = outcome.fetched.get(place)
+            unit.finish(Answered(replies, fetched, handed_to(fetched, handed)))
             if orphan:
                 self._undo(unit)
         for parked, granted in zip(batch.parked, outcome.granted, strict=True):

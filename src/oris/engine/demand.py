@@ -8,7 +8,7 @@ with a raised lane it can serve, so ten thousand idle polls cost nothing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import count, islice
 
 from oris.core.commands import Want
@@ -64,6 +64,9 @@ class Demand:
         """Polls in line that were shown tenants at their own limit, and have not seen all."""
         self._held: dict[Lane, int | None] = {}
         """Lanes whose workflow is held, until the next probe may be granted; None: one is out."""
+        self.has_room: Callable[[], bool] = lambda: True
+        """Whether there is room for what polls would be answered with; without it, those for work wait. Once there is
+        again, the bell has to ring."""
 
     def park(self, parked: Parked) -> None:
         """A poll comes. An older one of its session with its poll id is over: its caller has tried again."""
@@ -99,10 +102,11 @@ class Demand:
         `fetching` are the polls that its units bring.
         Polls taken stand outside until put back.
         """
-        unseen = self._unseen(MAX_WANTS)
+        has_room = self.has_room()
+        unseen = self._unseen(MAX_WANTS) if has_room else self._unseen_for_control(MAX_WANTS)
         asking = [want for want in (*fetching, *(p.want for p in unseen)) if want.limit and want.threads is None]
         self._shown = lanes = self._some_lanes(asking)
-        most = MAX_WANTS if lanes else min(MAX_WANTS, sum(coming.values()))
+        most = (MAX_WANTS if lanes else min(MAX_WANTS, sum(coming.values()))) if has_room else 0
         waited = list(islice(self._lines.waiting({*lanes, *coming}), most))
         room = max(MAX_WANTS // 2, MAX_WANTS - len(waited))
         taken = sorted([*unseen[:room], *waited[: MAX_WANTS - min(room, len(unseen))]], key=lambda p: p.ticket)
@@ -115,7 +119,7 @@ class Demand:
     def _heads(self, lanes: Sequence[Lane], wants: Iterable[Want]) -> dict[Lane, int]:
         """How many jobs of each lane to read: as many as these polls could take, and of many lanes fewer."""
         asked: Counter[Wish] = Counter()
-        for want in wants:
+        for want in wants if lanes else ():
             if want.threads is None:
                 for wish in wishes(want):
                     asked[wish] += want.limit
@@ -266,6 +270,8 @@ class Demand:
 
     def has_work(self) -> bool:
         """True when a dispatch could come to something."""
+        if not self.has_room():
+            return bool(self._unseen_for_control(1))
         return bool(self._fresh) or bool(self._met(1))
 
     def __len__(self) -> int:
@@ -326,6 +332,10 @@ class Demand:
             del self._fresh[parked]
         return found
 
+    def _unseen_for_control(self, limit: int) -> list[Parked]:
+        """Those of them that take no work."""
+        return list(islice((parked for parked in self._fresh if parked.unseen and not parked.want.limit), limit))
+
     def _some_lanes(self, asking: Sequence[Want]) -> list[Lane]:
         """Lanes with work that somebody could take, in rotation.
 
@@ -337,7 +347,7 @@ class Demand:
             for wish in met:  # to the end of the line
                 del self._meeting[wish]
                 self._meeting[wish] = None
-        also = dict.fromkeys(wish for want in asking for wish in wishes(want))
+        also = dict.fromkeys(wish for want in asking for wish in wishes(want) if self._work.knows(wish))
         lanes = self._shared(dict.fromkeys([*met, *also]))
         shut: dict[Lane, None] = {}
         for wish in also:

@@ -8,6 +8,7 @@ from typing import Literal
 
 import trio
 from msgspec import Struct
+from msgspec.structs import replace
 
 from oris.clock import EngineClock
 from oris.core.api_key import ApiKey
@@ -82,6 +83,11 @@ class Polled(Struct, frozen=True):
     """Whose connection is watched."""
     refusal: Refusal | None = None
     """Its session is over."""
+
+    def outline(self) -> Polled:
+        """The same without what the jobs carry: enough for `undelivered`, and nothing to hold on to while an answer
+        waits to be read."""
+        return replace(self, handed={})
 
 
 class Engine:
@@ -276,6 +282,14 @@ class Engine:
     def worker_refused(self) -> None:
         """A worker's call found no room in this server: that time counts against no lease."""
         self._outages.refused(self.clock.now_ms())
+
+    def answers_have_room(self, has_room: Callable[[], bool]) -> None:
+        """Ask this before work is given out: answers that workers have not read yet must not gather without bound."""
+        self.demand.has_room = has_room
+
+    def answers_taken(self) -> None:
+        """Some of them were read: there may be room again."""
+        self._bell.ring()
 
     def drain(self) -> None:
         """Let nothing new in: submits are refused, parked polls answered `draining`, waits and streams ended."""

@@ -3,7 +3,8 @@
     start       from when the store was last looked after, as it remembers itself, until now
     standstill  the process, or its whole machine, was stopped: nobody has looked for a while
     trouble     from the start of the first commit that failed, or took so long, until one has succeeded
-    refused     workers' calls found no room: from the first until the last has had time to come again
+    refused     workers' calls found no room: from the first until the last has had time to come again; in parts, for
+                others get through meanwhile, and what dead workers hold has to come to an end
 
 Until the sweeper has had every lease extended that an outage is to be made up for, commits are not calm: were the node
 to die meanwhile, its next start would begin its account where this one did.
@@ -64,6 +65,9 @@ class Outages:
     def refused(self, now_ms: int) -> None:
         """A worker's call found no room in this server: what it had to say was not its fault to leave unsaid."""
         self._end_refusals(now_ms)
+        if self._refused is not None and now_ms - self._refused[0] >= LONGEST_GRACE_MS:
+            since_ms, self._refused = self._refused[0], None
+            self._add(Outage(since_ms, now_ms, "refused"))
         since_ms = now_ms if self._refused is None else self._refused[0]
         self._refused = (since_ms, now_ms + REFUSED_MS)
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import trio
 
-from oris.core.changes import Handed
+from oris.core.changes import Handed, handed_to
 from oris.core.commands import Want
 from oris.core.replies import Granted
 from oris.engine.control import Control
@@ -75,7 +75,8 @@ class Parked:
 
     def serve(self, granted: Granted, handed: Mapping[RunId, Handed]) -> None:
         """A dispatch has looked at it. Ends the wait when it got something."""
-        self.granted, self.handed, self.looked, self.taken = granted, handed, True, False
+        self.granted, self.handed = granted, handed_to(granted, handed)
+        self.looked, self.taken = True, False
         if granted.jobs or granted.redelivered:
             self.end("granted")
         elif granted.blocked == "session_superseded":

@@ -93,9 +93,17 @@ class Work:
             again += (Wish(None, workflow), Wish(tenant_id, workflow))
         return again
 
+    def knows(self, wish: Wish) -> bool:
+        """True when there is a lane that fulfils a wish, shut or not. Cheap: polls may have a hundred wishes each."""
+        tenant_id, workflow = wish.tenant_id, wish.workflow
+        if tenant_id is not None:
+            mine = self._lanes.get(tenant_id, ())
+            return bool(mine) if workflow is None else workflow in mine
+        return workflow is None or workflow in self._of_workflow or workflow in self._aside
+
     def has(self, wish: Wish) -> bool:
         """True when a poll with this wish may find something."""
-        return bool(self.first(wish, 1))
+        return self.knows(wish) and bool(self.first(wish, 1))
 
     def first(self, wish: Wish, limit: int) -> list[Lane]:
         """The next so many lanes of open tenants that fulfil a wish: each tenant's next before anybody's second."""

@@ -228,6 +228,9 @@ class Server:
         self._openapi = openapi_document(table, api_bounds(self.settings, limits), limits)
         self.waits.limit = waiting_max(limits)
         front = self.front = self._front(table, limits, self.tls)
+        answers = front.guard.hold.answers
+        self.engine.answers_have_room(partial(answers.holds, 1, of_worker=True))
+        answers.on_given_back = self.engine.answers_taken
         grace_s = self.settings.drain_limit_ms / 1000.0 * HTTP_GRACE_PART
         try:
             async with trio.open_nursery() as nursery:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -105,14 +106,15 @@ async def ack(call: Call, body: AckRequest) -> Answer:
         # A session that is over fetches nothing; what the acks are answered does not hang on it.
         refusal = None if want.session is None else await engine.open_session(worker, want.session)
     size = sum(len(command.body or b"") for command in commands)
-    fetch = None if refusal is not None else want
+    # Nor does one to whose answers there is no room: an ack is never refused for that, and told of nothing new.
+    fetch = want if refusal is None and call.freight.has_room else None
     answer = await engine.ask(Unit("write", commands, want=fetch, size_bytes=size))
     single = None if body.acks is not None else accepted(answer.replies[0], Acked)
     if want is None or body.poll is None:
         return ok(call, _ack_view(call, single, answer.replies, UNSET))
     polled = await engine.fetched(want, answer, refusal, watch=body.poll.watch)
     view = _ack_view(call, single, answer.replies, poll_view(call, polled))
-    return ok(call, view, on_undelivered=lambda: engine.undelivered(polled))
+    return ok(call, view, on_undelivered=partial(engine.undelivered, polled.outline()))
 
 
 def _ack_view(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from msgspec import UNSET, Raw, UnsetType
 
 from oris.api.envelope import ok
@@ -52,12 +54,12 @@ async def poll(call: Call, body: PollRequest) -> Answer:
     watch = body.watch
     del body  # a parked poll holds what it wants, and not what was sent
     call.freight.body_done()
-    await call.freight.see_room()
+    if want.limit:
+        await call.freight.see_room()
     polled = await engine.poll(want, wait_s, watch=watch)
     if polled.refusal is not None:
         accepted(polled.refusal, Granted)
-    view = poll_view(call, polled)
-    return ok(call, view, on_undelivered=lambda: engine.undelivered(polled))
+    return ok(call, poll_view(call, polled), on_undelivered=partial(engine.undelivered, polled.outline()))
 
 
 def check_watch(fetch: Fetch, field: str) -> None:

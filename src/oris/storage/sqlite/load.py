@@ -97,12 +97,15 @@ def _load_jobs(connection: sqlite3.Connection, needs: Needs, found: Found) -> No
 
 def _load_heads(connection: sqlite3.Connection, needs: Needs, found: Found) -> None:
     for lane in sorted(needs.heads):
-        # Of a held lane the job is wanted that has lost least.
-        is_probed = is_held(found.loaded.holds.get(lane))
-        wanted = max(needs.heads[lane], PROBE_HEADS if is_probed else 0)
+        wanted = needs.heads[lane]
+        least: tuple[Job, ...] = ()
+        if is_held(found.loaded.holds.get(lane)):
+            # One of these is probed. Of the first, one stands for all: should the hold end, the next commit goes on.
+            rows = connection.execute(sql.LOST_LEAST, (lane.tenant_id, lane.workflow, PROBE_HEADS, wanted)).fetchall()
+            wanted, least = 1, tuple(_job(found, row) for row in rows)
         rows = connection.execute(sql.LANE_HEADS, (lane.tenant_id, lane.workflow, wanted + 1)).fetchall()
         jobs = tuple(_job(found, row) for row in rows[:wanted])
-        found.loaded.heads[lane] = Heads(jobs, complete=len(rows) <= wanted)
+        found.loaded.heads[lane] = Heads(jobs, len(rows) <= wanted, least)
 
 
 def _load_holds(connection: sqlite3.Connection, lanes: set[Lane], loaded: Loaded) -> None:

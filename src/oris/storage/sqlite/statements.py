@@ -49,6 +49,16 @@ SELECT {JOB}, id
 FROM runtime_jobs WHERE status = 'queued' AND tenant_id = ? AND workflow = ?
 ORDER BY priority DESC, available_ms, run_id LIMIT ?
 """
+# The rows are only loaded of those that are wanted, among many more that are looked at.
+LOST_LEAST = f"""
+SELECT {JOB}, id FROM runtime_jobs WHERE id IN (
+    SELECT id FROM (
+        SELECT id, losses, priority, available_ms, run_id
+        FROM runtime_jobs WHERE status = 'queued' AND tenant_id = ? AND workflow = ?
+        ORDER BY priority DESC, available_ms, run_id LIMIT ?
+    ) ORDER BY losses, priority DESC, available_ms, run_id LIMIT ?
+)
+"""
 CLOSED_LEASE = """
 SELECT lease_id, job_key, worker_key, state, request_hash, answer, closed_ms
 FROM runtime_closed_leases
