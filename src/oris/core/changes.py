@@ -43,8 +43,6 @@ class Pruned(Struct, frozen=True):
     run_ids: tuple[RunId, ...]
     whole: bool
     """The last of them is the thread's latest: nothing is kept."""
-    seq: int
-    """The last event of the last one."""
     pruned_ms: int
 
 

@@ -179,7 +179,7 @@ class Retention:
         first = self._threads[0]
         if first.found is not None:
             # One of which more has to be looked at goes alone.
-            await self._prune_some([first], LOOKED_AT, before_ms)
+            await self._prune_some([first], min(LOOKED_AT, RUNS_MOST - len(first.found.ripe)), before_ms)
         else:
             few = [thread for thread in islice(self._threads, THREADS_AT_ONCE) if thread.found is None]
             await self._prune_some(few, RUNS_AT_ONCE, before_ms)

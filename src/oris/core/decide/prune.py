@@ -29,7 +29,7 @@ def prune(facts: Facts, command: Prune, stamp: Stamp) -> Decision:
     if (job.wake_ms is not None and job.wake_ms <= stamp.now_ms) or is_due(job, stamp.now_ms, stamp.date_ms):
         return Decision(RunsPruned(0))
     kept = _without(job, cut)
-    pruned = Pruned(job.job_key, cut.run_ids, whole=kept.is_pruned, seq=cut.seq, pruned_ms=stamp.now_ms)
+    pruned = Pruned(job.job_key, cut.run_ids, whole=kept.is_pruned, pruned_ms=stamp.now_ms)
     return Decision(RunsPruned(len(cut.run_ids)), job, kept, pruned=pruned)
 
 
