@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sized
 from typing import Any
 
 import msgspec
-from msgspec.structs import asdict, replace
+from msgspec.structs import asdict, astuple, replace
 
 from oris.core import events as ev
 from oris.core.changes import Changes
@@ -18,6 +18,7 @@ from oris.core.fold import fold, kept_from
 from oris.core.hold_checks import check_holds
 from oris.core.invariants import check_waits
 from oris.core.model import DELAYED, TERMINAL, WAITING, Job, Step
+from oris.core.old import OldestRuns
 from oris.core.replay_checks import check_causes, check_replays, check_taken_over
 from oris.ids import JobKey, RunId
 
@@ -64,6 +65,27 @@ def check(tables: Tables, before: Mapping[JobKey, Job], changes: Changes, now_ms
     assert check_waits(runs, waits) == []
     assert check_holds(tables.jobs.values(), tables.holds) == []
     a_target_completes_at_most_once(tables)
+
+
+def what_is_known_of_old_runs(tables: Tables) -> dict[JobKey, OldestRuns]:
+    """All that retention goes by, of each thread that has any past runs."""
+    threads = sorted({run.job_key for run in tables.past_runs.values()})
+    return {key: tables.oldest_runs(key, 0, len(tables.past_runs) + 1) for key in threads}
+
+
+def a_thread_at_one_place_has_the_same_old_runs(before: Mapping[JobKey, OldestRuns], tables: Tables) -> None:
+    """I15: what was found of runs that are over holds while the thread is where it was; see `Place`."""
+    for key, old in before.items():
+        now = tables.oldest_runs(key, 0, len(tables.past_runs) + 1)
+        if old.place == now.place:
+            assert over(old) == over(now)[: len(over(old))]
+
+
+def over(old: OldestRuns) -> list[tuple[object, ...]]:
+    """The runs that are over, as they are; how far the latest has come, which goes on from one, is no fact of that."""
+    latest = old.runs[-1].seq if old.runs else 0
+    runs = [replace(run, replayed_until=-1) if run.replayed_until == latest else run for run in old.runs]
+    return [astuple(run) for run in runs if run.status in TERMINAL]
 
 
 def runs_of(tables: Tables) -> dict[RunId, Job]:

@@ -26,8 +26,8 @@ from oris.core.model import (
     sources_of,
 )
 from oris.core.needs import Heads, Loaded, Needs
+from oris.core.old import OldestRuns, OldRun, Place, place_of
 from oris.core.replays import gather
-from oris.core.retention import gather_oldest
 from oris.ids import (
     IdempotencyKey,
     JobKey,
@@ -37,7 +37,6 @@ from oris.ids import (
     TenantId,
     WaitId,
     WorkerKey,
-    idempotency_key,
     run_of_lease,
 )
 
@@ -107,9 +106,6 @@ class Tables:
         loaded.ended_sessions = self.ended_sessions & needs.ended_sessions
         self._load_waits(needs, loaded)
         loaded.nodes = {node: at_ms for node, at_ms in self.nodes.items() if node in needs.nodes}
-        for key, limit in needs.oldest.items():
-            if key in loaded.jobs:
-                loaded.old.runs[key] = gather_oldest(loaded.jobs[key], limit, self)
         loaded.old.pruned = {k: v for k, v in self.pruned_runs.items() if k in needs.pruned_runs}
         loaded.old.audit_heads = {k: v for k, v in self.audit.items() if k in needs.audit_places}
         loaded.old.anchors = {k: v for k, v in self.anchors.items() if k in {chain for chain, _ in needs.audit_places}}
@@ -157,19 +153,20 @@ class Tables:
         """See `Lookup`."""
         return self.dead_letters.get(run_id)
 
-    def oldest_past_runs(self, key: JobKey, limit: int) -> list[Job]:
-        """See `OldLookup`."""
-        runs = (run for run in self.past_runs.values() if run.job_key == key)
-        return sorted(runs, key=lambda run: run.seq)[:limit]
+    def oldest_runs(self, key: JobKey, after: int, limit: int) -> OldestRuns:
+        """See `Reads`; a place is the last event of a run."""
+        job = self.jobs.get(key)
+        if job is None or job.is_pruned:
+            return OldestRuns(Place(None, 0) if job is None else place_of(job), (), None)
+        runs = sorted((*(run for run in self.past_runs.values() if run.job_key == key), job), key=lambda run: run.seq)
+        found = [self._old(run, runs) for run in runs if run.seq > after][:limit]
+        return OldestRuns(place_of(job), tuple(found), None if found[-1].seq == job.seq else found[-1].seq)
 
-    def is_dead(self, run_id: RunId) -> bool:
-        """See `OldLookup`."""
-        letter = self.dead_letters.get(run_id)
-        return letter is not None and letter.replay_status == "pending"
-
-    def replayed_until(self, run_id: RunId) -> int:
-        """See `OldLookup`."""
-        return max((run.seq for run in self.past_runs.values() if run.replay_of == run_id), default=0)
+    def _old(self, run: Job, runs: list[Job]) -> OldRun:
+        letter = self.dead_letters.get(run.run_id)
+        dead = letter is not None and letter.replay_status == "pending"
+        until = max((other.seq for other in runs if other.replay_of == run.run_id), default=0)
+        return OldRun(run.run_id, run.seq, run.head_hash, run.fence, run.status, run.updated_ms, dead, until)
 
     def _load_counters(self, needs: Needs, loaded: Loaded) -> None:
         found = [*loaded.jobs.values()]
@@ -212,16 +209,13 @@ class Tables:
     def _delete(self, changes: Changes) -> None:
         """What goes; the rows of a pruned run that a store erases piece by piece go at once."""
         for pruned in changes.pruned:
-            for run in pruned.runs:
-                self.past_runs.pop(run.run_id, None)
-                self.dead_letters.pop(run.run_id, None)
-                key = idempotency_key(run.tenant_id, run.idempotency_key or "")
-                if key in self.idempotent and self.idempotent[key].run_id == run.run_id:
-                    del self.idempotent[key]
-                claim = self.claims.get(run.replay_target or "")
-                if claim is not None and claim.run_id == run.run_id:
-                    del self.claims[claim.target]
-                self.pruned_runs[run.run_id] = PrunedRun(run.run_id, run.job_key, run.seq, pruned.pruned_ms)
+            job = self.jobs[pruned.job_key]
+            for run_id in pruned.run_ids:
+                run = job if run_id == job.run_id else self.past_runs.pop(run_id)
+                self.dead_letters.pop(run_id, None)
+                self.idempotent = {k: v for k, v in self.idempotent.items() if v.run_id != run_id}
+                self.claims = {k: v for k, v in self.claims.items() if v.run_id != run_id}
+                self.pruned_runs[run_id] = PrunedRun(run_id, run.job_key, run.seq, pruned.pruned_ms)
         for erasure in changes.erased:
             gone = erasure.run
             del self.pruned_runs[gone.run_id]

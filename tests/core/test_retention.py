@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from oris import ids
@@ -13,7 +15,9 @@ from oris.core.facts import Facts
 from oris.core.limits import Limits
 from oris.core.model import Job
 from oris.core.needs import Loaded
+from oris.core.old import Cut
 from oris.core.replies import Forgotten, Refusal, Replayed, RunsPruned, SessionOpened, Settled, Submitted
+from oris.core.retention import Found, may_go
 from oris.core.stamp import Stamp
 from oris.errors import ErrorCode
 from oris.ids import RunId
@@ -23,10 +27,26 @@ from .world import World, key, submit, the, worker_key
 WINDOW = 16
 
 
-def prune(world: World, thread: str = "t", runs_max: int = WINDOW, before_ms: int | None = None) -> RunsPruned:
-    """Let go what was over by now, or before another time."""
-    at_ms = world.now_ms if before_ms is None else before_ms
-    return the(RunsPruned, world.ask(c.Prune(key(thread), at_ms, runs_max)))
+def looked(world: World, thread: str = "t", page: int = WINDOW, before_ms: int | None = None) -> Found:
+    """What may go of what was over by now, or before another time: as many pages as it takes to find something."""
+    at_ms, found = world.now_ms if before_ms is None else before_ms, None
+    while found is None or (found.cut is None and found.after is not None):
+        after = 0 if found is None else found.after or 0
+        found = may_go(found, world.tables.oldest_runs(key(thread), after, page), at_ms)
+        assert found is not None
+    return found
+
+
+def pruning(world: World, thread: str = "t", page: int = WINDOW, before_ms: int | None = None) -> c.Prune:
+    """The command that lets go what may go."""
+    return c.Prune(key(thread), the(Cut, looked(world, thread, page, before_ms).cut))
+
+
+def prune(world: World, thread: str = "t", page: int = WINDOW, before_ms: int | None = None) -> int:
+    """How many runs were let go."""
+    if looked(world, thread, page, before_ms).cut is None:
+        return 0
+    return the(RunsPruned, world.ask(pruning(world, thread, page, before_ms))).count
 
 
 def ended(world: World, thread: str = "t", status: str = "completed", **said: object) -> Job:
@@ -59,7 +79,7 @@ def is_not_found(reply: object) -> bool:
 def test_runs_go_whole_and_the_oldest_first() -> None:
     world = World()
     runs = [ended(world) for _ in range(3)]
-    assert prune(world, before_ms=runs[1].updated_ms) == RunsPruned(1)
+    assert prune(world, before_ms=runs[1].updated_ms) == 1
     assert names(world) == [run.run_id for run in runs[1:]]
     job = world.job("t")
     assert (job.pruned_seq, job.pruned_hash, job.pruned_runs) == (runs[0].seq, runs[0].head_hash, 1)
@@ -71,7 +91,7 @@ def test_runs_go_whole_and_the_oldest_first() -> None:
 def test_a_run_goes_when_it_was_over_before_the_time_and_not_at_it(age_ms: int) -> None:
     world = World()
     job = ended(world)
-    assert prune(world, before_ms=job.updated_ms + age_ms).count == (1 if age_ms > 0 else 0)
+    assert prune(world, before_ms=job.updated_ms + age_ms) == (1 if age_ms > 0 else 0)
 
 
 def test_a_run_that_is_not_over_stays_however_old() -> None:
@@ -79,7 +99,7 @@ def test_a_run_that_is_not_over_stays_however_old() -> None:
     ended(world)
     running = world.start("t", ttl_ms=3_600_000)
     world.later(3_500_000)
-    assert prune(world).count == 1
+    assert prune(world) == 1
     assert world.job("t").run_id == running.run_id
     world.reported(world.job("t"), "late")
     world.acked(world.job("t"))
@@ -90,16 +110,16 @@ def test_a_thread_with_a_deadline_that_is_due_is_left_until_that_was_applied() -
     ended(world)
     world.start("t", ttl_ms=1000)
     world.later(2000)
-    assert prune(world) == RunsPruned(0)
+    assert prune(world) == 0
     world.sweep("t")
-    assert prune(world) == RunsPruned(1)
+    assert prune(world) == 1
     world.cancelled("t")
 
 
 def test_a_thread_of_which_nothing_is_kept_is_not_there_and_goes_on_where_it_was() -> None:
     world = World()
     before = ended(world, metadata=b'{"name":"ann"}', idempotency_key="k")
-    assert prune(world).count == 1
+    assert prune(world) == 1
     anchor = world.job("t")
     assert anchor.is_pruned
     assert (anchor.metadata, anchor.idempotency_key, anchor.reason, anchor.traceparent) == (None, None, None, "")
@@ -110,7 +130,7 @@ def test_a_thread_of_which_nothing_is_kept_is_not_there_and_goes_on_where_it_was
         world.ask(c.ResumeThread(key("t"), b"1", "ann")),
     ):
         assert is_not_found(gone)
-    assert prune(world).count == 0
+    assert prune(world) == 0
     job = world.start("t")
     assert (job.pruned_seq, job.pruned_hash) == (before.seq, before.head_hash)
     assert job.fence > before.fence
@@ -126,7 +146,7 @@ def test_the_fence_of_a_run_that_was_never_granted_is_the_one_before_the_cut() -
     the(Submitted, world.submit("t"))
     world.cancelled("t")
     world.later(1000)
-    assert prune(world, before_ms=before.updated_ms + 1).count == 1
+    assert prune(world, before_ms=before.updated_ms + 1) == 1
     assert world.job("t").fence == world.job("t").pruned_fence == before.fence
 
 
@@ -135,7 +155,7 @@ def test_an_idempotency_key_goes_with_its_run_and_may_be_bound_again() -> None:
     first = ended(world, idempotency_key="k")
     assert the(Submitted, world.submit("t", idempotency_key="k")).run_id == first.run_id
     # In one commit, so that nobody is told of a run that is going.
-    pruned, again = world.batch([c.Prune(key("t"), world.now_ms, WINDOW), submit("t", idempotency_key="k")])
+    pruned, again = world.batch([pruning(world), submit("t", idempotency_key="k")])
     assert the(RunsPruned, pruned).count == 1
     assert not the(Submitted, again).replay
     assert world.tables.idempotent[ids.idempotency_key(ids.NO_TENANT, "k")].run_id != first.run_id
@@ -146,11 +166,11 @@ def test_an_idempotency_key_goes_with_its_run_and_may_be_bound_again() -> None:
 def test_a_dead_letter_that_nobody_has_replayed_stays_and_so_do_all_runs_after_it() -> None:
     world = World()
     first, dead, last = ended(world), ended(world, status="failed"), ended(world)
-    assert prune(world) == RunsPruned(1)
+    assert prune(world) == 1
     assert names(world) == [dead.run_id, last.run_id]
     assert first.run_id not in world.tables.past_runs
     assert world.tables.dead_letters.keys() == {dead.run_id}
-    assert prune(world) == RunsPruned(0)
+    assert prune(world) == 0
 
 
 def test_what_a_kept_replay_goes_on_from_stays_until_the_replay_goes() -> None:
@@ -160,12 +180,12 @@ def test_what_a_kept_replay_goes_on_from_stays_until_the_replay_goes() -> None:
     replay = world.grant("t")
     world.acked(replay)
     replay = world.job("t")
-    assert prune(world, before_ms=replay.updated_ms) == RunsPruned(0)
+    assert prune(world, before_ms=replay.updated_ms) == 0
     assert names(world) == [source.run_id, replay.run_id]
     # Its answer is kept as long as it is: the target completes once.
     assert the(Replayed, world.replay("t")).run_id == replay.run_id
     world.later(1)
-    assert prune(world) == RunsPruned(2)
+    assert prune(world) == 2
     assert (world.tables.claims, world.tables.dead_letters) == ({}, {})
     assert is_not_found(world.replay("t"))
 
@@ -179,26 +199,101 @@ def test_a_line_of_replays_goes_as_a_whole_or_not_at_all() -> None:
         line.append(world.job("t"))
         world.later(1000)
     after = ended(world)
-    assert prune(world, before_ms=line[-1].updated_ms) == RunsPruned(0)
-    assert prune(world, runs_max=3) == RunsPruned(0, short=True)
-    assert prune(world, before_ms=after.updated_ms) == RunsPruned(4)
+    assert prune(world, before_ms=line[-1].updated_ms) == 0
+    assert prune(world, before_ms=after.updated_ms) == 4
     assert names(world) == [after.run_id]
 
 
 def test_no_more_runs_go_at_once_than_are_looked_at() -> None:
     world = World()
     runs = [ended(world) for _ in range(5)]
-    assert prune(world, runs_max=2) == RunsPruned(2, more=True)
-    assert prune(world, runs_max=2) == RunsPruned(2, more=True)
+    for _ in ("two", "four"):
+        assert looked(world, page=2).after is not None
+        assert prune(world, page=2) == 2
     assert names(world) == [runs[-1].run_id]
-    assert prune(world, runs_max=2) == RunsPruned(1)
+    assert prune(world, page=2) == 1
     assert world.job("t").pruned_runs == 5
+
+
+@pytest.mark.parametrize("size", range(1, 12))
+def test_what_may_go_does_not_hang_on_the_size_of_the_pages(size: int) -> None:
+    world = World()
+    ended(world)
+    line = [ended(world, status="failed") for _ in range(2)]
+    for failed in (line[1], line[0]):
+        the(Replayed, world.replay_dead_letter("t", failed.run_id))
+        world.acked(world.grant("t"))
+        line.append(world.job("t"))
+        world.later(1000)
+    runs = [*names(world), *(ended(world).run_id for _ in range(2))]
+    found, kept = None, world.job("t")
+    while found is None or found.after is not None:
+        after = 0 if found is None else found.after or 0
+        found = may_go(found, world.tables.oldest_runs(key("t"), after, size), kept.updated_ms)
+        assert found is not None
+    assert found.ripe == tuple(runs[:-1])
+    cut = the(Cut, found.cut)
+    assert (cut.run_ids, cut.seq) == (tuple(runs[:-1]), world.tables.past_runs[runs[-2]].seq)
+    # The first replay of all goes on from the first dead letter: what is between goes with it or not at all.
+    before_ms = line[-1].updated_ms
+    found = looked(world, page=size, before_ms=before_ms)
+    assert the(Cut, found.cut).run_ids == tuple(runs[:1])
+
+
+def a_new_run(world: World) -> None:
+    the(Submitted, world.submit("t"))
+
+
+def a_replay(world: World) -> None:
+    the(Replayed, world.replay("t"))
+
+
+def a_pruning(world: World) -> None:
+    assert prune(world, page=1) == 1
+
+
+MOVES = [a_new_run, a_replay, a_pruning]
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_a_thread_that_has_moved_since_it_was_looked_at_is_left_alone(move: Callable[[World], None]) -> None:
+    world = World()
+    for _ in range(3):
+        ended(world)
+    command = pruning(world)
+    move(world)
+    before = names(world)
+    assert world.ask(command) == RunsPruned(0)
+    assert names(world) == before
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_a_thread_that_moves_between_two_pages_is_read_from_the_beginning(move: Callable[[World], None]) -> None:
+    world = World()
+    for _ in range(3):
+        ended(world)
+    first = world.tables.oldest_runs(key("t"), 0, 2)
+    found = may_go(None, first, world.now_ms)
+    move(world)
+    assert may_go(found, world.tables.oldest_runs(key("t"), first.after or 0, 2), world.now_ms) is None
+
+
+def test_what_the_latest_run_does_meanwhile_keeps_nothing() -> None:
+    world = World()
+    ended(world)
+    running = world.start("t")
+    command = pruning(world)
+    world.reported(running, "late")
+    world.beat(world.job("t"))
+    world.acked(world.job("t"))
+    assert world.ask(command) == RunsPruned(1)
+    assert names(world) == [running.run_id]
 
 
 def test_a_thread_that_the_same_commit_has_changed_is_left_alone() -> None:
     world = World()
-    source = ended(world, status="failed")
-    replies = world.batch([c.Replay(key("t"), "", None, None), c.Prune(key("t"), world.now_ms, WINDOW)])
+    source = ended(world)
+    replies = world.batch([c.Replay(key("t"), "", None, None), pruning(world)])
     the(Replayed, replies[0])
     assert replies[1] == RunsPruned(0)
     assert source.run_id in world.tables.past_runs
@@ -208,7 +303,7 @@ def test_pruned_twice_in_one_commit_is_pruned_once() -> None:
     world = World()
     for _ in range(3):
         ended(world)
-    command = c.Prune(key("t"), world.now_ms, 2)
+    command = pruning(world, page=2)
     replies = world.batch([command, command])
     assert [the(RunsPruned, reply).count for reply in replies] == [2, 0]
 
@@ -219,7 +314,7 @@ def test_a_replay_in_the_commit_of_the_pruning_finds_nothing() -> None:
     checkpoint = ids.checkpoint_id(first.run_id, first.checkpoint_seq)
     named = ids.checkpoint_of(checkpoint)
     replies = world.batch(
-        [c.Prune(key("t"), second.updated_ms, WINDOW), c.Replay(key("t"), "", named, None)],
+        [pruning(world, before_ms=second.updated_ms), c.Replay(key("t"), "", named, None)],
     )
     assert the(RunsPruned, replies[0]).count == 1
     assert is_not_found(replies[1])
@@ -240,7 +335,7 @@ def test_an_answer_that_somebody_has_given_goes_with_its_run() -> None:
     the(Settled, world.answer(wait.wait_id))
     world.acked(world.grant("t"))
     world.later(1000)
-    assert prune(world).count == 1
+    assert prune(world) == 1
     erase(world)
     assert is_not_found(world.answer(wait.wait_id))
 

@@ -105,11 +105,12 @@ class World:
             facts.apply(decision, self.now_ms)
             replies.append(decision.reply)
         self.last = dispatch(facts, list(wants), self._stamp(), self.tenant_limit, parked)
-        before = dict(self.tables.jobs)
+        before, old = dict(self.tables.jobs), laws.what_is_known_of_old_runs(self.tables)
         self.tables.write(facts.changes)
         self.modes = facts.modes
         assert (facts.depth, facts.delayed) == (self.tables.depth(), self.tables.delayed())
         laws.check(self.tables, before, facts.changes, self.now_ms)
+        laws.a_thread_at_one_place_has_the_same_old_runs(old, self.tables)
         return replies
 
     def ask(self, command: c.Command) -> Reply:

@@ -19,6 +19,7 @@ from oris.core.replies import RunsPruned
 from oris.errors import Unavailable
 from oris.ids import NO_TENANT, ThreadId, job_key
 
+from ..cuts import pruning
 from .harness import World, ack, running, the
 from .test_cancellation_routes import Api
 
@@ -58,7 +59,7 @@ async def prune(world: World, count: int) -> None:
     """Its oldest runs go."""
     runs = (await world.store.reads.runs(KEY, None, 10)).items[::-1]
     before_ms = runs[count - 1].updated_ms + 1
-    answered = await world.ask(c.Prune(KEY, before_ms, 16))
+    answered = await world.ask(the(c.Prune, await pruning(world.store.reads, KEY, before_ms)))
     assert the(RunsPruned, answered.replies[0]).count == count
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from msgspec.structs import replace
@@ -13,6 +14,7 @@ from oris.core.old import OldestRuns
 from oris.engine.retention import RetentionRules
 from oris.engine.roster import Roster
 from oris.sim import simulate
+from oris.storage.sqlite.reads import SqliteReads
 
 from .test_planted_bugs import SEEDS, Patch, bug, module
 
@@ -21,10 +23,11 @@ NOTHING = " AND 0"
 
 
 def _judged_otherwise(patch: Patch, change: Callable[[OldestRuns], OldestRuns], later_ms: int = 0) -> None:
-    """What may go is decided on other facts than those that were loaded."""
-    prune = module("core.decide.prune")
-    real = prune.may_go
-    patch.setattr(prune, "may_go", lambda old, before_ms: real(change(old), before_ms + later_ms))
+    """What may go is decided on other facts than those that were read."""
+    retention = module("engine.retention")
+    real = retention.may_go
+
+    patch.setattr(retention, "may_go", lambda found, page, before_ms: real(found, change(page), before_ms + later_ms))
 
 
 def the_source_of_a_kept_replay_goes(patch: Patch) -> None:
@@ -40,7 +43,20 @@ def a_run_goes_before_its_time(patch: Patch) -> None:
 
 
 def nothing_ever_goes(patch: Patch) -> None:
-    patch.setattr(module("core.decide.prune"), "may_go", lambda old, before_ms: (0, 0))
+    _judged_otherwise(patch, lambda old: replace(old, runs=(), after=None))
+
+
+def a_thread_is_cut_where_it_was_a_pass_ago(patch: Patch) -> None:
+    real, read = SqliteReads.oldest_runs, dict[Any, Any]()
+
+    async def told_twice(self: SqliteReads, threads: Any, limit: int) -> Any:
+        known = read.pop((tuple(threads), limit), None)
+        if known is None:
+            known = read[tuple(threads), limit] = await real(self, threads, limit)
+        return known
+
+    patch.setattr(SqliteReads, "oldest_runs", told_twice)
+    patch.setattr(module("core.decide.prune"), "place_of", lambda job: ANY)
 
 
 def _statement(patch: Patch, name: str) -> None:
@@ -49,7 +65,7 @@ def _statement(patch: Patch, name: str) -> None:
 
 
 def a_claim_stays_without_its_run(patch: Patch) -> None:
-    _statement(patch, "DELETE_CLAIM")
+    _statement(patch, "DELETE_CLAIMS")
 
 
 def a_claim_goes_without_its_run(patch: Patch) -> None:
@@ -68,7 +84,7 @@ def a_key_stays_without_its_run(patch: Patch) -> None:
 
 
 def a_past_run_stays(patch: Patch) -> None:
-    _statement(patch, "DELETE_PAST_RUN")
+    _statement(patch, "DELETE_PAST_RUNS")
 
 
 def what_was_pruned_is_forgotten_before_it_is_erased(patch: Patch) -> None:
@@ -93,7 +109,7 @@ def one_event_too_many_is_erased(patch: Patch) -> None:
 def the_thread_forgets_where_it_was_cut(patch: Patch) -> None:
     prune = module("core.decide.prune")
     real = prune._without
-    patch.setattr(prune, "_without", lambda job, gone: replace(real(job, gone), pruned_hash=bytes(32)))
+    patch.setattr(prune, "_without", lambda job, cut: replace(real(job, cut), pruned_hash=bytes(32)))
 
 
 def a_thread_that_has_gone_begins_anew(patch: Patch) -> None:
@@ -136,6 +152,7 @@ BUGS = [
     bug(a_dead_letter_that_nobody_has_seen_goes, "I15"),
     bug(a_run_goes_before_its_time, "I15"),
     bug(nothing_ever_goes, "L1"),
+    bug(a_thread_is_cut_where_it_was_a_pass_ago, "bug", "I11", "I15"),
     bug(a_claim_stays_without_its_run, "I8"),
     bug(a_claim_goes_without_its_run, "I8", "I23"),
     bug(a_key_stays_without_its_run, "I9"),

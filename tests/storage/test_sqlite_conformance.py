@@ -13,6 +13,7 @@ from .conformance import StoreConformance
 from .conformance_handouts import HandoutsConformance
 from .conformance_holds import HoldsConformance
 from .conformance_keys import KeysConformance
+from .conformance_pruning import PruningConformance
 from .conformance_reads import ReadsConformance
 from .conformance_replays import ReplaysConformance
 from .conformance_retention import RetentionConformance
@@ -25,6 +26,7 @@ SUITES = (
     KeysConformance,
     ReplaysConformance,
     RetentionConformance,
+    PruningConformance,
     HoldsConformance,
 )
 
@@ -50,6 +52,7 @@ class TestInThreads(
     KeysConformance,
     ReplaysConformance,
     RetentionConformance,
+    PruningConformance,
     HoldsConformance,
     HandoutsConformance,
 ):
@@ -63,6 +66,7 @@ class TestInline(
     KeysConformance,
     ReplaysConformance,
     RetentionConformance,
+    PruningConformance,
     HoldsConformance,
     HandoutsConformance,
 ):

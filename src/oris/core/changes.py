@@ -39,10 +39,12 @@ LeaseEnd = Literal["lost", "normal", "taken"]
 
 
 class Pruned(Struct, frozen=True):
-    """The runs of one thread that were let go, the oldest first, as they were."""
+    """The runs of one thread that were let go, the oldest first."""
 
     job_key: JobKey
-    runs: tuple[Job, ...]
+    run_ids: tuple[RunId, ...]
+    whole: bool
+    """The last of them is the thread's latest: nothing is kept."""
     pruned_ms: int
 
 

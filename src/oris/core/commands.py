@@ -12,6 +12,7 @@ from oris.ids import AttemptId, JobKey, KeyId, LeaseId, RunId, TenantId, ThreadI
 
 if TYPE_CHECKING:
     from oris.core.audit_anchor import AuditAnchor
+    from oris.core.old import Cut
 
 
 class Submit(Struct, frozen=True):
@@ -168,11 +169,10 @@ class Sweep(Struct, frozen=True):
 
 
 class Prune(Struct, frozen=True):
-    """Let the oldest runs of a thread go, those that were over before this time. At most `runs_max` are looked at."""
+    """Let the oldest runs of a thread go, which are old enough and needed by nobody: see `core.retention.may_go`."""
 
     job_key: JobKey
-    before_ms: int
-    runs_max: int
+    cut: Cut
 
 
 class Erase(Struct, frozen=True):

@@ -41,7 +41,6 @@ from oris.ids import (
     TenantId,
     WaitId,
     WorkerKey,
-    idempotency_key,
 )
 
 
@@ -299,17 +298,15 @@ class Facts:
     def _prune(self, pruned: Pruned) -> None:
         """What names a pruned run names nothing any more."""
         self.changes.pruned.append(pruned)
-        for run in pruned.runs:
-            self._past_runs.pop(run.run_id, None)
-            self._dead_letters.pop(run.run_id, None)
-            if run.idempotency_key is not None:
-                key = idempotency_key(run.tenant_id, run.idempotency_key)
-                bound = self._idempotent.get(key)
-                if bound is not None and bound.run_id == run.run_id:
-                    del self._idempotent[key]
-            claim = self._claims.get(run.replay_target or "")
-            if claim is not None and claim.run_id == run.run_id:
-                del self._claims[claim.target]
+        gone = frozenset(pruned.run_ids)
+        for run_id in gone & self._past_runs.keys():
+            del self._past_runs[run_id]
+        for run_id in gone & self._dead_letters.keys():
+            del self._dead_letters[run_id]
+        for key in [key for key, bound in self._idempotent.items() if bound.run_id in gone]:
+            del self._idempotent[key]
+        for target in [target for target, claim in self._claims.items() if claim.run_id in gone]:
+            del self._claims[target]
 
     def _record(self, step: Step) -> None:
         rows = self._steps.setdefault((step.run_id, step.action_id), [])

@@ -53,8 +53,6 @@ class Needs(Struct):
     checkpoints, claims and dead letters that `core.replays.gather` names."""
     nodes: set[str] = field(default_factory=set)
     """Nodes of which it has to be known whether they have ever been there."""
-    oldest: dict[JobKey, int] = field(default_factory=dict)
-    """Threads whose oldest runs are wanted, with how many; see `core.retention.gather_oldest`."""
     pruned_runs: set[RunId] = field(default_factory=set)
     audit_places: set[tuple[str, int]] = field(default_factory=set)
     """(chain, seq) of audit records; with each comes its chain's anchor."""

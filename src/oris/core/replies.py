@@ -178,15 +178,9 @@ class ModeSet(Struct, frozen=True):
 
 
 class RunsPruned(Struct, frozen=True):
-    """So many runs were let go.
-
-    `more`: all that were looked at have gone, and there are others. `short`: a place to cut may lie behind those that
-    were looked at.
-    """
+    """So many runs were let go. None: the thread is not where it was when they were found, or has a deadline due."""
 
     count: int
-    more: bool = False
-    short: bool = False
 
 
 class Forgotten(Struct, frozen=True):

@@ -4,55 +4,55 @@ A run that is over goes when it is old enough, unless somebody needs it still: i
 kept goes on from it. A replay names what it took over by reference, through as many replays as it took: keeping the
 run that each one goes on from keeps all of that. A claim goes with the run that has it, and then its target has gone
 too, since a target is older than whatever replays it.
+
+A line of replays goes whole, however many they are. So runs are looked at a page at a time, outside the commits, and
+nothing but their names is kept of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from msgspec import Struct
 
-from oris.core.model import TERMINAL, Job
-from oris.core.old import OldestRuns, OldRun
-from oris.ids import JobKey, RunId
-
-
-class OldLookup(Protocol):
-    """What a store is asked for the oldest runs of a thread."""
-
-    def oldest_past_runs(self, key: JobKey, limit: int) -> Sequence[Job]:
-        """The oldest of the runs that newer ones have replaced."""
-
-    def is_dead(self, run_id: RunId) -> bool:
-        """Whether the run has a dead letter that nobody has replayed."""
-
-    def replayed_until(self, run_id: RunId) -> int:
-        """The last event of the newest past run that goes on from this one; 0: none does."""
+from oris.core.model import TERMINAL
+from oris.core.old import Cut, OldestRuns, Place
+from oris.ids import RunId
 
 
-def gather_oldest(job: Job, limit: int, look: OldLookup) -> OldestRuns:
-    """Load what retention has to see of a thread. `job` is its row."""
-    place = (job.seq, job.pruned_seq)
-    if job.is_pruned:
-        return OldestRuns((), complete=True, place=place)
-    runs = list(look.oldest_past_runs(job.job_key, limit))
-    complete = len(runs) < limit
-    if complete:
-        runs.append(job)
-    found = []
-    for run in runs:
-        until = job.seq if job.replay_of == run.run_id else look.replayed_until(run.run_id)
-        found.append(OldRun(run, look.is_dead(run.run_id), until))
-    return OldestRuns(tuple(found), complete, place)
+class Found(Struct, frozen=True):
+    """What was seen of a thread's oldest runs, as far as they were looked at."""
+
+    place: Place
+    ripe: tuple[RunId, ...] = ()
+    """Those that are old enough and no dead letters, from the oldest on."""
+    needed_until: int = 0
+    """The last event of the newest run that goes on from one of them."""
+    cut: Cut | None = None
+    """As many of them as may go; None: none may, as far as they are known."""
+    after: int | None = 0
+    """Where the next page begins; None: behind what was looked at nothing is ripe."""
 
 
-def may_go(old: OldestRuns, before_ms: int) -> tuple[int, int]:
-    """How many of the oldest runs may go, and how many are old enough and no dead letters."""
-    count = needed_until = 0
-    for place, each in enumerate(old.runs, 1):
-        run = each.run
-        if run.status not in TERMINAL or run.updated_ms >= before_ms or each.dead:
-            return count, place - 1
-        needed_until = max(needed_until, each.replayed_until)
+def may_go(found: Found | None, page: OldestRuns, before_ms: int) -> Found | None:
+    """What is known with the next page; None: the thread has moved since the page before, so nothing is.
+
+    Runs end one after the other: each page is younger than those before, and the time that the last one is judged by
+    counts for all, should the clock have been set meanwhile.
+    """
+    if found is None:
+        found = Found(page.place)
+    elif found.place != page.place:
+        return None
+    ripe, cut, after = list(found.ripe), found.cut, page.after
+    needed_until, last = found.needed_until, None
+    for run in page.runs:
+        if run.status not in TERMINAL or run.updated_ms >= before_ms or run.dead:
+            after = None
+            break
+        ripe.append(run.run_id)
+        needed_until = max(needed_until, run.replayed_until)
         if needed_until <= run.seq:
-            count = place
-    return count, len(old.runs)
+            last = (len(ripe), run)
+    if last is not None:
+        count, run = last
+        cut = Cut(page.place, tuple(ripe[:count]), run.seq, run.head_hash, run.fence)
+    return Found(page.place, tuple(ripe), needed_until, cut, after)

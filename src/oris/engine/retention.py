@@ -1,8 +1,8 @@
 """Retention: what is older than it has to be kept goes, a small piece in each step.
 
 A pass looks at the start and then every few minutes for what is too old, and asks the committer to let it go, as
-anybody asks it for anything. One step is one read, or one commit, so that no deadline waits for long behind it. What
-has been found is in memory only: a pass that ends early is made again, and what was pruned and is not erased yet
+anybody asks it for anything. One step is one read and one commit at most, so that no deadline waits for long behind it.
+What has been found is in memory only: a pass that ends early is made again, and what was pruned and is not erased yet
 stands in the store.
 """
 
@@ -18,6 +18,7 @@ from oris.clock import EngineClock
 from oris.core.audit_anchor import AnchorKey, Uncut, cut
 from oris.core.commands import Command, Erase, ForgetNodes, ForgetSessions, ForgetWorker, Prune, PruneAudit
 from oris.core.replies import Forgotten, RunsPruned
+from oris.core.retention import Found, may_go
 from oris.engine.admission import Admission
 from oris.engine.committer import Committer
 from oris.engine.observer import Observer, Passed
@@ -32,7 +33,10 @@ THREADS_AT_ONCE = 10
 RUNS_AT_ONCE = 16
 """Threads in one commit, and runs of each: a few rows each."""
 RUNS_MOST = 8192
-"""Runs of one thread that go in one commit when it has to be so: replays that go on from one another go together."""
+"""Runs of one thread that go in one commit when it has to be so: replays that go on from one another go together. A
+longer line stays: what is deleted takes its time, which no deadline is met in."""
+TRIES = 3
+"""How often a thread that moves while it is looked at is looked at in one pass."""
 ERASED_RUNS = 20
 """Pruned runs that are erased in one commit."""
 ERASED_ROWS = 1000
@@ -56,6 +60,20 @@ class RetentionRules(Struct, frozen=True):
     """Nothing goes, whatever its age."""
     every_ms: int = 300_000
     """From one pass to the next."""
+
+
+class OldThread:
+    """A thread that may be pruned, and what was found of it so far."""
+
+    def __init__(self, key: JobKey) -> None:
+        self.key = key
+        self.found: Found | None = None
+        self.tries = TRIES
+
+    @property
+    def after(self) -> int:
+        """Where the next page of its runs begins."""
+        return 0 if self.found is None else self.found.after or 0
 
 
 class Retention:
@@ -89,8 +107,8 @@ class Retention:
     def _begin(self) -> None:
         """Forget what the last pass has found."""
         self._passed = Passed()
-        self._threads: deque[tuple[JobKey, int]] = deque()
-        """Threads that may be pruned, and how many of their runs are to be looked at."""
+        self._threads: deque[OldThread] = deque()
+        """Threads that may be pruned, and are not done with."""
         self._place: OldPlace | None = None
         self._walked = False
         """The walk over old runs is at its end."""
@@ -156,23 +174,49 @@ class Retention:
                 return False
             found = await self._reads.old_threads(before_ms, self._place, LOOKED_AT)
             self._place, self._walked = found.after, found.after is None
-            self._threads.extend((key, RUNS_AT_ONCE) for key in found.threads)
+            self._threads.extend(map(OldThread, found.threads))
             return True
-        # One of which more has to be looked at goes alone.
-        few = [each for each in islice(self._threads, THREADS_AT_ONCE) if each[1] == RUNS_AT_ONCE]
-        asked = few if self._threads[0][1] == RUNS_AT_ONCE else [self._threads[0]]
-        replies = await self._ask([Prune(key, before_ms, runs_max) for key, runs_max in asked])
-        for each in asked:
-            self._threads.remove(each)
-        for (key, runs_max), reply in zip(asked, replies, strict=True):
-            if not isinstance(reply, RunsPruned):
-                continue
-            self._passed.runs += reply.count
-            if reply.more:
-                self._threads.append((key, RUNS_AT_ONCE))
-            elif reply.short and runs_max < RUNS_MOST:
-                self._threads.append((key, runs_max * 8))
+        first = self._threads[0]
+        if first.found is not None:
+            # One of which more has to be looked at goes alone.
+            await self._prune_some([first], min(LOOKED_AT, RUNS_MOST - len(first.found.ripe)), before_ms)
+        else:
+            few = [thread for thread in islice(self._threads, THREADS_AT_ONCE) if thread.found is None]
+            await self._prune_some(few, RUNS_AT_ONCE, before_ms)
         return True
+
+    async def _prune_some(self, threads: Sequence[OldThread], limit: int, before_ms: int) -> None:
+        """Look at so many more runs of each, and have those go that may."""
+        pages = await self._reads.oldest_runs([(thread.key, thread.after) for thread in threads], limit)
+        if self._changed:
+            return  # to be looked at again by the rules that are in force now
+        cuts = []
+        for thread, page in zip(threads, pages, strict=True):
+            thread.found = found = may_go(thread.found, page, before_ms)
+            if found is None:
+                self._again(thread)
+            elif found.cut is not None:
+                cuts.append((thread, found.cut, found.after is not None))
+                thread.found = None  # should this come to nothing
+            elif found.after is None or len(found.ripe) >= RUNS_MOST:
+                self._threads.remove(thread)
+        replies = await self._ask([Prune(thread.key, cut) for thread, cut, _ in cuts]) if cuts else ()
+        for (thread, _, more), reply in zip(cuts, replies, strict=True):
+            if isinstance(reply, RunsPruned) and not reply.count:
+                self._again(thread)
+                continue
+            self._threads.remove(thread)
+            if isinstance(reply, RunsPruned):
+                self._passed.runs += reply.count
+                if more:
+                    self._threads.append(OldThread(thread.key))
+
+    def _again(self, thread: OldThread) -> None:
+        """From its beginning, unless that was in vain too often: then the next pass finds it."""
+        self._threads.remove(thread)
+        thread.found, thread.tries = None, thread.tries - 1
+        if thread.tries:
+            self._threads.append(thread)
 
     async def _erase(self) -> bool:
         """What was pruned, by this pass or before a crash."""

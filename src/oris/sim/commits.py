@@ -72,8 +72,8 @@ class CommitCheck:
             self._worker_rows[key] = row
         self.retention(changes, now_ms)
         for pruned in changes.pruned:
-            for run in pruned.runs:
-                self._past.pop(run.run_id, None)
+            for run_id in pruned.run_ids:
+                self._past.pop(run_id, None)
         for worker in changes.forgotten_workers:
             self._worker_rows.pop(worker, None)
         by_job: dict[JobKey, list[Entry]] = {}

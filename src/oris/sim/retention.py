@@ -77,8 +77,8 @@ class RetentionCheck:
 
     def _pruned(self, pruned: Pruned, now_ms: int) -> None:
         thread, key = self._witness.threads[pruned.job_key], pruned.job_key
-        gone, kept = thread.runs[: len(pruned.runs)], thread.runs[len(pruned.runs) :]
-        told = [run.run_id for run in pruned.runs]
+        told = list(pruned.run_ids)
+        gone, kept = thread.runs[: len(told)], thread.runs[len(told) :]
         self._judge.require(told == [run.run_id for run in gone], "I15", key, f"pruned {told}: not the oldest")
         for run in gone:
             what = self._needed(run, now_ms - self._runs_ms)

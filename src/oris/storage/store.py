@@ -16,6 +16,7 @@ from oris.core.hold import Hold
 from oris.core.mode import Mode
 from oris.core.model import ClosedLease, DeadLetter, Job, Lane, PrunedRun, ReplayStatus, Tenant, Wait, Worker
 from oris.core.needs import Loaded, Needs
+from oris.core.old import OldestRuns
 from oris.core.replies import RaisedWait
 from oris.ids import JobKey, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
 
@@ -286,6 +287,9 @@ class Reads(Protocol):
 
     async def old_threads(self, before_ms: int, after: OldPlace | None, limit: int) -> OldThreads:
         """Threads whose oldest run was over before this time, the oldest first. `limit` runs are looked at."""
+
+    async def oldest_runs(self, threads: Sequence[tuple[JobKey, int]], limit: int) -> Sequence[OldestRuns]:
+        """A page of each thread's kept runs, the oldest first: from the beginning (0), or where a page before ended."""
 
     async def pruned_runs(self, limit: int) -> Sequence[PrunedRun]:
         """Pruned runs that have left rows, the oldest first."""

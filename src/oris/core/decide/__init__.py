@@ -183,7 +183,6 @@ def _add_old(needs: Needs, command: Old) -> None:
     match command:
         case c.Prune():
             needs.jobs.add(command.job_key)
-            needs.oldest[command.job_key] = max(command.runs_max, needs.oldest.get(command.job_key, 0))
         case c.Erase():
             needs.pruned_runs.add(command.run_id)
         case c.ForgetWorker():

@@ -1,7 +1,9 @@
 """Prune: the oldest runs of a thread go, whole, with all that belongs to them.
 
-What is decided here is small: the thread's row, and the rows that name its runs. The rest is only hidden by it, and
-erased afterwards, piece by piece: a run of a hundred thousand events must not stop all others' commits.
+Which may go was found out beforehand (`core.retention`), since that may take many rows. Here it is only seen whether
+the thread is where it was then, and what is decided is small: the thread's row, and the rows that name its runs. The
+rest is only hidden by it, and erased afterwards, piece by piece: a run of a hundred thousand events must not stop all
+others' commits.
 """
 
 from __future__ import annotations
@@ -13,36 +15,31 @@ from oris.core.commands import Prune
 from oris.core.deadlines import is_due
 from oris.core.facts import Facts
 from oris.core.model import Job
+from oris.core.old import Cut, place_of
 from oris.core.replies import RunsPruned
-from oris.core.retention import may_go
 from oris.core.stamp import Stamp
 
 
 def prune(facts: Facts, command: Prune, stamp: Stamp) -> Decision:
     """Deadlines first: a thread that has one due is left to the sweeper, and the next pass looks again."""
-    job, old = facts.jobs.get(command.job_key), facts.old.runs.get(command.job_key)
-    if job is None or old is None or old.place != (job.seq, job.pruned_seq):
-        # This batch has changed the thread.
+    job, cut = facts.jobs.get(command.job_key), command.cut
+    if job is None or cut.place != place_of(job):
+        # The thread has moved since it was looked at, be it in this batch.
         return Decision(RunsPruned(0))
     if (job.wake_ms is not None and job.wake_ms <= stamp.now_ms) or is_due(job, stamp.now_ms, stamp.date_ms):
         return Decision(RunsPruned(0))
-    count, ripe = may_go(old, command.before_ms)
-    if not count:
-        # All of them are old enough, and needed by a run that was not looked at.
-        return Decision(RunsPruned(0, short=ripe == len(old.runs) and not old.complete))
-    gone = tuple(each.run for each in old.runs[:count])
-    reply = RunsPruned(count, more=ripe == len(old.runs) and not old.complete)
-    return Decision(reply, job, _without(job, gone), pruned=Pruned(job.job_key, gone, stamp.now_ms))
+    kept = _without(job, cut)
+    pruned = Pruned(job.job_key, cut.run_ids, whole=kept.is_pruned, pruned_ms=stamp.now_ms)
+    return Decision(RunsPruned(len(cut.run_ids)), job, kept, pruned=pruned)
 
 
-def _without(job: Job, gone: tuple[Job, ...]) -> Job:
-    last = gone[-1]
+def _without(job: Job, cut: Cut) -> Job:
     kept = replace(
         job,
-        pruned_seq=last.seq,
-        pruned_hash=last.head_hash,
-        pruned_runs=job.pruned_runs + len(gone),
-        pruned_fence=last.fence,
+        pruned_seq=cut.seq,
+        pruned_hash=cut.head_hash,
+        pruned_runs=job.pruned_runs + len(cut.run_ids),
+        pruned_fence=cut.fence,
     )
     return _anchor(kept) if kept.is_pruned else kept
 

@@ -13,6 +13,7 @@ from oris.core.events import Entry, body_of
 from oris.core.hold import Hold
 from oris.core.mode import Mode
 from oris.core.model import ClosedLease, DeadLetter, Job, Lane, PrunedRun, Tenant, Wait, Worker
+from oris.core.old import OldestRuns
 from oris.core.replies import RaisedWait
 from oris.errors import DataDamaged
 from oris.ids import JobKey, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
@@ -199,6 +200,10 @@ class SqliteReads:
     async def old_threads(self, before_ms: int, after: OldPlace | None, limit: int) -> OldThreads:
         """Threads whose oldest run was over before this time."""
         return await self._run(lambda c: retention.old_threads(c, before_ms, after, limit))
+
+    async def oldest_runs(self, threads: Sequence[tuple[JobKey, int]], limit: int) -> Sequence[OldestRuns]:
+        """A page of each thread's kept runs, the oldest first."""
+        return await self._run(lambda c: [retention.oldest_runs(c, key, after, limit) for key, after in threads])
 
     async def pruned_runs(self, limit: int) -> Sequence[PrunedRun]:
         """Pruned runs that have left rows."""

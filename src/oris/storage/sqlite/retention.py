@@ -10,10 +10,10 @@ from msgspec.structs import astuple
 from oris.core.audit import AuditHead, AuditRecord
 from oris.core.audit_anchor import AuditAnchor
 from oris.core.changes import Changes, Erasure, Pruned
-from oris.core.model import Job, PrunedRun
+from oris.core.model import PrunedRun
 from oris.core.needs import Loaded, Needs
-from oris.core.retention import gather_oldest
-from oris.ids import JobKey, RunId, WorkerKey, idempotency_key
+from oris.core.old import OldestRuns, OldRun, Place
+from oris.ids import JobKey, WorkerKey
 from oris.storage.sqlite import retention_statements as sql
 from oris.storage.sqlite.statements import JOB_ID
 from oris.storage.store import OldAudit, OldPlace, OldThreads, OldWorkers
@@ -23,11 +23,6 @@ _FIRST = -(2**63)
 
 def load_retention(connection: sqlite3.Connection, needs: Needs, loaded: Loaded) -> None:
     """The facts of retention."""
-    look = _Rows(connection)
-    for key in sorted(needs.oldest):
-        job = loaded.jobs.get(key)
-        if job is not None:
-            loaded.old.runs[key] = gather_oldest(job, needs.oldest[key], look)
     for run_id in sorted(needs.pruned_runs):
         row = connection.execute(sql.PRUNED_RUN, (run_id,)).fetchone()
         if row is not None:
@@ -39,26 +34,6 @@ def load_retention(connection: sqlite3.Connection, needs: Needs, loaded: Loaded)
         anchor = _anchor(connection, place[0])
         if anchor is not None:
             loaded.old.anchors[anchor.chain_id] = anchor
-
-
-class _Rows:
-    """`OldLookup` over a connection."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._execute = connection.execute
-
-    def oldest_past_runs(self, key: JobKey, limit: int) -> Sequence[Job]:
-        """The oldest of the runs that newer ones have replaced."""
-        return [Job(*row[:-1]) for row in self._execute(sql.OLDEST_PAST_RUNS, (key, limit))]
-
-    def is_dead(self, run_id: RunId) -> bool:
-        """Whether the run has a dead letter that nobody has replayed."""
-        return self._execute(sql.IS_DEAD, (run_id,)).fetchone() is not None
-
-    def replayed_until(self, run_id: RunId) -> int:
-        """The last event of the newest past run that goes on from this one."""
-        row = self._execute(sql.NEWEST_REPLAY, (run_id,)).fetchone()
-        return 0 if row is None else int(row[0])
 
 
 def delete(connection: sqlite3.Connection, changes: Changes) -> None:
@@ -80,20 +55,21 @@ def delete(connection: sqlite3.Connection, changes: Changes) -> None:
 
 
 def _prune(connection: sqlite3.Connection, pruned: Pruned) -> None:
-    many, runs = connection.executemany, pruned.runs
-    many(sql.DELETE_PAST_RUN, ((run.run_id,) for run in runs))
-    keys = ((idempotency_key(run.tenant_id, key), run.run_id) for run in runs if (key := run.idempotency_key))
-    many(sql.DELETE_IDEMPOTENT, keys)
-    many(sql.DELETE_CLAIM, ((run.replay_target, run.run_id) for run in runs if run.replay_target))
-    many(sql.DELETE_DEAD_LETTER, ((run.run_id,) for run in runs if run.status == "failed"))
-    many(sql.INSERT_PRUNED_RUN, ((run.run_id, run.job_key, run.seq, pruned.pruned_ms) for run in runs))
+    """By the thread and a place in it, whatever number of runs that is."""
+    past = pruned.run_ids[:-1] if pruned.whole else pruned.run_ids
+    last_id = connection.execute(sql.PAST_RUN_ID, past[-1:]).fetchone()[0] if past else 0
+    latest = pruned.run_ids[-1] if pruned.whole else None
+    values = {"job_key": pruned.job_key, "last_id": last_id, "latest": latest, "pruned_ms": pruned.pruned_ms}
+    for statement in (sql.INSERT_PRUNED_RUNS, sql.DELETE_IDEMPOTENT, sql.DELETE_CLAIMS, sql.DELETE_DEAD_LETTERS):
+        connection.execute(statement, values)
+    if past:
+        connection.execute(sql.DELETE_PAST_RUNS, values)
 
 
 def _erase(connection: sqlite3.Connection, erasure: Erasure) -> None:
     """One kind of rows after the other; the run is forgotten once there are fewer than may go."""
     run, limit = erasure.run, erasure.rows_max
-    tenant, _, thread = run.job_key.partition("/")
-    (job_id,) = connection.execute(JOB_ID, (thread, tenant)).fetchone()
+    (job_id,) = connection.execute(JOB_ID, _split(run.job_key)).fetchone()
     until = _fitting(connection.execute(sql.LEFT_EVENTS, (job_id, run.seq, limit)), erasure.bytes_max)
     if until is not None:
         connection.execute(sql.DELETE_PAYLOADS, (job_id, until))
@@ -128,6 +104,24 @@ def old_threads(connection: sqlite3.Connection, before_ms: int, after: OldPlace 
     if len(rows) == limit:
         return OldThreads(found, (stage, *rows[-1][:2]))
     return OldThreads(found, None if stage else (1, _FIRST, _FIRST))
+
+
+def oldest_runs(connection: sqlite3.Connection, key: JobKey, after: int, limit: int) -> OldestRuns:
+    """Past runs, and behind the last of them the latest one."""
+    row = connection.execute(sql.LATEST_RUN, _split(key)).fetchone()
+    if row is None:
+        return OldestRuns(Place(None, 0), (), None)
+    pruned_seq, replay_of, run_id, seq, *more, dead = row
+    place = Place(run_id, pruned_seq)
+    if pruned_seq >= seq:
+        return OldestRuns(place, (), None)
+    rows = connection.execute(sql.OLDEST_PAST_RUNS, (key, after, limit)).fetchall()
+    # The latest run may be the newest that goes on from one of them.
+    runs = [OldRun(*(*row[1:7], row[7] == 1, seq if row[1] == replay_of else row[8])) for row in rows]
+    if len(rows) == limit:
+        return OldestRuns(place, tuple(runs), rows[-1][0])
+    runs.append(OldRun(*(run_id, seq, *more, dead == 1, 0)))
+    return OldestRuns(place, tuple(runs), None)
 
 
 def old_workers(
@@ -169,6 +163,12 @@ def newest_anchors(connection: sqlite3.Connection) -> Mapping[str, AuditHead]:
     """Where the newest chains of those that were cut begin, or end: nothing else may be there of them."""
     heads = (AuditHead(*row) for row in connection.execute(sql.NEWEST_ANCHORS))
     return {head.chain_id: head for head in heads}
+
+
+def _split(key: JobKey) -> tuple[str, str]:
+    """Thread and tenant of a key, in the order of the index over them."""
+    tenant, _, thread = key.partition("/")
+    return thread, tenant
 
 
 def _anchor(connection: sqlite3.Connection, chain_id: str) -> AuditAnchor | None:

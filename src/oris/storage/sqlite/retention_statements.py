@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from oris.storage.sqlite.columns import JOB
-
 # --- what may go: walks over what is old, oldest first; a number of rows at a time, and what each is ---
 
 OLD_PAST_RUNS = """
@@ -52,16 +50,26 @@ PRUNED_RUNS = (
     "SELECT run_id, job_key, seq, pruned_ms FROM runtime_pruned_runs WHERE run_id > '' ORDER BY run_id LIMIT ?"
 )
 
+# --- what may go of one thread: of each run what `core.old.OldRun` is, and its place ---
+
+OLDEST_PAST_RUNS = """
+SELECT r.id, r.run_id, r.seq, r.head_hash, r.fence, r.status, r.updated_ms,
+       EXISTS (SELECT 1 FROM runtime_dead_letters AS d WHERE d.run_id = r.run_id AND d.replay_status = 'pending'),
+       coalesce((
+           SELECT n.seq FROM runtime_runs AS n INDEXED BY runtime_runs_replays
+           WHERE n.replay_of = r.run_id ORDER BY n.id DESC LIMIT 1
+       ), 0)
+FROM runtime_runs AS r INDEXED BY runtime_runs_job_key
+WHERE r.job_key = ? AND r.id > ? ORDER BY r.id LIMIT ?
+"""
+LATEST_RUN = """
+SELECT pruned_seq, replay_of, run_id, seq, head_hash, fence, status, updated_ms,
+       EXISTS (SELECT 1 FROM runtime_dead_letters AS d WHERE d.run_id = j.run_id AND d.replay_status = 'pending')
+FROM runtime_jobs AS j WHERE thread_id = ? AND tenant_id = ?
+"""
+
 # --- the facts of retention ---
 
-OLDEST_PAST_RUNS = f"""
-SELECT {JOB}, id
-FROM runtime_runs WHERE job_key = ? ORDER BY id LIMIT ?
-"""
-IS_DEAD = "SELECT 1 FROM runtime_dead_letters WHERE run_id = ? AND replay_status = 'pending'"
-NEWEST_REPLAY = """
-SELECT seq FROM runtime_runs INDEXED BY runtime_runs_replays WHERE replay_of = ? ORDER BY id DESC LIMIT 1
-"""
 PRUNED_RUN = "SELECT run_id, job_key, seq, pruned_ms FROM runtime_pruned_runs WHERE run_id = ?"
 AUDIT_PLACE = "SELECT chain_id, seq, hash FROM runtime_audit_log WHERE chain_id = ? AND seq = ?"
 ANCHOR = "SELECT chain_id, seq, hash, signature FROM runtime_audit_anchors WHERE chain_id = ?"
@@ -71,12 +79,39 @@ SELECT chain_id, seq, hash FROM runtime_audit_anchors WHERE chain_id > '' ORDER 
 
 # --- a run goes: the rows that name it at once, the others later ---
 
-DELETE_PAST_RUN = "DELETE FROM runtime_runs WHERE run_id = ?"
-DELETE_NODE = "DELETE FROM runtime_nodes WHERE node_id = ?"
-DELETE_IDEMPOTENT = "DELETE FROM runtime_idempotency WHERE key = ? AND run_id = ?"
-DELETE_CLAIM = "DELETE FROM runtime_replay_effects WHERE target = ? AND run_id = ?"
-DELETE_DEAD_LETTER = "DELETE FROM runtime_dead_letters WHERE run_id = ?"
-INSERT_PRUNED_RUN = "INSERT INTO runtime_pruned_runs (run_id, job_key, seq, pruned_ms) VALUES (?, ?, ?, ?)"
+PAST_RUN_ID = "SELECT id FROM runtime_runs WHERE run_id = ?"
+
+
+def _of_those_that_go(columns: str) -> str:
+    """These columns of a thread's past runs up to an id, and of its latest run if that one is named."""
+    return f"""
+    SELECT {columns} FROM runtime_runs INDEXED BY runtime_runs_job_key WHERE job_key = :job_key AND id <= :last_id
+    UNION ALL SELECT {columns} FROM runtime_jobs WHERE run_id = :latest"""
+
+
+INSERT_PRUNED_RUNS = f"""
+INSERT INTO runtime_pruned_runs (run_id, job_key, seq, pruned_ms)
+{_of_those_that_go("run_id, job_key, seq, :pruned_ms")}
+"""
+# A target may have been claimed by a later run, which stays. No correlated subquery: that would take twice as long.
+# The key as `ids.idempotency_key` makes it.
+DELETE_IDEMPOTENT = f"""
+DELETE FROM runtime_idempotency
+WHERE key IN ({_of_those_that_go("tenant_id || '/' || idempotency_key")})
+  AND run_id IN (SELECT run_id FROM runtime_pruned_runs)
+"""
+DELETE_CLAIMS = f"""
+DELETE FROM runtime_replay_effects
+WHERE target IN ({_of_those_that_go("replay_target")})
+  AND run_id IN (SELECT run_id FROM runtime_pruned_runs)
+"""
+DELETE_DEAD_LETTERS = f"""
+DELETE FROM runtime_dead_letters WHERE run_id IN ({_of_those_that_go("run_id")})
+"""
+# The last: the others go by them.
+DELETE_PAST_RUNS = """
+DELETE FROM runtime_runs INDEXED BY runtime_runs_job_key WHERE job_key = :job_key AND id <= :last_id
+"""
 
 LEFT_EVENTS = """
 SELECT e.seq, coalesce(length(p.body), 0)
@@ -104,6 +139,7 @@ DELETE FROM runtime_closed_leases WHERE lease_id IN (
 DELETE_PRUNED_RUN = "DELETE FROM runtime_pruned_runs WHERE run_id = ?"
 
 DELETE_WORKER = "DELETE FROM runtime_workers WHERE worker_key = ?"
+DELETE_NODE = "DELETE FROM runtime_nodes WHERE node_id = ?"
 DELETE_ENDED_SESSION = "DELETE FROM runtime_ended_sessions WHERE worker_key = ? AND session = ?"
 
 WRITE_ANCHOR = """
