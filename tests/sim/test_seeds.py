@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from oris.core.events import Body
-from oris.sim import Outcome
+from oris.sim import Outcome, simulate
 from oris.sim.faults import RATES
 from oris.sim.outcome import summary
 
@@ -57,3 +59,15 @@ def test_every_common_refusal_and_turn_is_seen(outcomes: list[Outcome]) -> None:
 def test_every_run_is_long_enough_to_tell_something(outcomes: list[Outcome]) -> None:
     assert min(outcome.runs for outcome in outcomes) >= 5
     assert summary(outcomes).restarts >= 100
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [
+        10_020_091,  # a commit could give out one lease: work that waits for the next one is not late
+        10_020_812,
+        10_020_963,  # the jobs of a crash loop were accepted when the simulation believed that all was over
+    ],
+)
+def test_a_seed_that_failed_holds(seed: int) -> None:
+    assert simulate(seed).violations == ()

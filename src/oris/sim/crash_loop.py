@@ -48,6 +48,8 @@ class CrashLoop:
         self._pods = 0
         self._crashing = True
         """From here on no healthy job may be lost for good."""
+        self.submitted = False
+        """Its jobs are accepted."""
 
     async def run(self) -> None:
         """All of it, until cancelled."""
@@ -99,6 +101,7 @@ class CrashLoop:
             body = msgspec.json.encode(job).decode()
             told = Told(result["ok"]["run_id"], "", str(job["thread_id"]), str(job["idempotency_key"]), body)
             self._ledger.submitted(told)
+        self.submitted = True
 
     async def _replica(self) -> None:
         """One pod after the other: each polls once and is never heard of again."""

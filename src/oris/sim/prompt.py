@@ -35,14 +35,19 @@ class Promptness:
         free_since_ms: Callable[[WorkerKey], int | None],
         *,
         limited: bool,
+        at_once: int,
     ) -> None:
-        """`limited`: the limits on leases are so narrow that work may have to wait beside a poll."""
+        """`limited`: the limits on leases are so narrow that work may have to wait beside a poll. `at_once`: so many
+        leases may be all that one commit can give; work then waits for the next."""
         self._free_since_ms = free_since_ms
         self._witness = witness
         self._judge = judge
         self._filters = filters
         self._quiet_since_ms = quiet_since_ms
         self._limited = limited
+        self._at_once = at_once
+        self._full_ms = 0
+        """The newest commit that perhaps gave all it could."""
         self._polls: dict[int, WaitingPoll] = {}
 
     @contextmanager
@@ -58,7 +63,10 @@ class Promptness:
         """No run that is queued has stood beside a poll that would take it for long."""
         if self._limited:
             return
-        served = {run.lease.worker_key for run in self._witness.granted if run.lease is not None}
+        granted = list(self._witness.granted)
+        if len(granted) >= self._at_once:
+            self._full_ms = now_ms
+        served = {run.lease.worker_key for run in granted if run.lease is not None}
         polls = [
             poll
             for poll in self._polls.values()
@@ -74,7 +82,7 @@ class Promptness:
     def _beside(self, run_id: str, workflow: str, queued_ms: int, polls: list[WaitingPoll], now_ms: int) -> None:
         for poll in polls:
             accepts = self._filters.get(poll.worker_key)
-            both_ms = max(queued_ms, poll.since_ms, self._free_since_ms(poll.worker_key) or 0)
+            both_ms = max(queued_ms, poll.since_ms, self._free_since_ms(poll.worker_key) or 0, self._full_ms)
             taken = accepts is None or workflow in accepts
             if taken and now_ms - both_ms > REACH_MS and both_ms > self._quiet_since_ms():
                 what = f"queued for {now_ms - both_ms} ms beside a poll of {poll.worker_key}"

@@ -91,6 +91,7 @@ class Simulation:
             self._prompt_since_ms,
             self.commits.workers.free_since_ms,
             limited=self.settings.worker_limit < 100 or self.settings.tenant_limit < 1000,
+            at_once=_at_once(self.settings),
         )
         self.ledger = Ledger(self.witness, self.judge)
         self.server = Server(
@@ -174,11 +175,13 @@ class Simulation:
         self.server.trouble()
         with trio.move_on_after(self.sizes.liveness_s):
             await switcher.all_on()
-            while self.server.life is None or any(not run.over for run in self.witness.runs.values()):
+            while self.server.life is None or self._is_under_way():
                 if not self.commits.modes.all_on:
                     # A copy of an earlier switch that was late on its way: operators look again.
                     await switcher.all_on()
                 await pause(0.1)
+        submitted = self.crash_loop is None or self.crash_loop.submitted
+        self.judge.require(submitted, "L1", "crash loop", "its jobs were never accepted")
         for run in self.witness.runs.values():
             self.judge.require(run.over, "L1", run.run_id, f"is still {run.status}")
         await pause(1.0)
@@ -191,6 +194,12 @@ class Simulation:
         self.follower.settle(rows)
         if self.crash_loop is not None:
             self.crash_loop.settle(rows)
+
+    def _is_under_way(self) -> bool:
+        """Whether there are runs that are not over, or still to come."""
+        if self.crash_loop is not None and not self.crash_loop.submitted:
+            return True
+        return any(not run.over for run in self.witness.runs.values())
 
     async def _chaos(self, network: Network) -> None:
         """What strikes out of nowhere."""
@@ -274,6 +283,13 @@ class Simulation:
 
     def _stop(self) -> None:
         self.scope.cancel(reason="an invariant is violated")
+
+
+def _at_once(settings: EngineSettings) -> int:
+    """How many leases may be all that one commit can give out. Where bytes are short, one may be too large already."""
+    limits = settings.limits
+    few_bytes = limits.commit_bytes_max < limits.answer_max_bytes
+    return 1 if few_bytes else min(limits.commit_grants_max, settings.bounds.max_heads)
 
 
 def _settings(streams: Streams, *, loops: bool) -> EngineSettings:
