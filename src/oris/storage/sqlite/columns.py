@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from oris.core.model import Job
+from oris.ids import JobKey
 
 
 def names(columns: Iterable[str]) -> str:
@@ -34,3 +35,9 @@ SAID_BY_SUBMIT = frozenset(
 """What a run keeps from its submit on, and what only retention changes of its thread."""
 RUN_FIELDS = tuple(field for field in JOB_FIELDS if field not in SAID_BY_SUBMIT)
 """What its events change."""
+
+
+def split(job_key: JobKey) -> tuple[str, str]:
+    """Thread and tenant of a key, in the order of the index over them."""
+    tenant, _, thread = job_key.partition("/")
+    return thread, tenant

@@ -12,6 +12,7 @@ from oris.core.model import SUSPENDED, ClosedLease, IdempotentSubmit, Job, Lane,
 from oris.core.needs import Heads, Loaded, Needs
 from oris.ids import JobKey, LeaseId, RunId, TenantId, WorkerKey
 from oris.storage.sqlite import statements as sql
+from oris.storage.sqlite.columns import split
 from oris.storage.sqlite.load_replays import load_replays
 from oris.storage.sqlite.retention import load_retention
 
@@ -48,12 +49,6 @@ def load(connection: sqlite3.Connection, needs: Needs) -> Found:
     _load_counters(connection, needs, found)
     _load_details(connection, needs, found)
     return found
-
-
-def split(job_key: JobKey) -> tuple[str, str]:
-    """Thread and tenant of a key, in the order of the index over them."""
-    tenant, _, thread = job_key.partition("/")
-    return thread, tenant
 
 
 def step_of(row: tuple[Any, ...]) -> Step:

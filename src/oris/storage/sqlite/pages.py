@@ -13,8 +13,8 @@ from oris.core.model import DeadLetter, Job, Wait, Worker
 from oris.errors import invalid
 from oris.ids import JobKey, TenantId
 from oris.storage.sqlite import read_statements as sql
+from oris.storage.sqlite.columns import split
 from oris.storage.sqlite.history_statements import CHECKPOINTS_PAGE
-from oris.storage.sqlite.load import split
 from oris.storage.sqlite.statements import JOB_BY_KEY
 from oris.storage.store import AuditFilter, DeadLetterFilter, InterruptFilter, JobFilter, Page, SavedCheckpoint
 

@@ -17,9 +17,10 @@ from oris.core.replies import RaisedWait
 from oris.errors import DataDamaged
 from oris.ids import JobKey, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
 from oris.storage.sqlite import read_statements as sql
+from oris.storage.sqlite.columns import split
 from oris.storage.sqlite.handouts import steps_of
 from oris.storage.sqlite.history_statements import PRUNED_SEQ, STEP_COUNTS, TOLD
-from oris.storage.sqlite.load import mode_of, split
+from oris.storage.sqlite.load import mode_of
 from oris.storage.sqlite.retention import newest_anchors
 from oris.storage.sqlite.statements import (
     CALM,

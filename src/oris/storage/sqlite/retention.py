@@ -15,6 +15,7 @@ from oris.core.needs import Loaded, Needs
 from oris.core.old import OldestRuns, OldRun, Place
 from oris.ids import JobKey, WorkerKey
 from oris.storage.sqlite import retention_statements as sql
+from oris.storage.sqlite.columns import split
 from oris.storage.sqlite.statements import JOB_ID
 from oris.storage.store import OldAudit, OldPlace, OldThreads, OldWorkers
 
@@ -69,7 +70,7 @@ def _prune(connection: sqlite3.Connection, pruned: Pruned) -> None:
 def _erase(connection: sqlite3.Connection, erasure: Erasure) -> None:
     """One kind of rows after the other; the run is forgotten once there are fewer than may go."""
     run, limit = erasure.run, erasure.rows_max
-    (job_id,) = connection.execute(JOB_ID, _split(run.job_key)).fetchone()
+    (job_id,) = connection.execute(JOB_ID, split(run.job_key)).fetchone()
     until = _fitting(connection.execute(sql.LEFT_EVENTS, (job_id, run.seq, limit)), erasure.bytes_max)
     if until is not None:
         connection.execute(sql.DELETE_PAYLOADS, (job_id, until))
@@ -108,7 +109,7 @@ def old_threads(connection: sqlite3.Connection, before_ms: int, after: OldPlace 
 
 def oldest_runs(connection: sqlite3.Connection, key: JobKey, after: int, limit: int) -> OldestRuns:
     """Past runs, and behind the last of them the latest one."""
-    row = connection.execute(sql.LATEST_RUN, _split(key)).fetchone()
+    row = connection.execute(sql.LATEST_RUN, split(key)).fetchone()
     if row is None:
         return OldestRuns(Place(None, 0), (), None)
     pruned_seq, replay_of, run_id, seq, *more, dead = row
@@ -163,12 +164,6 @@ def newest_anchors(connection: sqlite3.Connection) -> Mapping[str, AuditHead]:
     """Where the newest chains of those that were cut begin, or end: nothing else may be there of them."""
     heads = (AuditHead(*row) for row in connection.execute(sql.NEWEST_ANCHORS))
     return {head.chain_id: head for head in heads}
-
-
-def _split(key: JobKey) -> tuple[str, str]:
-    """Thread and tenant of a key, in the order of the index over them."""
-    tenant, _, thread = key.partition("/")
-    return thread, tenant
 
 
 def _anchor(connection: sqlite3.Connection, chain_id: str) -> AuditAnchor | None:
