@@ -70,6 +70,32 @@ def test_a_session_that_ends_with_nothing_in_hand_is_no_incident() -> None:
     assert world.worker("w").incidents == 0
 
 
+def test_a_session_that_is_replaced_in_the_millisecond_of_its_last_grant_is_one_incident() -> None:
+    world = World()
+    world.open_session("w", "s1")
+    world.submit("a")
+    world.grant("a", "w", session="s1")
+    world.open_session("w", "s2")
+    assert world.worker("w").incidents == 1
+    world.later(1)
+    world.open_session("w", "s3")
+    assert world.worker("w").incidents == 1, "the second session was granted nothing"
+    world.sweep("a")
+    assert world.worker("w").incidents == 1, "it is what the first session has lost"
+    world.submit("b")
+    lose(world, "b")
+    assert world.worker("w").incidents == 2
+
+
+def test_a_lease_that_is_granted_in_the_millisecond_of_an_incident_is_a_new_one() -> None:
+    world = World()
+    for thread in "ab":
+        world.submit(thread)
+    lose(world, "a")
+    lose(world, "b")
+    assert world.worker("w").incidents == 2
+
+
 def test_five_incidents_in_a_row_quarantine_and_polls_are_told() -> None:
     world = quarantined()
     told = world.poll("w")

@@ -30,7 +30,7 @@ from oris.core.model import (
 )
 from oris.core.needs import Loaded
 from oris.core.outage import Outage
-from oris.core.quarantine import cleared, spared, taken_back, with_incident
+from oris.core.quarantine import cleared, spared, taken_back, with_loss
 from oris.core.replies import Refusal
 from oris.ids import (
     IdempotencyKey,
@@ -349,10 +349,7 @@ class Facts:
         if end == "lost":
             hold = self.hold_after_loss(before, now_ms)
             self._put_hold(hold)
-            if is_held(hold):
-                row = spared(row, before.lease_granted_ms, rules)
-            else:
-                row = with_incident(row, before.lease_granted_ms, now_ms, rules, before.run_id)
+            row = spared(row, before, rules) if is_held(hold) else with_loss(row, before, now_ms, rules)
         elif end == "normal":
             row = replace(cleared(row), last_seen_ms=now_ms + self.skew_ms)
             if self._holds:

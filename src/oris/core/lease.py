@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from oris.core.events import LossCause
 from oris.core.facts import Facts
-from oris.core.model import ClosedLease, Job, Worker
+from oris.core.model import ClosedLease, Job, Worker, is_superseded
 from oris.core.outage import expiry
 from oris.core.replies import Refusal, conflict
 from oris.core.transition import Transition
@@ -36,11 +36,6 @@ def _session_end(job: Job, worker: Worker) -> Expiry | None:
     if job.lease_granted_ms < worker.cut_ms:
         return Expiry(worker.cut_ms, "disconnected")
     return None
-
-
-def is_superseded(job: Job, worker: Worker) -> bool:
-    """True when another process works under the name of the lease's holder by now."""
-    return job.lease_session is not None and job.lease_session != worker.session
 
 
 def holds(t: Transition, lease_id: LeaseId, worker: WorkerKey | None) -> bool:

@@ -200,7 +200,7 @@ class Worker(Struct, frozen=True):
     cut_ms: int = 0
     """When its session was cut off last: its leases granted before are over."""
     granted_ms: int = 0
-    """When it was granted a lease last."""
+    """When it was granted a lease last; 0: not since its session began."""
     incidents: int = 0
     """Losses in a row, with nothing closed normally between them; see `core.quarantine`."""
     incident_ms: int = 0
@@ -209,6 +209,11 @@ class Worker(Struct, frozen=True):
     """Until when it is granted nothing."""
     incident_runs: str = ""
     """The runs whose losses its incidents are, the last ones; see `core.quarantine`."""
+
+
+def is_superseded(job: Job, worker: Worker) -> bool:
+    """True when another process works under the name of the lease's holder by now."""
+    return job.lease_session is not None and job.lease_session != worker.session
 
 
 class EndedSession(Struct, frozen=True):

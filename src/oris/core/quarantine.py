@@ -12,7 +12,7 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oris.core.model import Worker
+from oris.core.model import Job, Worker, is_superseded
 from oris.ids import RunId
 
 
@@ -31,27 +31,29 @@ _RUNS_MAX = 16
 """What is remembered of incidents: the last ones, and the first runs of each."""
 
 
-def with_incident(
-    worker: Worker, granted_ms: int, now_ms: int, rules: QuarantineRules, run: RunId | None = None
-) -> Worker:
-    """The worker after it has lost a lease granted at this time. `run` None: its session ended, and which runs it held
-    is not known yet."""
-    groups = _groups(worker)
-    known = run is not None and any(run in group for group in groups)
-    if granted_ms < worker.incident_ms:
-        return worker if run is None else _joined(worker, groups, run, rules, known=known)
+def with_ended_session(worker: Worker, now_ms: int, rules: QuarantineRules) -> Worker:
+    """The worker after its session has ended with leases in hand. Which runs they were of is known when they are
+    swept."""
+    if worker.granted_ms < worker.incident_ms:
+        return worker
+    return _with_groups(worker, worker.incidents + 1, [*_groups(worker), ()], now_ms, rules)
+
+
+def with_loss(worker: Worker, job: Job, now_ms: int, rules: QuarantineRules) -> Worker:
+    """The worker after it has lost the lease that the job holds."""
+    groups, run = _groups(worker), job.run_id
+    known = any(run in group for group in groups)
+    if _was_held(worker, job):
+        return _joined(worker, groups, run, rules, known=known)
     if known:
         # The same run again: no further incident, and neither is what else the worker has lost by this death.
         return replace(worker, incident_ms=now_ms)
-    return _with_groups(worker, worker.incidents + 1, [*groups, () if run is None else (run,)], now_ms, rules)
+    return _with_groups(worker, worker.incidents + 1, [*groups, (run,)], now_ms, rules)
 
 
-def spared(worker: Worker, granted_ms: int, rules: QuarantineRules) -> Worker:
+def spared(worker: Worker, job: Job, rules: QuarantineRules) -> Worker:
     """The worker after it has lost a lease of a held workflow: no incident; the end of its session was none either."""
-    groups = _groups(worker)
-    if granted_ms < worker.incident_ms and groups and groups[-1] == ():
-        return _with_groups(worker, worker.incidents - 1, groups[:-1], worker.incident_ms, rules)
-    return worker
+    return _without_unknown(worker, _groups(worker), rules) if _was_held(worker, job) else worker
 
 
 def taken_back(worker: Worker, run: RunId, rules: QuarantineRules) -> Worker:
@@ -63,6 +65,15 @@ def taken_back(worker: Worker, run: RunId, rules: QuarantineRules) -> Worker:
     return _with_groups(worker, worker.incidents - len(groups) + len(left), left, worker.incident_ms, rules)
 
 
+def _was_held(worker: Worker, job: Job) -> bool:
+    """True when the worker held this lease already when its last incident happened.
+
+    In doubt, at one millisecond, it did not: an incident and the next grant are often of one commit. But a session that
+    was replaced has ended with all it held, also when it was granted that in the same millisecond.
+    """
+    return job.lease_granted_ms < worker.incident_ms or is_superseded(job, worker)
+
+
 def _joined(
     worker: Worker, groups: list[tuple[str, ...]], run: RunId, rules: QuarantineRules, *, known: bool
 ) -> Worker:
@@ -71,11 +82,18 @@ def _joined(
         return worker
     if known:
         # All that is known of the session that ended: it held a run that has cost the worker an incident before.
-        return spared(worker, worker.incident_ms - 1, rules)
+        return _without_unknown(worker, groups, rules)
     if len(groups[-1]) >= _RUNS_MAX:
         return worker
     groups[-1] = (*groups[-1], run)
     return replace(worker, incident_runs=_told(groups))
+
+
+def _without_unknown(worker: Worker, groups: list[tuple[str, ...]], rules: QuarantineRules) -> Worker:
+    """The worker without its last incident, if no run of that is known yet."""
+    if not groups or groups[-1]:
+        return worker
+    return _with_groups(worker, worker.incidents - 1, groups[:-1], worker.incident_ms, rules)
 
 
 def _with_groups(

@@ -91,7 +91,12 @@ class WorkerCheck:
         clear the name, and what comes after it be the first incident of the next row."""
         ended = row.session != before.session or row.cut_ms != before.cut_ms
         charged = self._charged.setdefault(row.worker_key, set())
-        fresh = [lease for lease in lost if lease.granted_ms >= before.incident_ms and not lease.spared]
+        gone = {lease.lease_id for lease in lost if lease.session not in (None, before.session)}
+        fresh = [
+            lease
+            for lease in lost
+            if lease.granted_ms >= before.incident_ms and lease.lease_id not in gone and not lease.spared
+        ]
         new = [lease for lease in fresh if lease.run.run_id not in charged]
         costly = [lease for lease in fresh if lease.run.run_id not in self._certain.get(row.worker_key, ())]
         if row.incidents > before.incidents:

@@ -9,8 +9,8 @@ from oris.core import events as ev
 from oris.core import hold, retry
 from oris.core.deadlines import is_due, timeout_at
 from oris.core.facts import Facts
-from oris.core.lease import Expiry, expiry_of, is_superseded
-from oris.core.model import SUSPENDED, ClosedState, Wait
+from oris.core.lease import Expiry, expiry_of
+from oris.core.model import SUSPENDED, ClosedState, Wait, is_superseded
 from oris.core.transition import Transition
 from oris.core.waits import drop_waits, pending, settle_wait
 from oris.ids import LeaseId

@@ -8,7 +8,7 @@ from oris.core.changes import Decision
 from oris.core.commands import DropSession, OpenSession
 from oris.core.facts import Facts
 from oris.core.model import EndedSession, Worker
-from oris.core.quarantine import with_incident
+from oris.core.quarantine import with_ended_session
 from oris.core.replies import SessionDropped, SessionOpened, session_superseded
 from oris.core.stamp import Stamp
 
@@ -25,6 +25,7 @@ def open_session(facts: Facts, command: OpenSession, stamp: Stamp) -> Decision:
         worker if before is None else _without_leases(facts, worker, stamp.now_ms),
         session=command.session,
         session_ms=stamp.now_ms,
+        granted_ms=0,
         last_seen_ms=stamp.date_ms,
     )
     ended = None if before is None else EndedSession(command.worker_key, before, stamp.now_ms)
@@ -41,10 +42,7 @@ def drop_session(facts: Facts, command: DropSession, stamp: Stamp) -> Decision:
 
 
 def _without_leases(facts: Facts, worker: Worker, now_ms: int) -> Worker:
-    """One incident for all that it held; a process that held nothing has ended in peace.
-
-    What was granted last before the process came is none of its leases.
-    """
-    if not worker.leased or worker.granted_ms < worker.session_ms:
+    """One incident for all that it held; a process that held nothing has ended in peace."""
+    if not worker.leased or not worker.granted_ms:
         return worker
-    return with_incident(worker, worker.granted_ms, now_ms, facts.limits.quarantine)
+    return with_ended_session(worker, now_ms, facts.limits.quarantine)
