@@ -331,13 +331,14 @@ class StoreConformance:
     async def test_a_worker_keeps_its_session_and_what_it_replaced(self, driver: Driver) -> None:
         job = (await driver.commit(submit("t1"), opened("s1"), wants=[want(session="s1")])).job()
         assert (job.lease_session, job.lease_ttl_ms) == ("s1", 30_000)
+        assert (await driver.load(Needs(workers={worker()}))).workers[worker()].granted_ms == START_MS
         driver.harness.clock.ms += 7
         await driver.commit(opened("s2"))
         needs = Needs(workers={worker()}, ended_sessions={(worker(), "s1"), (worker(), "s2"), (worker("w2"), "s1")})
         loaded = await driver.load(needs)
         assert loaded.ended_sessions == {(worker(), "s1")}
         row = loaded.workers[worker()]
-        assert (row.session, row.session_ms, row.granted_ms) == ("s2", START_MS + 7, START_MS)
+        assert (row.session, row.session_ms, row.granted_ms) == ("s2", START_MS + 7, 0)
         assert (row.incidents, row.incident_ms, row.quarantined_until_ms) == (1, START_MS + 7, 0)
 
     async def test_threads_that_a_poll_names_are_loaded_of_every_tenant(self, driver: Driver) -> None:

@@ -254,11 +254,13 @@ def test_the_database_of_another_program_is_told_from_a_copy_of_ours_and_stays_a
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE theirs (a)")
         connection.execute("PRAGMA user_version = 1")
+    path.chmod(0o664)
     before = path.read_bytes()
     assert before[60:64] == before[40:44]
     with pytest.raises(ConfigError, match="belongs to another program"):
         migrate_file(path, lambda: START_MS)
     assert path.read_bytes() == before
+    assert path.stat().st_mode & 0o777 == 0o664
 
 
 def copied(database: Path, *endings: str) -> Path:

@@ -145,6 +145,7 @@ def _open(
     try:
         writer = open_writer(path, tuning, factory)
         opened.append(writer)
+        guard.narrow()
         prepare(writer)
         guard.claim(writer)
         for _ in range(tuning.readers):

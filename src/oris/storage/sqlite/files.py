@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -68,18 +69,27 @@ def narrow(file: int | Path, found: os.stat_result) -> bool:
 
 
 def check_sqlites_own(database: Path) -> None:
-    """SQLite follows links in place of its own side files: raises ConfigError for one. The others are narrowed."""
+    """SQLite follows links in place of its own side files: raises ConfigError for one."""
+    for path, found in _sqlites_own(database):
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+            raise ConfigError(f"{path}: {_LOG_LINK if path.name.endswith(_LOGS) else _LINK}")
+
+
+def narrow_sqlites_own(database: Path) -> None:
+    """As `narrow`, for SQLite's own side files, which are none of another's by now. Raises ConfigError."""
+    for path, found in _sqlites_own(database):
+        narrow(path, found)
+
+
+def _sqlites_own(database: Path) -> Iterator[tuple[Path, os.stat_result]]:
     for ending in (*_LOGS, "-shm"):
         path = beside(database, ending)
         try:
-            found = os.lstat(path)
+            yield path, os.lstat(path)
         except FileNotFoundError:
             continue
         except OSError as error:
             raise ConfigError(f"{path}: cannot be looked at: {error.strerror}") from error
-        if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
-            raise ConfigError(f"{path}: {_LOG_LINK if ending in _LOGS else _LINK}")
-        narrow(path, found)
 
 
 def log_beside(database: Path) -> Path | None:

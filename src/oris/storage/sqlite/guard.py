@@ -1,7 +1,7 @@
 """All that watches over one database file: its locks, the mark beside it, and the names of what is open.
 
-In order: made before SQLite opens anything, `claim` once the schema is there, `settle` when all connections are open,
-`leave` before they are closed, `release` after that.
+In order: made before SQLite opens anything, `narrow` once the database is known as ours, `claim` once the schema is
+there, `settle` when all connections are open, `leave` before they are closed, `release` after that.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from oris.errors import ConfigError
 from oris.storage.sqlite import mark as marks
 from oris.storage.sqlite.connect import set_pragma
-from oris.storage.sqlite.files import Names, beside, check_sqlites_own, log_beside
+from oris.storage.sqlite.files import Names, beside, check_sqlites_own, log_beside, narrow_sqlites_own
 from oris.storage.sqlite.inode import Inode
 from oris.storage.sqlite.lock import FileLock
 from oris.storage.sqlite.mark import Found, Left, Mark
@@ -50,9 +50,15 @@ class Guard:
         except BaseException:
             self.release()
             raise
-        if self._inode.warning is not None:
-            self.warnings.append(self._inode.warning)
         self._mark.turning()
+
+    def narrow(self) -> None:
+        """It is ours: nobody but the owner is to read it, or the files beside it. Raises ConfigError."""
+        assert self._inode is not None
+        warning = self._inode.narrow()
+        if warning is not None:
+            self.warnings.append(warning)
+        narrow_sqlites_own(self._database)
 
     def claim(self, connection: sqlite3.Connection) -> None:
         """Write into the file that it is open. Raises sqlite3.Error."""

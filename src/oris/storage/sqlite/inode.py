@@ -38,8 +38,6 @@ class Inode:
         """Made when missing, for the owner alone. Raises InUse, and ConfigError for a file that is none, or is not
         alone."""
         self._path = database
-        self.warning: str | None = None
-        """What the operator should know of who may read it."""
         self.made = not database.exists()
         try:
             self._descriptor = os.open(database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, MODE)
@@ -72,11 +70,15 @@ class Inode:
                 f"{self._path} is a mount of its own: its log and its lock lie outside of it, and a second server "
                 "would not find them; mount its folder instead"
             )
-        if narrow(self._descriptor, found):
-            mode = f"{stat.S_IMODE(found.st_mode):04o}"
-            is_wide = os.fstat(self._descriptor).st_mode & 0o077
-            now = "and that cannot be changed here" if is_wide else "it is 0600 now, with the files beside it"
-            self.warning = f"{self._path} could be read by others (mode {mode}); {now}"
+
+    def narrow(self) -> str | None:
+        """Let nobody but the owner read or write it; what the operator should know of who could."""
+        found = os.fstat(self._descriptor)
+        if not narrow(self._descriptor, found):
+            return None
+        is_wide = os.fstat(self._descriptor).st_mode & 0o077
+        now = "and that cannot be changed here" if is_wide else "it is 0600 now, with the files beside it"
+        return f"{self._path} could be read by others (mode {stat.S_IMODE(found.st_mode):04o}); {now}"
 
     def header(self) -> bytes:
         """The first 100 bytes: SQLite's header, as it is in the file, whatever the log says; fewer in a new file."""
