@@ -286,6 +286,27 @@ async def test_a_database_is_known_again_after_another_program_has_changed_its_s
     guard.release()
 
 
+async def test_a_database_that_was_read_during_the_start_is_marked_as_open_once_the_reader_has_gone(
+    harness: SqliteHarness,
+) -> None:
+    driver = Driver(harness)
+    await driver.commit(submit("t1"))
+    with harness.connection() as other:
+        other.execute("BEGIN")
+        other.execute("SELECT count(*) FROM runtime_jobs").fetchall()
+        await harness.store.aclose()
+        await harness.open()
+        await harness.store.look()
+        await driver.commit(submit("t2"))
+        assert left(harness.path).state == "turning"
+        other.execute("ROLLBACK")
+    await harness.store.look()
+    assert left(harness.path) == Left("open", header(harness)[2], await harness.store.high_water_ms())
+    harness.path.write_bytes(b"SQLite format 3\0" + bytes(8000))
+    await harness.store.look()
+    assert "was overwritten" in (harness.store.failure or "")
+
+
 async def test_a_copy_without_its_log_is_none_also_after_somebody_has_looked_at_it(harness: SqliteHarness) -> None:
     await Driver(harness).commit(submit("t1"))
     found = copied(harness.path)

@@ -35,7 +35,10 @@ class Guard:
         self._inode: Inode | None = None
         self._mark: Mark | None = None
         self._names: Names | None = None
+        self._drawn = 0
+        """The number of this opening."""
         self._opening: int | None = None
+        """The same, once it stands in the file itself: not while another program reads an older state."""
         self._aside: Path | None = None
         self.warnings: list[str] = []
         """What the operator should know of the file."""
@@ -62,18 +65,29 @@ class Guard:
 
     def claim(self, connection: sqlite3.Connection) -> None:
         """Write into the file that it is open. Raises sqlite3.Error."""
-        self._opening = marks.claim(connection)
+        self._drawn = marks.claim(connection)
+        self._see_number()
 
     @property
     def is_claimed(self) -> bool:
-        """Whether the file says that it is open, as far as it should: not after another program has changed the schema,
-        as ANALYZE does."""
+        """Whether the file itself says that it is open: not while another program reads an older state, and not after
+        one has changed the schema, as ANALYZE does."""
         assert self._inode is not None
-        return self._opening is None or marks.is_claimed(self._inode.header())
+        return self._opening is not None and marks.is_claimed(self._inode.header())
 
     def claim_again(self, connection: sqlite3.Connection) -> None:
         """Write that it is open. Raises sqlite3.Error."""
         marks.claim_again(connection)
+        assert self._mark is not None
+        assert self._mark.left is not None
+        if self._opening is None and self._see_number():
+            self._mark.write(Left("open", self._drawn, self._mark.left.committed_ms))
+
+    def _see_number(self) -> bool:
+        assert self._inode is not None
+        is_there = not marks.is_overwritten(self._inode.header(), self._drawn)
+        self._opening = self._drawn if is_there else None
+        return is_there
 
     def settle(self, connection: sqlite3.Connection) -> None:
         """All connections are open: note the names, and what is missing. Raises sqlite3.Error and ConfigError."""

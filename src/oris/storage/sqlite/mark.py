@@ -176,16 +176,16 @@ def _shown(ms: int) -> str:
     return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms % 1000:03d}Z"
 
 
-def claim(connection: sqlite3.Connection) -> int | None:
-    """Write into the file that it is open; the answer is the opening's number. None: it stands in the log alone,
-    because another program reads an older state. Raises sqlite3.Error."""
+def claim(connection: sqlite3.Connection) -> int:
+    """Write that it is open; the answer is the opening's number. While another program reads an older state, it stands
+    in the log alone. Raises sqlite3.Error."""
     opening = int.from_bytes(os.urandom(4), "big") >> 3 | _LEAST
     with _writing(connection):
         set_pragma(connection, "application_id", opening)
         set_pragma(connection, "schema_version", opening)
         set_pragma(connection, "user_version", opening)
-    (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    return None if busy else opening
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return opening
 
 
 def claim_again(connection: sqlite3.Connection) -> None:

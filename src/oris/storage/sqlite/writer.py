@@ -180,8 +180,8 @@ class Writer:
         return self._guard is None or self._guard.is_claimed
 
     def claim_again(self) -> None:
-        """Write into the file that it is open, where another program has changed its schema: a start would not trust
-        its log otherwise. Raises Unavailable."""
+        """Write into the file that it is open, where another program has changed its schema, or has read an older state
+        until now: a start would not trust its log otherwise. Raises Unavailable."""
         assert self._guard is not None
         self._may_use_reserve = False
         try:
