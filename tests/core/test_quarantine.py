@@ -70,6 +70,16 @@ def test_a_session_that_ends_with_nothing_in_hand_is_no_incident() -> None:
     assert world.worker("w").incidents == 0
 
 
+def test_sessions_that_were_granted_nothing_end_in_peace_whatever_their_name_holds_without_one() -> None:
+    world = World()
+    for number in range(6):
+        world.later(1)
+        world.open_session("w", f"s{number}")
+        world.later(1)
+        world.start(f"t{number}", "w", ttl_ms=600_000)
+    assert world.worker("w").incidents == 0
+
+
 def test_a_session_that_is_replaced_in_the_millisecond_of_its_last_grant_is_one_incident() -> None:
     world = World()
     world.open_session("w", "s1")

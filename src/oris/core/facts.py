@@ -329,7 +329,8 @@ class Facts:
                 self._lease_ended(before, held_before, decision.lease_end, now_ms)
             if job.worker_key is not None:
                 worker = self.worker(job.worker_key, now_ms)
-                seen = {"last_seen_ms": now_ms + self.skew_ms, "granted_ms": now_ms}
+                granted_ms = now_ms if job.lease_session == worker.session else worker.granted_ms
+                seen = {"last_seen_ms": now_ms + self.skew_ms, "granted_ms": granted_ms}
                 self._put_worker(replace(worker, leased=worker.leased + 1, **seen))
                 if job.poll_id is not None:
                     # A poll sent twice is in one batch with its copy: the copy is to find what the first was granted.

@@ -200,7 +200,7 @@ class Worker(Struct, frozen=True):
     cut_ms: int = 0
     """When its session was cut off last: its leases granted before are over."""
     granted_ms: int = 0
-    """When it was granted a lease last; 0: not since its session began."""
+    """When its session was granted a lease last; 0: not yet."""
     incidents: int = 0
     """Losses in a row, with nothing closed normally between them; see `core.quarantine`."""
     incident_ms: int = 0
