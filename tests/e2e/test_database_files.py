@@ -148,6 +148,28 @@ def test_a_copy_written_into_the_open_file_ends_the_server_and_is_left_as_it_is(
         assert known(again) == {"old"}
 
 
+def test_a_database_that_is_overwritten_in_the_moment_of_a_stop_is_told_of(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        submit(server, "old")
+        assert server.stop() == 0
+    backup = tmp_path / "backup"
+    shutil.copyfile(server.database, backup)
+    with serving(tmp_path, unchecked="its database is overwritten") as server:
+        submit(server, "new")
+        shutil.copyfile(backup, server.database)
+        assert server.stop() == 1
+        assert any(line["level"] == "error" for line in server.lines())
+
+
+def test_a_name_that_goes_up_from_behind_a_link_is_looked_for_where_it_leads(tmp_path: Path) -> None:
+    (tmp_path / "real" / "sub").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "real" / "sub")
+    with serving(tmp_path, ORIS_SQLITE_DB=str(tmp_path / "link" / ".." / "oris.db")) as server:
+        submit(server, "before")
+        assert (tmp_path / "real" / "oris.db").exists()
+        assert server.stop() == 0
+
+
 def test_a_link_that_leads_elsewhere_ends_the_server(tmp_path: Path) -> None:
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()

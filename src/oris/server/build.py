@@ -148,6 +148,7 @@ class Server:
                     await first(handle.stopping, store.failed)
                 await self._store_answers(store)
                 handle.beat()
+            store.look_for_files()  # what happened since the last look, which is the last
             if store.lost:
                 # No story for the log: this one line says it all.
                 self.logs.get("oris.storage").error("database_lost", detail=store.failure)

@@ -109,7 +109,8 @@ def open_file(
 
     On a full disk the reserve that an earlier server left is given up for it, as far as it has to be.
     """
-    name, path = Path(os.path.abspath(path)), path.resolve()
+    # Not what `abspath` makes of it: behind a link, `..` leads elsewhere than the name says.
+    name, path = Path.cwd() / path, path.resolve()
     if not path.parent.is_dir():
         raise ConfigError(f"{path}: the directory does not exist")
     guard = Guard(path, name)

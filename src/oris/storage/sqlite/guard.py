@@ -116,7 +116,7 @@ class Guard:
             return self._names.changed()
         told = self._names.lost()
         if told is None and self._is_overwritten():
-            told = f"{self._database} was overwritten under the running server: another database was copied into it"
+            return f"{self._database} was overwritten under the running server: cut off, or another was copied into it"
         return told
 
     def _is_overwritten(self) -> bool:

@@ -179,16 +179,23 @@ class SqliteStore:
         if disk is None:
             await trio.lowlevel.checkpoint()
             return None
-        if self._look_for_files():
+        if self.look_for_files():
             await self._see_to_claim()
             try:
                 return await trio.to_thread.run_sync(disk.look, limiter=self._look_limiter, abandon_on_cancel=True)
             except OSError:
                 # A folder that has gone is told of as what it is.
-                if self._look_for_files():
+                if self.look_for_files():
                     raise
         await trio.lowlevel.checkpoint()
         return None
+
+    def look_for_files(self) -> bool:
+        """Whether the files are where they were, and the database is in its own: see `failed`."""
+        with suppress(Unavailable):
+            self._writer.look(at_length=True)
+        self._note_failure()
+        return not self._writer.lost
 
     async def probe(self) -> None:
         """Find out whether anything can be committed. A checkpoint; raises Unavailable."""
@@ -265,13 +272,6 @@ class SqliteStore:
         if not self._writer.is_claimed:
             with suppress(Unavailable):
                 await self._run(self._write_limiter, self._writer.claim_again)
-
-    def _look_for_files(self) -> bool:
-        """Whether they are where they were."""
-        with suppress(Unavailable):
-            self._writer.look(at_length=True)
-        self._note_failure()
-        return not self._writer.lost
 
     def _note_failure(self) -> None:
         if self._writer.failure is not None:
