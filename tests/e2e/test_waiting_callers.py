@@ -96,7 +96,7 @@ async def test_answers_that_nobody_reads_are_bounded_and_workers_go_on(tmp_path:
 
 
 async def test_workers_that_do_not_read_what_they_were_given_are_given_no_more_and_others_go_on(tmp_path: Path) -> None:
-    """Beyond the bound as much is given out as one commit may, and that once."""
+    """Beyond the bound goes one attempt at most, and what the sockets take."""
     seen: Counter[str] = Counter()
     polls, answers = 60, 8
     with serving(tmp_path, ORIS_HTTP_ANSWERS_MAX_BYTES=str(answers * MIB)) as server:
