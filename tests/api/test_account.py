@@ -132,16 +132,45 @@ def test_what_a_worker_was_granted_counts_at_once_and_whoever_grants_more_is_tol
     hold = Hold(Account(100, 0), Account(3 * COUNTED_BYTES, COUNTED_BYTES))
     told: list[int] = []
     hold.answers.on_given_back = lambda: told.append(hold.answers.held_bytes)
-    small, large, other = (Freight(hold, of_worker=True) for _ in range(3))
+    small, large = (Freight(hold, of_worker=True) for _ in range(2))
     small.answer_made(COUNTED_BYTES)
     assert hold.answers.held_bytes == 0
     large.answer_made(5 * COUNTED_BYTES)
-    assert (hold.answers.held_bytes, other.has_room) == (5 * COUNTED_BYTES, False), "it is there, room or not"
+    assert hold.answers.held_bytes == 5 * COUNTED_BYTES, "it is there, room or not"
+    assert hold.answers.left_for(None) == -2 * COUNTED_BYTES
     client = Freight(hold)
     client.answer_made(5 * COUNTED_BYTES)
     assert hold.answers.held_bytes == 5 * COUNTED_BYTES, "a client's counts when it is sent"
     large.release()
-    assert (told, other.has_room) == ([0], True)
+    assert (told, hold.answers.left_for(None)) == ([0], 3 * COUNTED_BYTES)
+
+
+def test_a_tenant_has_room_as_long_as_it_holds_less_than_is_free() -> None:
+    hold = Hold(Account(100, 0), Account(10 * COUNTED_BYTES, COUNTED_BYTES))
+    slow = Freight(hold, of_worker=True, tenant_id="slow")
+    slow.answer_made(5 * COUNTED_BYTES)
+    left = [hold.answers.left_for(tenant_id) for tenant_id in ("slow", "quick", None)]
+    assert left == [0, 5 * COUNTED_BYTES, 5 * COUNTED_BYTES]
+    client = Freight(hold, tenant_id="slow")
+    assert client.answer is not None
+    client.answer.set(COUNTED_BYTES)
+    assert hold.answers.left_for("slow") == -COUNTED_BYTES, "what clients hold counts once"
+    client.release()
+    slow.release()
+    assert hold.answers.left_for("slow") == 10 * COUNTED_BYTES
+
+
+def test_what_a_worker_was_owed_is_refused_only_when_twice_as_much_is_held_and_never_when_it_is_small() -> None:
+    hold = Hold(Account(100, 0), Account(2 * COUNTED_BYTES, 0))
+    unread, again = Freight(hold, of_worker=True), Freight(hold, of_worker=True)
+    unread.answer_made(4 * COUNTED_BYTES - 1)
+    again.answer_again(COUNTED_BYTES + 1, "why")
+    unread.answer_made(4 * COUNTED_BYTES)
+    with pytest.raises(ApiError) as refused:
+        again.answer_again(COUNTED_BYTES + 1, "why")
+    assert refused.value.details == {"reason": "why"}
+    again.answer_again(COUNTED_BYTES, "why")
+    unread.release()
 
 
 def test_a_body_is_handed_over_once_and_counts_until_it_is_done() -> None:

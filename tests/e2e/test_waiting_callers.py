@@ -96,7 +96,7 @@ async def test_answers_that_nobody_reads_are_bounded_and_workers_go_on(tmp_path:
 
 
 async def test_workers_that_do_not_read_what_they_were_given_are_given_no_more_and_others_go_on(tmp_path: Path) -> None:
-    """Beyond the bound as much is given out as one commit may, and that once."""
+    """Beyond the bound goes one attempt at most, and what the sockets take."""
     seen: Counter[str] = Counter()
     polls, answers = 60, 8
     with serving(tmp_path, ORIS_HTTP_ANSWERS_MAX_BYTES=str(answers * MIB)) as server:
@@ -133,3 +133,31 @@ async def test_a_document_that_many_strangers_ask_for_and_do_not_read_is_held_on
         assert size < 60 * MIB, f"{size / MIB:.0f} MiB"
         for connection in strangers:
             await connection.stream.aclose()
+
+
+async def test_workers_that_do_not_read_keep_nobody_else_waiting_and_no_lease_from_its_poll_id(tmp_path: Path) -> None:
+    """Nothing new is given out; whoever asks is told at once, and has again what it has."""
+    with serving(tmp_path, ORIS_HTTP_ANSWERS_MAX_BYTES="65536") as server:
+        async with connected(server.address) as asking:
+            await submit_kept(asking, 3)
+            await asking.post("/v1/jobs/run", {"thread_id": "large", "workflow": "large", "input": INPUT})
+            poll = {"worker_id": "w", "workflows": ["kept"], "poll_id": "p"}
+            held = (await asking.post("/v1/workers/poll", poll)).data
+            socket = trio.socket.socket()
+            socket.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, 4096)
+            await socket.connect(server.address)
+            async with trio.SocketStream(socket) as deaf:
+                await deaf.send_all(
+                    request_bytes("POST", "/v1/workers/poll", {"worker_id": "deaf", "workflows": ["large"]})
+                )
+                while (await asking.ask("GET", "/v1/admin/status")).data["http"]["answers_bytes"] < MIB // 2:
+                    await trio.sleep(0.05)
+                again = (await asking.post("/v1/workers/poll", poll)).data
+                assert again["lease_id"] == held["lease_id"]
+                ack = {key: held[key] for key in ("attempt_id", "lease_id")} | {"terminal_status": "completed"}
+                done = (await asking.post("/v1/workers/w/ack", {**ack, "poll": {"workflows": ["kept"]}})).data
+                assert (done["status"], done["next"]["decision"]) == ("completed", "noop")
+                assert (await asking.post("/v1/workers/poll", poll)).data["decision"] == "noop"
+            # It has gone, and its lease with it: there is room again.
+            polled = (await asking.post("/v1/workers/poll", {**poll, "wait_ms": 20_000})).data
+            assert polled["decision"] == "dispatched"

@@ -129,28 +129,3 @@ async def test_all_lanes_are_learnt_at_the_start_however_many_they_are(
         for number in reversed(range(lanes)):
             (job,) = granted(await again.poll("w", workflows=[f"flow{number}"]))
             assert job.thread_id == f"t{number}"
-
-
-@pytest.mark.parametrize("parked_first", [True, False])
-async def test_nothing_is_given_out_until_there_is_room_for_answers(
-    autojump_clock: MockClock, *, parked_first: bool
-) -> None:
-    """All else goes on meanwhile, also an ack, which fetches nothing."""
-    room: list[int] = []
-    async with running() as world:
-        held = await world.start("held", "v")
-        if parked_first:
-            poll = world.soon(lambda: world.poll("w", wait_s=50))
-            await wait_all_tasks_blocked()
-        world.engine.answers_have_room(lambda: bool(room))
-        if not parked_first:
-            poll = world.soon(lambda: world.poll("w"))
-        await world.engine.ask(submits("a"))
-        await world.ask(ack(held))
-        assert (await world.poll("busy", 0)).decision == "noop", "it takes no work, and is told what there is to tell"
-        await wait_all_tasks_blocked()
-        assert [(await world.job(thread)).status for thread in ("held", "a")] == ["completed", "queued"]
-        room.append(1)
-        world.engine.answers_taken()
-        assert [job.thread_id for job in granted(await poll.get())] == ["a"]
-        assert trio.current_time() == 0

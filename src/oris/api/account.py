@@ -6,7 +6,7 @@ clients' sockets have taken them. Whoever waits, streams or does not read may fi
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 
 import trio
@@ -25,6 +25,8 @@ class Account:
         """Told each time that something is."""
         self._common_limit_bytes = limit_bytes - reserve_bytes
         self._common_bytes = 0
+        self._tenants: Counter[str] = Counter()
+        """What workers hold whose credentials are bound to a tenant, by that."""
         self._waiting: deque[tuple[Share, int, trio.Event]] = deque()
 
     @property
@@ -39,10 +41,20 @@ class Account:
         together_bytes = max(self._common_bytes, self.held_bytes - (self.limit_bytes - self._common_limit_bytes))
         return not self.held_bytes or together_bytes + size <= self._common_limit_bytes
 
-    def _change(self, by: int, *, of_worker: bool) -> None:
+    def left_for(self, tenant_id: str | None) -> int:
+        """How much more may be held for workers of this tenant (None: bound to none). What it holds already counts
+        twice: it has room as long as it holds less than is free, so one that does not read leaves some to the rest."""
+        left = self.limit_bytes - self.held_bytes
+        return left if tenant_id is None else left - self._tenants[tenant_id]
+
+    def _change(self, by: int, share: Share) -> None:
         self.held_bytes += by
-        if not of_worker:
+        if not share.of_worker:
             self._common_bytes += by
+        elif share.tenant_id is not None:
+            self._tenants[share.tenant_id] += by
+            if not self._tenants[share.tenant_id]:
+                del self._tenants[share.tenant_id]
         if by < 0:
             if self._waiting:
                 self._let_in()
@@ -66,16 +78,19 @@ class Account:
 class Share:
     """What one request holds of an account."""
 
-    __slots__ = ("_account", "of_worker", "size")
+    __slots__ = ("_account", "of_worker", "size", "tenant_id")
 
     def __init__(self, account: Account) -> None:
         self._account = account
         self.of_worker = False
+        self.tenant_id: str | None = None
+        """Whom its credential is bound to."""
         self.size = 0
 
-    def fits(self, size: int) -> bool:
-        """Whether there is room for so much more."""
-        return self._account.holds(size, of_worker=self.of_worker)
+    @property
+    def is_twice_full(self) -> bool:
+        """Whether the account holds twice as much as it should."""
+        return self._account.held_bytes >= 2 * self._account.limit_bytes
 
     def take(self, size: int) -> bool:
         """Hold this much more, if there is room."""
@@ -112,4 +127,4 @@ class Share:
         """Hold this much and no more, whether there is room or not: it is there already."""
         by, self.size = size - self.size, size
         if by:
-            self._account._change(by, of_worker=self.of_worker)
+            self._account._change(by, self)

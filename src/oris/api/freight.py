@@ -36,7 +36,7 @@ class Freight:
 
     __slots__ = ("_body", "_hold", "_making", "answer", "upload")
 
-    def __init__(self, hold: Hold | None = None, *, of_worker: bool = False) -> None:
+    def __init__(self, hold: Hold | None = None, *, of_worker: bool = False, tenant_id: str | None = None) -> None:
         self._hold = hold
         self._body = b""
         self._making = False
@@ -45,6 +45,7 @@ class Freight:
         if hold is not None:
             self.upload, self.answer = Share(hold.bodies), Share(hold.answers)
             self.upload.of_worker = self.answer.of_worker = of_worker
+            self.upload.tenant_id = self.answer.tenant_id = tenant_id
 
     def put(self, body: bytes) -> None:
         """The body is here, as a whole."""
@@ -76,18 +77,11 @@ class Freight:
         self.answer_made(0)
         raise _no_room(reason)
 
-    async def see_room(self) -> None:
-        """Wait until there is room for an answer whose size others decide on. Raises ApiError 503 as above."""
-        if self.answer is None or self.answer.finds(1):
-            return
-        if not await self.answer.wait_for(1, ROOM_WAIT_S):
-            raise _no_room("inbox_full")
-        self.answer.set(0)
-
-    @property
-    def has_room(self) -> bool:
-        """Whether an answer that is not begun may be large."""
-        return self.answer is None or self.answer.fits(1)
+    def answer_again(self, size: int, reason: str) -> None:
+        """Before an answer is made that a worker was owed already, room or not. Raises ApiError 503 when twice as much
+        is held as should be: somebody asks for the same again and again, and reads none of it. `reason`: as above."""
+        if self.answer is not None and size > COUNTED_BYTES and self.answer.is_twice_full:
+            raise _no_room(reason)
 
     def answer_made(self, size: int) -> None:
         """The answer is there, and this large. One that was never begun counts when it is sent; but a worker's at once,

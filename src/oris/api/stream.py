@@ -1,8 +1,8 @@
 """A client's connection, as hypercorn uses it, with what hypercorn leaves out.
 
 Hypercorn shields its sending from cancellation, so a client that never reads could hold the server for ever: here each
-piece has a deadline, and `abort` ends everything that waits on the socket. It also swallows what goes wrong while
-sending, so this remembers it.
+piece has a deadline, and all of them together, and `abort` ends everything that waits on the socket. It also swallows
+what goes wrong while sending, so this remembers it.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ import os
 import select
 import socket
 import struct
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import trio
 
 PIECE_BYTES = 64 * 1024
+LEAST_BYTES_PER_S = 64 * 1024
+"""Whoever reads an answer more slowly than this, once the stall time is used up, is cut off: what he does not read is
+held in memory, and others wait for the room."""
 _HUNG_UP = getattr(select, "POLLRDHUP", select.POLLHUP)  # errors and POLLHUP are always told too
 _LINGER_NONE = struct.pack("ii", 1, 0)
 
@@ -64,15 +67,17 @@ class ClientStream:
         return data
 
     async def send_all(self, data: bytes) -> None:
-        """Sends piece by piece. A piece that does not get out within the stall time breaks the connection."""
+        """Sends piece by piece. The connection breaks when a piece does not get out within the stall time, or all of it
+        within that and the time that its size allows."""
         if not data:
             return
         if self.gone or self._has_hung_up():
             self.lost = True
         try:
             view = memoryview(data)  # a slice of bytes would be a copy for each client that does not read
-            for start in range(0, len(data), PIECE_BYTES):
-                await self._send_piece(view[start : start + PIECE_BYTES])
+            with self._within(self._whole_s(len(data))):
+                for start in range(0, len(data), PIECE_BYTES):
+                    await self._send_piece(view[start : start + PIECE_BYTES])
         except BaseException:
             self.lost = True
             raise
@@ -100,8 +105,18 @@ class ClientStream:
         return bool(poll.poll(0))
 
     async def _send_piece(self, piece: memoryview) -> None:
-        with trio.move_on_after(self._send_stall_s) as scope:
+        with self._within(self._send_stall_s):
             await self._inner.send_all(piece)
+
+    def _whole_s(self, size: int) -> float:
+        """How long so many bytes may take."""
+        return self._send_stall_s + size / LEAST_BYTES_PER_S
+
+    @contextmanager
+    def _within(self, limit_s: float) -> Iterator[None]:
+        """What is sent here is out in time, or the connection is closed. Raises BrokenResourceError then."""
+        with trio.move_on_after(limit_s) as scope:
+            yield
         if scope.cancelled_caught:
             self.abort()
             raise trio.BrokenResourceError("the client does not read")

@@ -78,8 +78,9 @@ class TlsStream(ClientStream):
         self._sending = True
         try:
             view = memoryview(data)
-            for start in range(0, len(data), PIECE_BYTES):
-                await self._tls.send_all(view[start : start + PIECE_BYTES])
+            with self._within(self._whole_s(len(data))):
+                for start in range(0, len(data), PIECE_BYTES):
+                    await self._tls.send_all(view[start : start + PIECE_BYTES])
         except BaseException:
             self.lost = True
             raise

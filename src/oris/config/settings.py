@@ -184,8 +184,9 @@ class Settings:
         None,
         whole(65_536, 1_099_511_627_776),
         "answers held at one time for clients that have not read them yet, all together; a quarter is for workers "
-        "alone; beyond, answers wait 10 s for room, then 503 or the connection is cut, and workers are given no more "
-        "work; not set: as for bodies",
+        "alone; beyond, answers wait 10 s for room, then 503 or the connection is cut, and workers are given no new "
+        "work; of a tenant whose credentials are bound to it, workers are given none once its own are as much as is "
+        "still free; not set: as for bodies",
         unit="bytes",
     )
     http_keep_alive_ms: int = setting("5000", whole(100, 3_600_000), "how long an idle connection is kept", unit="ms")

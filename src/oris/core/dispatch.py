@@ -5,8 +5,9 @@ Order: within a tenant by (priority, time first available, run number). Between 
 serves the tenant with the fewest live leases (then the one served longest ago), fifo the oldest job of all.
 A tenant at its limit is passed over and delays nobody, and so is a workflow that is held (`core.hold`), but for one
 probe at a time. What one commit hands out is bounded, over all polls: who gets nothing for that reason is told, and
-looked at again with the next one. While dispatch is switched off, only polls that name their threads (an admin's) get
-anything new; leases that a lost answer carried come again to everybody.
+looked at again with the next one. While answers that nobody has read fill the room for them (`core.room`), nobody
+gets anything new, and while dispatch is switched off, only polls that name their threads (an admin's) do; leases that a
+lost answer carried come again to everybody.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from oris.core.model import Job, Lane
 from oris.core.needs import Heads
 from oris.core.quarantine import is_quarantined, room_for
 from oris.core.replies import Blocked, Granted
-from oris.core.room import Room
+from oris.core.room import Answers, Room
 from oris.core.stamp import Stamp
 from oris.core.transition import Transition
 from oris.ids import JobKey, TenantId, ThreadId, lease_id
@@ -185,14 +186,21 @@ def _merged(facts: Facts, lane: Lane, heads: Heads, fresh: list[Job]) -> list[Jo
     return [job for job in merged if horizon is not None and job.order <= horizon]
 
 
-def dispatch(facts: Facts, wants: list[Want], stamp: Stamp, tenant_limit: int, parked: int | None = None) -> Dispatched:
+def dispatch(
+    facts: Facts,
+    wants: list[Want],
+    stamp: Stamp,
+    tenant_limit: int,
+    parked: int | None = None,
+    answers: Answers | None = None,
+) -> Dispatched:
     """Serve the wants in their order. The facts take each grant over; `tenant_limit` is the server's own.
 
     So many of the wants are `parked` ones, by default all; the others, that came with acks, have at least half of the
     room that one commit has.
     """
     result = Dispatched([], set(), set(), [], {})
-    queue, room = Queue(facts, stamp.now_ms), Room(facts.limits)
+    queue, room = Queue(facts, stamp.now_ms), Room(facts.limits, answers)
     if parked is not None and 0 < parked < len(wants):
         room.keep_half()
     for place, want in enumerate(wants):
@@ -223,10 +231,10 @@ def _serve(facts: Facts, queue: Queue, want: Want, stamp: Stamp, room: Room, res
         carried = sum(_carried(facts, job) for job in again)
         if not room.fits(len(again), carried):
             return _granted(facts, want, (), (), None, None, stamp, cut=True)
-        room.take(len(again), carried)
+        room.take(want, len(again), carried)
         for job in again:
             facts.hand_out(job)
-        return _granted(facts, want, (), again, None, None, stamp)
+        return _granted(facts, want, (), again, None, None, stamp, carried=carried)
     if not facts.modes.dispatch and want.threads is None:
         return _granted(facts, want, (), (), None, None, stamp)
     if want.threads is not None:
@@ -234,11 +242,12 @@ def _serve(facts: Facts, queue: Queue, want: Want, stamp: Stamp, room: Room, res
     taken: list[Job] = []
     blocked: Blocked | None = None
     full: TenantId | None = None
-    size = 0
-    cut = False
+    size = total = 0
+    cut = no_room = False
     while len(taken) < want.limit:
         blocked = _blocked(facts, want, stamp.now_ms)
-        if blocked is not None:
+        no_room = not room.for_answers(want)
+        if blocked is not None or no_room:
             break
         line, at_limit = queue.choose(want)
         full = at_limit if full is None else full
@@ -254,12 +263,14 @@ def _serve(facts: Facts, queue: Queue, want: Want, stamp: Stamp, room: Room, res
             break
         granted = _granted_or_passed_over(facts, line.jobs.popleft(), want, stamp, result)
         if granted:
-            room.take(1, carried)
+            room.take(want, 1, carried)
+            total += carried
         if line.is_held and granted:
             facts.probe_granted(granted[0])
         taken += granted
         queue.tenant_changed(facts, line.lane.tenant_id)
-    return _granted(facts, want, tuple(taken), (), blocked, full, stamp, cut=cut and not taken)
+    cut, no_room = cut and not taken, no_room and not taken
+    return _granted(facts, want, tuple(taken), (), blocked, full, stamp, cut=cut, no_room=no_room, carried=total)
 
 
 def _serve_chosen(
@@ -269,11 +280,12 @@ def _serve_chosen(
     taken: list[Job] = []
     blocked: Blocked | None = None
     full: TenantId | None = None
-    size = 0
-    cut = False
+    size = total = 0
+    cut = no_room = False
     for job in queue.chosen(facts, threads, want)[: want.limit]:
         blocked = _blocked(facts, want, stamp.now_ms)
-        if blocked is not None:
+        no_room = not room.for_answers(want)
+        if blocked is not None or no_room:
             break
         if facts.tenant(job.tenant_id).leased >= want.tenant_limit:
             full = job.tenant_id
@@ -288,12 +300,14 @@ def _serve_chosen(
         queue.take(job)
         granted = _granted_or_passed_over(facts, job, want, stamp, result)
         if granted:
-            room.take(1, carried)
+            room.take(want, 1, carried)
+            total += carried
         taken += granted
         queue.tenant_changed(facts, job.tenant_id)
     if full is not None and not taken and not cut:
         blocked = "tenant_limit"
-    return _granted(facts, want, tuple(taken), (), blocked, full, stamp, cut=cut and not taken)
+    cut, no_room = cut and not taken, no_room and not taken
+    return _granted(facts, want, tuple(taken), (), blocked, full, stamp, cut=cut, no_room=no_room, carried=total)
 
 
 def _blocked(facts: Facts, want: Want, now_ms: int) -> Blocked | None:
@@ -358,6 +372,8 @@ def _granted(
     stamp: Stamp,
     *,
     cut: bool = False,
+    no_room: bool = False,
+    carried: int = 0,
 ) -> Granted:
     worker = facts.worker(want.worker_key, stamp.now_ms)
     waits = blocked == "quarantined" and stamp.now_ms < worker.quarantined_until_ms
@@ -373,4 +389,6 @@ def _granted(
         None if shown is None else want.tenant_limit,
         worker.quarantined_until_ms if waits else None,
         cut,
+        no_room,
+        carried,
     )

@@ -218,6 +218,10 @@ class Granted(Struct, frozen=True):
     """When a quarantined worker may ask for a probe; None when it has one, or is not quarantined."""
     cut: bool = False
     """It got nothing because the commit had handed out as much as it may; there was something for it."""
+    no_room: bool = False
+    """It got nothing new because of answers that nobody has read yet; there may be something for it."""
+    carried_bytes: int = 0
+    """What goes out with all of it, at most."""
 
 
 Reply = (

@@ -1,16 +1,48 @@
-"""Room: what one commit may still hand out, to all polls together."""
+"""Room: what one commit may still hand out, to all polls together, and how much the answers of polls may still hold."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from oris.core.commands import Want
 from oris.core.limits import Limits
+from oris.ids import TenantId
+
+
+class Answers:
+    """How many bytes the answers of polls may still take, for callers of each tenant; None: those bound to none.
+
+    A tenant's own are counted twice: it has room as long as it holds less than is free, so nobody holds all of it.
+    What a poll was granted before is never kept from it, and counts all the same.
+    """
+
+    __slots__ = ("_left",)
+
+    def __init__(self, left: Mapping[TenantId | None, int] | None = None) -> None:
+        """None: there is no bound."""
+        self._left = None if left is None else dict(left)
+
+    def have_room(self, tenant_id: TenantId | None) -> bool:
+        """Whether a caller of this tenant may be granted something new."""
+        return self._left is None or self._left[tenant_id] > 0
+
+    def take(self, tenant_id: TenantId | None, size: int) -> None:
+        """So much goes out to it."""
+        if self._left is None:
+            return
+        for tenant in self._left:
+            self._left[tenant] -= size
+        if tenant_id is not None:
+            self._left[tenant_id] -= size
 
 
 class Room:
     """What this commit may still hand out."""
 
-    __slots__ = ("bytes_kept", "bytes_left", "grants_kept", "grants_left", "used")
+    __slots__ = ("_answers", "bytes_kept", "bytes_left", "grants_kept", "grants_left", "used")
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, answers: Answers | None = None) -> None:
+        self._answers = answers or Answers()
         self.grants_left = limits.commit_grants_max
         self.bytes_left = limits.commit_bytes_max
         self.grants_kept = 0
@@ -32,8 +64,13 @@ class Room:
             return True
         return self.grants_left - leases >= self.grants_kept and self.bytes_left - size >= self.bytes_kept
 
-    def take(self, leases: int, size: int) -> None:
-        """So much is handed out."""
+    def for_answers(self, want: Want) -> bool:
+        """Whether what this poll is answered with may be new to it."""
+        return self._answers.have_room(want.tenant_id)
+
+    def take(self, want: Want, leases: int, size: int) -> None:
+        """So much is handed out to this poll."""
+        self._answers.take(want.tenant_id, size)
         self.used = True
         self.grants_left -= leases
         self.bytes_left -= size

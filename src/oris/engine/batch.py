@@ -21,11 +21,12 @@ from oris.core.model import Lane, Worker
 from oris.core.needs import Heads, Loaded, Needs
 from oris.core.outage import Outage
 from oris.core.replies import SWITCHED_OFF, Granted, Refusal, Reply
+from oris.core.room import Answers
 from oris.core.stamp import Stamp
 from oris.engine.parked import Parked
 from oris.engine.unit import INTERNAL, Unit
 from oris.errors import ErrorCode
-from oris.ids import JobKey
+from oris.ids import JobKey, TenantId
 
 UNAUDITED = frozenset({ErrorCode.BACKPRESSURE, ErrorCode.UNAVAILABLE, ErrorCode.INVALID_ARGUMENT, ErrorCode.INTERNAL})
 """Refusals that are no decision about the thing itself: logged, not audited."""
@@ -100,6 +101,8 @@ class Context(Struct, frozen=True):
     chain_id: str
     other_chains: tuple[AuditHead, ...]
     may_hold_work: Callable[[Lane], bool]
+    answers_left: Callable[[TenantId | None], int]
+    """How many bytes the answers of callers of this tenant may still take."""
     on_error: Callable[[Exception], None]
 
 
@@ -184,7 +187,8 @@ def _dispatch(batch: Batch, facts: Facts, outcome: Outcome, context: Context) ->
     if not wants:
         return
     stamp = Stamp(outcome.now_ms, batch.seed, facts.skew_ms)
-    result = dispatch(facts, wants, stamp, context.tenant_limit, len(batch.parked))
+    answers = Answers({tenant: context.answers_left(tenant) for tenant in {want.tenant_id for want in wants}})
+    result = dispatch(facts, wants, stamp, context.tenant_limit, len(batch.parked), answers)
     outcome.granted = result.granted[: len(batch.parked)]
     outcome.fetched = dict(zip(fetching, result.granted[len(batch.parked) :], strict=True))
     outcome.decisions.extend(decision for _, decision in result.entries)

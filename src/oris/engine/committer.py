@@ -111,11 +111,18 @@ class Committer:
             await unit.wait()
         except BaseException:
             if unit.state is State.DONE:
+                self._let_go(unit)
                 self._undo(unit)
             else:
                 unit.state = State.GONE if unit.state is State.QUEUED else State.ORPHAN
             raise
+        self._let_go(unit)
         return unit.unwrap()
+
+    def _let_go(self, unit: Unit) -> None:
+        """Its asker has the answer now."""
+        if unit.want is not None and unit.answer is not None and unit.answer.granted is not None:
+            self._demand.is_answered(unit.want, unit.answer.granted)
 
     def post(self, unit: Unit) -> None:
         """Queue a unit without waiting for it. Raises Unavailable."""
@@ -326,6 +333,7 @@ class Committer:
             chain_id=self._chain_id,
             other_chains=self._other_chains,
             may_hold_work=self._demand.may_hold_work,
+            answers_left=self._demand.answers_left,
             on_error=self._observer.command_failed,
         )
         outcome: list[Outcome] = []
@@ -350,6 +358,8 @@ class Committer:
             unit.finish(Answered(replies, fetched, handed_to(fetched, handed)))
             if orphan:
                 self._undo(unit)
+            elif unit.want is not None and fetched is not None:
+                self._demand.is_granted(unit.want, fetched)
         for parked, granted in zip(batch.parked, outcome.granted, strict=True):
             self._serve(parked, granted, handed)
         self._adopt(outcome.facts.modes)
@@ -357,6 +367,7 @@ class Committer:
     def _serve(self, parked: Parked, granted: Granted, handed: Mapping[RunId, Handed]) -> None:
         parked.serve(granted, handed)
         if not parked.gone:
+            self._demand.is_granted(parked.want, granted)
             self._demand.put_back(parked)
         elif parked.want.poll_id is None:
             self.take_back([job.lease_id for job in granted.jobs if job.lease_id is not None])

@@ -7,9 +7,11 @@ with a raised lane it can serve, so ten thousand idle polls cost nothing.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import count, islice
+from typing import TypeVar
 
 from oris.core.commands import Want
 from oris.core.dispatch import serves
@@ -21,6 +23,8 @@ from oris.engine.parked import Ending, Parked
 from oris.engine.work import Work
 from oris.errors import StoreError
 from oris.ids import TenantId, WorkerKey
+
+K = TypeVar("K")
 
 MAX_LANES = 64
 """Lanes that one dispatch reads; more are taken in rotation, first over the tenants, then over each one's lanes."""
@@ -64,9 +68,15 @@ class Demand:
         """Polls in line that were shown tenants at their own limit, and have not seen all."""
         self._held: dict[Lane, int | None] = {}
         """Lanes whose workflow is held, until the next probe may be granted; None: one is out."""
-        self.has_room: Callable[[], bool] = lambda: True
-        """Whether there is room for what polls would be answered with; without it, those for work wait. Once there is
-        again, the bell has to ring."""
+        self.room: Callable[[TenantId | None], int] = lambda tenant_id: sys.maxsize
+        """How many bytes the answers of callers of this tenant may still take, beside those that were made. Who finds
+        none is granted nothing new; `room_again` has to be called whenever something is given back."""
+        self._going: Counter[TenantId | None] = Counter()
+        """Bytes that were granted to them, and of which no answer was made yet."""
+        self._without_room: dict[TenantId | None, dict[Parked, None]] = {}
+        """Polls that were looked at, and found no room; they stand in no line."""
+        self._lacks_room = False
+        """Somebody may wait for it."""
 
     def park(self, parked: Parked) -> None:
         """A poll comes. An older one of its session with its poll id is over: its caller has tried again."""
@@ -85,6 +95,8 @@ class Demand:
 
     def leave(self, parked: Parked) -> None:
         """A poll goes. Harmless when it has gone already."""
+        if not parked.gone and parked.granted is not None:
+            self.is_answered(parked.want, parked.granted)
         parked.gone = True
         self._fresh.pop(parked, None)
         self._lines.discard(parked)
@@ -92,20 +104,22 @@ class Demand:
         self._quarantined.pop(parked, None)
         self._choosing.pop(parked, None)
         self._looking.pop(parked, None)
-        _discard(self._held_by_worker, parked)
-        _discard(self._of_worker, parked)
+        _discard(self._held_by_worker, parked.want.worker_key, parked)
+        _discard(self._without_room, parked.want.tenant_id, parked)
+        _discard(self._of_worker, parked.want.worker_key, parked)
 
     def take(self, coming: Mapping[Lane, int], fetching: Sequence[Want]) -> tuple[list[Parked], dict[Lane, int]]:
         """The polls to serve with the next batch, by ticket, and how many heads of which lanes to read for them.
 
         `coming` are lanes that the batch itself may queue jobs in, and how many; no more polls are taken for them.
         `fetching` are the polls that its units bring.
-        Polls taken stand outside until put back.
+        Polls taken stand outside until put back. While there is no room for their answers, new ones are looked at all
+        the same: for leases that their poll id was granted before, and to be told.
         """
-        has_room = self.has_room()
-        unseen = self._unseen(MAX_WANTS) if has_room else self._unseen_for_control(MAX_WANTS)
+        has_room = self._has_room()
+        unseen = self._unseen(MAX_WANTS)
         asking = [want for want in (*fetching, *(p.want for p in unseen)) if want.limit and want.threads is None]
-        self._shown = lanes = self._some_lanes(asking)
+        self._shown = lanes = self._some_lanes(asking) if has_room else []
         most = (MAX_WANTS if lanes else min(MAX_WANTS, sum(coming.values()))) if has_room else 0
         waited = list(islice(self._lines.waiting({*lanes, *coming}), most))
         room = max(MAX_WANTS // 2, MAX_WANTS - len(waited))
@@ -141,7 +155,10 @@ class Demand:
         parked.ticket = next(self._tickets)
         blocked = None if parked.granted is None else parked.granted.blocked
         until_ms = None if parked.granted is None else parked.granted.quarantined_until_ms
-        if blocked in ("worker_limit", "quarantined"):
+        if parked.granted is not None and parked.granted.no_room:
+            self._without_room.setdefault(parked.want.tenant_id, {})[parked] = None
+            self._lacks_room = True
+        elif blocked in ("worker_limit", "quarantined"):
             self._held_by_worker.setdefault(parked.want.worker_key, {})[parked] = None
             if until_ms is not None:
                 self._quarantined[parked] = until_ms
@@ -160,8 +177,9 @@ class Demand:
         return granted.cut and parked.ending in ("control", "draining")
 
     def is_all(self, want: Want, granted: Granted) -> bool:
-        """False when a dispatch that gave this poll nothing has not come to all that it could take."""
-        if granted.jobs or granted.redelivered or not want.limit:
+        """False when a dispatch that gave this poll nothing has not come to all that it could take, of what there is
+        room for."""
+        if granted.jobs or granted.redelivered or granted.no_room or not want.limit:
             return True
         if granted.cut or want.threads is not None:
             return not granted.cut
@@ -270,9 +288,42 @@ class Demand:
 
     def has_work(self) -> bool:
         """True when a dispatch could come to something."""
-        if not self.has_room():
-            return bool(self._unseen_for_control(1))
+        if not self._has_room():
+            return bool(self._unseen(1))
         return bool(self._fresh) or bool(self._met(1))
+
+    def answers_left(self, tenant_id: TenantId | None) -> int:
+        """How many bytes may still be granted to callers of this tenant: see `core.room.Answers`."""
+        left = self.room(tenant_id) - self._going.total()
+        return left if tenant_id is None else left - self._going[tenant_id]
+
+    def is_granted(self, want: Want, granted: Granted) -> None:
+        """So much goes out. It counts from here on, until its answer does."""
+        if granted.carried_bytes:
+            self._going[want.tenant_id] += granted.carried_bytes
+
+    def is_answered(self, want: Want, granted: Granted) -> None:
+        """Whoever has asked makes the answer now, before any other task runs; or has gone."""
+        if granted.carried_bytes:
+            self._going[want.tenant_id] -= granted.carried_bytes
+            if not self._going[want.tenant_id]:
+                del self._going[want.tenant_id]
+            self.room_again()
+
+    def room_again(self) -> None:
+        """There may be room again."""
+        if self._lacks_room:
+            self._bell.ring()
+
+    def _has_room(self) -> bool:
+        """Whether anything new may be granted. Those who have waited for that stand in line again."""
+        if not self._lacks_room and self.answers_left(None) > 0:
+            return True
+        for tenant_id in [tenant_id for tenant_id in self._without_room if self.answers_left(tenant_id) > 0]:
+            self._free(list(self._without_room.pop(tenant_id)))
+        has_room = self.answers_left(None) > 0
+        self._lacks_room = not has_room or bool(self._without_room)
+        return has_room
 
     def __len__(self) -> int:
         return sum(map(len, self._of_worker.values()))
@@ -332,10 +383,6 @@ class Demand:
             del self._fresh[parked]
         return found
 
-    def _unseen_for_control(self, limit: int) -> list[Parked]:
-        """Those of them that take no work."""
-        return list(islice((parked for parked in self._fresh if parked.unseen and not parked.want.limit), limit))
-
     def _some_lanes(self, asking: Sequence[Want]) -> list[Lane]:
         """Lanes with work that somebody could take, in rotation.
 
@@ -380,7 +427,7 @@ class Demand:
     def _free(self, held: Sequence[Parked]) -> None:
         """Nothing holds these back any more: into the lines with them. A poll for named threads is looked at anew."""
         for parked in held:
-            _discard(self._held_by_worker, parked)
+            _discard(self._held_by_worker, parked.want.worker_key, parked)
             self._quarantined.pop(parked, None)
             self._choosing.pop(parked, None)
             if parked.want.threads is None:
@@ -391,9 +438,9 @@ class Demand:
                 self._look(parked)
 
 
-def _discard(lines: dict[WorkerKey, dict[Parked, None]], parked: Parked) -> None:
-    line = lines.get(parked.want.worker_key)
+def _discard(lines: dict[K, dict[Parked, None]], key: K, parked: Parked) -> None:
+    line = lines.get(key)
     if line is not None:
         line.pop(parked, None)
         if not line:
-            del lines[parked.want.worker_key]
+            del lines[key]

@@ -42,7 +42,7 @@ from oris.engine.unit import Answered, Unit
 from oris.engine.waiters import Waiters
 from oris.engine.watch import Session, Watch
 from oris.errors import Unavailable
-from oris.ids import LeaseId, RandomBits, RunId, SeedSource, WorkerKey
+from oris.ids import LeaseId, RandomBits, RunId, SeedSource, TenantId, WorkerKey
 from oris.storage.store import Reads, Store
 
 
@@ -283,13 +283,14 @@ class Engine:
         """A worker's call found no room in this server: that time counts against no lease."""
         self._outages.refused(self.clock.now_ms())
 
-    def answers_have_room(self, has_room: Callable[[], bool]) -> None:
-        """Ask this before work is given out: answers that workers have not read yet must not gather without bound."""
-        self.demand.has_room = has_room
+    def answers_have_room(self, room: Callable[[TenantId | None], int]) -> None:
+        """Ask this before work is given out to callers of a tenant: answers that nobody has read yet must not gather
+        without bound."""
+        self.demand.room = room
 
     def answers_taken(self) -> None:
         """Some of them were read: there may be room again."""
-        self._bell.ring()
+        self.demand.room_again()
 
     def drain(self) -> None:
         """Let nothing new in: submits are refused, parked polls answered `draining`, waits and streams ended."""

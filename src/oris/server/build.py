@@ -230,7 +230,7 @@ class Server:
         self.waits.limit = waiting_max(limits)
         front = self.front = self._front(table, limits, self.tls)
         answers = front.guard.hold.answers
-        self.engine.answers_have_room(partial(answers.holds, 1, of_worker=True))
+        self.engine.answers_have_room(answers.left_for)
         answers.on_given_back = self.engine.answers_taken
         grace_s = self.settings.drain_limit_ms / 1000.0 * HTTP_GRACE_PART
         try:

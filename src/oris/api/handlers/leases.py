@@ -106,14 +106,15 @@ async def ack(call: Call, body: AckRequest) -> Answer:
         # A session that is over fetches nothing; what the acks are answered does not hang on it.
         refusal = None if want.session is None else await engine.open_session(worker, want.session)
     size = sum(len(command.body or b"") for command in commands)
-    # Nor does one to whose answers there is no room: an ack is never refused for that, and told of nothing new.
-    fetch = want if refusal is None and call.freight.has_room else None
+    fetch = None if refusal is not None else want
     answer = await engine.ask(Unit("write", commands, want=fetch, size_bytes=size))
     single = None if body.acks is not None else accepted(answer.replies[0], Acked)
     if want is None or body.poll is None:
         return ok(call, _ack_view(call, single, answer.replies, UNSET))
     polled = await engine.fetched(want, answer, refusal, watch=body.poll.watch)
-    view = _ack_view(call, single, answer.replies, poll_view(call, polled))
+    # Should there be no room to hand out again what it holds, the ack is committed all the same.
+    fetched = poll_view(call, polled, "outcome_unknown")
+    view = _ack_view(call, single, answer.replies, fetched)
     return ok(call, view, on_undelivered=partial(engine.undelivered, polled.outline()))
 
 

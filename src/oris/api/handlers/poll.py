@@ -54,8 +54,6 @@ async def poll(call: Call, body: PollRequest) -> Answer:
     watch = body.watch
     del body  # a parked poll holds what it wants, and not what was sent
     call.freight.body_done()
-    if want.limit:
-        await call.freight.see_room()
     polled = await engine.poll(want, wait_s, watch=watch)
     if polled.refusal is not None:
         accepted(polled.refusal, Granted)
@@ -89,9 +87,14 @@ def want_of(
     )
 
 
-def poll_view(call: Call, polled: Polled) -> PollView:
-    """A poll's answer. One that is refused is a noop with the reason: it came with acks, which are answered."""
+def poll_view(call: Call, polled: Polled, no_room: str = "inbox_full") -> PollView:
+    """A poll's answer. One that is refused is a noop with the reason: it came with acks, which are answered.
+
+    Raises ApiError 503 with the reason `no_room` when there is none even for what it was granted before.
+    """
     granted = polled.granted
+    if granted is not None and granted.redelivered:
+        call.freight.answer_again(granted.carried_bytes, no_room)
     control = tuple(ControlView(c.type, c.attempt_id, c.lease_id, c.reason) for c in polled.control)
     waits = polled.decision in ("backpressure", "draining")
     retry_after_ms = RETRY_AFTER_MS if waits else UNSET
