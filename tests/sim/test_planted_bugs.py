@@ -301,14 +301,17 @@ def any_session_is_granted_work(patch: Patch) -> None:
 
 
 def a_lost_lease_is_no_incident(patch: Patch) -> None:
-    patch.setattr(module("core.facts"), "with_incident", lambda worker, *more: worker)
+    patch.setattr(module("core.facts"), "with_loss", lambda worker, *more: worker)
 
 
 def each_lease_is_an_incident_of_its_own(patch: Patch) -> None:
-    real = module("core.facts").with_incident
-    patch.setattr(
-        module("core.facts"), "with_incident", lambda worker, granted, now, rules, run: real(worker, 10**15, now, rules)
-    )
+    facts = module("core.facts")
+    real = facts.with_loss
+
+    def with_loss(worker: Any, job: Any, now_ms: int, rules: Any) -> Any:
+        return real(worker, replace(job, run_id=job.lease_id, lease_granted_ms=10**15), now_ms, rules)
+
+    patch.setattr(facts, "with_loss", with_loss)
 
 
 def a_quarantined_worker_is_given_all_it_wants(patch: Patch) -> None:

@@ -29,12 +29,12 @@ def the_pause_after_losses_does_not_grow(patch: Patch) -> None:
 
 def each_loss_of_a_run_is_an_incident(patch: Patch) -> None:
     facts = module("core.facts")
-    real = facts.with_incident
+    real = facts.with_loss
 
-    def with_incident(worker: Any, granted_ms: int, now_ms: int, rules: Any, run: Any) -> Any:
-        return real(worker, granted_ms, now_ms, rules, f"{run}-{now_ms}")
+    def with_loss(worker: Any, job: Any, now_ms: int, rules: Any) -> Any:
+        return real(worker, replace(job, run_id=f"{job.run_id}-{now_ms}"), now_ms, rules)
 
-    patch.setattr(facts, "with_incident", with_incident)
+    patch.setattr(facts, "with_loss", with_loss)
 
 
 def a_dead_letter_takes_no_incident_back(patch: Patch) -> None:
@@ -48,8 +48,8 @@ def only_the_last_worker_is_not_to_blame(patch: Patch) -> None:
 def a_probe_that_is_lost_is_an_incident(patch: Patch) -> None:
     facts = module("core.facts")
 
-    def spared(worker: Any, granted_ms: int, rules: Any) -> Any:
-        return facts.with_incident(worker, granted_ms, granted_ms + 1000, rules, "probe")
+    def spared(worker: Any, job: Any, rules: Any) -> Any:
+        return facts.with_loss(worker, replace(job, run_id="probe"), job.lease_granted_ms + 1000, rules)
 
     patch.setattr(facts, "spared", spared)
 
