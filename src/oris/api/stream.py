@@ -33,8 +33,13 @@ class ClientStream:
         """The client has closed, or the connection is broken."""
         self.lost = False
         """Something was sent that the client cannot have got."""
+        self.broken = False
+        """Nothing can be sent on it any more: it failed, was reset, or we have closed it. A client that has only ended
+        its own side (`gone`) still gets its answers."""
         self.opening = False
         """It is not agreed yet how to speak."""
+        self.sends_ahead = False
+        """The client has sent more behind the request that is under way, or just answered."""
         self.of_worker = False
         """A worker has called on it."""
         self.resting: dict[ClientStream, Any] | None = None
@@ -57,7 +62,7 @@ class ClientStream:
         try:
             data = await self._inner.receive_some(max_bytes)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self.gone = True
+            self.gone = self.broken = True
             raise
         if not data:
             self.gone = True
@@ -74,8 +79,19 @@ class ClientStream:
             for start in range(0, len(data), PIECE_BYTES):
                 await self._send_piece(view[start : start + PIECE_BYTES])
         except BaseException:
-            self.lost = True
+            self.lost = self.broken = True
             raise
+
+    def is_broken(self) -> bool:
+        """Whether nothing can be sent any more, as far as the kernel knows; `broken` is only what was met already.
+
+        A call of the system, for whoever is about to do more for this client alone.
+        """
+        if not self.broken:
+            poll = select.poll()
+            poll.register(self.socket.fileno(), 0)  # a reset is always told; the client's end alone is not
+            self.broken = bool(poll.poll(0))
+        return self.broken
 
     def _has_hung_up(self) -> bool:
         """Whether the client's end has arrived and nobody has read it yet: what is sent now, nobody gets."""
@@ -117,17 +133,17 @@ class ClientStream:
 
     async def aclose(self) -> None:
         """As trio's."""
-        self.gone = True
+        self.gone = self.broken = True
         await self._inner.aclose()
 
     def abort(self) -> None:
         """Closes at once, throws away what is not sent, and wakes every task that waits on the socket. Idempotent."""
-        self.gone = True
+        self.gone = self.broken = True
         if self.socket.fileno() != -1:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NONE)
             self.socket.close()
 
     def release(self) -> None:
         """Makes sure that the socket is closed, what was sent being delivered if it can. Idempotent."""
-        self.gone = True
+        self.gone = self.broken = True
         self.socket.close()

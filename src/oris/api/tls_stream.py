@@ -67,7 +67,7 @@ class TlsStream(ClientStream):
         try:
             data = bytes(await self._tls.receive_some(max_bytes))
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self.gone = True
+            self.gone = True  # what is wrong with the connection itself, the plain one has noted
             raise
         if not data:
             self.gone = True
@@ -81,14 +81,14 @@ class TlsStream(ClientStream):
             for start in range(0, len(data), PIECE_BYTES):
                 await self._tls.send_all(view[start : start + PIECE_BYTES])
         except BaseException:
-            self.lost = True
+            self.lost = self.broken = True
             raise
         finally:
             self._sending = False
 
     async def aclose(self) -> None:
         """Says goodbye, as HTTP over TLS asks for, if that can be done at once; and closes."""
-        self.gone = True
+        self.gone = self.broken = True
         self.leaving = True
         if not self._sending and self.socket.fileno() != -1:
             # It may be closed meanwhile, by the client or by `abort`.

@@ -64,6 +64,9 @@ class Guard:
             await self._app(scope, receive, send)
 
     async def _http(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        line: Line | None = cast("dict[str, Any]", scope["state"]).get(LINE)
+        if line is not None and line.broken:
+            return  # since its head was read; nobody would get the answer
         path = scope["raw_path"].decode("ascii")
         client = scope.get("client")
         peer = "" if client is None else client[0]
@@ -73,7 +76,6 @@ class Guard:
             await _send_refusal(self._dispatcher.reject(head, error), receive, send, linger_s=0)
             return
         admitted = self._dispatcher.admit(head, self.hold)
-        line: Line | None = cast("dict[str, Any]", scope["state"]).get(LINE)
         if isinstance(admitted, Refusal):
             await self._turn_away(admitted, line, receive, send)
             return
