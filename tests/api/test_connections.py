@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import gc
 import socket
+import weakref
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import cast
@@ -92,6 +94,24 @@ async def test_a_client_that_closes_is_let_go_at_once() -> None:
         await fresh.stream.aclose()
         await used.stream.aclose()
         await front.connections.wait_none()
+
+
+async def test_nothing_is_left_of_a_connection_that_is_over_for_anybody_to_look_for() -> None:
+    """Looks among all objects are rare: memory would grow with each connection that strangers open and close."""
+    gc.disable()
+    try:
+        async with running() as front:
+            for ahead in (0, 1, 50):
+                client = await connect(front)
+                if ahead:
+                    await client.send(request("GET", "/healthz") * ahead)
+                    await client.receive()
+                (left,) = map(weakref.ref, front.connections._open)
+                await client.stream.aclose()
+                while left() is not None:
+                    await trio.lowlevel.checkpoint()
+    finally:
+        gc.enable()
 
 
 async def test_connection_close_is_honoured() -> None:

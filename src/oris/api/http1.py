@@ -209,10 +209,22 @@ class Http1Server(TCPServer):
         self._line = stream
         self._unparsed = unparsed
         self._head_timeout_s = head_timeout_s
+        self._protocol: ProtocolWrapper | None = None
+
+    async def run(self) -> None:
+        """As hypercorn's. Server and protocol refer to each other, and to all that was read: at the end they are taken
+        apart, or memory would grow with each connection until somebody looks for garbage."""
+        try:
+            await super().run()
+        finally:
+            wrapper, self._protocol = self._protocol, None
+            if wrapper is not None:
+                vars(wrapper.protocol).clear()
 
     @property
     def protocol(self) -> ProtocolWrapper:
         """The protocol in use."""
+        assert self._protocol is not None
         return self._protocol
 
     @protocol.setter
@@ -225,7 +237,7 @@ class Http1Server(TCPServer):
 
     async def _idle_timeout(self) -> None:
         """As hypercorn's, with a time of its own for a head that has begun."""
-        protocol = self._protocol.protocol
+        protocol = self.protocol.protocol
         if isinstance(protocol, Http1Protocol) and protocol.in_head:
             with trio.move_on_after(self._head_timeout_s):
                 await self.context.terminated.wait()
@@ -245,7 +257,7 @@ class Http1Server(TCPServer):
     async def _read_part(self) -> bool:
         """False at the end."""
         try:
-            data = await self._line.receive_some(cast("Http1Protocol", self._protocol.protocol).read_bytes)
+            data = await self._line.receive_some(cast("Http1Protocol", self.protocol.protocol).read_bytes)
         except (trio.ClosedResourceError, trio.BrokenResourceError):
             return False
         await self.protocol.handle(RawData(bytes(data)))

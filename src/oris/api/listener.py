@@ -285,6 +285,7 @@ class _Listener:
         finally:
             stream.release()
             self.connections.discard(stream)
+            stream.forget()
 
     def _stream(self, accepted: trio.SocketStream) -> ClientStream:
         if self._tls is None:

