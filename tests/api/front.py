@@ -92,6 +92,11 @@ async def healthz(context: Ctx, body: None) -> Answer:
     return Answer(200, b"fine\n", (("content-type", "text/plain"),))
 
 
+async def metrics(context: Ctx, body: None) -> Answer:
+    context.services.entered.set()
+    return Answer(200, b"x" * 16 * 1024 * 1024, (("content-type", "text/plain"),))
+
+
 async def park(context: Ctx, body: None) -> Answer:
     context.services.entered.set()
     try:
@@ -202,6 +207,7 @@ TABLE = RouteTable(
         Route("GET", "/v1/nothing", nothing, ADMINS, ANYTHING),
         Route("GET", "/v1/fail/{how}", fail, ADMINS, ANYTHING),
         Route("GET", "/healthz", healthz, None, ANYTHING, urgent=True),
+        Route("GET", "/metrics", metrics, None, ANYTHING, urgent=True),
     ]
 )
 

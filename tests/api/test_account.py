@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from oris.api.account import Account, Share
-from oris.api.freight import COUNTED_BYTES, MAKING_BYTES, MAKING_MAX, ROOM_WAIT_S, Freight, Hold
+from oris.api.freight import COUNTED_BYTES, MAKING_BYTES, MAKING_MAX, ROOM_WAIT_S, Freight, Hold, ProbeAnswers
 from oris.api.places import Kind, Places, Waits
 from oris.errors import ApiError
 
@@ -122,7 +122,7 @@ async def test_an_answer_counts_what_it_is_until_it_is_taken() -> None:
     assert hold.answers.held_bytes == MAKING_BYTES
     freight.answer_made(5)
     assert hold.answers.held_bytes == 5
-    assert await freight.count_piece(5)
+    assert await freight.count_piece(5, lambda: None)
     assert hold.answers.held_bytes == 5
     freight.piece_taken()
     assert hold.answers.held_bytes == 0
@@ -171,6 +171,34 @@ def test_what_a_worker_was_owed_is_refused_only_when_twice_as_much_is_held_and_n
     assert refused.value.details == {"reason": "why"}
     again.answer_again(COUNTED_BYTES, "why")
     unread.release()
+
+
+async def test_the_answer_to_a_probe_needs_no_room_that_others_fill_and_takes_none_of_theirs() -> None:
+    hold = Hold(Account(100, 25), Account(100, 25))
+    for of_worker in (False, True):
+        other = Freight(hold, of_worker=of_worker)
+        assert other.answer is not None
+        other.answer.set(100)
+    probe = Freight(hold, of_probe=True)
+    assert await probe.count_piece(50, lambda: None)
+    assert (hold.answers.held_bytes, hold.answers.waiting, hold.probes.held_bytes) == (200, 0, 50)
+    probe.release()
+    assert (hold.answers.held_bytes, hold.probes.held_bytes) == (200, 0)
+
+
+def test_probes_that_do_not_read_are_cut_for_new_ones_the_oldest_first() -> None:
+    probes = ProbeAnswers(100)
+    cut: list[str] = []
+    for name in ("first", "read", "second"):
+        probes.hold(name, 30, lambda name=name: cut.append(name))  # type: ignore[misc]
+    probes.give_back("read")
+    probes.hold("third", 60, lambda: cut.append("third"))
+    assert (cut, probes.held_bytes) == (["first"], 90)
+    probes.hold("large", 1000, lambda: cut.append("large"))
+    assert (cut, probes.held_bytes) == (["first", "second", "third"], 1000), "one that is alone always has room"
+    probes.give_back("first")
+    probes.give_back("large")
+    assert probes.held_bytes == 0
 
 
 def test_a_body_is_handed_over_once_and_counts_until_it_is_done() -> None:

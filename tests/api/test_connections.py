@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import gc
 import socket
+import weakref
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import cast
@@ -12,9 +14,18 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from oris.api.account import Share
 from oris.api.hypercorn_config import checked, hypercorn_config
 from oris.api.limits import HttpLimits
-from oris.api.listener import ACCEPT_AT_ONCE, FRESH_S, Connections, _Listener, addresses, open_listeners
+from oris.api.listener import (
+    ACCEPT_AT_ONCE,
+    ENDING_MAX,
+    FRESH_S,
+    Connections,
+    _Listener,
+    addresses,
+    open_listeners,
+)
 from oris.api.stream import ClientStream
 from oris.errors import ConfigError
 
@@ -85,6 +96,24 @@ async def test_a_client_that_closes_is_let_go_at_once() -> None:
         await front.connections.wait_none()
 
 
+async def test_nothing_is_left_of_a_connection_that_is_over_for_anybody_to_look_for() -> None:
+    """Looks among all objects are rare: memory would grow with each connection that strangers open and close."""
+    gc.disable()
+    try:
+        async with running() as front:
+            for ahead in (0, 1, 50):
+                client = await connect(front)
+                if ahead:
+                    await client.send(request("GET", "/healthz") * ahead)
+                    await client.receive()
+                (left,) = map(weakref.ref, front.connections._open)
+                await client.stream.aclose()
+                while left() is not None:
+                    await trio.lowlevel.checkpoint()
+    finally:
+        gc.enable()
+
+
 async def test_connection_close_is_honoured() -> None:
     async with running() as front:
         client = await connect(front)
@@ -144,6 +173,7 @@ async def test_the_idle_are_closed_first_when_connections_run_short_and_those_of
 
 class _StandIn:
     of_worker = False
+    sends_ahead = False
 
     def has_unread(self) -> bool:
         return False
@@ -159,6 +189,41 @@ async def test_where_nothing_was_asked_for_long_is_closed_before_the_idle(autoju
     assert connections.make_room() is fresh
     assert connections.make_room() is idle
     assert connections.make_room() is None
+
+
+async def test_connections_that_are_closed_for_others_count_until_their_tasks_are_over(
+    autojump_clock: MockClock,
+) -> None:
+    connections = Connections(ENDING_MAX + 1)
+    for _ in range(ENDING_MAX + 1):
+        connections.add(cast("ClientStream", _StandIn()))
+    await trio.sleep(FRESH_S)
+    closed = [connections.make_room() for _ in range(ENDING_MAX)]
+    assert None not in closed
+    assert (connections.count, connections.is_full) == (ENDING_MAX + 1, False)
+    assert connections.make_room() is None, "too many are not over yet"
+    connections.discard(cast("ClientStream", closed[0]))
+    assert connections.count == ENDING_MAX
+    assert connections.make_room() is not None
+
+
+async def test_a_probe_gets_its_answer_while_others_who_do_not_read_hold_all_the_room() -> None:
+    async with running(limits=HttpLimits(answers_in_flight_max_bytes=100)) as front:
+        assert front.guard is not None
+        Share(front.guard.hold.answers).set(100)
+        assert (await ask(front, request("GET", "/metrics"))).status == 200
+
+
+async def test_a_probe_that_does_not_read_is_cut_for_the_next_one() -> None:
+    async with running(limits=HttpLimits(send_stall_s=3 * PATIENCE_S)) as front:
+        assert front.guard is not None
+        silent = await connect(front)
+        await silent.send(request("GET", "/metrics"))
+        while not front.guard.hold.probes.held_bytes:
+            await trio.lowlevel.checkpoint()
+        assert (await ask(front, request("GET", "/metrics"))).status == 200
+        await front.connections.wait_none()
+        assert front.guard.hold.probes.held_bytes == 0
 
 
 async def test_strangers_whose_bodies_are_thrown_away_take_no_connection_of_a_worker() -> None:

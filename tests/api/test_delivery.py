@@ -81,6 +81,7 @@ class FakeLine:
 
     gone: bool = False
     lost: bool = False
+    broken: bool = False
 
 
 class Stage:

@@ -133,7 +133,7 @@ async def test_what_is_granted_counts_until_its_answer_is_made(
 
         def look(*args: object) -> None:
             committed(*args)  # type: ignore[arg-type]
-            left.append(world.engine.demand.answers_left(None))
+            left.append(world.engine.demand.room.left_for(None))
 
         held = await world.start("held", "v")
         await world.engine.ask(submits("a", "b", "c"))
@@ -152,7 +152,7 @@ async def test_what_is_granted_counts_until_its_answer_is_made(
         await wait_all_tasks_blocked()
         world.store.let_go()
         assert left[0] == 1000
-        assert world.engine.demand.answers_left(None) == 1000
+        assert world.engine.demand.room.left_for(None) == 1000
 
 
 async def test_a_tenant_that_does_not_read_leaves_room_to_the_others(autojump_clock: MockClock) -> None:

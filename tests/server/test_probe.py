@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -42,11 +43,11 @@ def _without_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def watching(port: int, probe: Probe) -> AsyncIterator[Counted]:
+async def watching(port: int, probe: Probe, served: Callable[[], Sequence[int]] = tuple) -> AsyncIterator[Counted]:
     handle = Counted()
     with trio.fail_after(LIMIT_S):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(watch_listener, handle, ("127.0.0.1", port), lambda: probe)
+            nursery.start_soon(watch_listener, handle, ("127.0.0.1", port), lambda: probe, served)
             yield handle
             nursery.cancel_scope.cancel()
 
@@ -89,8 +90,39 @@ async def test_silence_is_no_beat(probe: Probe) -> None:
         assert handle.beats == 0
 
 
+async def test_while_others_are_let_in_and_answered_waiting_for_the_own_turn_is_no_hang() -> None:
+    turns = count()
+
+    def served() -> tuple[int, int]:
+        now = next(turns)
+        return now, now
+
+    async with watching_the_silent(ask_plainly, served) as (handle, asked):
+        await asked.wait()
+        await handle.enough.wait()
+
+
+async def test_to_answer_old_connections_alone_is_no_beat_nor_is_to_take_new_ones_alone() -> None:
+    for who in (0, 1):
+        looks = count()
+        looked = trio.Event()
+
+        def served(who: int = who, looks: Iterator[int] = looks, looked: trio.Event = looked) -> tuple[int, int]:
+            now = next(looks)
+            if now > BEATS:
+                looked.set()
+            return (now, 0) if who else (0, now)
+
+        async with watching_the_silent(ask_plainly, served) as (handle, asked):
+            await asked.wait()
+            await looked.wait()
+            assert handle.beats == 0
+
+
 @asynccontextmanager
-async def watching_the_silent(probe: Probe) -> AsyncIterator[tuple[Counted, trio.Event]]:
+async def watching_the_silent(
+    probe: Probe, served: Callable[[], Sequence[int]] = tuple
+) -> AsyncIterator[tuple[Counted, trio.Event]]:
     """Somebody who takes connections and requests, and never answers."""
     asked = trio.Event()
 
@@ -101,7 +133,7 @@ async def watching_the_silent(probe: Probe) -> AsyncIterator[tuple[Counted, trio
 
     async with trio.open_nursery() as nursery:
         listeners = await nursery.start(trio.serve_tcp, listen, 0)
-        async with watching(listeners[0].socket.getsockname()[1], probe) as handle:
+        async with watching(listeners[0].socket.getsockname()[1], probe, served) as handle:
             yield handle, asked
         nursery.cancel_scope.cancel()
 

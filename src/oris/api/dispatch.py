@@ -202,7 +202,7 @@ class Dispatcher(Generic[S]):
                 self._services,
                 last_event_id(fields.named),
                 started_at_s,
-                Freight(hold, of_worker=route.urgent and route.roles is not None, tenant_id=caller.tenant_id),
+                Freight(hold, of_worker=route.of_worker, of_probe=route.of_probe, tenant_id=caller.tenant_id),
             )
             return Admission(context, fields.has_body, fields.content_length, started_at_s)
         elapsed_s = self._clock() - started_at_s

@@ -32,6 +32,10 @@ class Line(Protocol):
     def lost(self) -> bool:
         """Something was sent that the client cannot have got."""
 
+    @property
+    def broken(self) -> bool:
+        """Nothing can be sent on it any more."""
+
     def abort(self) -> None:
         """Close at once."""
 

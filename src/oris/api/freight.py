@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
+
 import trio
 
 from oris.api.account import Account, Share
@@ -16,6 +18,35 @@ MAKING_BYTES = 1024 * 1024
 MAKING_MAX = 16
 """Answers of unknown size that are made at one time, after those before have been counted: so many for clients, and so
 many for workers, who wait for none of theirs."""
+PROBES_BYTES = 1024 * 1024
+"""Answers to probes that their clients have not read yet, at most, beside the accounts of others."""
+
+
+class ProbeAnswers:
+    """Answers to probes on their way out, which anybody may ask for, and must get whoever else does not read.
+
+    A new one always finds room: those that have waited longest for their clients are cut for it. Every method is
+    synchronous.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.held_bytes = 0
+        self._limit_bytes = limit_bytes
+        self._held: dict[Hashable, tuple[int, Callable[[], None]]] = {}
+
+    def hold(self, owner: Hashable, size: int, cut: Callable[[], None]) -> None:
+        """Count an answer until `give_back`; `cut` closes its connection."""
+        while self._held and self.held_bytes + size > self._limit_bytes:
+            oldest = next(iter(self._held))
+            cut_oldest = self._held[oldest][1]
+            self.give_back(oldest)
+            cut_oldest()
+        self._held[owner] = size, cut
+        self.held_bytes += size
+
+    def give_back(self, owner: Hashable) -> None:
+        """The client has it, or its connection is closed. Idempotent."""
+        self.held_bytes -= self._held.pop(owner, (0, None))[0]
 
 
 class Hold:
@@ -24,6 +55,7 @@ class Hold:
     def __init__(self, bodies: Account, answers: Account) -> None:
         self.bodies = bodies
         self.answers = answers
+        self.probes = ProbeAnswers(PROBES_BYTES)
         self.making = trio.CapacityLimiter(MAKING_MAX)
         self.making_of_workers = trio.CapacityLimiter(MAKING_MAX)
 
@@ -34,12 +66,20 @@ class Freight:
     The body is handed over once. Frames of a request stand as long as its caller waits, so none of them may keep it.
     """
 
-    __slots__ = ("_body", "_hold", "_making", "answer", "upload")
+    __slots__ = ("_body", "_hold", "_making", "answer", "of_probe", "upload")
 
-    def __init__(self, hold: Hold | None = None, *, of_worker: bool = False, tenant_id: str | None = None) -> None:
+    def __init__(
+        self,
+        hold: Hold | None = None,
+        *,
+        of_worker: bool = False,
+        of_probe: bool = False,
+        tenant_id: str | None = None,
+    ) -> None:
         self._hold = hold
         self._body = b""
         self._making = False
+        self.of_probe = of_probe
         self.upload: Share | None = None
         self.answer: Share | None = None
         if hold is not None:
@@ -101,14 +141,22 @@ class Freight:
         assert self.answer is not None
         return self._hold.making_of_workers if self.answer.of_worker else self._hold.making
 
-    async def count_piece(self, size: int) -> bool:
-        """Before a piece of the answer is sent: count it, as soon as there is room. False: there was none in time."""
+    async def count_piece(self, size: int, cut: Callable[[], None]) -> bool:
+        """Before a piece of the answer is sent: count it, as soon as there is room. False: there was none in time.
+
+        `cut` closes the connection, for a probe that has not read its answer when others want theirs.
+        """
+        if self.of_probe and self._hold is not None:
+            self._hold.probes.hold(self, size, cut)
+            return True
         if self.answer is None or size <= self.answer.size:
             return True
         return await self.answer.wait_for(size - self.answer.size, ROOM_WAIT_S)
 
     def piece_taken(self) -> None:
         """The client's socket has all of it."""
+        if self.of_probe and self._hold is not None:
+            self._hold.probes.give_back(self)
         if self.answer is not None and self.answer.size:
             self.answer.set(0)
 

@@ -132,6 +132,16 @@ class Route(msgspec.Struct, frozen=True):
     large: bool = False
     """Its answers carry payloads: one is made only once there is room for it."""
 
+    @property
+    def of_worker(self) -> bool:
+        """Workers call it, and room is kept for them."""
+        return self.urgent and self.roles is not None
+
+    @property
+    def of_probe(self) -> bool:
+        """It tells how the server is, whoever asks."""
+        return self.urgent and self.roles is None
+
 
 class Context(msgspec.Struct, Generic[S], frozen=True):
     """One request, as its handler sees it."""

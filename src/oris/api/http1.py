@@ -5,6 +5,10 @@ with or without TLS: an `Upgrade` to h2c is ignored, as HTTP allows, the preface
 version it refuses, and an `Upgrade` to websockets as a request with a header it refuses.
 Bytes that are no request are answered with the envelope, and an answer's head leaves together with its first part:
 one packet and one system call less for each request.
+
+A client may send many requests at once. They are looked at one by one, each once the answer before it is taken, and
+none any more once nothing can be sent: hypercorn would go on answering all of them to nobody. A client that has ended
+its own side alone is told from one that has gone by what sending meets, and gets all its answers.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ import trio
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol import ProtocolWrapper
-from hypercorn.protocol.events import Request
+from hypercorn.protocol.events import Body, EndBody, Request
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
@@ -31,6 +35,8 @@ from oris.api.tls_stream import TlsStream
 
 Unparsed = Callable[[int], Answer]
 """The answer where no request was read; the argument is the status that hypercorn or the listener suggests."""
+_HEADS_BYTES = 16 * 1024
+"""As much is read at a time where no body is expected: what a client has sent ahead is kept until it is its turn."""
 _JOINED_BYTES = 16 * 1024
 """A body up to this size leaves in one piece with the head."""
 PLAIN_TO_TLS = 497
@@ -63,6 +69,8 @@ class Http1Protocol(H11Protocol):
     async def handle(self, event: Event) -> None:
         """As hypercorn's. The time of a head begins with its first byte, however long the connection was idle."""
         await super().handle(event)
+        if isinstance(event, Closed):
+            await self.can_read.set()  # who waits for the end of the answer, which may never come now, need not
         if isinstance(event, RawData) and event.data and self.stream is None and not self.in_head:
             self.in_head = bool(self.connection.trailing_data[0])
             if self.in_head:
@@ -75,8 +83,42 @@ class Http1Protocol(H11Protocol):
             return
         await self._to_server(event)
 
-    async def _check_protocol(self, event: h11.Request) -> None:
-        """Never changes to another protocol."""
+    @property
+    def read_bytes(self) -> int:
+        """How much to read at a time."""
+        return MAX_RECV if self.connection.their_state is h11.SEND_BODY else _HEADS_BYTES
+
+    async def _handle_events(self) -> None:
+        """As hypercorn's, without other protocols, and not beyond the last request that can be answered."""
+        while True:
+            try:
+                event = self.connection.next_event()
+            except h11.RemoteProtocolError as error:
+                if self.connection.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
+                    await self._send_error_response(error.error_status_hint)
+                await self.send(Closed())
+                return
+            if isinstance(event, h11.Request):
+                await self.send(Updated(idle=False))
+                await self._create_stream(event)
+            elif event is h11.PAUSED:
+                if not await self._is_next():
+                    return
+            elif self.stream is None or not isinstance(event, h11.Data | h11.EndOfMessage):
+                self._line.sends_ahead = False
+                return
+            elif isinstance(event, h11.Data):
+                await self.stream.handle(Body(stream_id=STREAM_ID, data=event.data))
+            else:
+                await self.stream.handle(EndBody(stream_id=STREAM_ID))
+
+    async def _is_next(self) -> bool:
+        """Waits for the answer under way, with more behind its request. Whether that is to be looked at."""
+        await self.can_read.clear()
+        if not self._line.broken:
+            self._line.sends_ahead = True
+            await self.can_read.wait()
+        return self.connection.their_state is h11.IDLE and not self._line.is_broken()
 
     async def _create_stream(self, request: h11.Request) -> None:
         """As hypercorn's, but never a websocket: whose broken handshakes it would answer by itself."""
@@ -109,7 +151,11 @@ class Http1Protocol(H11Protocol):
     async def _maybe_recycle(self) -> None:
         # Before the next request, which may have come already, is looked at.
         self._line.on_rest(self._line, True)
-        await super()._maybe_recycle()
+        if self._line.broken:
+            await self._close_stream()
+            await self.send(Closed())
+        else:
+            await super()._maybe_recycle()
 
     async def _go_on(self) -> None:
         """Says 100 to a client that waits for it before it sends its body."""
@@ -160,12 +206,25 @@ class Http1Server(TCPServer):
         head_timeout_s: float,
     ) -> None:
         super().__init__(app, config, context, state, stream)  # type: ignore[arg-type]
+        self._line = stream
         self._unparsed = unparsed
         self._head_timeout_s = head_timeout_s
+        self._protocol: ProtocolWrapper | None = None
+
+    async def run(self) -> None:
+        """As hypercorn's. Server and protocol refer to each other, and to all that was read: at the end they are taken
+        apart, or memory would grow with each connection until somebody looks for garbage."""
+        try:
+            await super().run()
+        finally:
+            wrapper, self._protocol = self._protocol, None
+            if wrapper is not None:
+                vars(wrapper.protocol).clear()
 
     @property
     def protocol(self) -> ProtocolWrapper:
         """The protocol in use."""
+        assert self._protocol is not None
         return self._protocol
 
     @protocol.setter
@@ -173,12 +232,12 @@ class Http1Server(TCPServer):
         # `TCPServer.run` makes the wrapper, which has no other place to choose the protocol. It takes our stream for
         # one without TLS, because the handshake is not its business; applications are told of the scheme.
         wrapper.ssl = isinstance(self.stream, TlsStream)
-        wrapper.protocol = Http1Protocol(wrapper, self._unparsed, cast("ClientStream", self.stream))
+        wrapper.protocol = Http1Protocol(wrapper, self._unparsed, self._line)
         self._protocol = wrapper
 
     async def _idle_timeout(self) -> None:
         """As hypercorn's, with a time of its own for a head that has begun."""
-        protocol = self._protocol.protocol
+        protocol = self.protocol.protocol
         if isinstance(protocol, Http1Protocol) and protocol.in_head:
             with trio.move_on_after(self._head_timeout_s):
                 await self.context.terminated.wait()
@@ -198,8 +257,8 @@ class Http1Server(TCPServer):
     async def _read_part(self) -> bool:
         """False at the end."""
         try:
-            data = await self.stream.receive_some(MAX_RECV)
+            data = await self._line.receive_some(cast("Http1Protocol", self.protocol.protocol).read_bytes)
         except (trio.ClosedResourceError, trio.BrokenResourceError):
             return False
         await self.protocol.handle(RawData(bytes(data)))
-        return bool(data)
+        return bool(data) and not self._line.broken

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http import HTTPStatus
 from itertools import chain, islice
@@ -37,6 +37,8 @@ SETTLE_S = 0.1
 SETTLE_PAUSE_S = 0.01
 ACCEPT_AT_ONCE = 64
 """Connections accepted in one turn of the event loop, at most."""
+ENDING_MAX = 64
+"""Connections that were closed to make room, and whose tasks have not ended yet, at most."""
 
 
 class ConnectionFault(Protocol):
@@ -68,6 +70,8 @@ class Connections:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._open: set[ClientStream] = set()
+        self._ending: set[ClientStream] = set()
+        """Closed to make room, but their tasks are not over. They come on top of the limit, and are few."""
         # Those that nobody waits on, the longest first: where nothing was asked yet, clients', workers'.
         self._fresh: dict[ClientStream, float] = {}
         self._refused: dict[ClientStream, float] = {}
@@ -79,11 +83,17 @@ class Connections:
         """How many connections were closed because there were too many."""
         self.closed_idle = 0
         """How many idle ones were closed to make room."""
+        self._accepted = 0
+        self._answered = 0
 
     @property
     def count(self) -> int:
-        """How many are open."""
-        return len(self._open)
+        """How many there are: open, or closed and not over yet."""
+        return len(self._open) + len(self._ending)
+
+    def served(self) -> tuple[int, int]:
+        """How many connections were opened so far, and how many requests were answered; who was turned away is both."""
+        return self._accepted + self.turned_away, self._answered + self.turned_away
 
     @property
     def is_full(self) -> bool:
@@ -92,31 +102,36 @@ class Connections:
 
     def add(self, stream: ClientStream) -> None:
         """Counts a connection in."""
+        self._accepted += 1
         self._open.add(stream)
         self._fresh[stream] = trio.current_time()
         stream.resting = self._fresh
         stream.on_rest, stream.on_refused = self._rests, self._is_refused
 
     def discard(self, stream: ClientStream) -> None:
-        """Counts a connection out."""
+        """Counts a connection out, whose task is over."""
         self._open.discard(stream)
+        self._ending.discard(stream)
         self._wakes(stream)
-        if not self._open:
+        if not self.count:
             self._none_left.set()
             self._none_left = trio.Event()
 
     def make_room(self) -> ClientStream | None:
-        """Takes out the connection that is missed least, for the caller to close; None: there is none.
+        """Takes out the connection that is missed least, for the caller to close; None: there is none, or too many that
+        were closed so are not over yet.
 
         First where nothing was asked in a second, or something is being refused to a client that does not read that, or
         goes on sending; then idle ones of clients, the longest idle first; then others where nothing was asked yet, and
-        last those that workers have called on. One on which a request has come that nobody has read yet stays, and one
-        that was opened in this moment.
+        last those that workers have called on. One on which a request has come that nobody has read yet stays, unless
+        it was sent ahead of an answer; and one that was opened in this moment.
         """
         found = self._least_missed()
         if found is not None:
             self.closed_idle += 1
-            self.discard(found)
+            self._wakes(found)
+            self._open.discard(found)
+            self._ending.add(found)
         return found
 
     @property
@@ -126,6 +141,8 @@ class Connections:
         return self.is_full and self._least_missed() is None
 
     def _least_missed(self) -> ClientStream | None:
+        if len(self._ending) >= ENDING_MAX:
+            return None
         now = trio.current_time()
         oldest = next(iter(self._fresh), None)
         if oldest is not None and now - self._fresh[oldest] >= FRESH_S:
@@ -136,11 +153,12 @@ class Connections:
         # As long as there are others, those of workers stay, though one has to wait for the others a moment.
         last = self._fresh or self._idle_workers
         for each in islice(chain(self._idle, last), LOOKED_AT):
-            if now - self._fresh.get(each, 0.0) >= SETTLE_S and not each.has_unread():
+            if now - self._fresh.get(each, 0.0) >= SETTLE_S and (each.sends_ahead or not each.has_unread()):
                 return each
         return None
 
     def _rests(self, stream: ClientStream, rests: bool) -> None:
+        self._answered += rests
         self._wakes(stream)
         if rests and stream in self._open:
             stream.resting = self._idle_workers if stream.of_worker else self._idle
@@ -159,8 +177,8 @@ class Connections:
             self._refused[stream] = trio.current_time()
 
     async def wait_none(self) -> None:
-        """Returns when none is open."""
-        while self._open:
+        """Returns when there is none, and all of their tasks are over."""
+        while self.count:
             await self._none_left.wait()
 
     def abort_opening(self) -> None:
@@ -175,8 +193,8 @@ class Connections:
             stream.abort()
 
 
-def _waiting(listener: trio.SocketListener, limit: int) -> Iterator[trio.SocketStream]:
-    """Connections that wait to be accepted, without a checkpoint between them.
+def _waiting(listener: trio.SocketListener, may_take: Callable[[], bool]) -> Iterator[trio.SocketStream]:
+    """Connections that wait to be accepted, some of them, without a checkpoint between them.
 
     Trio accepts one in each turn of the event loop. Under load a turn takes its time, and a heartbeat over a new
     connection would wait for as many turns as there are connections before it.
@@ -185,7 +203,9 @@ def _waiting(listener: trio.SocketListener, limit: int) -> Iterator[trio.SocketS
     borrowed = socket.socket(ours.family, ours.type, ours.proto, fileno=ours.fileno())
     try:
         borrowed.setblocking(False)  # as it is already
-        for _ in range(limit):
+        for _ in range(ACCEPT_AT_ONCE - 1):
+            if not may_take():
+                return
             try:
                 accepted, _address = borrowed.accept()
             except OSError:
@@ -229,8 +249,7 @@ class _Listener:
                 continue
             await self._let_settle()
             self._take(accepted, nursery)
-            room = self.connections.limit - self.connections.count
-            for another in _waiting(listener, max(0, min(ACCEPT_AT_ONCE - 1, room))):
+            for another in _waiting(listener, lambda: not self.connections.are_settling):
                 self._take(another, nursery)
 
     async def _let_settle(self) -> None:
@@ -266,6 +285,7 @@ class _Listener:
         finally:
             stream.release()
             self.connections.discard(stream)
+            stream.forget()
 
     def _stream(self, accepted: trio.SocketStream) -> ClientStream:
         if self._tls is None:

@@ -11,7 +11,7 @@ import os
 import select
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -36,8 +36,13 @@ class ClientStream:
         """The client has closed, or the connection is broken."""
         self.lost = False
         """Something was sent that the client cannot have got."""
+        self.broken = False
+        """Nothing can be sent on it any more: it failed, was reset, or we have closed it. A client that has only ended
+        its own side (`gone`) still gets its answers."""
         self.opening = False
         """It is not agreed yet how to speak."""
+        self.sends_ahead = False
+        """The client has sent more behind the request that is under way, or just answered."""
         self.of_worker = False
         """A worker has called on it."""
         self.resting: dict[ClientStream, Any] | None = None
@@ -60,7 +65,7 @@ class ClientStream:
         try:
             data = await self._inner.receive_some(max_bytes)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self.gone = True
+            self.gone = self.broken = True
             raise
         if not data:
             self.gone = True
@@ -74,13 +79,21 @@ class ClientStream:
         if self.gone or self._has_hung_up():
             self.lost = True
         try:
-            view = memoryview(data)  # a slice of bytes would be a copy for each client that does not read
-            with self._within(self._whole_s(len(data))):
-                for start in range(0, len(data), PIECE_BYTES):
-                    await self._send_piece(view[start : start + PIECE_BYTES])
+            await self._in_pieces(data, self._send_piece)
         except BaseException:
-            self.lost = True
+            self.lost = self.broken = True
             raise
+
+    def is_broken(self) -> bool:
+        """Whether nothing can be sent any more, as far as the kernel knows; `broken` is only what was met already.
+
+        A call of the system, for whoever is about to do more for this client alone.
+        """
+        if not self.broken:
+            poll = select.poll()
+            poll.register(self.socket.fileno(), 0)  # a reset is always told; the client's end alone is not
+            self.broken = bool(poll.poll(0))
+        return self.broken
 
     def _has_hung_up(self) -> bool:
         """Whether the client's end has arrived and nobody has read it yet: what is sent now, nobody gets."""
@@ -108,9 +121,14 @@ class ClientStream:
         with self._within(self._send_stall_s):
             await self._inner.send_all(piece)
 
-    def _whole_s(self, size: int) -> float:
-        """How long so many bytes may take."""
-        return self._send_stall_s + size / LEAST_BYTES_PER_S
+    async def _in_pieces(self, data: bytes, send: Callable[[memoryview], Awaitable[None]]) -> None:
+        view = memoryview(data)  # a slice of bytes would be a copy for each client that does not read
+        if len(data) <= PIECE_BYTES:
+            await send(view)
+            return
+        with self._within(self._send_stall_s + len(data) / LEAST_BYTES_PER_S):
+            for start in range(0, len(data), PIECE_BYTES):
+                await send(view[start : start + PIECE_BYTES])
 
     @contextmanager
     def _within(self, limit_s: float) -> Iterator[None]:
@@ -132,17 +150,20 @@ class ClientStream:
 
     async def aclose(self) -> None:
         """As trio's."""
-        self.gone = True
+        self.gone = self.broken = True
         await self._inner.aclose()
 
     def abort(self) -> None:
         """Closes at once, throws away what is not sent, and wakes every task that waits on the socket. Idempotent."""
-        self.gone = True
+        self.gone = self.broken = True
         if self.socket.fileno() != -1:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NONE)
             self.socket.close()
 
+    def forget(self) -> None:
+        """Its task is over: let go of what refers back to it, so that nobody has to look for it as garbage."""
+
     def release(self) -> None:
         """Makes sure that the socket is closed, what was sent being delivered if it can. Idempotent."""
-        self.gone = True
+        self.gone = self.broken = True
         self.socket.close()

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import trio
 
-from oris.api.stream import PIECE_BYTES, ClientStream
+from oris.api.stream import ClientStream
 
 _GOODBYE_S = 1.0
 
@@ -67,7 +67,7 @@ class TlsStream(ClientStream):
         try:
             data = bytes(await self._tls.receive_some(max_bytes))
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self.gone = True
+            self.gone = True  # what is wrong with the connection itself, the plain one has noted
             raise
         if not data:
             self.gone = True
@@ -77,19 +77,20 @@ class TlsStream(ClientStream):
         """Encrypts and sends piece by piece, so that other connections get their turn."""
         self._sending = True
         try:
-            view = memoryview(data)
-            with self._within(self._whole_s(len(data))):
-                for start in range(0, len(data), PIECE_BYTES):
-                    await self._tls.send_all(view[start : start + PIECE_BYTES])
+            await self._in_pieces(data, self._tls.send_all)
         except BaseException:
-            self.lost = True
+            self.lost = self.broken = True
             raise
         finally:
             self._sending = False
 
+    def forget(self) -> None:
+        """The TLS layer refers to itself, and to the wire below it, which refers to this."""
+        vars(self._tls).clear()
+
     async def aclose(self) -> None:
         """Says goodbye, as HTTP over TLS asks for, if that can be done at once; and closes."""
-        self.gone = True
+        self.gone = self.broken = True
         self.leaving = True
         if not self._sending and self.socket.fileno() != -1:
             # It may be closed meanwhile, by the client or by `abort`.

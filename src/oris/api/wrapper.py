@@ -64,6 +64,9 @@ class Guard:
             await self._app(scope, receive, send)
 
     async def _http(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        line: Line | None = cast("dict[str, Any]", scope["state"]).get(LINE)
+        if line is not None and line.broken:
+            return  # since its head was read; nobody would get the answer
         path = scope["raw_path"].decode("ascii")
         client = scope.get("client")
         peer = "" if client is None else client[0]
@@ -73,7 +76,6 @@ class Guard:
             await _send_refusal(self._dispatcher.reject(head, error), receive, send, linger_s=0)
             return
         admitted = self._dispatcher.admit(head, self.hold)
-        line: Line | None = cast("dict[str, Any]", scope["state"]).get(LINE)
         if isinstance(admitted, Refusal):
             await self._turn_away(admitted, line, receive, send)
             return
@@ -107,7 +109,7 @@ class Guard:
 
     def _no_room(self, route: Route, message: str) -> ApiError:
         """503; a worker that is refused is not to blame for what it could not say."""
-        if route.urgent and route.roles is not None:
+        if route.of_worker:
             self._dispatcher.on_worker_refused()
         return ApiError(ErrorCode.UNAVAILABLE, message, {"reason": "inbox_full"}, retry_after_s=1)
 
@@ -172,10 +174,10 @@ class Guard:
 
 def kind_of(route: Route) -> Kind:
     """Whose request it is, for its place."""
-    if not route.urgent:
-        return "client"
-    if route.roles is None:
+    if route.of_probe:
         return "probe"
+    if not route.of_worker:
+        return "client"
     return "poll" if route.long_poll else "worker"
 
 
@@ -218,7 +220,7 @@ class _Send:
             await self._pass_on(message)
             return
         freight = exchange.admission.context.freight
-        if not await freight.count_piece(size):
+        if not await freight.count_piece(size, exchange.cut):
             exchange.cut()  # clients that do not read hold all the room there is
         try:
             await self._pass_on(message)

@@ -24,8 +24,8 @@ from oris.core.replies import SWITCHED_OFF, Granted, Refusal, Reply
 from oris.core.room import Answers
 from oris.core.stamp import Stamp
 from oris.engine.parked import Parked
-from oris.engine.unit import INTERNAL, Unit
-from oris.errors import ErrorCode
+from oris.engine.unit import INTERNAL, State, Unit
+from oris.errors import ErrorCode, StoreError
 from oris.ids import JobKey, TenantId
 
 UNAUDITED = frozenset({ErrorCode.BACKPRESSURE, ErrorCode.UNAVAILABLE, ErrorCode.INVALID_ARGUMENT, ErrorCode.INTERNAL})
@@ -70,6 +70,22 @@ class Batch(Struct):
         first = Batch(self.batch_id + "a", self.seed, self.units[:units], self.parked[:parked], self.heads)
         second = Batch(self.batch_id + "b", self.seed + 1, self.units[units:], self.parked[parked:], self.heads)
         return first, second
+
+    def fail(self, error: StoreError) -> None:
+        """Answer everybody with an error."""
+        for unit in self.units:
+            unit.fail(error)
+        for parked in self.parked:
+            parked.fail(error)
+
+    def fail_unanswered(self, error: StoreError) -> None:
+        """Answer those who have no answer yet; the others keep theirs."""
+        for unit in self.units:
+            if unit.state is not State.DONE:
+                unit.fail(error)
+        for parked in self.parked:
+            if parked.taken:
+                parked.fail(error)
 
 
 def coming_lanes(units: Sequence[Unit]) -> Counter[Lane]:

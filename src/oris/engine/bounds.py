@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from oris.engine.demand import ALL_HEADS
+from oris.engine.heads import ALL_HEADS
 
 
 class CommitBounds(Struct, frozen=True):

@@ -111,18 +111,14 @@ class Committer:
             await unit.wait()
         except BaseException:
             if unit.state is State.DONE:
-                self._let_go(unit)
                 self._undo(unit)
             else:
                 unit.state = State.GONE if unit.state is State.QUEUED else State.ORPHAN
             raise
-        self._let_go(unit)
+        finally:
+            if unit.state is State.DONE and unit.answer is not None:
+                self._demand.room.answered(unit.want, unit.answer.granted)
         return unit.unwrap()
-
-    def _let_go(self, unit: Unit) -> None:
-        """Its asker has the answer now."""
-        if unit.want is not None and unit.answer is not None and unit.answer.granted is not None:
-            self._demand.is_answered(unit.want, unit.answer.granted)
 
     def post(self, unit: Unit) -> None:
         """Queue a unit without waiting for it. Raises Unavailable."""
@@ -271,7 +267,7 @@ class Committer:
             self._unsure = self._unsure or isinstance(error, OutcomeUnknown)
             self._observer.commit_failed(error, batch, self._under_way_ms())
             refused, again = parted(batch, error)
-            self._fail(refused, error)
+            refused.fail(error)
             works = only_new_runs_lack_room(refused, error)
             if not works:
                 self._outages.failed()
@@ -333,7 +329,7 @@ class Committer:
             chain_id=self._chain_id,
             other_chains=self._other_chains,
             may_hold_work=self._demand.may_hold_work,
-            answers_left=self._demand.answers_left,
+            answers_left=self._demand.room.left_for,
             on_error=self._observer.command_failed,
         )
         outcome: list[Outcome] = []
@@ -359,7 +355,7 @@ class Committer:
             if orphan:
                 self._undo(unit)
             elif unit.want is not None and fetched is not None:
-                self._demand.is_granted(unit.want, fetched)
+                self._demand.room.granted(unit.want, fetched)
         for parked, granted in zip(batch.parked, outcome.granted, strict=True):
             self._serve(parked, granted, handed)
         self._adopt(outcome.facts.modes)
@@ -367,7 +363,7 @@ class Committer:
     def _serve(self, parked: Parked, granted: Granted, handed: Mapping[RunId, Handed]) -> None:
         parked.serve(granted, handed)
         if not parked.gone:
-            self._demand.is_granted(parked.want, granted)
+            self._demand.room.granted(parked.want, granted)
             self._demand.put_back(parked)
         elif parked.want.poll_id is None:
             self.take_back([job.lease_id for job in granted.jobs if job.lease_id is not None])
@@ -379,22 +375,6 @@ class Committer:
             return
         self.take_back([job.lease_id for job in answer.granted.jobs if job.lease_id is not None])
 
-    def _fail(self, batch: Batch, error: StoreError) -> None:
-        for unit in batch.units:
-            unit.fail(error)
-        for parked in batch.parked:
-            parked.fail(error)
-
-    def _fail_unanswered(self, batch: Batch) -> None:
-        """The committer died over this batch: what has no answer yet may have been committed or not."""
-        error = OutcomeUnknown("the committer has failed")
-        for unit in batch.units:
-            if unit.state is not State.DONE:
-                unit.fail(error)
-        for parked in batch.parked:
-            if parked.taken:
-                parked.fail(error)
-
     def _fail_alone(self, batch: Batch) -> None:
         """The guilty one: its commands are answered `internal`, nobody else's are."""
         for unit in batch.units:
@@ -404,7 +384,7 @@ class Committer:
 
     def _answer_everyone(self, error: StoreError) -> None:
         if self._current is not None:
-            self._fail_unanswered(self._current)
+            self._current.fail_unanswered(OutcomeUnknown("the committer has failed"))
         for unit in self._inbox.drain():
             unit.fail(error)
         self._demand.end_all("draining")

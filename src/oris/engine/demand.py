@@ -7,33 +7,26 @@ with a raised lane it can serve, so ten thousand idle polls cost nothing.
 
 from __future__ import annotations
 
-import sys
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import count, islice
-from typing import TypeVar
 
 from oris.core.commands import Want
 from oris.core.dispatch import serves
 from oris.core.model import Job, Lane
 from oris.core.replies import Granted
+from oris.engine.answers_room import AnswersRoom
 from oris.engine.bell import Bell
+from oris.engine.heads import ALL_HEADS, heads_of
 from oris.engine.lines import Lines, Wish, wishes, wishes_of
 from oris.engine.parked import Ending, Parked
 from oris.engine.work import Work
 from oris.errors import StoreError
 from oris.ids import TenantId, WorkerKey
 
-K = TypeVar("K")
-
 MAX_LANES = 64
 """Lanes that one dispatch reads; more are taken in rotation, first over the tenants, then over each one's lanes."""
 MAX_WANTS = 64
 """Polls that one dispatch serves: half of them new ones, half such as have waited."""
-MAX_HEADS = 512
-"""Heads that are read of one lane."""
-ALL_HEADS = 1024
-"""Heads that are read of all lanes, about: of many lanes fewer each."""
 
 
 class Demand:
@@ -68,15 +61,8 @@ class Demand:
         """Polls in line that were shown tenants at their own limit, and have not seen all."""
         self._held: dict[Lane, int | None] = {}
         """Lanes whose workflow is held, until the next probe may be granted; None: one is out."""
-        self.room: Callable[[TenantId | None], int] = lambda tenant_id: sys.maxsize
-        """How many bytes the answers of callers of this tenant may still take, beside those that were made. Who finds
-        none is granted nothing new; `room_again` has to be called whenever something is given back."""
-        self._going: Counter[TenantId | None] = Counter()
-        """Bytes that were granted to them, and of which no answer was made yet."""
-        self._without_room: dict[TenantId | None, dict[Parked, None]] = {}
-        """Polls that were looked at, and found no room; they stand in no line."""
-        self._lacks_room = False
-        """Somebody may wait for it."""
+        self.room = AnswersRoom(bell)
+        """For what polls are answered with; those that find none stand there, and in no line."""
 
     def park(self, parked: Parked) -> None:
         """A poll comes. An older one of its session with its poll id is over: its caller has tried again."""
@@ -95,8 +81,8 @@ class Demand:
 
     def leave(self, parked: Parked) -> None:
         """A poll goes. Harmless when it has gone already."""
-        if not parked.gone and parked.granted is not None:
-            self.is_answered(parked.want, parked.granted)
+        if not parked.gone:
+            self.room.answered(parked.want, parked.granted)
         parked.gone = True
         self._fresh.pop(parked, None)
         self._lines.discard(parked)
@@ -104,9 +90,9 @@ class Demand:
         self._quarantined.pop(parked, None)
         self._choosing.pop(parked, None)
         self._looking.pop(parked, None)
-        _discard(self._held_by_worker, parked.want.worker_key, parked)
-        _discard(self._without_room, parked.want.tenant_id, parked)
-        _discard(self._of_worker, parked.want.worker_key, parked)
+        self.room.discard(parked)
+        _discard(self._held_by_worker, parked)
+        _discard(self._of_worker, parked)
 
     def take(self, coming: Mapping[Lane, int], fetching: Sequence[Want]) -> tuple[list[Parked], dict[Lane, int]]:
         """The polls to serve with the next batch, by ticket, and how many heads of which lanes to read for them.
@@ -128,18 +114,7 @@ class Demand:
             parked.taken = True
             self._fresh.pop(parked, None)
             self._lines.discard(parked)
-        return taken, self._heads(lanes, [*fetching, *(parked.want for parked in taken)])
-
-    def _heads(self, lanes: Sequence[Lane], wants: Iterable[Want]) -> dict[Lane, int]:
-        """How many jobs of each lane to read: as many as these polls could take, and of many lanes fewer."""
-        asked: Counter[Wish] = Counter()
-        for want in wants if lanes else ():
-            if want.threads is None:
-                for wish in wishes(want):
-                    asked[wish] += want.limit
-        most = min(MAX_HEADS, max(1, self._max_heads // max(1, len(lanes))))
-        heads = {lane: min(most, sum(asked[wish] for wish in wishes_of(lane))) for lane in lanes}
-        return {lane: number for lane, number in heads.items() if number}
+        return taken, heads_of(lanes, [*fetching, *(each.want for each in taken)], self._max_heads)
 
     def put_back(self, parked: Parked) -> None:
         """A poll that got nothing waits on, behind those that have not been looked at since. One that has not been
@@ -156,8 +131,7 @@ class Demand:
         blocked = None if parked.granted is None else parked.granted.blocked
         until_ms = None if parked.granted is None else parked.granted.quarantined_until_ms
         if parked.granted is not None and parked.granted.no_room:
-            self._without_room.setdefault(parked.want.tenant_id, {})[parked] = None
-            self._lacks_room = True
+            self.room.wait(parked)
         elif blocked in ("worker_limit", "quarantined"):
             self._held_by_worker.setdefault(parked.want.worker_key, {})[parked] = None
             if until_ms is not None:
@@ -292,38 +266,11 @@ class Demand:
             return bool(self._unseen(1))
         return bool(self._fresh) or bool(self._met(1))
 
-    def answers_left(self, tenant_id: TenantId | None) -> int:
-        """How many bytes may still be granted to callers of this tenant: see `core.room.Answers`."""
-        left = self.room(tenant_id) - self._going.total()
-        return left if tenant_id is None else left - self._going[tenant_id]
-
-    def is_granted(self, want: Want, granted: Granted) -> None:
-        """So much goes out. It counts from here on, until its answer does."""
-        if granted.carried_bytes:
-            self._going[want.tenant_id] += granted.carried_bytes
-
-    def is_answered(self, want: Want, granted: Granted) -> None:
-        """Whoever has asked makes the answer now, before any other task runs; or has gone."""
-        if granted.carried_bytes:
-            self._going[want.tenant_id] -= granted.carried_bytes
-            if not self._going[want.tenant_id]:
-                del self._going[want.tenant_id]
-            self.room_again()
-
-    def room_again(self) -> None:
-        """There may be room again."""
-        if self._lacks_room:
-            self._bell.ring()
-
     def _has_room(self) -> bool:
         """Whether anything new may be granted. Those who have waited for that stand in line again."""
-        if not self._lacks_room and self.answers_left(None) > 0:
-            return True
-        for tenant_id in [tenant_id for tenant_id in self._without_room if self.answers_left(tenant_id) > 0]:
-            self._free(list(self._without_room.pop(tenant_id)))
-        has_room = self.answers_left(None) > 0
-        self._lacks_room = not has_room or bool(self._without_room)
-        return has_room
+        is_there, freed = self.room.is_there()
+        self._free(freed)
+        return is_there
 
     def __len__(self) -> int:
         return sum(map(len, self._of_worker.values()))
@@ -427,7 +374,7 @@ class Demand:
     def _free(self, held: Sequence[Parked]) -> None:
         """Nothing holds these back any more: into the lines with them. A poll for named threads is looked at anew."""
         for parked in held:
-            _discard(self._held_by_worker, parked.want.worker_key, parked)
+            _discard(self._held_by_worker, parked)
             self._quarantined.pop(parked, None)
             self._choosing.pop(parked, None)
             if parked.want.threads is None:
@@ -438,9 +385,9 @@ class Demand:
                 self._look(parked)
 
 
-def _discard(lines: dict[K, dict[Parked, None]], key: K, parked: Parked) -> None:
-    line = lines.get(key)
+def _discard(lines: dict[WorkerKey, dict[Parked, None]], parked: Parked) -> None:
+    line = lines.get(parked.want.worker_key)
     if line is not None:
         line.pop(parked, None)
         if not line:
-            del lines[key]
+            del lines[parked.want.worker_key]

@@ -286,11 +286,11 @@ class Engine:
     def answers_have_room(self, room: Callable[[TenantId | None], int]) -> None:
         """Ask this before work is given out to callers of a tenant: answers that nobody has read yet must not gather
         without bound."""
-        self.demand.room = room
+        self.demand.room.left = room
 
     def answers_taken(self) -> None:
         """Some of them were read: there may be room again."""
-        self.demand.room_again()
+        self.demand.room.again()
 
     def drain(self) -> None:
         """Let nothing new in: submits are refused, parked polls answered `draining`, waits and streams ended."""

@@ -235,10 +235,13 @@ class Server:
         grace_s = self.settings.drain_limit_ms / 1000.0 * HTTP_GRACE_PART
         try:
             async with trio.open_nursery() as nursery:
-                self.connections = await nursery.start(front.serve, self.listeners, handle.stopping, grace_s)
-                task_status.started(self.connections)
+                connections: Connections
+                connections = await nursery.start(front.serve, self.listeners, handle.stopping, grace_s)
+                self.connections = connections
+                task_status.started(connections)
                 probe = partial(probe_for, self.tls)
-                nursery.start_soon(watch_listener, handle, addresses(self.listeners)[0], probe)
+                address = addresses(self.listeners)[0]
+                nursery.start_soon(watch_listener, handle, address, probe, connections.served)
         finally:
             self.limiter.flush()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
@@ -39,18 +39,34 @@ async def first(*events: trio.Event) -> None:
             nursery.start_soon(wait, event)
 
 
-async def watch_listener(handle: Handle, address: tuple[str, int], probe: Callable[[], Probe]) -> None:
+async def watch_listener(
+    handle: Handle, address: tuple[str, int], probe: Callable[[], Probe], served: Callable[[], Sequence[int]] = tuple
+) -> None:
     """Beat as long as somebody answers on an address, asked like a client asks. Returns when asked to stop.
 
-    Only silence is a hang: a connection that is refused or cut, or a file too many, says that the loop goes on.
+    Only silence is a hang: a connection that is refused or cut, or a file too many, says that the loop goes on. So do
+    the numbers of connections and of answers, `served`, when all of them have changed while this one waits: behind a
+    flood of strangers its turn comes late.
     """
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_beat_for_others, handle, served)
+        while not await stops_within(handle, BEAT_S):
+            try:
+                async with await trio.open_tcp_stream(*address) as stream:
+                    await probe()(stream)
+            except (OSError, trio.BrokenResourceError):
+                pass
+            handle.beat()
+        nursery.cancel_scope.cancel(reason="asked to stop")
+
+
+async def _beat_for_others(handle: Handle, served: Callable[[], Sequence[int]]) -> None:
+    before = served()
     while not await stops_within(handle, BEAT_S):
-        try:
-            async with await trio.open_tcp_stream(*address) as stream:
-                await probe()(stream)
-        except (OSError, trio.BrokenResourceError):
-            pass
-        handle.beat()
+        now = served()
+        if now and all(new != old for new, old in zip(now, before, strict=True)):
+            before = now
+            handle.beat()
 
 
 async def stops_within(handle: Handle, limit_s: float) -> bool:
