@@ -69,6 +69,17 @@ def test_a_run_out_of_time_is_not_delivered_again_before_the_sweeper_ran() -> No
     assert world.poll("w1", poll_id="p").redelivered == ()
 
 
+def test_a_run_whose_end_was_asked_for_is_not_delivered_again_once_the_time_for_that_is_over() -> None:
+    world = World()
+    world.submit("a")
+    world.poll("w1", poll_id="p", ttl_ms=60_000)
+    world.ask(c.Cancel(key("a"), None, grace_ms=1_000))
+    world.later(999)
+    assert len(world.poll("w1", poll_id="p").redelivered) == 1
+    world.later(1)
+    assert world.poll("w1", poll_id="p").redelivered == ()
+
+
 def test_a_lease_cancelled_in_the_same_batch_is_not_delivered_again() -> None:
     world = World()
     world.submit("a")

@@ -69,6 +69,9 @@ def test_every_run_is_long_enough_to_tell_something(outcomes: list[Outcome]) -> 
         10_020_963,  # the jobs of a crash loop were accepted when the simulation believed that all was over
         10_042_051,  # a session was replaced in the millisecond of its last grant: two incidents for one end
         10_043_078,
+        10_070_575,  # a poll id got a lease again whose worker's time to end a cancelled run was over
+        10_071_483,
+        10_080_864,
     ],
 )
 def test_a_seed_that_failed_holds(seed: int) -> None:

@@ -12,12 +12,19 @@ def timeout_at(job: Job) -> int | None:
     return job.lease_granted_ms + max(0, job.timeout_ms - job.used_ms)
 
 
+def limit_at(job: Job) -> int | None:
+    """When the run's present lease is over, however long its worker asks for it: its time under lease is used up, or
+    the time that the worker has to end a run whose end was asked for."""
+    known = [at_ms for at_ms in (timeout_at(job), job.cancel_due_ms) if at_ms is not None]
+    return min(known, default=None)
+
+
 def next_deadline(job: Job) -> int | None:
     """The run's earliest deadline by the engine's clock; None when it has none. One by the calendar, which is its only
     one then, stands in `due_ms` alone: see `has_date`."""
     if job.lease_id is not None:
-        known = (job.lease_expires_ms, timeout_at(job), job.cancel_due_ms)
-        return min(at_ms for at_ms in known if at_ms is not None)
+        limit_ms = limit_at(job)
+        return job.lease_expires_ms if limit_ms is None else min(job.lease_expires_ms, limit_ms)
     return job.due_ms if job.status == "retry_backoff" else None
 
 

@@ -20,7 +20,7 @@ from msgspec import Struct, field
 from oris.core import events as ev
 from oris.core.changes import Decision
 from oris.core.commands import Want
-from oris.core.deadlines import timeout_at
+from oris.core.deadlines import limit_at
 from oris.core.facts import Facts
 from oris.core.hold import lost_least, may_probe
 from oris.core.lease import expiry_of
@@ -334,8 +334,8 @@ def _is_hers(job: Job, want: Want) -> bool:
 def _is_live(job: Job, facts: Facts, now_ms: int) -> bool:
     if job.lease_id is None:
         return False
-    timeout_ms = timeout_at(job)
-    return now_ms < expiry_of(job, facts, now_ms).at_ms and (timeout_ms is None or now_ms < timeout_ms)
+    limit_ms = limit_at(job)
+    return now_ms < expiry_of(job, facts, now_ms).at_ms and (limit_ms is None or now_ms < limit_ms)
 
 
 def _granted_or_passed_over(facts: Facts, job: Job, want: Want, stamp: Stamp, result: Dispatched) -> tuple[Job, ...]:

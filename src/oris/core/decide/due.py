@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from oris.core import events as ev
 from oris.core import hold, retry
-from oris.core.deadlines import is_due, timeout_at
+from oris.core.deadlines import is_due, limit_at, timeout_at
 from oris.core.facts import Facts
 from oris.core.lease import Expiry, expiry_of
 from oris.core.model import SUSPENDED, ClosedState, Wait, is_superseded
@@ -49,7 +49,7 @@ def _settle_lease(t: Transition, facts: Facts) -> bool:
     job = t.job
     end = expiry_of(job, facts, t.now_ms)
     if job.cancel_due_ms is not None:
-        return _settle_cancelling(t, facts, end, job.cancel_due_ms)
+        return _settle_cancelling(t, facts, end)
     timeout_ms = timeout_at(job)
     # At a tie the run's own limit goes first.
     if timeout_ms is not None and timeout_ms <= min(t.now_ms, end.at_ms):
@@ -63,10 +63,11 @@ def _settle_lease(t: Transition, facts: Facts) -> bool:
     return False
 
 
-def _settle_cancelling(t: Transition, facts: Facts, end: Expiry, cancel_ms: int) -> bool:
+def _settle_cancelling(t: Transition, facts: Facts, end: Expiry) -> bool:
     """Whatever comes first, a run whose end was asked for is cancelled."""
     job = t.job
-    limit_ms = min(cancel_ms, timeout_at(job) or cancel_ms)
+    limit_ms = limit_at(job)
+    assert limit_ms is not None
     if min(limit_ms, end.at_ms) <= t.now_ms:
         t.close_lease("cancelled" if limit_ms <= end.at_ms else _lost_state(t, facts), end="taken")
         end_cancelled(t, job.lease_id)
