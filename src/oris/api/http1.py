@@ -118,7 +118,10 @@ class Http1Protocol(H11Protocol):
         if not self._line.broken:
             self._line.sends_ahead = True
             await self.can_read.wait()
-        return self.connection.their_state is h11.IDLE and not self._line.is_broken()
+        if self.connection.their_state is not h11.IDLE:
+            return False
+        has_come = bool(self.connection.trailing_data[0])
+        return not (has_come and self._line.is_broken())
 
     async def _create_stream(self, request: h11.Request) -> None:
         """As hypercorn's, but never a websocket: whose broken handshakes it would answer by itself."""

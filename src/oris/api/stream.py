@@ -11,8 +11,9 @@ import os
 import select
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import trio
@@ -23,6 +24,8 @@ LEAST_BYTES_PER_S = 64 * 1024
 held in memory, and others wait for the room."""
 _HUNG_UP = getattr(select, "POLLRDHUP", select.POLLHUP)  # errors and POLLHUP are always told too
 _LINGER_NONE = struct.pack("ii", 1, 0)
+
+Send = Callable[[memoryview], Awaitable[None]]
 
 
 class ClientStream:
@@ -118,23 +121,20 @@ class ClientStream:
         return bool(poll.poll(0))
 
     async def _send_piece(self, piece: memoryview) -> None:
-        with self._within(self._send_stall_s):
-            await self._inner.send_all(piece)
+        await self._in_time(self._send_stall_s, self._inner.send_all, piece)
 
-    async def _in_pieces(self, data: bytes, send: Callable[[memoryview], Awaitable[None]]) -> None:
+    async def _in_pieces(self, data: bytes, send: Send) -> None:
         view = memoryview(data)  # a slice of bytes would be a copy for each client that does not read
         if len(data) <= PIECE_BYTES:
             await send(view)
-            return
-        with self._within(self._send_stall_s + len(data) / LEAST_BYTES_PER_S):
-            for start in range(0, len(data), PIECE_BYTES):
-                await send(view[start : start + PIECE_BYTES])
+        else:
+            limit_s = self._send_stall_s + len(data) / LEAST_BYTES_PER_S
+            await self._in_time(limit_s, partial(_one_by_one, send), view)
 
-    @contextmanager
-    def _within(self, limit_s: float) -> Iterator[None]:
+    async def _in_time(self, limit_s: float, send: Send, data: memoryview) -> None:
         """What is sent here is out in time, or the connection is closed. Raises BrokenResourceError then."""
         with trio.move_on_after(limit_s) as scope:
-            yield
+            await send(data)
         if scope.cancelled_caught:
             self.abort()
             raise trio.BrokenResourceError("the client does not read")
@@ -167,3 +167,8 @@ class ClientStream:
         """Makes sure that the socket is closed, what was sent being delivered if it can. Idempotent."""
         self.gone = self.broken = True
         self.socket.close()
+
+
+async def _one_by_one(send: Send, view: memoryview) -> None:
+    for start in range(0, len(view), PIECE_BYTES):
+        await send(view[start : start + PIECE_BYTES])
