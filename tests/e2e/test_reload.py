@@ -290,8 +290,8 @@ IN_TERMINAL = """
 import os, signal, sys
 os.setsid()
 os.open(sys.argv[1], os.O_RDWR)
-if sys.argv[2] == "nohup":
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+# These tests may themselves run under nohup, whose children are not to end with their terminal either.
+signal.signal(signal.SIGHUP, signal.SIG_IGN if sys.argv[2] == "nohup" else signal.SIG_DFL)
 os.execv(sys.executable, [sys.executable, "-m", "oris"])
 """
 

@@ -347,9 +347,7 @@ def what_is_left_of_the_waits_stays(patch: Patch) -> None:
 
 
 def a_graceful_cancel_takes_the_lease_at_once(patch: Patch) -> None:
-    due = module("core.decide.due")
-    real = due._settle_cancelling
-    patch.setattr(due, "_settle_cancelling", lambda t, *more: real(t, *more[:-1], t.now_ms))
+    patch.setattr(module("core.decide.due"), "limit_at", lambda job: job.lease_granted_ms)
 
 
 def a_stream_tells_an_event_twice(patch: Patch) -> None:
