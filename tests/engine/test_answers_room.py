@@ -204,3 +204,29 @@ async def test_an_ack_that_shares_its_commit_with_polls_takes_what_room_is_left(
         finished = [world.soon(lambda n=n: finish(n)) for n in range(2)]  # type: ignore[misc]
         assert sorted([(await each.get()).decision for each in finished]) == ["dispatched", "noop"]
         assert trio.current_time() == 0
+
+
+async def test_room_that_comes_up_while_the_store_reads_lets_nothing_pass_older_work(
+    autojump_clock: MockClock,
+) -> None:
+    """Without room no lane is read; what this very batch queues must not be granted before what is stored."""
+    async with running() as world:
+        answers = Answers(world, 1000)
+        await world.engine.ask(submits("old", workflow="mail"))
+        answers.fill()
+        gate = world.store.hold()
+        young = world.soon(lambda: world.engine.ask(submits("young", workflow="pay")))
+        await world.store.entered.wait()
+        poll = world.soon(lambda: world.poll("w", wait_s=5))
+        more = world.soon(lambda: world.engine.ask(submits("youngest", workflow="else")))
+        await wait_all_tasks_blocked()
+        world.store.entered = trio.Event()
+        gate.set()
+        gate = world.store.hold()
+        await world.store.entered.wait()
+        answers.read()
+        gate.set()
+        assert [job.thread_id for job in granted(await poll.get())] == ["old"]
+        await young.get()
+        await more.get()
+        assert trio.current_time() == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from oris.core.commands import Want
 from oris.core.replies import Granted
@@ -32,6 +32,14 @@ class AnswersRoom:
         """How many bytes may still be granted to callers of this tenant."""
         left = self.left(tenant_id) - self._going.total()
         return left if tenant_id is None else left - self._going[tenant_id]
+
+    def as_it_was_for(self, wants: Iterable[Want]) -> Callable[[TenantId | None], int]:
+        """The same, later, but no more than now: room that comes up while the store reads is for the next batch.
+
+        Without any, no lane was chosen to be read, and what is granted then would pass over older work.
+        """
+        had = {want.tenant_id: self.left_for(want.tenant_id) for want in wants}
+        return lambda tenant_id: min(had[tenant_id], self.left_for(tenant_id))
 
     def granted(self, want: Want, granted: Granted) -> None:
         """So much goes out. It counts from here on, until its answer does."""

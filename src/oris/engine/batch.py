@@ -39,14 +39,16 @@ class Batch(Struct):
     seed: int
     units: Sequence[Unit]
     parked: Sequence[Parked]
-    heads: dict[Lane, int]
+    heads: dict[Lane, int] | None = None
+    """How many jobs to read of which lanes. None: to be chosen when it is decided, for another commit may have changed
+    where there is work."""
 
     def __len__(self) -> int:
         return len(self.units) + len(self.parked)
 
-    def needs(self) -> Needs:
-        """What all of it has to see."""
-        needs = Needs(heads=self.heads)
+    def needs(self, set_aside: int = 0) -> Needs:
+        """What all of it has to see; so many jobs that are granted to nobody may stand among the heads."""
+        needs = Needs(heads={lane: number + set_aside for lane, number in (self.heads or {}).items()})
         for unit in self.units:
             for command in unit.commands:
                 add_needs(needs, command)
@@ -67,8 +69,8 @@ class Batch(Struct):
         units, parked = len(self.units) // 2, len(self.parked) // 2
         if len(self.units) == 1 and len(self.parked) == 1:
             parked = 1
-        first = Batch(self.batch_id + "a", self.seed, self.units[:units], self.parked[:parked], self.heads)
-        second = Batch(self.batch_id + "b", self.seed + 1, self.units[units:], self.parked[parked:], self.heads)
+        first = Batch(self.batch_id + "a", self.seed, self.units[:units], self.parked[:parked])
+        second = Batch(self.batch_id + "b", self.seed + 1, self.units[units:], self.parked[parked:])
         return first, second
 
     def fail(self, error: StoreError) -> None:

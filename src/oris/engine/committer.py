@@ -251,7 +251,6 @@ class Committer:
             # All of them have gone; whoever ended them is let run.
             await trio.lowlevel.checkpoint()
             return
-        heads = {lane: number + len(self._set_aside) for lane, number in heads.items()}
         seed = self._seeds.next(now_ms)
         self._current = Batch(f"{seed:032x}", seed, units, parked, heads)
         with trio.CancelScope(shield=True):
@@ -315,6 +314,8 @@ class Committer:
     async def _once(self, batch: Batch) -> tuple[Outcome, Mapping[RunId, Handed]]:
         if self._unsure:
             await self._learn()
+        if batch.heads is None:
+            batch.heads = self._demand.heads_for(batch.wants())
         context = Context(
             limits=self._limits,
             tenant_limit=self._tenant_limit,
@@ -329,7 +330,7 @@ class Committer:
             chain_id=self._chain_id,
             other_chains=self._other_chains,
             may_hold_work=self._demand.may_hold_work,
-            answers_left=self._demand.room.left_for,
+            answers_left=self._demand.room.as_it_was_for(batch.wants()),
             on_error=self._observer.command_failed,
         )
         outcome: list[Outcome] = []
@@ -338,7 +339,7 @@ class Committer:
             outcome[:] = [decide_batch(batch, loaded, now_ms, context)]
             return outcome[0].facts.changes
 
-        handed = await self._store.transact(batch.needs(), work, batch.batch_id)
+        handed = await self._store.transact(batch.needs(len(self._set_aside)), work, batch.batch_id)
         return outcome[0], handed
 
     def _publish(self, batch: Batch, outcome: Outcome, handed: Mapping[RunId, Handed]) -> None:

@@ -99,13 +99,12 @@ class Demand:
 
         `coming` are lanes that the batch itself may queue jobs in, and how many; no more polls are taken for them.
         `fetching` are the polls that its units bring.
-        Polls taken stand outside until put back. While there is no room for their answers, new ones are looked at all
-        the same: for leases that their poll id was granted before, and to be told.
+        Polls taken stand outside until put back. Without room for their answers, new ones are looked at all the same:
+        for leases that their poll id was granted before, and to be told.
         """
         has_room = self._has_room()
         unseen = self._unseen(MAX_WANTS)
-        asking = [want for want in (*fetching, *(p.want for p in unseen)) if want.limit and want.threads is None]
-        self._shown = lanes = self._some_lanes(asking) if has_room else []
+        lanes = self._show([*fetching, *(each.want for each in unseen)], has_room=has_room)
         most = (MAX_WANTS if lanes else min(MAX_WANTS, sum(coming.values()))) if has_room else 0
         waited = list(islice(self._lines.waiting({*lanes, *coming}), most))
         room = max(MAX_WANTS // 2, MAX_WANTS - len(waited))
@@ -115,6 +114,10 @@ class Demand:
             self._fresh.pop(parked, None)
             self._lines.discard(parked)
         return taken, heads_of(lanes, [*fetching, *(each.want for each in taken)], self._max_heads)
+
+    def heads_for(self, wants: Sequence[Want]) -> dict[Lane, int]:
+        """How many heads of which lanes to read for polls that were taken before, as things are by now."""
+        return heads_of(self._show(wants, has_room=self._has_room()), wants, self._max_heads)
 
     def put_back(self, parked: Parked) -> None:
         """A poll that got nothing waits on, behind those that have not been looked at since. One that has not been
@@ -249,16 +252,14 @@ class Demand:
 
     def end_all(self, ending: Ending, error: StoreError | None = None) -> None:
         """Answer every parked poll."""
-        for others in list(self._of_worker.values()):
-            for parked in list(others):
-                parked.error = error
-                parked.give_up(ending)
+        for parked in [each for others in self._of_worker.values() for each in others]:
+            parked.error = error
+            parked.give_up(ending)
 
     def stop_dispatch(self) -> None:
         """Answer every parked poll that would take whatever comes; those that name their threads wait on."""
-        for others in list(self._of_worker.values()):
-            for parked in [each for each in others if each.want.threads is None]:
-                parked.give_up("draining")
+        for parked in [each for others in self._of_worker.values() for each in others if each.want.threads is None]:
+            parked.give_up("draining")
 
     def has_work(self) -> bool:
         """True when a dispatch could come to something."""
@@ -330,7 +331,12 @@ class Demand:
             del self._fresh[parked]
         return found
 
-    def _some_lanes(self, asking: Sequence[Want]) -> list[Lane]:
+    def _show(self, wants: Sequence[Want], *, has_room: bool) -> Sequence[Lane]:
+        """The lanes that the next dispatch reads; these polls are in no line, and are served with it."""
+        self._shown = self._some_lanes(wants) if has_room else []
+        return self._shown
+
+    def _some_lanes(self, wants: Sequence[Want]) -> list[Lane]:
         """Lanes with work that somebody could take, in rotation.
 
         For those who ask for the first time also lanes at their tenant's limit: an ack in this very batch may make
@@ -341,6 +347,7 @@ class Demand:
             for wish in met:  # to the end of the line
                 del self._meeting[wish]
                 self._meeting[wish] = None
+        asking = [want for want in wants if want.limit and want.threads is None]
         also = dict.fromkeys(wish for want in asking for wish in wishes(want) if self._work.knows(wish))
         lanes = self._shared(dict.fromkeys([*met, *also]))
         shut: dict[Lane, None] = {}

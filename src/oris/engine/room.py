@@ -37,4 +37,4 @@ def _makes_runs(unit: Unit) -> bool:
 
 
 def _part(batch: Batch, units: list[Unit], *, parked: bool) -> Batch:
-    return Batch(batch.batch_id + "r", batch.seed, units, batch.parked if parked else [], batch.heads)
+    return Batch(batch.batch_id + "r", batch.seed, units, batch.parked if parked else [])
