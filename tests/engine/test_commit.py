@@ -6,7 +6,6 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from oris.core import commands as c
 from oris.core.audit import Audit
 from oris.core.decide import decide
 from oris.core.replies import Refusal, Submitted
@@ -375,22 +374,3 @@ async def test_a_renewal_that_the_server_itself_refuses_costs_no_lease(
         await trio.sleep(2.0)
         answer = await world.engine.ask(Unit("renew", [heartbeat(job)]))
         assert [type(reply).__name__ for reply in answer.replies] == ["Beaten" if refused else "Refusal"]
-
-
-async def test_half_of_a_failed_batch_gives_out_what_the_other_half_has_queued_first(
-    autojump_clock: MockClock,
-) -> None:
-    """Which lanes to read is chosen again: a lease that was given back has come into a lane that was empty before."""
-    async with running() as world:
-        await world.submitted("old", workflow="mail", tenant="t")
-        old = await world.grant("gone")
-        poll = world.soon(lambda: world.poll("w", limit=2, wait_s=50, tenant="t"))
-        await wait_all_tasks_blocked()
-        young = submit("young", workflow="pay", tenant="t")
-        assert old.lease_id is not None
-        back = Unit("write", [c.Release(None, old.lease_id)])
-        world.store.before = lambda needs: ValueError("planted") if len(world.store.commits) == 1 else None
-        calls = await batch_of(world, [back, Unit("submit", [young])])
-        for call in calls:
-            await call.get()
-        assert [job.thread_id for job in granted(await poll.get())] == ["old", "young"]

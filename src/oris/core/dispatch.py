@@ -31,7 +31,7 @@ from oris.core.replies import Blocked, Granted
 from oris.core.room import Answers, Room
 from oris.core.stamp import Stamp
 from oris.core.transition import Transition
-from oris.ids import JobKey, TenantId, ThreadId, lease_id
+from oris.ids import RunId, TenantId, ThreadId, lease_id
 
 
 def _order(job: Job) -> tuple[int, int, str]:
@@ -54,8 +54,8 @@ class Dispatched(Struct):
     blocked: set[Lane]
     """Lanes whose tenant is at the server's limit: until one of its leases ends, nobody need look again."""
     entries: list[tuple[Job, Decision]]
-    errors: dict[JobKey, Exception]
-    """Jobs that could not be granted: bugs."""
+    errors: dict[RunId, Exception]
+    """Runs that could not be granted: bugs."""
     held: dict[Lane, int | None] = field(default_factory=dict)
     """Lanes whose workflow is held, with when the next probe may be granted; None: one is out. Until then, nobody need
     look again."""
@@ -156,7 +156,7 @@ class Queue:
     def chosen(self, facts: Facts, threads: frozenset[ThreadId], want: Want) -> list[Job]:
         """Queued jobs of these threads, in the order of the queue, wherever in it they stand."""
         found = (job for job in facts.jobs.values() if job.thread_id in threads and job.status == "queued")
-        mine = [job for job in found if serves(want, job.lane) and job.job_key not in facts.set_aside]
+        mine = [job for job in found if serves(want, job.lane) and job.run_id not in facts.set_aside]
         return sorted(mine, key=_order)
 
     def take(self, job: Job) -> None:
@@ -173,8 +173,9 @@ class Queue:
 
 def _standing(facts: Facts, lane: Lane, jobs: Iterable[Job]) -> list[Job]:
     """Those of the jobs, as they are by now, that stand in this lane and may be granted; each once."""
-    now = {job.job_key: facts.jobs.get(job.job_key, job) for job in jobs if job.job_key not in facts.set_aside}
-    return [job for job in now.values() if job.status == "queued" and job.lane == lane]
+    now = {job.job_key: facts.jobs.get(job.job_key, job) for job in jobs}
+    standing = (job for job in now.values() if job.status == "queued" and job.lane == lane)
+    return [job for job in standing if job.run_id not in facts.set_aside]
 
 
 def _merged(facts: Facts, lane: Lane, heads: Heads, fresh: list[Job]) -> list[Job]:
@@ -323,7 +324,7 @@ def _redelivered(facts: Facts, want: Want, now_ms: int) -> tuple[Job, ...]:
     be handed out any more stands in nobody's way: its answer was lost, and its ttl decides."""
     if want.poll_id is None or not want.limit:
         return ()
-    found = [job for job in facts.polled(want.worker_key, want.poll_id) if job.job_key not in facts.set_aside]
+    found = [job for job in facts.polled(want.worker_key, want.poll_id) if job.run_id not in facts.set_aside]
     return tuple(j for j in found if _is_hers(j, want) and _is_live(j, facts, now_ms))
 
 
@@ -343,7 +344,7 @@ def _granted_or_passed_over(facts: Facts, job: Job, want: Want, stamp: Stamp, re
         return (_grant(facts, job, want, stamp, result),)
     except Exception as error:
         # Nothing of it was applied. It stays queued and is passed over, so that those behind it are not held up.
-        result.errors[job.job_key] = error
+        result.errors[job.run_id] = error
         return ()
 
 

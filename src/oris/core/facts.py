@@ -56,7 +56,7 @@ class Facts:
         delayed: int = 0,
         admission: Refusal | None = None,
         audit_head: AuditHead | None = None,
-        set_aside: frozenset[JobKey] = frozenset(),
+        set_aside: frozenset[RunId] = frozenset(),
         outages: tuple[Outage, ...] = (),
         modes: Modes | None = None,
         skew_ms: int = 0,
@@ -72,7 +72,7 @@ class Facts:
         """Set while new runs are refused; repeats of a bound idempotency key are answered all the same."""
         self.audit_head = audit_head
         self.set_aside = set_aside
-        """Queued jobs that are not to be granted: granting them has raised."""
+        """Queued runs that are not to be granted: granting them has raised."""
         self.outages = outages
         """Those that may still matter to a lease, in time order."""
         self.modes = modes or Modes()

@@ -38,7 +38,7 @@ class AnswersRoom:
 
         Without any, no lane was chosen to be read, and what is granted then would pass over older work.
         """
-        had = {want.tenant_id: self.left_for(want.tenant_id) for want in wants}
+        had = {tenant_id: self.left_for(tenant_id) for tenant_id in {want.tenant_id for want in wants}}
         return lambda tenant_id: min(had[tenant_id], self.left_for(tenant_id))
 
     def granted(self, want: Want, granted: Granted) -> None:

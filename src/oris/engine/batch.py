@@ -26,7 +26,7 @@ from oris.core.stamp import Stamp
 from oris.engine.parked import Parked
 from oris.engine.unit import INTERNAL, State, Unit
 from oris.errors import ErrorCode, StoreError
-from oris.ids import JobKey, TenantId
+from oris.ids import RunId, TenantId
 
 UNAUDITED = frozenset({ErrorCode.BACKPRESSURE, ErrorCode.UNAVAILABLE, ErrorCode.INVALID_ARGUMENT, ErrorCode.INTERNAL})
 """Refusals that are no decision about the thing itself: logged, not audited."""
@@ -64,13 +64,13 @@ class Batch(Struct):
         """All polls, parked ones first: they have waited longer."""
         return [p.want for p in self.parked] + [u.want for u in self.units if u.want is not None]
 
-    def halves(self) -> tuple[Batch, Batch]:
-        """Two batches that together are this one, in the same order."""
+    def halves(self, seed: int) -> tuple[Batch, Batch]:
+        """Two batches that together are this one, in the same order; the second's grants have that fresh seed."""
         units, parked = len(self.units) // 2, len(self.parked) // 2
         if len(self.units) == 1 and len(self.parked) == 1:
             parked = 1
         first = Batch(self.batch_id + "a", self.seed, self.units[:units], self.parked[:parked])
-        second = Batch(self.batch_id + "b", self.seed + 1, self.units[units:], self.parked[parked:])
+        second = Batch(self.batch_id + "b", seed, self.units[units:], self.parked[parked:])
         return first, second
 
     def fail(self, error: StoreError) -> None:
@@ -109,7 +109,7 @@ class Context(Struct, frozen=True):
     delayed: int
     audit_head: AuditHead | None
     modes: Modes
-    set_aside: frozenset[JobKey]
+    set_aside: frozenset[RunId]
     outages: Callable[[int], tuple[Outage, ...]]
     """Those that matter to a batch decided at this time."""
     calm_ms: Callable[[int], int]
@@ -131,8 +131,10 @@ class Outcome(Struct):
     facts: Facts
     replies: list[tuple[Reply, ...]] = field(default_factory=list)
     """One tuple per unit."""
+    parked: list[Parked] = field(default_factory=list)
+    """The parked polls that were served: those whose caller has not gone meanwhile."""
     granted: list[Granted] = field(default_factory=list)
-    """For the parked polls, in order."""
+    """For these, in order."""
     fetched: dict[int, Granted] = field(default_factory=dict)
     """For units that bring a poll, by the unit's place."""
     decisions: list[Decision] = field(default_factory=list)
@@ -140,8 +142,8 @@ class Outcome(Struct):
     """Workers whose session or quarantine was decided on."""
     drained: set[Lane] = field(default_factory=set)
     blocked: set[Lane] = field(default_factory=set)
-    set_aside: set[JobKey] = field(default_factory=set)
-    """Jobs that could not be granted."""
+    set_aside: set[RunId] = field(default_factory=set)
+    """Runs that could not be granted."""
     held: dict[Lane, int | None] = field(default_factory=dict)
     """Lanes whose workflow is held, with when the next probe may be granted; None: one is out."""
 
@@ -195,7 +197,8 @@ def _dispatch(batch: Batch, facts: Facts, outcome: Outcome, context: Context) ->
         lane = facts.jobs[key].lane
         if lane not in facts.heads and not context.may_hold_work(lane):
             facts.heads[lane] = Heads((), complete=True)
-    wants = [parked.want for parked in batch.parked]
+    outcome.parked = [parked for parked in batch.parked if not parked.gone]
+    wants = [parked.want for parked in outcome.parked]
     fetching = [
         place
         for place, unit in enumerate(batch.units)
@@ -206,9 +209,9 @@ def _dispatch(batch: Batch, facts: Facts, outcome: Outcome, context: Context) ->
         return
     stamp = Stamp(outcome.now_ms, batch.seed, facts.skew_ms)
     answers = Answers({tenant: context.answers_left(tenant) for tenant in {want.tenant_id for want in wants}})
-    result = dispatch(facts, wants, stamp, context.tenant_limit, len(batch.parked), answers)
-    outcome.granted = result.granted[: len(batch.parked)]
-    outcome.fetched = dict(zip(fetching, result.granted[len(batch.parked) :], strict=True))
+    result = dispatch(facts, wants, stamp, context.tenant_limit, len(outcome.parked), answers)
+    outcome.granted = result.granted[: len(outcome.parked)]
+    outcome.fetched = dict(zip(fetching, result.granted[len(outcome.parked) :], strict=True))
     outcome.decisions.extend(decision for _, decision in result.entries)
     outcome.drained, outcome.blocked = result.drained, result.blocked
     outcome.set_aside, outcome.held = set(result.errors), result.held

@@ -31,12 +31,12 @@ from oris.engine.outages import Outages
 from oris.engine.parked import Parked
 from oris.engine.publish import Publisher
 from oris.engine.room import only_new_runs_lack_room, parted
+from oris.engine.set_aside import SetAside
 from oris.engine.unit import INTERNAL, Answered, State, Unit
 from oris.errors import DataDamaged, OutcomeUnknown, StoreError, Unavailable
-from oris.ids import JobKey, LeaseId, RunId, SeedSource
+from oris.ids import LeaseId, RunId, SeedSource
 from oris.storage.store import Store
 
-MAX_SET_ASIDE = 100
 IDLE_S = 1.0
 """How long an idle committer sleeps before it shows that it is alive."""
 
@@ -79,9 +79,9 @@ class Committer:
         self._stopping = False
         self._dead: StoreError | None = Unavailable("the committer has not started yet", "draining")
         self._current: Batch | None = None
+        self._beat: Beat = lambda: None
         self._audit_head: AuditHead | None = None
-        self._set_aside: frozenset[JobKey] = frozenset()
-        """Jobs whose grant has raised. They stay queued, and are tried again after the next start."""
+        self._set_aside = SetAside()
         self._other_chains: tuple[AuditHead, ...] = ()
         self._chain_id = ""
         self._unsure = False
@@ -177,6 +177,7 @@ class Committer:
 
     async def run(self, beat: Beat, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Commit until stopped. At its end, however it comes, everybody who waits is answered."""
+        self._beat = beat
         try:
             await self._prepare()
             self._dead = None
@@ -256,8 +257,10 @@ class Committer:
         with trio.CancelScope(shield=True):
             await self._commit(self._current)
         self._current = None
+        self._outages.over(self._clock.now_ms())
 
     async def _commit(self, batch: Batch) -> None:
+        self._beat()  # a batch that fails is committed in parts, however many
         self._commit_started = trio.current_time()
         self._outages.starts(self._clock.now_ms())
         try:
@@ -278,15 +281,16 @@ class Committer:
             # A store that refuses at once must not be asked without a pause.
             await trio.sleep(0.05)
         except Exception as error:
-            if isinstance(error, DataDamaged) and self._put_aside(JobKey(error.job_key)):
-                # The job that it was to be granted with cannot go on; all others can.
+            if isinstance(error, DataDamaged) and error.run_id is not None and self._set_aside.put(error.run_id):
+                # The run that it was to be handed out with cannot go on; all others can.
+                batch.heads = None
                 await self._commit(batch)
                 return
             self._observer.commit_failed(error, batch, self._under_way_ms())
             if len(batch) == 1:
                 self._fail_alone(batch)
                 return
-            for half in batch.halves():
+            for half in batch.halves(self._seeds.next(self._clock.now_ms())):
                 await self._commit(half)
         else:
             took_ms = self._under_way_ms()
@@ -301,19 +305,13 @@ class Committer:
             self._slowest_ms = max(self._slowest_ms, self._under_way_ms())
             self._commit_started = None
 
-    def _put_aside(self, job_key: JobKey) -> bool:
-        """Grant a job to nobody until the next start; False: it was so already, or there are too many."""
-        if job_key in self._set_aside or len(self._set_aside) >= MAX_SET_ASIDE:
-            return False
-        self._set_aside |= {job_key}
-        return True
-
     def _under_way_ms(self) -> float:
         return 0.0 if self._commit_started is None else (trio.current_time() - self._commit_started) * 1000.0
 
     async def _once(self, batch: Batch) -> tuple[Outcome, Mapping[RunId, Handed]]:
         if self._unsure:
             await self._learn()
+            batch.heads = None
         if batch.heads is None:
             batch.heads = self._demand.heads_for(batch.wants())
         context = Context(
@@ -323,7 +321,7 @@ class Committer:
             delayed=self.delayed,
             audit_head=self._audit_head,
             modes=self._admission.modes,
-            set_aside=self._set_aside,
+            set_aside=self._set_aside.runs,
             outages=self._outages.at,
             calm_ms=self._outages.calm_ms,
             skew_ms=self._clock.skew_ms,
@@ -339,15 +337,16 @@ class Committer:
             outcome[:] = [decide_batch(batch, loaded, now_ms, context)]
             return outcome[0].facts.changes
 
-        handed = await self._store.transact(batch.needs(len(self._set_aside)), work, batch.batch_id)
+        handed = await self._store.transact(batch.needs(len(self._set_aside.runs)), work, batch.batch_id)
         return outcome[0], handed
 
     def _publish(self, batch: Batch, outcome: Outcome, handed: Mapping[RunId, Handed]) -> None:
         """One synchronous stretch: levels, alarms and waiters first, then the answers."""
         self.depth, self.delayed = outcome.facts.depth, outcome.facts.delayed
         self._audit_head = outcome.facts.audit_head
-        if outcome.set_aside and len(self._set_aside) < MAX_SET_ASIDE:
-            self._set_aside |= outcome.set_aside
+        for run_id in outcome.set_aside:
+            self._set_aside.put(run_id)
+        self._set_aside.forget_ended(outcome.facts.changes.jobs.values())
         self._publisher.publish(outcome)
         for place, (unit, replies) in enumerate(zip(batch.units, outcome.replies, strict=True)):
             orphan = unit.state is State.ORPHAN
@@ -357,7 +356,7 @@ class Committer:
                 self._undo(unit)
             elif unit.want is not None and fetched is not None:
                 self._demand.room.granted(unit.want, fetched)
-        for parked, granted in zip(batch.parked, outcome.granted, strict=True):
+        for parked, granted in zip(outcome.parked, outcome.granted, strict=True):
             self._serve(parked, granted, handed)
         self._adopt(outcome.facts.modes)
 

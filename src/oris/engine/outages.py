@@ -77,8 +77,9 @@ class Outages:
             self._add(Outage(*over, "refused"))
 
     def starts(self, now_ms: int) -> None:
-        """A commit begins."""
-        self._started_ms = now_ms
+        """A commit begins, or what is left of one that could not be made is tried again."""
+        if self._started_ms is None:
+            self._started_ms = now_ms
 
     def failed(self) -> None:
         """The commit could not be made."""
@@ -100,6 +101,11 @@ class Outages:
         self._trouble_ms = None
         if self._good_ms is not None:
             self._good_ms = now_ms
+
+    def over(self, now_ms: int) -> None:
+        """Nothing is left of it to be tried. What failed by a fault of its own has taken its time all the same."""
+        if self._started_ms is not None:
+            self.ended(now_ms, wrote=False)
 
     def at(self, now_ms: int) -> tuple[Outage, ...]:
         """What matters to a batch that is decided at this time: the one that it would end, too."""

@@ -64,7 +64,7 @@ class Meter:
         for lane in outcome.facts.holds_ended:
             self._log.info("workflow_hold_over", workflow=lane.workflow, tenant_id=lane.tenant_id)
         done_ms = self._now_ms()
-        for parked, granted in zip(batch.parked, outcome.granted, strict=True):
+        for parked, granted in zip(outcome.parked, outcome.granted, strict=True):
             self._granted(granted, parked.since_ms, done_ms)
         for granted in outcome.fetched.values():
             self._granted(granted, outcome.now_ms, done_ms)

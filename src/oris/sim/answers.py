@@ -64,7 +64,7 @@ class AnswerCheck:
                 self._answer(command, reply)
         # Dispatch comes after all commands, whichever unit brought the poll: what a later one closed stays closed.
         self._given = {}
-        for parked, granted in zip(batch.parked, outcome.granted, strict=True):
+        for parked, granted in zip(outcome.parked, outcome.granted, strict=True):
             self._grant(parked.want, granted)
         for place, granted in sorted(outcome.fetched.items()):
             want = batch.units[place].want

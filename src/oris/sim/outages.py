@@ -65,9 +65,10 @@ class KnownOutages:
             from_ms = self._no_room.pop()[0]
         self._no_room.append((from_ms, now_ms + REFUSED_MS))
 
-    def refused(self) -> None:
-        """The commit was refused, which others would not have been."""
+    def refused(self, started_ms: int, now_ms: int) -> None:
+        """A commit that began then was refused, which others would not have been: the server may make up for it."""
         self._commit_ms = None
+        self._short.append((started_ms, now_ms))
 
     def failed(self, started_ms: int) -> None:
         """A commit that began then was refused."""

@@ -72,6 +72,9 @@ class FaultyStore:
         except StoreError:
             self._outages.failed(started_ms)
             raise
+        except DefiniteFault:
+            self._outages.refused(started_ms, self._now_ms())
+            raise
         made: list[tuple[Changes, int]] = []
 
         def watched(loaded: Loaded, now_ms: int) -> Changes:
@@ -83,7 +86,7 @@ class FaultyStore:
         try:
             handed = await self._inner.transact(needs, watched, batch_id)
         except StoreError:
-            self._outages.refused()
+            self._outages.refused(started_ms, self._now_ms())
             raise
         changes, now_ms = made[0]
         if changes.empty:

@@ -7,6 +7,7 @@ from collections.abc import Generator, Sequence
 
 from oris.core.changes import RESUMES_MAX, Handed, HandedResume, HandedStep, Handout, handed_wait_bytes
 from oris.core.model import Source, StepStatus
+from oris.errors import DataDamaged
 from oris.ids import JobKey, RunId
 from oris.storage.sqlite import statements as sql
 from oris.storage.sqlite.wait_values import WaitValues
@@ -29,6 +30,13 @@ def read_handout(connection: sqlite3.Connection, handout: Handout, job_id: int) 
 
     Raises DataDamaged: an attempt that goes on from something else is worse than one that does not go on.
     """
+    try:
+        return _handed(connection, handout, job_id)
+    except DataDamaged as error:
+        raise DataDamaged(error.job_key, error.seq, handout.run_id) from None
+
+
+def _handed(connection: sqlite3.Connection, handout: Handout, job_id: int) -> Handed:
     key = handout.job_key
     body = _payload(connection, key, job_id, handout.input_seq)
     checkpoint = _payload(connection, key, job_id, handout.checkpoint_seq)
