@@ -76,6 +76,8 @@ BEYOND: dict[str, frozenset[str]] = {
     "poll reason": _words("session_superseded"),
     # An operator may end the hold of a workflow, and what operators do is audited.
     "audit": _words("workflow.clear_hold"),
+    # A damaged run: "its workers are busy" would be wrong.
+    "explain": _words("set_aside"),
     # The contract names but the one; the others say how a run came to fail.
     "dead letter reason": _words("failed retries_exhausted timed_out interrupt_expired"),
 }

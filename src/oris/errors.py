@@ -16,10 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from oris.ids import RunId
 
 
 class ErrorCode(StrEnum):
@@ -80,7 +76,7 @@ def invalid(field: str, message: str) -> ApiError:
 class DataDamaged(OrisError):
     """The payload of an event has another digest than the event says. It is told as such, and handed to nobody."""
 
-    def __init__(self, job_key: str, seq: int, run_id: RunId | None = None) -> None:
+    def __init__(self, job_key: str, seq: int, run_id: str | None = None) -> None:
         """`run_id`: the run that was to be handed out with it, if one was."""
         self.job_key = job_key
         self.seq = seq

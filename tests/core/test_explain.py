@@ -95,6 +95,7 @@ CASES = [
     pytest.param(queued, {}, "waiting_for_worker", "busy", id="waiting_for_worker"),
     pytest.param(queued, {"is_wanted": False}, "no_worker_for_workflow", "'default'", id="no_worker_for_workflow"),
     pytest.param(queued, {"tenant_leased": 1000}, "tenant_limit", "1000 are allowed", id="tenant_limit"),
+    pytest.param(queued, {"is_set_aside": True, "tenant_leased": 1000}, "set_aside", "is damaged", id="set_aside"),
     pytest.param(queued, {"dispatching": False}, "dispatch_off", "no work", id="dispatch_off"),
     pytest.param(running, {}, "held", "'w1' is working on it", id="held"),
     pytest.param(silent, {}, "worker_silent", "'w1' has not renewed", id="worker_silent"),

@@ -50,6 +50,7 @@ def test_a_damaged_input_is_shown_and_granted_to_nobody_and_the_job_behind_it_is
             polled = data_of(http.post("/v1/workers/poll", json={"worker_id": worker, "limit": 10}))
             threads = [attempt["thread_id"] for attempt in polled["attempts"]]
             assert threads == (["second"] if worker == "w1" else [])
+        assert data_of(http.get("/v1/jobs/first/explain"))["reason"] == "set_aside"
         data_of(http.post("/v1/jobs/first/cancel", json={}))
         data_of(http.post("/v1/jobs", json={"thread_id": "first", "input": "whole"}))
         polled = data_of(http.post("/v1/workers/poll", json={"worker_id": "w3"}))

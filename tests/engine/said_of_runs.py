@@ -9,8 +9,10 @@ import trio
 
 from oris.core.limits import Limits
 from oris.engine.engine import EngineSettings
+from oris.errors import DataDamaged
+from oris.ids import RunId
 
-from .harness import running
+from .harness import running, submit
 from .heard import Api, Ear, Said, lease
 
 RETRY = {"backoff_ms": 5000, "max_retries": 2}
@@ -213,4 +215,15 @@ async def held(ear: Ear) -> None:
         await http.look("t0")
 
 
-SCENARIOS = (a_life, ends, waits, cancels, workers, quarantine, held)
+async def damaged(ear: Ear) -> None:
+    """A run whose input is not what was written, found out by the first poll that would get it."""
+    async with running() as world:
+        http = Api(world, ear)
+        run_id = RunId((await http.submit("t"))["run_id"])
+        found = [DataDamaged(submit("t").job_key, 1, run_id)]
+        world.store.before = lambda needs: found.pop() if found else None
+        await http.told(workflows=["t"])
+        await http.look("t")
+
+
+SCENARIOS = (a_life, ends, waits, cancels, workers, quarantine, held, damaged)

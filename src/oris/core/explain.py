@@ -17,6 +17,7 @@ ReasonWord = Literal[
     "workflow_held",
     "tenant_limit",
     "dispatch_off",
+    "set_aside",
     "delayed",
     "retry_backoff",
     "held",
@@ -40,6 +41,8 @@ class Surroundings(Struct, frozen=True):
     tenant_limit: int
     is_wanted: bool
     """Whether a worker that takes jobs of its workflow asks for work, or did lately."""
+    is_set_aside: bool = False
+    """Whether this server grants it to nobody until its next start."""
     hold: Hold | None = None
     """How its workflow is held, if it is."""
     quarantined_until_ms: int | None = None
@@ -117,6 +120,10 @@ def _queued(job: Job, around: Surroundings) -> Explanation:
         return Explanation(
             "dispatch_off", since_ms, "the server gives out no work now", "wait for the restart, or switch dispatch on"
         )
+    if around.is_set_aside:
+        detail = "what a worker would be handed is damaged, or granting it has failed; it is granted to nobody for now"
+        suggestion = "see the log and GET /v1/jobs/{thread_id}/verify; a restart tries it again, or cancel it"
+        return Explanation("set_aside", since_ms, detail, suggestion)
     if around.hold is not None:
         return _held_workflow(job, around.hold, around)
     if around.tenant_leased >= around.tenant_limit:

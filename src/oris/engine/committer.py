@@ -81,7 +81,7 @@ class Committer:
         self._current: Batch | None = None
         self._beat: Beat = lambda: None
         self._audit_head: AuditHead | None = None
-        self._set_aside = SetAside()
+        self.set_aside = SetAside()
         self._other_chains: tuple[AuditHead, ...] = ()
         self._chain_id = ""
         self._unsure = False
@@ -281,7 +281,7 @@ class Committer:
             # A store that refuses at once must not be asked without a pause.
             await trio.sleep(0.05)
         except Exception as error:
-            if isinstance(error, DataDamaged) and error.run_id is not None and self._set_aside.put(error.run_id):
+            if isinstance(error, DataDamaged) and error.run_id and self.set_aside.put(RunId(error.run_id)):
                 # The run that it was to be handed out with cannot go on; all others can.
                 batch.heads = None
                 await self._commit(batch)
@@ -321,7 +321,7 @@ class Committer:
             delayed=self.delayed,
             audit_head=self._audit_head,
             modes=self._admission.modes,
-            set_aside=self._set_aside.runs,
+            set_aside=self.set_aside.runs,
             outages=self._outages.at,
             calm_ms=self._outages.calm_ms,
             skew_ms=self._clock.skew_ms,
@@ -337,7 +337,7 @@ class Committer:
             outcome[:] = [decide_batch(batch, loaded, now_ms, context)]
             return outcome[0].facts.changes
 
-        handed = await self._store.transact(batch.needs(len(self._set_aside.runs)), work, batch.batch_id)
+        handed = await self._store.transact(batch.needs(len(self.set_aside.runs)), work, batch.batch_id)
         return outcome[0], handed
 
     def _publish(self, batch: Batch, outcome: Outcome, handed: Mapping[RunId, Handed]) -> None:
@@ -345,8 +345,8 @@ class Committer:
         self.depth, self.delayed = outcome.facts.depth, outcome.facts.delayed
         self._audit_head = outcome.facts.audit_head
         for run_id in outcome.set_aside:
-            self._set_aside.put(run_id)
-        self._set_aside.forget_ended(outcome.facts.changes.jobs.values())
+            self.set_aside.put(run_id)
+        self.set_aside.forget_ended(outcome.facts.changes.jobs.values())
         self._publisher.publish(outcome)
         for place, (unit, replies) in enumerate(zip(batch.units, outcome.replies, strict=True)):
             orphan = unit.state is State.ORPHAN

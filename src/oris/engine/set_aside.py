@@ -20,6 +20,10 @@ class SetAside:
     def __init__(self) -> None:
         self.runs: frozenset[RunId] = frozenset()
 
+    def has(self, run_id: RunId) -> bool:
+        """Whether a run is granted to nobody."""
+        return run_id in self.runs
+
     def put(self, run_id: RunId) -> bool:
         """Grant a run to nobody; False: it was so already, or there are too many."""
         if run_id in self.runs or len(self.runs) >= MAX_SET_ASIDE:

@@ -27,9 +27,8 @@ EventType: TypeAlias = Annotated[
 ExplainReason: TypeAlias = Annotated[
     str,
     _one_of(
-        "waiting_for_worker no_worker_for_workflow workers_quarantined workflow_held tenant_limit dispatch_off delayed"
-        " retry_backoff held worker_silent"
-        " interrupted suspended done"
+        "waiting_for_worker no_worker_for_workflow workers_quarantined workflow_held tenant_limit dispatch_off"
+        " set_aside delayed retry_backoff held worker_silent interrupted suspended done"
     ),
 ]
 PollDecision: TypeAlias = Annotated[str, _one_of("dispatched noop backpressure draining")]

@@ -32,6 +32,7 @@ async def show(call: Call, _: None) -> Answer:
         tenant_leased=0 if tenant is None else tenant.leased,
         tenant_limit=engine.settings.tenant_limit,
         is_wanted=engine.roster.takes(job.lane),
+        is_set_aside=engine.committer.set_aside.has(job.run_id),
         hold=hold if is_held(hold) else None,
         quarantined_until_ms=await _quarantined_until_ms(engine, job) if job.status == "queued" else None,
     )
