@@ -12,7 +12,7 @@ from oris.core.model import Job
 from oris.core.replies import HoldCleared
 from oris.ids import NO_TENANT
 
-from .world import World, ack, submit, the, want
+from .world import World, ack, key, submit, the, want
 
 RULES = HoldRules()
 
@@ -175,6 +175,24 @@ def test_a_job_that_comes_with_the_probe_may_be_it() -> None:
     sweep_all(world)
     world.batch([submit("fresh")], [want("w", 10)])
     assert [job.thread_id for job in world.last.granted[0].jobs] == ["fresh"]
+
+
+@pytest.mark.parametrize("read", [1, 2, 1000])
+def test_a_job_that_was_to_be_probed_and_is_cancelled_with_the_poll_makes_room_for_the_next_best(read: int) -> None:
+    world = held(runs=10)
+    for thread in ("fresh1", "fresh2"):
+        world.submit(thread)
+    hold = world.hold()
+    assert hold is not None
+    world.later(hold.next_ms - world.now_ms)
+    sweep_all(world)
+    world.heads_read = read
+    world.batch([c.Cancel(key("fresh1"), None, None)], [want("w", 10)])
+    expected = [] if read == 1 else ["fresh2"]
+    assert [job.thread_id for job in world.last.granted[0].jobs] == expected, "who has lost more does not go first"
+    if read == 1:
+        assert (world.last.drained, world.last.held) == (set(), {}), "it is looked at again"
+        assert world.got("w", 10) == ["fresh2"]
 
 
 def test_one_normal_close_ends_the_hold() -> None:

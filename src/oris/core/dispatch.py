@@ -83,12 +83,15 @@ class Line:
         """The line with the smallest is served next. Of one without jobs, no more than the first unread one's."""
         self.is_held = False
 
-    def hold(self, others: Iterable[Job], *, open_: bool) -> None:
+    def hold(self, others: Iterable[Job], last_read: Job | None, *, open_: bool) -> None:
         """Its workflow is held: leave the one job that is probed next, or none. `others` may be it too, wherever in
-        the lane they stand."""
+        the lane they stand; what was not read has lost more than `last_read`, and perhaps less than all that is left.
+        """
         self.is_held = True
         known = {job.job_key: job for job in (*self.jobs, *others)}
         least = min(known.values(), key=lost_least, default=None) if open_ else None
+        if least is not None and not self.complete and (last_read is None or lost_least(last_read) < lost_least(least)):
+            least = None
         self.complete = self.complete and len(known) == (least is not None)
         self.jobs = deque(() if least is None else (least,))
 
@@ -125,8 +128,9 @@ class Queue:
             self._of_tenant.setdefault(line.lane.tenant_id, []).append(line)
             hold = facts.held(line.lane)
             if hold is not None:
-                others = (*facts.heads[line.lane].least, *fresh.get(line.lane, ()))
-                line.hold(_standing(facts, line.lane, others), open_=may_probe(hold, now_ms))
+                least = facts.heads[line.lane].least
+                others = _standing(facts, line.lane, (*least, *fresh.get(line.lane, ())))
+                line.hold(others, least[-1] if least else None, open_=may_probe(hold, now_ms))
             line.update(facts)
 
     def choose(self, want: Want) -> tuple[Line | None, TenantId | None]:
