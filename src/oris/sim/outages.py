@@ -30,14 +30,18 @@ class KnownOutages:
         self._calm_ms: int | None = None
         self._dead_ms: int | None = None
         self._trouble_ms: int | None = None
+        self._maybe_ms: int | None = None
+        """Since when the server may say that it is in trouble: earlier than it has to."""
         self._commit_ms: int | None = None
+        self._in_vain: tuple[int, int] | None = None
+        """From when until when commits were refused, one right after the other."""
 
     def died(self, now_ms: int) -> None:
         """The server's process is gone, perhaps in the middle of a commit."""
         since_ms = [now_ms, *(at_ms for at_ms in (self._trouble_ms, self._commit_ms) if at_ms is not None)]
         if self._dead_ms is None:
             self._dead_ms = min(since_ms)
-        self._trouble_ms = self._commit_ms = None
+        self._trouble_ms = self._maybe_ms = self._commit_ms = self._in_vain = None
 
     def started(self, now_ms: int) -> None:
         """Another process has taken its place. A clock that was set back makes an outage shorter, or none."""
@@ -68,28 +72,44 @@ class KnownOutages:
     def refused(self, started_ms: int, now_ms: int) -> None:
         """A commit that began then was refused, which others would not have been: the server may make up for it."""
         self._commit_ms = None
-        self._short.append((started_ms, now_ms))
+        self._in_vain = (self._tried_ms(started_ms), now_ms)
+        self._short.append(self._in_vain)
 
     def failed(self, started_ms: int) -> None:
         """A commit that began then was refused."""
         self._commit_ms = None
         if self._trouble_ms is None:
-            self._trouble_ms = started_ms
+            self._trouble_ms, self._maybe_ms = started_ms, self._tried_ms(started_ms)
+
+    def unknown(self, started_ms: int, now_ms: int) -> None:
+        """A commit that began then has ended now, and the server was not told how: to it, trouble began with it."""
+        self.failed(started_ms if now_ms - started_ms >= LEAST_MS else now_ms)
 
     def committed(self, started_ms: int, now_ms: int, calm_ms: int) -> None:
         """A commit that began then, and was decided now, has written something, and that nothing was owed until
         `calm_ms`."""
-        self._commit_ms = None
         self._calm_ms = max(calm_ms, self._calm_ms or 0)
-        since_ms = started_ms if self._trouble_ms is None else self._trouble_ms
-        (self._over if now_ms - since_ms >= LEAST_MS else self._short).append((since_ms, now_ms))
-        self._trouble_ms = None
+        since_ms = self._tried_ms(started_ms) if self._maybe_ms is None else self._maybe_ms
+        self._ended(started_ms if self._trouble_ms is None else self._trouble_ms, since_ms, now_ms)
+        self._trouble_ms = self._maybe_ms = None
 
     def wrote_nothing(self, started_ms: int, now_ms: int) -> None:
         """A commit that began then had nothing to write: trouble goes on, but what it took itself is over."""
         self._commit_ms = None
         if self._trouble_ms is None:
-            (self._over if now_ms - started_ms >= LEAST_MS else self._short).append((started_ms, now_ms))
+            self._ended(started_ms, self._tried_ms(started_ms), now_ms)
+
+    def _ended(self, from_ms: int, maybe_ms: int, now_ms: int) -> None:
+        """Nothing could be committed from then until now, and perhaps longer."""
+        self._commit_ms = self._in_vain = None
+        (self._over if now_ms - from_ms >= LEAST_MS else self._short).append((from_ms, now_ms))
+        if maybe_ms < from_ms:
+            self._short.append((maybe_ms, now_ms))
+
+    def _tried_ms(self, started_ms: int) -> int:
+        """Since when the server has tried without a pause what it tries in the commit that began then: what was refused
+        is tried again in parts."""
+        return self._in_vain[0] if self._in_vain is not None and self._in_vain[1] == started_ms else started_ms
 
     def lives(self, lease: LeaseLife, asked_ms: int, end_ms: int, now_ms: int, believed: bool) -> bool:
         """Whether a lease is live now that its worker has asked for until `asked_ms`, and whose row says `end_ms`.
@@ -123,6 +143,6 @@ class KnownOutages:
         yield from self._short[-100:]
         yield from self._not_calm
         yield from self._no_room
-        for since_ms in (self._dead_ms, self._trouble_ms):
+        for since_ms in (self._dead_ms, self._maybe_ms):
             if since_ms is not None:
                 yield since_ms, now_ms

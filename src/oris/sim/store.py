@@ -98,7 +98,7 @@ class FaultyStore:
             self._die()
         if self._faults.strikes("unknown_written"):
             self._trouble()
-            self._outages.failed(now_ms)
+            self._outages.unknown(started_ms, now_ms)
             raise OutcomeUnknown("simulated: the commit happened, and nobody knows")
         return handed
 
