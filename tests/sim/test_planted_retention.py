@@ -13,10 +13,10 @@ from oris.core.audit_anchor import AnchorKey
 from oris.core.old import OldestRuns
 from oris.engine.retention import RetentionRules
 from oris.engine.roster import Roster
-from oris.sim import simulate
 from oris.storage.sqlite.reads import SqliteReads
 
-from .test_planted_bugs import SEEDS, Patch, bug, module
+from .planting import Bug, Patch, assert_found, bug, keep, module, name_of
+from .test_planted_bugs import SEEDS
 
 RULES = RetentionRules(1500, 2000, AnchorKey("simulated" * 4), every_ms=200)
 NOTHING = " AND 0"
@@ -148,13 +148,13 @@ def an_audit_chain_loses_more_than_its_anchor_says(patch: Patch) -> None:
 
 
 BUGS = [
-    bug(the_source_of_a_kept_replay_goes, "I8"),
-    bug(a_dead_letter_that_nobody_has_seen_goes, "I15"),
-    bug(a_run_goes_before_its_time, "I15"),
+    bug(the_source_of_a_kept_replay_goes, "I8", seed=5),
+    bug(a_dead_letter_that_nobody_has_seen_goes, "I15", seed=5),
+    bug(a_run_goes_before_its_time, "I15", seed=5),
     bug(nothing_ever_goes, "L1"),
     bug(a_thread_is_cut_where_it_was_a_pass_ago, "bug", "I11", "I15"),
-    bug(a_claim_stays_without_its_run, "I8"),
-    bug(a_claim_goes_without_its_run, "I8", "I23"),
+    bug(a_claim_stays_without_its_run, "I8", seed=5),
+    bug(a_claim_goes_without_its_run, "I8", "I23", seed=5),
     bug(a_key_stays_without_its_run, "I9"),
     bug(a_past_run_stays, "I15"),
     bug(what_was_pruned_is_forgotten_before_it_is_erased, "I11", "I10", "I13"),
@@ -166,12 +166,7 @@ BUGS = [
 ]
 
 
-@pytest.mark.parametrize(("plant", "rules"), BUGS)
-def test_a_bug_planted_into_retention_is_found(
-    plant: Callable[[Patch], None], rules: frozenset[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module("sim.run"), "_retention", lambda streams: RULES)
-    plant(monkeypatch)
-    found = next((outcome for outcome in map(simulate, range(SEEDS)) if outcome.violations), None)
-    assert found is not None, f"not found within {SEEDS} seeds"
-    assert found.violations[0].rule in rules, found
+@pytest.mark.parametrize("planted", BUGS, ids=name_of)
+def test_a_bug_planted_into_retention_is_found(planted: Bug, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(RULES, monkeypatch)
+    assert_found(planted, monkeypatch, SEEDS)
