@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from random import Random
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from oris.core import commands as c
 from oris.core.commands import Want
 from oris.core.deadlines import has_date
+from oris.core.hold import HoldRules, lost_least
 from oris.core.limits import Limits
 from oris.core.model import TERMINAL, Job, RetryPolicy
 from oris.core.replies import Beaten, Refusal
@@ -50,14 +51,33 @@ KINDS = {
 }
 
 
-def act(random: Random) -> Act:
+class Scene(NamedTuple):
+    """How often which kind of thing happens, and to what threads."""
+
+    kinds: dict[str, int]
+    threads: list[str]
+    tenants: list[str]
+    said: dict[str, list[Any]]
+
+
+ANYTHING = Scene(KINDS, THREADS, TENANTS, SAID)
+ONE_LANE_DIES = Scene(
+    {"submit": 5, "poll": 5, "time": 5, "sweep": 5, "cancel": 4},
+    [f"t{number}" for number in range(8)],
+    [""],
+    {name: values for name, values in SAID.items() if name != "workflow"},
+)
+
+
+def act(random: Random, scene: Scene) -> Act:
     """One thing that happens: a command, a poll or a jump of time. A lease is named by how long ago it was granted."""
     pick = random.choice
     lease = pick([0, 0, 0, 1, 1, 2, 5])
-    thread = (pick(THREADS), pick(TENANTS))
-    match pick([kind for kind, weight in KINDS.items() for _ in range(weight)]):
+    thread = (pick(scene.threads), pick(scene.tenants))
+    match pick([kind for kind, weight in scene.kinds.items() for _ in range(weight)]):
         case "submit":
-            return ("submit", *thread, {name: pick(values) for name, values in SAID.items() if random.random() < 0.4})
+            said = {name: pick(values) for name, values in scene.said.items() if random.random() < 0.4}
+            return ("submit", *thread, said)
         case "cancel" | "sweep" as kind:
             return (kind, *thread)
         case "ack":
@@ -78,9 +98,9 @@ def act(random: Random) -> Act:
             return ("time", pick([1, 100, 199, 200, 500, 1_000, 5_000, -300]))
 
 
-def story(random: Random, length: int) -> list[list[Act]]:
+def story(random: Random, length: int, scene: Scene = ANYTHING) -> list[list[Act]]:
     """So many batches of one to five things each."""
-    return [[act(random) for _ in range(random.randint(1, 5))] for _ in range(length)]
+    return [[act(random, scene) for _ in range(random.randint(1, 5))] for _ in range(length)]
 
 
 class Story:
@@ -214,3 +234,21 @@ def test_grants_come_in_order_within_a_tenant(random: Random, length: int) -> No
         waiting = [job for jobs in world.tables.lanes().values() for job in jobs]
         for job in telling.granted[seen:]:
             assert all(job.order < other.order for other in waiting if other.tenant_id == job.tenant_id)
+
+
+@settings(BOUNDED, max_examples=150)
+@given(RANDOMS, st.sampled_from([30, 100]), st.integers(1, 3))
+def test_of_a_held_workflow_the_job_that_has_lost_least_is_probed(random: Random, length: int, heads_read: int) -> None:
+    """Whatever else the batch does, and however few of the lane's jobs were read."""
+    rules = HoldRules(losses=2, runs=1, again=0, first_pause_ms=100, longest_pause_ms=400)
+    world = World(Limits(max_lease_losses=100, hold=rules))
+    world.heads_read = heads_read
+    telling = Story(world)
+    for batch in story(random, length, ONE_LANE_DIES):
+        seen = len(telling.granted)
+        telling.run(batch)
+        probes = {hold.probe for hold in world.tables.holds.values()}
+        for job in telling.granted[seen:]:
+            if job.lease_id in probes:
+                waiting = world.tables.lanes().get(job.lane, [])
+                assert all(lost_least(job) < lost_least(other) for other in waiting)
