@@ -223,10 +223,11 @@ def test_any_story_can_be_brought_to_its_end(random: Random, length: int) -> Non
 
 
 @BOUNDED
-@given(RANDOMS, LENGTHS)
-def test_grants_come_in_order_within_a_tenant(random: Random, length: int) -> None:
+@given(RANDOMS, LENGTHS, st.sampled_from([1, 2, 1000]))
+def test_grants_come_in_order_within_a_tenant(random: Random, length: int, heads_read: int) -> None:
     """I22: whenever a tenant's job is granted, none of its jobs that wait is before it in the order."""
     world = World(Limits(max_lease_losses=2))
+    world.heads_read = heads_read
     telling = Story(world)
     for batch in story(random, length):
         seen = len(telling.granted)
