@@ -85,7 +85,8 @@ class Tables:
         """What a store loads for these needs."""
         loaded = Loaded()
         for job in self.jobs.values():
-            if job.job_key in needs.jobs or job.run_id in needs.runs or job.thread_id in needs.threads:
+            is_named = job.thread_id in needs.threads and job.status == "queued"
+            if job.job_key in needs.jobs or job.run_id in needs.runs or is_named:
                 loaded.jobs[job.job_key] = job
         loaded.closed = {k: v for k, v in self.closed.items() if k in needs.closed}
         loaded.idempotent = {k: v for k, v in self.idempotent.items() if k in needs.idempotent}
@@ -95,7 +96,10 @@ class Tables:
         lanes = self.lanes()
         for lane, count in needs.heads.items():
             jobs = lanes.get(lane, [])
-            least = sorted(jobs, key=lost_least)[:count] if is_held(self.holds.get(lane)) else ()
+            least: list[Job] = []
+            if is_held(self.holds.get(lane)):
+                least = sorted(jobs, key=lost_least)[:count]
+                count = count if len(least) < count else 1
             loaded.heads[lane] = Heads(tuple(jobs[:count]), len(jobs) <= count, tuple(least))
         for wanted in needs.polls:
             loaded.polls[wanted] = tuple(j for j in self.jobs.values() if (j.worker_key, j.poll_id) == wanted)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from oris.core import commands as c
 from oris.core.commands import Want
 from oris.core.deadlines import has_date
-from oris.core.hold import HoldRules, lost_least
+from oris.core.hold import HoldRules, is_held, lost_least, may_probe
 from oris.core.limits import Limits
 from oris.core.model import TERMINAL, Job, RetryPolicy
 from oris.core.replies import Beaten, Refusal
@@ -253,3 +253,8 @@ def test_of_a_held_workflow_the_job_that_has_lost_least_is_probed(random: Random
             if job.lease_id in probes:
                 waiting = world.tables.lanes().get(job.lane, [])
                 assert all(lost_least(job) < lost_least(other) for other in waiting)
+        for lane, hold in list(world.tables.holds.items()):
+            if is_held(hold) and may_probe(hold, world.now_ms) and lane in world.tables.lanes():
+                telling.granted += world.poll("new").jobs
+                probed = world.tables.holds[lane].probe
+                assert probed is not None, "it is not put off for ever"

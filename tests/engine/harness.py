@@ -399,9 +399,9 @@ def heartbeat(job: Job, ttl_ms: int = 30_000) -> c.Heartbeat:
     return c.Heartbeat(job.worker_key, lease_of(job), ttl_ms, single=True)
 
 
-def cancel(thread: str) -> c.Cancel:
+def cancel(thread: str, tenant: str = "") -> c.Cancel:
     """The end of a run."""
-    return c.Cancel(ids.job_key(TenantId(""), ThreadId(thread)), "not wanted")
+    return c.Cancel(ids.job_key(TenantId(tenant), ThreadId(thread)), "not wanted")
 
 
 def lease_of(job: Job) -> LeaseId:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -9,10 +10,12 @@ from oris.core import commands as c
 from oris.core.hold import HoldRules, is_held
 from oris.core.model import Job, Lane
 from oris.engine.sweeper import SIGN_OF_LIFE_MS
+from oris.errors import DataDamaged
 from oris.ids import NO_TENANT, WorkerId, worker_key
 from oris.storage.sqlite.database import MemoryDatabase
 
-from .harness import World, ack, granted, running
+from .harness import World, ack, cancel, granted, running
+from .test_tried_again import once
 
 RULES = HoldRules()
 LANE = Lane(NO_TENANT, "default")
@@ -113,6 +116,41 @@ async def test_a_parked_poll_gets_the_probe_when_its_time_has_come_and_no_second
         assert [len(granted(each.value)) for each in parked if each.done.is_set()] == [1]
         await trio.sleep(5)
         assert len([each for each in parked if each.done.is_set()]) == 1, "one at a time"
+
+
+async def until_a_probe_may_go_out(world: World) -> None:
+    """A held workflow's pause passes."""
+    hold = await world.store.reads.hold(LANE)
+    assert hold is not None
+    await trio.sleep((hold.next_ms - world.engine.clock.now_ms()) / 1000 + 0.05)
+
+
+async def test_a_damaged_run_that_would_be_probed_next_leaves_it_to_the_others(autojump_clock: MockClock) -> None:
+    async with running(sweeper=True, check=False, unchecked="nothing is damaged, the store only says so") as world:
+        await hold_it(world)
+        await world.submitted("damaged")
+        damaged = await world.job("damaged")
+        assert (damaged.losses, damaged.status) == (0, "queued"), "it has lost least"
+        await until_a_probe_may_go_out(world)
+        world.store.before = once(DataDamaged(damaged.job_key, 1, damaged.run_id))
+        assert [job.thread_id for job in granted(await world.poll("w", 3, wait_s=5))] == ["t0"]
+
+
+@pytest.mark.parametrize("left", [0, 1, 2, 3])
+async def test_a_held_workflow_of_which_all_is_set_aside_is_not_looked_at_again_and_again(
+    left: int, autojump_clock: MockClock
+) -> None:
+    async with running(sweeper=True, check=False, unchecked="nothing is damaged, it only seems so") as world:
+        await hold_it(world)
+        for number in range(left, 10):
+            await world.ask(cancel(f"t{number}"))
+        for number in range(left):
+            world.engine.committer.set_aside.put((await world.job(f"t{number}")).run_id)
+        await until_a_probe_may_go_out(world)
+        assert granted(await world.poll("w", 1, wait_s=5)) == ()
+        parked = world.soon(lambda: world.poll("w", 1, wait_s=5))
+        await world.submitted("healthy")
+        assert [job.thread_id for job in granted(await parked.get())] == ["healthy"]
 
 
 async def test_a_held_workflow_delays_nobody_and_costs_no_commits(autojump_clock: MockClock) -> None:

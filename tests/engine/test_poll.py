@@ -278,3 +278,15 @@ async def test_a_poll_that_was_opening_its_session_does_not_park_in_a_drain(auto
         world.store.let_go()
         await wait_all_tasks_blocked()
         assert parked.value.decision == "draining"
+
+
+@pytest.mark.parametrize("tenant", ["zz", None])
+async def test_a_poll_finds_a_thread_that_it_names_among_many_tenants_with_one_of_that_name(tenant: str | None) -> None:
+    async with running() as world:
+        for number in range(101):
+            await world.submitted("t", tenant=f"a{number:03}", workflow="other")
+            if tenant is None:
+                await world.ask(cancel("t", tenant=f"a{number:03}"))
+        await world.submitted("t", tenant="zz")
+        (job,) = granted(await world.poll("w", 3, tenant=tenant, workflows=["default"], threads=["t"]))
+        assert (job.tenant_id, job.thread_id) == ("zz", "t")

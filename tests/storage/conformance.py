@@ -347,6 +347,7 @@ class StoreConformance:
         assert set(loaded.jobs) == {key("t1"), key("t1", "beta")}
         chosen = await driver.commit(wants=[want(limit=5, threads=frozenset({ThreadId("t2")}))])
         assert chosen.job().thread_id == "t2"
+        assert set((await driver.load(Needs(threads={ThreadId("t2")}))).jobs) == set(), "it is with a worker"
 
     async def test_time_is_read_once_the_batch_has_the_database_to_itself(self, driver: Driver) -> None:
         times: list[int] = []

@@ -80,10 +80,14 @@ class HoldsConformance:
         driver.harness.clock.ms += 1000
         await driver.commit(*(c.Sweep(key(f"t{number}")) for number in range(8)))
         assert PROBE_HEADS >= 9
-        for wanted, first in ((1, ["t8"]), (3, ["t0", "t1", "t8"])):
+        others = [f"t{number}" for number in range(8)]
+        for wanted, first in ((1, ["t8"]), (3, ["t8", "t0", "t1"]), (9, ["t8", *others])):
             heads = (await driver.load(Needs(heads={LANE: wanted}))).heads[LANE]
-            assert sorted(job.thread_id for job in heads.least) == first
+            assert [job.thread_id for job in heads.least] == first
             assert ([job.thread_id for job in heads.jobs], heads.complete) == (["t0"], False)
+        heads = (await driver.load(Needs(heads={LANE: 10}))).heads[LANE]
+        assert [job.thread_id for job in heads.least] == ["t8", *others]
+        assert ([job.thread_id for job in heads.jobs], heads.complete) == ([*others, "t8"], True), "these are all"
         driver.harness.clock.ms += 1000
         assert (await driver.commit(wants=[want()])).job().thread_id == "t8"
 

@@ -39,7 +39,7 @@ class Needs(Struct):
     """(worker, poll id) whose live leases are wanted again."""
     ended_sessions: set[tuple[WorkerKey, str]] = field(default_factory=set)
     threads: set[ThreadId] = field(default_factory=set)
-    """Threads of any tenant that a poll names."""
+    """Threads of any tenant that a poll names: of each those that are queued, a hundred of them."""
     waits: set[WaitId] = field(default_factory=set)
     wait_keys: set[tuple[RunId, str]] = field(default_factory=set)
     """(run, key) of waits that are raised, perhaps again. What a job that is found waits for, comes with it."""
@@ -67,7 +67,8 @@ class Heads(Struct, frozen=True):
     jobs: tuple[Job, ...]
     complete: bool
     least: tuple[Job, ...] = ()
-    """Of a held workflow: those that have lost least, be they among the first or not."""
+    """Of a held workflow: those that have lost least, be they among the first or not; who has lost least stands first,
+    and what was not read behind the last."""
 
 
 class Loaded(Struct):

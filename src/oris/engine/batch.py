@@ -26,7 +26,7 @@ from oris.core.stamp import Stamp
 from oris.engine.parked import Parked
 from oris.engine.unit import INTERNAL, State, Unit
 from oris.errors import ErrorCode, StoreError
-from oris.ids import RunId, TenantId
+from oris.ids import RunId, TenantId, job_key
 
 UNAUDITED = frozenset({ErrorCode.BACKPRESSURE, ErrorCode.UNAVAILABLE, ErrorCode.INVALID_ARGUMENT, ErrorCode.INTERNAL})
 """Refusals that are no decision about the thing itself: logged, not audited."""
@@ -56,8 +56,10 @@ class Batch(Struct):
             needs.workers.add(want.worker_key)
             if want.poll_id is not None:
                 needs.polls.add((want.worker_key, want.poll_id))
-            if want.threads is not None:
-                needs.threads |= want.threads
+            if want.tenant_id is not None:
+                needs.jobs |= {job_key(want.tenant_id, thread) for thread in want.threads or ()}
+            else:
+                needs.threads |= want.threads or frozenset()
         return needs
 
     def wants(self) -> list[Want]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from oris.core.api_key import ApiKey
@@ -85,7 +86,7 @@ def _load_jobs(connection: sqlite3.Connection, needs: Needs, found: Found) -> No
             job = _job(found, row)
             jobs[job.job_key] = job
     for thread in sorted(needs.threads):
-        for row in execute(sql.JOBS_OF_THREAD, (thread,)).fetchall():
+        for row in execute(sql.QUEUED_OF_THREAD, (thread,)).fetchall():
             job = _job(found, row)
             jobs[job.job_key] = job
 
@@ -95,9 +96,13 @@ def _load_heads(connection: sqlite3.Connection, needs: Needs, found: Found) -> N
         wanted = needs.heads[lane]
         least: tuple[Job, ...] = ()
         if is_held(found.loaded.holds.get(lane)):
-            # One of these is probed. Of the first, one stands for all: should the hold end, the next commit goes on.
             rows = connection.execute(sql.LOST_LEAST, (lane.tenant_id, lane.workflow, PROBE_HEADS, wanted)).fetchall()
-            wanted, least = 1, tuple(_job(found, row) for row in rows)
+            least = tuple(_job(found, row) for row in rows)
+            if len(rows) < min(wanted, PROBE_HEADS):
+                found.loaded.heads[lane] = Heads(tuple(sorted(least, key=attrgetter("order"))), True, least)
+                continue
+            # One of these is probed. Of the first, one stands for all: should the hold end, the next commit goes on.
+            wanted = 1
         rows = connection.execute(sql.LANE_HEADS, (lane.tenant_id, lane.workflow, wanted + 1)).fetchall()
         jobs = tuple(_job(found, row) for row in rows[:wanted])
         found.loaded.heads[lane] = Heads(jobs, len(rows) <= wanted, least)

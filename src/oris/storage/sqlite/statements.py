@@ -40,9 +40,9 @@ JOBS_BY_POLL = f"""
 SELECT {JOB}, id
 FROM runtime_jobs WHERE worker_key = ? AND poll_id = ? ORDER BY id
 """
-JOBS_OF_THREAD = f"""
+QUEUED_OF_THREAD = f"""
 SELECT {JOB}, id
-FROM runtime_jobs WHERE thread_id = ? ORDER BY tenant_id LIMIT 100
+FROM runtime_jobs WHERE thread_id = ? AND status = 'queued' ORDER BY tenant_id LIMIT 100
 """
 LANE_HEADS = f"""
 SELECT {JOB}, id
@@ -57,7 +57,7 @@ SELECT {JOB}, id FROM runtime_jobs WHERE id IN (
         FROM runtime_jobs WHERE status = 'queued' AND tenant_id = ? AND workflow = ?
         ORDER BY priority DESC, available_ms, run_id LIMIT ?
     ) ORDER BY losses, priority DESC, available_ms, run_id LIMIT ?
-)
+) ORDER BY losses, priority DESC, available_ms, run_id
 """
 CLOSED_LEASE = """
 SELECT lease_id, job_key, worker_key, state, request_hash, answer, closed_ms
