@@ -117,7 +117,10 @@ class WorkerCheck:
         if row.incidents < before.incidents or not row.incidents:
             certain.clear()
         elif not closed:
-            certain |= {lease.run.run_id for lease in lost if lease.spared is False}
+            # What it held already when an incident happened that is forgiven by now perhaps belongs to none.
+            old = gone | {lease.lease_id for lease in lost if lease.granted_ms < before.incident_ms}
+            sure = [lease for lease in lost if before.incidents or lease.lease_id not in old]
+            certain |= {lease.run.run_id for lease in sure if lease.spared is False}
         charged |= {lease.run.run_id for lease in lost}
         if row.incidents >= self._rules.after_incidents:
             self._trace.saw("quarantined")
