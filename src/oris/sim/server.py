@@ -186,6 +186,7 @@ class Server:
             now_ms=clock.now_ms,
         )
         self._outages.started(clock.now_ms())
+        self._commits.workers.started()
         observer = AnswerCheck(
             self._witness,
             self._judge,

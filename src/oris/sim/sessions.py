@@ -31,6 +31,11 @@ class WorkerCheck:
         self._dead: set[RunId] = set()
         """Runs that this commit has ended for their losses."""
 
+    def started(self) -> None:
+        """The server's process is another one: its clock may stand before that of the one before, which was further
+        than it had written down."""
+        self._no_cut_until_ms = 0
+
     def connections_cut(self, until_ms: int) -> None:
         """All connections broke together: until then no worker may be taken for dead because of it."""
         self._no_cut_until_ms = until_ms
