@@ -79,6 +79,7 @@ WALKS = {
     "statements.ANY_HOLD": "runtime_holds",
     # As many as were found by the index, which are bounded.
     "statements.LOST_LEAST": "runtime_jobs",
+    "statements.QUEUED_OF_THREAD": "runtime_jobs",
 }
 # Lists of everything go backwards over the rows themselves, bounded by LIMIT and the walk's end.
 SORTED_BY_HAND = {
@@ -184,6 +185,7 @@ def test_the_next_job_id_is_one_probe(connection: sqlite3.Connection) -> None:
         ("statements.JOBS_BY_POLL", "runtime_jobs_poll (worker_key=? AND poll_id=?)"),
         ("statements.LANE_HEADS", "runtime_jobs_dispatch (tenant_id=? AND workflow=?)"),
         ("statements.LOST_LEAST", "runtime_jobs_dispatch (tenant_id=? AND workflow=?)"),
+        ("statements.QUEUED_OF_THREAD", "runtime_jobs_thread (thread_id=?)"),
         ("statements.LATEST_STEPS", "runtime_steps_latest (run_id=? AND seq>?)"),
         ("statements.SUCCEEDED_STEPS", "runtime_steps_latest (run_id=? AND seq>? AND seq<?)"),
         ("statements.STEP_BYTES", "runtime_steps_latest (run_id=? AND seq<?)"),

@@ -39,7 +39,8 @@ class Needs(Struct):
     """(worker, poll id) whose live leases are wanted again."""
     ended_sessions: set[tuple[WorkerKey, str]] = field(default_factory=set)
     threads: set[ThreadId] = field(default_factory=set)
-    """Threads of any tenant that a poll names: of each those that are queued, a hundred of them."""
+    """Threads of any tenant that a poll names: of each those that are queued, a hundred of them, of the first ten
+    thousand tenants that have one of that name."""
     waits: set[WaitId] = field(default_factory=set)
     wait_keys: set[tuple[RunId, str]] = field(default_factory=set)
     """(run, key) of waits that are raised, perhaps again. What a job that is found waits for, comes with it."""

@@ -41,8 +41,11 @@ SELECT {JOB}, id
 FROM runtime_jobs WHERE worker_key = ? AND poll_id = ? ORDER BY id
 """
 QUEUED_OF_THREAD = f"""
-SELECT {JOB}, id
-FROM runtime_jobs WHERE thread_id = ? AND status = 'queued' ORDER BY tenant_id LIMIT 100
+SELECT {JOB}, id FROM runtime_jobs WHERE id IN (
+    SELECT id FROM (
+        SELECT id, status FROM runtime_jobs WHERE thread_id = ? ORDER BY tenant_id LIMIT 10000
+    ) WHERE status = 'queued' LIMIT 100
+)
 """
 LANE_HEADS = f"""
 SELECT {JOB}, id
