@@ -26,6 +26,7 @@ from oris.api.listener import (
     addresses,
     open_listeners,
 )
+from oris.api.persistence import SLACK_S
 from oris.api.stream import ClientStream
 from oris.errors import ConfigError
 
@@ -322,6 +323,6 @@ def test_hypercorn_is_configured_as_measured() -> None:
     limits = replace(HttpLimits(), headers_max_bytes=1000)
     config = hypercorn_config(limits, keep_alive_timeout_s=3)
     assert (config.backlog, config.h2_max_concurrent_streams, config.ssl_handshake_timeout) == (1024, 16, 5)
-    assert (config.include_server_header, config.read_timeout, config.keep_alive_timeout) == (False, None, 3)
+    assert (config.include_server_header, config.read_timeout, config.keep_alive_timeout) == (False, None, 3 + SLACK_S)
     assert config.log.error_logger is None
     assert config.log.access_logger is None

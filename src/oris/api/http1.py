@@ -30,6 +30,7 @@ from hypercorn.typing import AppWrapper, ConnectionState, H11SendableEvent
 
 from oris.api.exchange import GO_ON, encoded_headers
 from oris.api.http import Answer
+from oris.api.persistence import CLOSES, kept, may_persist
 from oris.api.stream import ClientStream
 from oris.api.tls_stream import TlsStream
 
@@ -63,6 +64,7 @@ class Http1Protocol(H11Protocol):
         self._line = line
         self._unsent = b""
         self._may_go_on = False
+        self._may_persist = False
         self.in_head = False
         """Something has come of a head, and not yet its end."""
 
@@ -126,6 +128,7 @@ class Http1Protocol(H11Protocol):
     async def _create_stream(self, request: h11.Request) -> None:
         """As hypercorn's, but never a websocket: whose broken handshakes it would answer by itself."""
         self.in_head = self._may_go_on = False
+        self._may_persist = may_persist(request)
         self._line.on_rest(self._line, False)
         self.stream = HTTPStream(
             self.app,
@@ -169,6 +172,8 @@ class Http1Protocol(H11Protocol):
     async def _send_h11_event(self, event: H11SendableEvent) -> None:
         if isinstance(event, h11.InformationalResponse) and not self._may_go_on:
             return  # hypercorn says 100 before anybody has looked at the head
+        if isinstance(event, h11.Response):
+            event = self._with_persistence(event)
         try:
             data = self.connection.send(event)
         except h11.LocalProtocolError:
@@ -186,6 +191,18 @@ class Http1Protocol(H11Protocol):
         data = head + data if head and data else head or data or b""
         if data:
             await self.send(RawData(data=data))
+
+    def _with_persistence(self, head: h11.Response) -> h11.Response:
+        """With how long the connection is kept for the next request; or that it is closed, as when the server stops."""
+        if any(name == b"connection" for name, _ in head.headers):
+            return head
+        if self.context.terminated.is_set():
+            more = CLOSES
+        elif self._may_persist and not self._line.gone:
+            more = kept(self.config)
+        else:
+            return head  # the parser says so
+        return h11.Response(status_code=head.status_code, headers=[*head.headers.raw_items(), *more])
 
     async def _send_error_response(self, status_code: int) -> None:
         answer = self._unparsed(status_code)

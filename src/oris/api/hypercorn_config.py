@@ -7,6 +7,7 @@ import logging
 from hypercorn.config import Config
 
 from oris.api.limits import HttpLimits
+from oris.api.persistence import SLACK_S
 
 BACKLOG = 1024
 
@@ -21,7 +22,8 @@ def hypercorn_config(
 ) -> Config:
     """The configuration of our listener's connections.
 
-    `keep_alive_timeout_s` bounds the time to the first byte of a request; a head that has begun has a time of its own.
+    `keep_alive_timeout_s` is the time to the first byte of a request that clients are told; a head that has begun has a
+    time of its own.
     What hypercorn has to say goes to `logger`; None: nowhere. Raises AttributeError for a setting this hypercorn does
     not have.
     """
@@ -34,7 +36,7 @@ def hypercorn_config(
         h11_max_incomplete_size=limits.headers_max_bytes + _REQUEST_LINE_BYTES,
         h2_max_concurrent_streams=16,
         include_server_header=False,
-        keep_alive_timeout=keep_alive_timeout_s,
+        keep_alive_timeout=keep_alive_timeout_s + SLACK_S,
         keep_alive_max_requests=100_000,
         read_timeout=None,  # shorter than a parked poll it would cancel the poll
         server_names=[],  # which hosts are answered is the authenticator's decision

@@ -189,7 +189,13 @@ class Settings:
         "still free; not set: as for bodies",
         unit="bytes",
     )
-    http_keep_alive_ms: int = setting("5000", whole(100, 3_600_000), "how long an idle connection is kept", unit="ms")
+    http_keep_alive_ms: int = setting(
+        "75000",
+        whole(100, 3_600_000),
+        "how long an idle connection is kept, as clients are told by Keep-Alive: timeout=; more than a proxy in front "
+        "keeps its own",
+        unit="ms",
+    )
     drain_limit_ms: int = setting(
         "30000", whole(100, 3_600_000), "how long an orderly stop may take before the process ends hard", unit="ms"
     )
