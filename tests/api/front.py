@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+import socket
+import ssl
+import struct
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from math import inf
+from typing import Any, cast
 
 import msgspec
 import trio
@@ -98,11 +102,15 @@ async def metrics(context: Ctx, body: None) -> Answer:
 
 
 async def park(context: Ctx, body: None) -> Answer:
+    """Waits for as long as its caller does."""
     context.services.entered.set()
     try:
-        await trio.sleep_forever()
-    finally:
+        with context.patience.at_most(inf):
+            await trio.Event().wait()
+    except trio.Cancelled:
         context.services.cancelled.set()
+        raise
+    return ok(context, b"null", on_undelivered=context.services.undelivered.set)
 
 
 async def late(context: Ctx, body: None) -> Answer:
@@ -142,7 +150,8 @@ async def streamed(context: Ctx, body: None) -> Answer:
 
 async def _between(context: Ctx, how: str, write: Write) -> None:
     if how == "waits":
-        await context.services.release.wait()
+        with context.patience.at_most(inf):
+            await context.services.release.wait()
     elif how == "endless":
         while True:
             await write(b"0," * 32 * 1024)
@@ -315,7 +324,8 @@ async def running(
             with trio.CancelScope(shield=True), trio.fail_after(PATIENCE_S):
                 await front.stopped.wait()
                 for stream in front.clients:
-                    await stream.aclose()
+                    with suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # the test has closed it
+                        await stream.aclose()
 
 
 @dataclass(frozen=True)
@@ -389,12 +399,36 @@ class Client:
         await self.send(data)
         return await self.receive()
 
+    @property
+    def socket(self) -> trio.socket.SocketType:
+        """The connection itself, below TLS."""
+        stream = self.stream.transport_stream if isinstance(self.stream, trio.SSLStream) else self.stream
+        return cast("trio.SocketStream", stream).socket
+
+    def reset(self) -> None:
+        """Die: the system answers everything with a reset from now on."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
+    async def end(self) -> None:
+        """Say that nothing more will be asked, and go on listening."""
+        if isinstance(self.stream, trio.SSLStream):
+            await say_goodbye(self.stream)
+        self.socket.shutdown(socket.SHUT_WR)
+
     async def is_closed(self) -> bool:
         """Waits for the server to close."""
         try:
             return not self._buffer and await self.stream.receive_some(1) == b""
         except trio.BrokenResourceError:
             return True
+
+
+async def say_goodbye(stream: trio.SSLStream[Any]) -> None:
+    """End this side of TLS, and nothing else."""
+    with suppress(ssl.SSLWantReadError):  # the server says it when it closes
+        stream._ssl_object.unwrap()
+    await stream.transport_stream.send_all(stream._outgoing.read())
 
 
 async def connect(front: Front) -> Client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,18 +13,19 @@ from hypercorn.typing import ASGIReceiveEvent, ASGISendEvent
 from oris.api.exchange import LINE
 from oris.api.quart_app import ApiApp
 from oris.api.wrapper import Guard
+from oris.patience import Patience
 
 from .front import Front, ask, connect, make_front, request, running
 
 pytestmark = pytest.mark.usefixtures("wire")
 
 
-async def test_a_disconnect_cancels_a_parked_handler() -> None:
+async def test_a_reset_cancels_a_parked_handler() -> None:
     async with running() as front:
         client = await connect(front)
         await client.send(request("GET", "/v1/park"))
         await front.witness.entered.wait()
-        await client.stream.aclose()
+        client.reset()
         await front.witness.cancelled.wait()
         await front.connections.wait_none()
         assert front.observed.seen == []
@@ -83,6 +85,9 @@ class FakeLine:
     lost: bool = False
     broken: bool = False
 
+    def is_waited_on(self, patience: Patience) -> None:
+        """Nothing: it never ends its side alone."""
+
 
 class Stage:
     """The ASGI side of one request, with a line to be broken at a chosen moment."""
@@ -103,15 +108,22 @@ class Stage:
         }
         self._to_app, self._app_gets = trio.open_memory_channel[ASGIReceiveEvent](10)
         self._to_app.send_nowait({"type": "http.request", "body": b"", "more_body": False})
+        self.on_head: Callable[[], None] = lambda: None
         self.on_final = self.announce_end
 
     def announce_end(self) -> None:
         """What hypercorn does within the last send."""
         self._to_app.send_nowait({"type": "http.disconnect"})
 
+    def break_line(self) -> None:
+        """Nothing can be sent any more."""
+        self.line.broken = True
+
     async def send(self, message: ASGISendEvent) -> None:
         await trio.lowlevel.checkpoint()
         self.sent.append(message)
+        if message["type"] == "http.response.start":
+            self.on_head()
         if message["type"] == "http.response.body" and not message["more_body"]:
             self.on_final()
             for _ in range(5):
@@ -138,7 +150,7 @@ async def test_the_last_send_runs_to_its_end_though_the_disconnect_is_announced_
 
 async def test_a_last_send_that_returned_on_a_dead_line_delivered_nothing() -> None:
     front, stage = make_front(), Stage()
-    stage.line.gone = True
+    stage.on_head = stage.break_line
     await stage.run(front)
     assert front.witness.undelivered.is_set()
 
@@ -159,7 +171,7 @@ async def test_a_client_that_left_after_the_answer_was_out_has_got_it() -> None:
     front, stage = make_front(), Stage()
 
     def leave() -> None:
-        stage.line.gone = True
+        stage.line.broken = True
         stage.announce_end()
 
     stage.on_final = leave
@@ -197,7 +209,7 @@ async def cancel_after(steps: int, scope: trio.CancelScope) -> None:
 async def test_a_callback_that_raises_is_logged_and_breaks_nothing() -> None:
     front, stage = make_front(), Stage()
     front.witness.undelivered = Broken()  # type: ignore[assignment]
-    stage.line.gone = True
+    stage.on_head = stage.break_line
     await stage.run(front)
     ((_, error),) = front.faults.seen
     assert str(error) == "a broken callback"

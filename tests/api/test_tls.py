@@ -15,7 +15,7 @@ from oris.api.limits import HttpLimits
 from oris.api.tls import Credentials, load_credentials
 
 from ..certificates import Authority
-from .front import WIRE, Client, Front, connect, open_plainly, request, running
+from .front import WIRE, Client, Front, connect, open_plainly, request, running, say_goodbye
 
 LONG = HttpLimits(handshake_s=1000)
 HELLO = b"\x16\x03\x01\x02\x00\x01"  # the first bytes of a handshake
@@ -158,15 +158,17 @@ async def test_a_close_is_announced(credentials: Credentials) -> None:
         assert front.faults.seen == []
 
 
-async def test_a_client_that_ends_tls_has_left_though_its_connection_stands(credentials: Credentials) -> None:
+async def test_a_client_that_ends_its_side_of_tls_waits_no_longer_though_its_connection_stands(
+    credentials: Credentials,
+) -> None:
     async with running(credentials=credentials) as front:
         stream = await encrypted(front, WIRE.authority.client_context())
         await stream.send_all(request("GET", "/v1/park"))
         await front.witness.entered.wait()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(stream.unwrap)
-            await front.witness.cancelled.wait()
+        await say_goodbye(stream)
+        assert (await Client(stream).receive()).status == 200
         await front.connections.wait_none()
+        assert not front.witness.undelivered.is_set()
         assert front.faults.seen == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import count
 
 import pytest
@@ -15,6 +16,7 @@ from oris.core.replies import Acked
 from oris.engine.engine import EngineSettings, Polled
 from oris.errors import Unavailable
 from oris.ids import NO_TENANT, LeaseId, RunId, WorkerId, lease_id, worker_key
+from oris.patience import Patience
 
 from .harness import World, ack, cancel, granted, heartbeat, reason, running, submits, want
 
@@ -121,6 +123,31 @@ async def test_an_answer_that_was_not_delivered_is_a_broken_connection(autojump_
         world.engine.undelivered(polled)
         await trio.sleep(1.1)
         assert (await world.job("a")).status == "queued"
+
+
+async def test_a_watched_poll_whose_client_ended_its_side_is_a_broken_connection_unless_it_calls_again(
+    autojump_clock: MockClock,
+) -> None:
+    """It may still listen, or be dead: its end looks the same, and a worker that lives is heard of again."""
+    async with running(sweeper=True, monitor=True) as world:
+        await lived()
+        for calls_again, status in ((True, "running"), (False, "queued")):
+            thread = f"calls-{calls_again}".lower()
+            bystander = world.soon(lambda: world.engine.poll(want("b", 0, session="b"), 50, watch=True))
+            await world.start(thread, "w", session="s1", ttl_ms=3_600_000)
+            patience = Patience()
+            parked = world.soon(
+                partial(world.engine.poll, want("w", 0, session="s1"), 50, watch=True, patience=patience)
+            )
+            await wait_all_tasks_blocked()
+            patience.end()
+            await wait_all_tasks_blocked()
+            assert parked.value.decision == "noop"
+            if calls_again:
+                world.engine.heard(W, "s1")
+            await trio.sleep(1.1)
+            assert (await world.job(thread)).status == status
+            bystander.scope.cancel()
 
 
 async def test_a_poll_that_a_failed_commit_ended_is_no_broken_connection(autojump_clock: MockClock) -> None:

@@ -12,6 +12,7 @@ import trio
 
 from oris.api.dispatch import Admission
 from oris.api.http import NO_CONTENT, Answer
+from oris.patience import Patience
 
 EXCHANGE = "oris.exchange"
 """The key of the exchange in the ASGI state of a request."""
@@ -25,10 +26,6 @@ class Line(Protocol):
     """What is known of the client's connection; the listener's stream."""
 
     @property
-    def gone(self) -> bool:
-        """The client has closed, or the connection is broken."""
-
-    @property
     def lost(self) -> bool:
         """Something was sent that the client cannot have got."""
 
@@ -38,6 +35,9 @@ class Line(Protocol):
 
     def abort(self) -> None:
         """Close at once."""
+
+    def is_waited_on(self, patience: Patience) -> None:
+        """A request of it is under way; once the client has ended its side, it waits no longer."""
 
     def serves_worker(self) -> None:
         """A worker has called on it."""
@@ -61,9 +61,9 @@ class Exchange:
         self.delivered = False
         self._line = line
 
-    def is_line_gone(self) -> bool:
-        """Whether there is nobody to send to any more."""
-        return self._line is not None and self._line.gone
+    def is_line_broken(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self._line is not None and self._line.broken
 
     def is_line_lost(self) -> bool:
         """Whether something was sent into the void."""

@@ -82,8 +82,6 @@ def read_fields(head: Head, rng: RandomBits) -> HeadFields:
         error = invalid("content-length", "not a number")
         length = None
         chunked = True
-    if named.get(b"upgrade", b"").lower() == b"websocket":
-        error = invalid("upgrade", "there are no websockets here")
     content_length = int(length) if length is not None and not chunked else None
     sent_id = named.get(b"x-request-id", b"")
     is_usable = _REQUEST_ID.fullmatch(sent_id) is not None

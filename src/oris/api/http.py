@@ -16,6 +16,7 @@ import msgspec
 from oris.api.freight import Freight
 from oris.ids import KeyId
 from oris.observability.trace import Trace
+from oris.patience import Patience
 from oris.wire.refusals import ConflictReason
 
 S = TypeVar("S")
@@ -164,6 +165,8 @@ class Context(msgspec.Struct, Generic[S], frozen=True):
     """On the dispatcher's monotonic clock."""
     freight: Freight = msgspec.field(default_factory=Freight)
     """The body, and what the request holds of the accounts."""
+    patience: Patience = msgspec.field(default_factory=Patience)
+    """How long the caller waits for something to happen."""
 
 
 class Match(msgspec.Struct, frozen=True):

@@ -1,10 +1,10 @@
 """Hypercorn's HTTP/1.1, kept to HTTP/1.1.
 
 Hypercorn changes to HTTP/2 when a client asks or begins with its preface, and to websockets. Here none of it happens,
-with or without TLS: an `Upgrade` to h2c is ignored, as HTTP allows, the preface reaches the guard as a request for a
-version it refuses, and an `Upgrade` to websockets as a request with a header it refuses.
+with or without TLS: an `Upgrade` is passed over, as HTTP allows, and the preface reaches the guard as a request for a
+version it refuses.
 Bytes that are no request are answered with the envelope, and an answer's head leaves together with its first part:
-one packet and one system call less for each request.
+one packet and one system call less for each request. Whatever else RFC 9112 allows a client is read as it says.
 
 A client may send many requests at once. They are looked at one by one, each once the answer before it is taken, and
 none any more once nothing can be sent: hypercorn would go on answering all of them to nobody. A client that has ended
@@ -13,6 +13,7 @@ its own side alone is told from one that has gone by what sending meets, and get
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import cast
 
@@ -32,6 +33,7 @@ from oris.api.exchange import GO_ON, encoded_headers
 from oris.api.http import Answer
 from oris.api.persistence import CLOSES, kept, may_persist
 from oris.api.stream import ClientStream
+from oris.api.target import origin_form
 from oris.api.tls_stream import TlsStream
 
 Unparsed = Callable[[int], Answer]
@@ -40,6 +42,7 @@ _HEADS_BYTES = 16 * 1024
 """As much is read at a time where no body is expected: what a client has sent ahead is kept until it is its turn."""
 _JOINED_BYTES = 16 * 1024
 """A body up to this size leaves in one piece with the head."""
+_EMPTY_LINES = re.compile(rb"(?:\r?\n)*")
 PLAIN_TO_TLS = 497
 """What the listener suggests, a word of nginx's, when HTTP came where TLS is spoken."""
 
@@ -85,6 +88,12 @@ class Http1Protocol(H11Protocol):
             return
         await self._to_server(event)
 
+    async def all_answered(self) -> None:
+        """Wait until all that has come whole is answered. A checkpoint only if it waits."""
+        while self.stream is not None and self.connection.their_state not in (h11.SEND_BODY, h11.ERROR):
+            await self.can_read.clear()
+            await self.can_read.wait()
+
     @property
     def read_bytes(self) -> int:
         """How much to read at a time."""
@@ -92,7 +101,7 @@ class Http1Protocol(H11Protocol):
 
     async def _handle_events(self) -> None:
         """As hypercorn's, without other protocols, and not beyond the last request that can be answered."""
-        while True:
+        while self._skip_empty_lines():
             try:
                 event = self.connection.next_event()
             except h11.RemoteProtocolError as error:
@@ -114,8 +123,25 @@ class Http1Protocol(H11Protocol):
             else:
                 await self.stream.handle(EndBody(stream_id=STREAM_ID))
 
+    def _skip_empty_lines(self) -> bool:
+        """Drops what some clients send behind a body, or before their first line. False when half of one has come."""
+        if self.connection.their_state is not h11.IDLE:
+            return True
+        come, has_ended = self.connection.trailing_data
+        begun = come[len(_EMPTY_LINES.match(come)[0]) :]  # type: ignore[index]
+        if len(begun) < len(come):
+            # The parser takes an empty line for a request's; between two requests a new parser knows as much.
+            self.connection = h11.Connection(h11.SERVER, self.config.h11_max_incomplete_size)
+            if begun:
+                self.connection.receive_data(begun)
+            if has_ended:
+                self.connection.receive_data(b"")
+        return begun != b"\r" or has_ended
+
     async def _is_next(self) -> bool:
         """Waits for the answer under way, with more behind its request. Whether that is to be looked at."""
+        if not self.connection.trailing_data[0]:
+            return False  # the parser pauses where a change of protocols is offered, though there is nothing behind
         await self.can_read.clear()
         if not self._line.broken:
             self._line.sends_ahead = True
@@ -141,13 +167,14 @@ class Http1Protocol(H11Protocol):
             self.stream_send,
             STREAM_ID,
         )
+        target, fields = origin_form(request.target, list(request.headers))
         await self.stream.handle(
             Request(
                 stream_id=STREAM_ID,
-                headers=list(request.headers),
+                headers=fields,
                 http_version=request.http_version.decode(),
                 method=request.method.decode("ascii").upper(),
-                raw_path=request.target,
+                raw_path=target,
                 state=ConnectionState({**self.connection_state, GO_ON: self._go_on}),
             )
         )
@@ -270,6 +297,9 @@ class Http1Server(TCPServer):
         """As hypercorn's, but what has been read is not kept while the next is waited for."""
         while await self._read_part():
             pass
+        if not self._line.broken:
+            # The client has ended its side, and may still listen: what it has asked for, it gets.
+            await cast("Http1Protocol", self.protocol.protocol).all_answered()
         await self.protocol.handle(Closed())
         # The client has closed, but the task that waits for the keep-alive limit would hold the connection until then.
         await self.idle_task.stop()

@@ -18,6 +18,9 @@ from typing import Any
 
 import trio
 
+from oris.api.arrival import has_arrived, is_reset
+from oris.patience import Patience
+
 PIECE_BYTES = 64 * 1024
 LEAST_BYTES_PER_S = 64 * 1024
 """Whoever reads an answer more slowly than this, once the stall time is used up, is cut off: what he does not read is
@@ -36,12 +39,14 @@ class ClientStream:
         self._send_stall_s = send_stall_s
         self.socket = inner.socket
         self.gone = False
-        """The client has closed, or the connection is broken."""
+        """The client has ended its side, or the connection is broken."""
         self.lost = False
         """Something was sent that the client cannot have got."""
         self.broken = False
         """Nothing can be sent on it any more: it failed, was reset, or we have closed it. A client that has only ended
         its own side (`gone`) still gets its answers."""
+        self._patience = Patience()
+        """Of who waits for the answer that is under way, or was last."""
         self.opening = False
         """It is not agreed yet how to speak."""
         self.sends_ahead = False
@@ -71,7 +76,7 @@ class ClientStream:
             self.gone = self.broken = True
             raise
         if not data:
-            self.gone = True
+            self.has_ended()
         return data
 
     async def send_all(self, data: bytes) -> None:
@@ -79,13 +84,25 @@ class ClientStream:
         within that and the time that its size allows."""
         if not data:
             return
-        if self.gone or self._has_hung_up():
-            self.lost = True
+        has_ended = self.gone or self._has_hung_up()
         try:
             await self._in_pieces(data, self._send_piece)
+            if has_ended and not await has_arrived(self.socket):
+                self.lost = True
         except BaseException:
             self.lost = self.broken = True
             raise
+
+    def has_ended(self) -> None:
+        """The client will say no more. Whether it still listens, only sending tells: so it is answered at once."""
+        self.gone = True
+        self._patience.end()
+
+    def is_waited_on(self, patience: Patience) -> None:
+        """A request of it is under way; once the client has ended its side, it waits no longer."""
+        self._patience = patience
+        if self.gone:
+            patience.end()
 
     def is_broken(self) -> bool:
         """Whether nothing can be sent any more, as far as the kernel knows; `broken` is only what was met already.
@@ -93,13 +110,11 @@ class ClientStream:
         A call of the system, for whoever is about to do more for this client alone.
         """
         if not self.broken:
-            poll = select.poll()
-            poll.register(self.socket.fileno(), 0)  # a reset is always told; the client's end alone is not
-            self.broken = bool(poll.poll(0))
+            self.broken = is_reset(self.socket)
         return self.broken
 
     def _has_hung_up(self) -> bool:
-        """Whether the client's end has arrived and nobody has read it yet: what is sent now, nobody gets."""
+        """Whether the client's end has arrived and nobody has read it yet."""
         poll = select.poll()
         poll.register(self.socket.fileno(), _HUNG_UP)
         return bool(poll.poll(0))

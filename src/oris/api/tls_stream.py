@@ -67,10 +67,10 @@ class TlsStream(ClientStream):
         try:
             data = bytes(await self._tls.receive_some(max_bytes))
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self.gone = True  # what is wrong with the connection itself, the plain one has noted
+            self.gone = self.broken = True
             raise
         if not data:
-            self.gone = True
+            self.has_ended()
         return data
 
     async def send_all(self, data: bytes) -> None:

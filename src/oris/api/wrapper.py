@@ -71,7 +71,7 @@ class Guard:
         client = scope.get("client")
         peer = "" if client is None else client[0]
         head = Head(scope["method"], path, scope["query_string"], scope["headers"], peer)
-        if scope["http_version"] not in ("1.0", "1.1"):
+        if not scope["http_version"].startswith("1."):
             error = invalid("version", "there is only HTTP/1.1")
             await _send_refusal(self._dispatcher.reject(head, error), receive, send, linger_s=0)
             return
@@ -81,8 +81,10 @@ class Guard:
             return
         route = admitted.context.route
         kind = kind_of(route)
-        if line is not None and kind in ("worker", "poll"):
-            line.serves_worker()
+        if line is not None:
+            line.is_waited_on(admitted.context.patience)
+            if kind in ("worker", "poll"):
+                line.serves_worker()
         place = self.places.enter(kind)
         if place is None:
             answer = self._dispatcher.refuse(admitted, self._no_room(route, "too many requests are under way"))
@@ -233,11 +235,11 @@ class _Send:
             await self._send(message)
             return
         exchange.ending = True
-        was_gone = exchange.is_line_gone()
+        was_broken = exchange.is_line_broken()
         try:
             await self._send(message)
             # Hypercorn swallows what goes wrong on the socket, so returning is not enough.
-            exchange.delivered = not was_gone and not exchange.is_line_lost()
+            exchange.delivered = not was_broken and not exchange.is_line_lost()
         finally:
             exchange.ended.set()
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal
 
-import trio
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -43,6 +42,7 @@ from oris.engine.waiters import Waiters
 from oris.engine.watch import Session, Watch
 from oris.errors import Unavailable
 from oris.ids import LeaseId, RandomBits, RunId, SeedSource, TenantId, WorkerKey
+from oris.patience import Patience
 from oris.storage.store import Reads, Store
 
 
@@ -187,10 +187,12 @@ class Engine:
         facts = Facts(loaded, self.settings.limits, outages=self._outages.at(now_ms), skew_ms=skew_ms)
         return refuse_unless_held(facts, job, lease_id, now_ms)
 
-    async def poll(self, want: Want, wait_s: float, *, watch: bool = False) -> Polled:
-        """Wait for the first work or control message, for `wait_s` at most, and for one dispatch at least.
+    async def poll(self, want: Want, wait_s: float, *, watch: bool = False, patience: Patience | None = None) -> Polled:
+        """Wait for the first work or control message, for `wait_s` and the caller's patience at most, and for one
+        dispatch at least.
 
-        `watch`: should its connection break, its session is dropped after a grace, unless it is heard of again.
+        `watch`: should its connection break, or its patience end before its time, its session is dropped after a
+        grace, unless it is heard of again.
 
         Cancelled, it takes nothing: what it was granted meanwhile is released, unless its poll id will ask again.
         Raises StoreError when the dispatch it was in could not be committed, or none will come any more.
@@ -210,10 +212,11 @@ class Engine:
         parked.control = self._mailboxes.collect(_holder(want), want.poll_id)
         if parked.control:
             parked.end("control")
+        patience = patience or Patience()
         self.demand.park(parked)
         try:
             with self._attended(parked):
-                with trio.move_on_after(wait_s):
+                with patience.at_most(wait_s):
                     while parked.ending is None:
                         await parked.wait()
                 # One that is in the batch being committed learns first what that batch has given it.
@@ -224,6 +227,8 @@ class Engine:
             self.undelivered(self._polled(parked))
             raise
         self.demand.leave(parked)
+        if patience.over and watched is not None:
+            self._watch.broke(watched, self.clock.now_ms())
         if parked.ending == "failed":
             self._give_back(self._polled(parked))
             raise (parked.error or Unavailable("the dispatch failed")).with_traceback(None)

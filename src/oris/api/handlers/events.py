@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 
 import msgspec
-import trio
 
 from oris.api.handlers.common import latest_run
 from oris.api.handlers.timeline import event_view
@@ -64,9 +63,11 @@ async def _tell(call: Call, job: Job, after_seq: int, write: Write) -> None:
                 await write(section.data)
                 after_seq = section.through_seq
                 continue
-            with trio.move_on_after(COMMENT_S) as patience:
+            with call.patience.at_most(COMMENT_S) as wait:
                 await listener.news(after_seq)
-            if patience.cancelled_caught:
+            if call.patience.over:
+                return  # it has got what there is, and the next events might never reach it
+            if wait.cancelled_caught:
                 await write(b": nothing new\n\n")
                 await _look(call, job, listener)
 

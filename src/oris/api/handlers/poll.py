@@ -54,7 +54,7 @@ async def poll(call: Call, body: PollRequest) -> Answer:
     watch = body.watch
     del body  # a parked poll holds what it wants, and not what was sent
     call.freight.body_done()
-    polled = await engine.poll(want, wait_s, watch=watch)
+    polled = await engine.poll(want, wait_s, watch=watch, patience=call.patience)
     if polled.refusal is not None:
         accepted(polled.refusal, Granted)
     return ok(call, poll_view(call, polled), on_undelivered=partial(engine.undelivered, polled.outline()))

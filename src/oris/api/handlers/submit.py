@@ -9,7 +9,6 @@ from hashlib import sha256
 from typing import TypeVar
 
 import msgspec
-import trio
 from msgspec import UNSET, Raw, UnsetType
 from msgspec.structs import replace
 
@@ -219,7 +218,7 @@ async def _ended(call: Call, reply: Submitted, waiter: Waiter, wait_s: float) ->
             return Ended(job.run_id, job.status, job.result_seq, job.error_seq)
     ended: Ended | None = None
     if wait_s:
-        with trio.move_on_after(wait_s):
+        with call.patience.at_most(wait_s):
             ended = await waiter.ended(reply.run_id)
     return ended
 

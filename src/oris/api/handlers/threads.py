@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import trio
 from msgspec import UNSET, Raw, UnsetType
 
 from oris.api.envelope import ok
@@ -91,7 +90,7 @@ async def result(call: Call, _: None) -> Answer:
                 raise ApiError(
                     ErrorCode.UNAVAILABLE, "too many callers wait", {"reason": "inbox_full"}, retry_after_s=1
                 )
-            with waits.place(), trio.move_on_after(wait_s):
+            with waits.place(), call.patience.at_most(wait_s):
                 await waiter.ended(job.run_id)
             job = await engine.reads.run(job.run_id) or job
     await call.freight.begin_answer()
