@@ -50,7 +50,9 @@ class Api:
         )
 
     async def post(self, path: str, body: Body, *more: tuple[bytes, bytes]) -> Answer:
-        content = json.dumps(body).encode()
+        return await self.post_bytes(path, json.dumps(body).encode(), *more)
+
+    async def post_bytes(self, path: str, content: bytes, *more: tuple[bytes, bytes]) -> Answer:
         headers = ((b"content-type", b"application/json"), (b"content-length", str(len(content)).encode()), *more)
         return await self._dispatcher.dispatch(RawRequest("POST", path, b"", headers, content))
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Submit(Struct, frozen=True):
     """Start a run on a thread. `request_hash` stands for all the caller said, after defaults.
 
-    `literal_hash` is what 0.1.0 would have kept for the same, where that is another.
+    `earlier_hashes` are what earlier versions would have kept for the same, where those are others.
     """
 
     job_key: JobKey
@@ -36,7 +36,7 @@ class Submit(Struct, frozen=True):
     delay_ms: int | None = None
     run_at_ms: int | None = None
     metadata: bytes | None = None
-    literal_hash: bytes | None = None
+    earlier_hashes: tuple[bytes, ...] = ()
 
 
 class Cancel(Struct, frozen=True):

@@ -53,13 +53,14 @@ def ended(facts: Facts, t: Transition, lease_id: LeaseId) -> ClosedLease | None:
 
 
 def closed_by(
-    facts: Facts, t: Transition, lease_id: LeaseId, worker: WorkerKey | None, request_hash: bytes
+    facts: Facts, t: Transition, lease_id: LeaseId, worker: WorkerKey | None, *request_hashes: bytes
 ) -> ClosedLease | Refusal:
-    """The lease that this very request of this caller has closed before; else why it is refused."""
+    """The lease that this very request of this caller has closed before, by any of its hashes; else why it is
+    refused."""
     closed = ended(facts, t, lease_id)
     if closed is None or worker not in (None, closed.worker_key):
         return lost(None)
-    return closed if closed.request_hash == request_hash else lost(closed)
+    return closed if closed.request_hash in request_hashes else lost(closed)
 
 
 def lost(closed: ClosedLease | None) -> Refusal:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from oris.core import commands as c
 from oris.core.audit_anchor import Uncut
 from oris.core.limits import Limits
@@ -32,6 +34,7 @@ from oris.ids import IdempotencyKey, LeaseId, RunId, WorkerKey, idempotency_key
 from oris.sim.bounds import BoundCheck
 from oris.sim.judge import Judge
 from oris.sim.lives import LeaseLife
+from oris.sim.repeats import Repeats, meaning
 from oris.sim.store import DefiniteFault
 from oris.sim.trace import Trace
 from oris.sim.witness import Witness
@@ -41,12 +44,19 @@ class AnswerCheck:
     """The engine's observer: is shown each batch with its answers, in the stretch that publishes them."""
 
     def __init__(
-        self, witness: Witness, judge: Judge, trace: Trace, depth: Callable[[], tuple[int, int]], limits: Limits
+        self,
+        witness: Witness,
+        judge: Judge,
+        trace: Trace,
+        repeats: Repeats,
+        depth: Callable[[], tuple[int, int]],
+        limits: Limits,
     ) -> None:
         """`depth`: how many runs the engine believes to be due, and how many to wait for their time."""
         self._witness = witness
         self._judge = judge
         self._trace = trace
+        self._repeats = repeats
         self._depth = depth
         self._bounds = BoundCheck(witness, judge, trace, limits)
         self._now_ms = 0
@@ -123,6 +133,7 @@ class AnswerCheck:
             reason = (reply.details or {}).get("reason") or reply.code
             self._trace.saw(f"refused {type(command).__name__} {reason}")
             self._judge.require(reply.code is not ErrorCode.INTERNAL, "bug", repr(command), "answered internal")
+        self._repeats.answered(command, reply)
         match command:
             case c.Submit():
                 self._submit(command, reply)
@@ -133,12 +144,14 @@ class AnswerCheck:
             case c.ReportStep():
                 self._report(command, reply)
             case c.Ack():
-                said = (command.attempt_id, command.terminal_status, command.body, command.retryable)
+                said = (command.attempt_id, command.terminal_status, meaning(command.body), command.retryable)
                 self._closing(command.lease_id, command.worker_key, (*said, command.retry_policy), reply, Acked)
             case c.Release():
                 self._closing(command.lease_id, command.worker_key, command.delay_ms, reply, Released)
             case c.Suspend():
-                asked = (command.attempt_id, command.waits, command.mode, command.checkpoint)
+                waits = [replace(w, value=None, expire_value=None) for w in command.waits]
+                values = [(meaning(w.value), meaning(w.expire_value)) for w in command.waits]
+                asked = (command.attempt_id, waits, values, command.mode, meaning(command.checkpoint))
                 self._closing(command.lease_id, command.worker_key, asked, reply, Suspended)
             case c.Resume() | c.ResumeThread() | c.Reject():
                 self._settle(reply)

@@ -17,6 +17,7 @@ from oris.sim.faults import Faults
 from oris.sim.server import Life, Server
 from oris.sim.streams import Streams
 from oris.sim.trace import Trace
+from oris.sim.writing import written
 
 GIVE_UP_S = 1.0
 """How long a caller waits for an answer beyond the time it asked the server to wait."""
@@ -52,6 +53,7 @@ class Network:
         self._server = server
         self._faults = faults
         self._latency = streams("latency")
+        self._writing = streams("writing")
         self._trace = trace
         self._nursery = nursery
         self._calls = 0
@@ -76,14 +78,15 @@ class Network:
         self._calls += 1
         number = self._calls
         faults = self._faults
-        request = _request(role, method, path, body, query)
+        request = self._request(role, method, path, body, query)
         self._trace.note("call", f"{number} {method} {path} {request.body.decode()}")
         if faults.strikes("request_doubled"):
-            self._nursery.start_soon(self._copy, number, request, faults.long_tail_s("request_doubled"))
+            copy = self._request(role, method, path, body, query)
+            self._nursery.start_soon(self._copy, number, copy, faults.long_tail_s("request_doubled"))
         way_s = self._latency.uniform(0.0002, 0.002)
         if faults.strikes("sent_twice"):
             # It arrives together with the first, so that one commit holds both.
-            self._nursery.start_soon(self._copy, number, request, way_s)
+            self._nursery.start_soon(self._copy, number, self._request(role, method, path, body, query), way_s)
         reply: Reply | None = None
         with trio.move_on_after(GIVE_UP_S + wait_ms / 1000.0) as patience:
             await pause(way_s)
@@ -92,6 +95,13 @@ class Network:
                 await trio.sleep_forever()
             reply = await self._exchange(number, request)
         return reply
+
+    def _request(self, role: str, method: str, path: str, body: object, query: str) -> RawRequest:
+        data = b"" if body is None else written(body, self._writing)
+        headers: tuple[tuple[bytes, bytes], ...] = ((b"authorization", f"Bearer simulated-{role}".encode()),)
+        if data:
+            headers = (*headers, (b"content-type", b"application/json"), (b"content-length", str(len(data)).encode()))
+        return RawRequest(method, path, query.encode(), headers, data)
 
     async def _exchange(self, number: int, request: RawRequest) -> Reply | None:
         faults = self._faults
@@ -117,7 +127,7 @@ class Network:
         return Reply(answer.status, found["data"] if answer.status == 200 else found["error"])
 
     async def _copy(self, number: int, request: RawRequest, after_s: float) -> None:
-        """The same request once more, after a while; its answer goes nowhere."""
+        """The same request once more, after a while, perhaps in other bytes; its answer goes nowhere."""
         await pause(after_s)
         with trio.move_on_after(10.0):
             answer = await self._deliver(number, request, None)
@@ -167,11 +177,3 @@ class Network:
         """The answer does not arrive; only sometimes does the server notice."""
         if answer.on_undelivered is not None and self._faults.how(kind).random() < 0.5:
             answer.on_undelivered()
-
-
-def _request(role: str, method: str, path: str, body: object, query: str) -> RawRequest:
-    data = b"" if body is None else msgspec.json.encode(body)
-    headers: tuple[tuple[bytes, bytes], ...] = ((b"authorization", f"Bearer simulated-{role}".encode()),)
-    if data:
-        headers = (*headers, (b"content-type", b"application/json"), (b"content-length", str(len(data)).encode()))
-    return RawRequest(method, path, query.encode(), headers, data)

@@ -25,6 +25,7 @@ from oris.sim.full_disk import FullDisk
 from oris.sim.judge import Judge
 from oris.sim.outages import KnownOutages
 from oris.sim.prompt import Promptness
+from oris.sim.repeats import Repeats
 from oris.sim.sizes import NODE
 from oris.sim.store import Died, FaultyStore
 from oris.sim.trace import Trace
@@ -94,6 +95,7 @@ class Server:
         self._trace = trace
         self._settings = settings
         self._random = random
+        self._repeats = Repeats(judge)
         self._life: Life | None = None
         self.full_disk = FullDisk(faults, wall.monotonic_s, self.trouble)
         self.starts = 0
@@ -191,6 +193,7 @@ class Server:
             self._witness,
             self._judge,
             self._trace,
+            self._repeats,
             lambda: (engine.committer.depth, engine.committer.delayed),
             self._settings.limits,
         )

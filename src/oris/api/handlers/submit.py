@@ -30,6 +30,7 @@ from oris.api.http import Answer
 from oris.api.services import Call
 from oris.core.audit import Audit
 from oris.core.commands import Submit
+from oris.core.meaning import canonical, compact
 from oris.core.model import TERMINAL, RetryPolicy
 from oris.core.replies import Reply, Submitted
 from oris.engine.unit import Unit
@@ -146,7 +147,7 @@ def to_command(call: Call, job: BatchedJob, path: str) -> Submit:
         )
     given = payload(call, job.input, f"{path}input")
     limit = job.timeout_policy
-    request_hash, literal_hash = _hashes(tenant_id, job, given, metadata)
+    request_hash, *earlier_hashes = _hashes(tenant_id, job, given, metadata)
     return Submit(
         job_key=job_key(tenant_id, thread_id),
         tenant_id=tenant_id,
@@ -163,7 +164,7 @@ def to_command(call: Call, job: BatchedJob, path: str) -> Submit:
         delay_ms=job.delay_ms,
         run_at_ms=run_at_ms,
         metadata=metadata,
-        literal_hash=literal_hash,
+        earlier_hashes=tuple(earlier_hashes),
     )
 
 
@@ -175,13 +176,13 @@ def to_policy(policy: RetryPolicyRequest | None) -> RetryPolicy | None:
 
 
 def _request_hash(tenant_id: TenantId, job: BatchedJob, given: bytes | None, metadata: bytes | None) -> bytes:
-    """Stands for all fields after defaults; white space in the input does not matter."""
+    """Stands for all fields after defaults. `given` is the input in the form in which it is compared."""
     said = (
         tenant_id,
         job.thread_id,
         job.workflow,
         job.priority,
-        None if given is None else Raw(msgspec.json.format(given, indent=-1)),
+        None if given is None else Raw(given),
         job.timeout_policy,
         job.retry_policy,
         job.delay_ms,
@@ -191,20 +192,26 @@ def _request_hash(tenant_id: TenantId, job: BatchedJob, given: bytes | None, met
     return sha256(_encode(said)).digest()
 
 
-def _hashes(
-    tenant_id: TenantId, job: BatchedJob, given: bytes | None, metadata: bytes | None
-) -> tuple[bytes, bytes | None]:
-    """What the key is bound to, and what 0.1.0 would have bound it to where that is another.
+def _hashes(tenant_id: TenantId, job: BatchedJob, given: bytes | None, metadata: bytes | None) -> list[bytes]:
+    """What the key is bound to, and what earlier versions would have bound it to.
 
-    No delay and no metadata are what an absent field means, so they stand for the same; 0.1.0 told them apart.
+    No delay and no metadata are what an absent field means, so they stand for the same; 0.1.0 told them apart. Both
+    earlier versions compared the text of the input, without its white space.
     """
     if job.idempotency_key is None:
-        return b"", None
-    if job.delay_ms != 0 and job.metadata != {}:
-        return _request_hash(tenant_id, job, given, metadata), None
+        return [b""]
     plain = replace(job, delay_ms=job.delay_ms or None)
-    meant = _request_hash(tenant_id, plain, given, metadata if job.metadata else None)
-    return meant, _request_hash(tenant_id, job, given, metadata)
+    stated = metadata if job.metadata else None
+    if given is None:
+        hashes = [_request_hash(tenant_id, plain, None, stated), _request_hash(tenant_id, job, None, metadata)]
+    else:
+        text = compact(given)
+        hashes = [
+            _request_hash(tenant_id, plain, canonical(given), stated),
+            _request_hash(tenant_id, plain, text, stated),
+            _request_hash(tenant_id, job, text, metadata),
+        ]
+    return list(dict.fromkeys(hashes))
 
 
 async def _ended(call: Call, reply: Submitted, waiter: Waiter, wait_s: float) -> Ended | None:

@@ -13,6 +13,7 @@ from oris.core.commands import ReportStep
 from oris.core.decide.due import settle
 from oris.core.facts import Facts
 from oris.core.lease import ended, holds, lost
+from oris.core.meaning import meant
 from oris.core.model import Step
 from oris.core.replays import inherited_steps
 from oris.core.replies import Refusal, Reported, conflict, lease_of_another_attempt
@@ -32,19 +33,19 @@ def report(facts: Facts, command: ReportStep, stamp: Stamp) -> Decision:
     job = t.job
     if command.attempt_id != attempt_of(job.run_id):
         return t.decision(lease_of_another_attempt())
-    digest = _digest(command)
+    digests = _digests(command)
     known = facts.steps(job.run_id, command.action_id)
     counting = [*inherited_steps(facts, job, command.action_id), *known]
     for step in counting:
         if (step.status, step.dedupe_token) == (command.status, command.token):
-            return t.decision(_again(t, step, digest))
+            return t.decision(_again(t, step, digests))
     if any(step.status == "succeeded" for step in counting):
         return t.decision(conflict("dedupe_mismatch", "the step has succeeded already; that is final"))
-    return t.decision(_record(t, command, digest, known))
+    return t.decision(_record(t, command, digests[0], known))
 
 
-def _again(t: Transition, step: Step, digest: bytes) -> Reported | Refusal:
-    if step.digest != digest:
+def _again(t: Transition, step: Step, digests: tuple[bytes, ...]) -> Reported | Refusal:
+    if step.digest not in digests:
         return conflict("dedupe_mismatch", "this token was used with another payload")
     return _reported(t, "reported_idempotent", step.checkpoint_seq, step.run_id)
 
@@ -72,6 +73,14 @@ def _reported(
     return Reported(attempt_of(job.run_id), status, checkpoint, job.traceparent)
 
 
-def _digest(command: ReportStep) -> bytes:
-    parts = (command.body, command.checkpoint)
+def _digests(command: ReportStep) -> tuple[bytes, ...]:
+    """The one that is kept, and those of 0.2.0, which took both as they were sent, and `null` for an output."""
+    return (
+        _digest(meant(command.body), meant(command.checkpoint)),
+        _digest(command.body, command.checkpoint),
+        _digest(command.body or b"null", command.checkpoint),
+    )
+
+
+def _digest(*parts: bytes | None) -> bytes:
     return sha256(b"".join(b"-" if p is None else b"%d:%b" % (len(p), p) for p in parts)).digest()

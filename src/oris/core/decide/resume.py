@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-import msgspec
 from msgspec.structs import replace
 
 from oris.core.changes import Decision
 from oris.core.commands import Reject, Resume, ResumeThread
 from oris.core.decide.due import settle
 from oris.core.facts import Facts
+from oris.core.meaning import canonical, compact
 from oris.core.model import Job, Wait
 from oris.core.replies import Refusal, Settled, conflict, not_found
 from oris.core.stamp import Stamp
@@ -84,13 +84,13 @@ def _answered(wait: Wait) -> tuple[bool, int, int]:
 
 
 def _resume(t: Transition, facts: Facts, wait: Wait, value: bytes, by: str) -> Settled | Refusal:
-    # White space is no other answer.
-    digest = _digest("resume", msgspec.json.format(value, indent=-1))
+    digest = _digest("resume", canonical(value))
     if wait.status == "pending":
         return Settled(settle_wait(t, facts, wait, "resumed", value=value, digest=digest, by=by))
     if wait.status != "resumed":
         return _settled(wait)
-    if wait.settled_digest != digest:
+    # 0.2.0 kept the one of the text without its white space.
+    if wait.settled_digest not in (digest, _digest("resume", compact(value))):
         return conflict("resume_mismatch", "the interrupt was answered with another value", interrupt_id=wait.wait_id)
     return Settled(wait)
 

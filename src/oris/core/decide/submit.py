@@ -42,7 +42,8 @@ def _earlier(facts: Facts, command: Submit) -> IdempotentSubmit | None:
 
 
 def _again(t: Transition, command: Submit, earlier: IdempotentSubmit) -> Submitted | Refusal:
-    if earlier.request_hash not in (command.request_hash, command.literal_hash) or earlier.job_key != command.job_key:
+    hashes = (command.request_hash, *command.earlier_hashes)
+    if earlier.request_hash not in hashes or earlier.job_key != command.job_key:
         return conflict(
             "idempotency_mismatch",
             "this idempotency key belongs to another request",

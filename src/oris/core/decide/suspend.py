@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Literal
 
 import msgspec
 from msgspec import Raw
+from msgspec.structs import replace
 
 from oris.core import events as ev
 from oris.core.changes import Decision
@@ -14,6 +16,7 @@ from oris.core.commands import Suspend, WaitSpec
 from oris.core.decide.due import end_cancelled, settle
 from oris.core.facts import Facts
 from oris.core.lease import closed_by, holds
+from oris.core.meaning import meant
 from oris.core.model import Wait
 from oris.core.replies import RaisedWait, Refusal, Suspended, conflict, lease_of_another_attempt
 from oris.core.stamp import Stamp
@@ -75,7 +78,7 @@ def _suspend(facts: Facts, t: Transition, command: Suspend) -> Suspended:
         tuple(map(shown, named)),
         job.traceparent,
     )
-    t.close_lease("closed", _digest(command), _encoder.encode(answer), end="normal")
+    t.close_lease("closed", _digests(command)[0], _encoder.encode(answer), end="normal")
     t.emit(body, _encoder.encode(brought) if brought else None)
     for wait in still:
         t.record_wait(wait)
@@ -88,7 +91,7 @@ def _end_graceful(t: Transition, command: Suspend) -> Suspended:
     """Who was asked to end has nothing to wait for."""
     job = t.job
     answer = Suspended(attempt_of(job.run_id), job.job_key, "cancelled", (), job.traceparent)
-    t.close_lease("closed", _digest(command), _encoder.encode(answer), end="normal")
+    t.close_lease("closed", _digests(command)[0], _encoder.encode(answer), end="normal")
     end_cancelled(t, command.lease_id)
     return answer
 
@@ -131,15 +134,30 @@ def _mismatch(facts: Facts, t: Transition, command: Suspend) -> Refusal | None:
 
 
 def _again(facts: Facts, t: Transition, command: Suspend) -> Suspended | Refusal:
-    closed = closed_by(facts, t, command.lease_id, command.worker_key, _digest(command))
+    closed = closed_by(facts, t, command.lease_id, command.worker_key, *_digests(command))
     if isinstance(closed, Refusal):
         return closed
     assert closed.answer is not None
     return _answers.decode(closed.answer)
 
 
-def _digest(command: Suspend) -> bytes:
-    said = (command.attempt_id, command.mode, command.waits, command.checkpoint)
+def _digests(command: Suspend) -> tuple[bytes, ...]:
+    """The one that is kept, and those of 0.2.0, which took values as they were sent, and `null` for one."""
+    same = [replace(w, value=meant(w.value), expire_value=meant(w.expire_value)) for w in command.waits]
+    nulls = [replace(w, expire_value=w.expire_value or b"null") if _may_bring_null(w) else w for w in command.waits]
+    return (
+        _digest(command, same, meant(command.checkpoint)),
+        _digest(command, command.waits, command.checkpoint),
+        _digest(command, nulls, command.checkpoint),
+    )
+
+
+def _may_bring_null(wait: WaitSpec) -> bool:
+    return wait.kind == "interrupt" and wait.on_expire == "resume"
+
+
+def _digest(command: Suspend, waits: Sequence[WaitSpec], checkpoint: bytes | None) -> bytes:
+    said = (command.attempt_id, command.mode, waits, checkpoint)
     return sha256(b"suspend\n" + _encoder.encode(said)).digest()
 
 
