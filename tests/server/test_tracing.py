@@ -26,7 +26,7 @@ from oris.errors import OutcomeUnknown, Unavailable
 from oris.observability.log_format import render_json
 from oris.observability.logs import Logs
 from oris.observability.metrics import Metrics
-from oris.observability.trace import parse_traceparent
+from oris.observability.trace import stored_trace
 from oris.server.meter import Meter
 from oris.server.tracing import FLUSH_S, RequestSpans, TracingMeter, flush_spans
 
@@ -114,12 +114,12 @@ async def test_each_request_is_one_span_at_the_place_that_its_answer_shows(autoj
         _, _, root = await api.call("GET", "/v1/jobs/nobody")
         assert child is not None
         assert root is not None
-        shown = [parse_traceparent(text) for text in (child, root)]
+        shown = [stored_trace(text) for text in (child, root)]
         first, second = listening.kept
         assert [(place(span).trace_id, place(span).span_id) for span in (first, second)] == [
             (trace.trace_id, trace.span_id) for trace in shown
         ]
-        caller = parse_traceparent(CALLER)
+        caller = stored_trace(CALLER)
         assert (place(first).trace_id, place(first).parent_span_id) == (caller.trace_id, caller.span_id)
         assert place(second).parent_span_id is None
         assert (first.name, second.name) == ("GET /v1/jobs", "GET /v1/jobs/{thread_id}")

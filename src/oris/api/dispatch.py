@@ -40,7 +40,7 @@ from oris.api.proxies import client_address
 from oris.config.networks import Networks
 from oris.errors import ApiError, Details, ErrorCode, invalid
 from oris.ids import RandomBits
-from oris.observability.trace import Trace, parse_traceparent
+from oris.observability.trace import Trace, read_traceparent
 
 S = TypeVar("S")
 
@@ -323,8 +323,8 @@ class Dispatcher(Generic[S]):
         return ApiError(ErrorCode.BACKPRESSURE, message, details, retry_after_s=retry_after_s)
 
     def _trace(self, fields: HeadFields) -> Trace:
-        sent = fields.named.get(b"traceparent")
-        trace = Trace.new(self._rng) if sent is None else parse_traceparent(sent.decode("latin-1")).child(self._rng)
+        sent = read_traceparent(fields.named.get(b"traceparent", b"").decode("latin-1"))
+        trace = Trace.new(self._rng) if sent is None else sent.child(self._rng)
         return trace if self._sampled is None else self._sampled(trace)
 
     def _decode(self, context: Context[S]) -> msgspec.Struct | None:

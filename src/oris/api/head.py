@@ -23,14 +23,14 @@ _SINGLE = frozenset(
         b"content-type",
         b"host",
         b"last-event-id",
-        b"traceparent",
         b"transfer-encoding",
         b"x-api-key",
         b"x-api-key-id",
-        b"x-request-id",
     )
 )
 """Fields that mean nothing, or two things, when they come twice."""
+_NEITHER_OF_TWO = frozenset((b"traceparent", b"x-request-id"))
+"""Fields without which a request is as good: no request is refused for them, and of two neither counts."""
 
 _EMPTY: Mapping[str, str] = {}
 
@@ -73,7 +73,7 @@ def read_fields(head: Head, rng: RandomBits) -> HeadFields:
         size += len(name) + len(value)
         if name in named and name in _SINGLE:
             error = invalid(name.decode("latin-1"), "this header may be sent once")
-        named[name] = value
+        named[name] = b"" if name in named and name in _NEITHER_OF_TWO else value
     length = named.get(b"content-length")
     chunked = b"transfer-encoding" in named
     if length is not None and chunked:

@@ -1,4 +1,7 @@
-"""Trace context as the W3C defines it (Trace Context, level 1): read, carried on, written."""
+"""Trace context as the W3C defines it (Trace Context, level 1): read, carried on, written.
+
+What cannot be read starts a new trace, and never refuses a request. `tracestate` is neither read nor handed on.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,6 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
-
-from oris.errors import invalid
 
 if TYPE_CHECKING:
     from oris.ids import RandomBits
@@ -46,21 +47,26 @@ class Trace:
 
 
 @lru_cache(maxsize=4096)
-def parse_traceparent(header: str) -> Trace:
+def read_traceparent(header: str) -> Trace | None:
     """The caller's own span, out of its `traceparent` header; go on with `child`.
 
-    A later version may carry more fields; its first four are read. Raises the 400 of `traceparent` for what is
-    malformed, has version ff, or an id of zeros.
+    A later version may carry more fields; its first four are read. None for what is malformed, has version ff, or an
+    id of zeros.
     """
     match = _FORM.fullmatch(header)
     if match is None:
-        raise invalid("traceparent", "traceparent must be 00-<32 hex>-<16 hex>-<2 hex>, in lower case")
+        return None
     version, trace_id, span_id, flags, rest = match.groups()
-    if version == "ff" or (version == "00" and rest is not None):
-        raise invalid("traceparent", f"traceparent of version {version} must not look like this")
-    if trace_id == _NO_TRACE or span_id == _NO_SPAN:
-        raise invalid("traceparent", "traceparent must not have an id of zeros")
+    if version == "ff" or (version == "00" and rest is not None) or trace_id == _NO_TRACE or span_id == _NO_SPAN:
+        return None
     return Trace(trace_id, span_id, None, int(flags, 16) & _SAMPLED)
+
+
+def stored_trace(text: str) -> Trace:
+    """The span that a run was stored with, which was written here."""
+    trace = read_traceparent(text)
+    assert trace is not None, text
+    return trace
 
 
 def _fresh(random: RandomBits, bits: int) -> str:

@@ -18,7 +18,7 @@ from oris.engine.unit import Unit
 from oris.errors import ApiError, ErrorCode, invalid
 from oris.ids import NO_TENANT, JobKey, RunId, TenantId, ThreadId, WorkerId, WorkerKey, job_key, worker_key
 from oris.observability.spans import Spans
-from oris.observability.trace import Trace, parse_traceparent
+from oris.observability.trace import Trace, stored_trace
 from oris.wire.jobs import TraceView
 from oris.wire.names import NAME
 from oris.wire.times import LAST_MS, to_ms
@@ -221,7 +221,7 @@ def trace_of_run(
     """
     if not traceparent:
         return trace_view(call.trace)
-    trace = parse_traceparent(traceparent).child(call.services.random)
+    trace = stored_trace(traceparent).child(call.services.random)
     if call.services.spans is not None:
         _tell(call.services.spans, call, trace, attempt, what, took_ms)
     return trace_view(trace)

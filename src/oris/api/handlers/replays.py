@@ -14,7 +14,7 @@ from oris.core.replies import Replayed
 from oris.engine.unit import Unit
 from oris.errors import ApiError
 from oris.ids import JobKey, RunId, attempt_of, checkpoint_of
-from oris.observability.trace import parse_traceparent
+from oris.observability.trace import stored_trace
 from oris.wire.jobs import TraceView
 from oris.wire.replays import DeadLetterReplayedView, ReplayDeadLetterRequest, ReplayedView, ReplayRequest
 
@@ -83,4 +83,4 @@ async def _result(call: Call, key: JobKey, reply: Replayed) -> bytes | None:
 def _trace(call: Call, reply: Replayed) -> TraceView:
     # A new run's trace begins with this request's span, whose parent the caller has sent.
     own = reply.traceparent == call.trace.traceparent
-    return trace_view(call.trace if own else parse_traceparent(reply.traceparent))
+    return trace_view(call.trace if own else stored_trace(reply.traceparent))

@@ -37,7 +37,7 @@ from oris.engine.unit import Unit
 from oris.engine.waiters import Ended, Waiter
 from oris.errors import ApiError, ErrorCode, invalid
 from oris.ids import JobKey, RunId, TenantId, ThreadId, attempt_of, job_key
-from oris.observability.trace import parse_traceparent
+from oris.observability.trace import stored_trace
 from oris.wire.jobs import BatchedJob, BatchRequest, JobRequest, RetryPolicyRequest, SubmittedView
 from oris.wire.times import to_ms
 from oris.wire.workers import ResultsView
@@ -267,7 +267,7 @@ def _view(
         interrupts=(),
         idempotency_key=key,
         idempotent_replay=reply.replay,
-        trace=trace_view(call.trace if own else parse_traceparent(reply.traceparent)),
+        trace=trace_view(call.trace if own else stored_trace(reply.traceparent)),
         result=result,
         error=error,
     )

@@ -31,7 +31,7 @@ from oris.core.replies import CancelledRun
 from oris.engine.unit import Unit
 from oris.errors import ApiError, ErrorCode
 from oris.ids import attempt_of, worker_of
-from oris.observability.trace import parse_traceparent
+from oris.observability.trace import stored_trace
 from oris.storage.store import JobFilter
 from oris.wire.jobs import (
     CancelledView,
@@ -171,6 +171,6 @@ async def job_view(call: Call, job: Job) -> JobView:
         due_at=_due_at(call, job),
         created_at=rfc3339(job.created_ms),
         updated_at=rfc3339(job.updated_date_ms),
-        trace=trace_view(parse_traceparent(job.traceparent)),
+        trace=trace_view(stored_trace(job.traceparent)),
         lease=lease,
     )
