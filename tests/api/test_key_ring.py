@@ -82,21 +82,86 @@ def test_half_or_wrong_keys_open_nothing_and_are_answered_alike(
 ) -> None:
     with pytest.raises(ApiError) as caught:
         rig.call(key_id, secret)
-    assert (caught.value.code, caught.value.details) == (ErrorCode.UNAUTHORIZED, {"supported_auth": ["api_key"]})
-    if key_id or secret:
-        assert caught.value.message == "credentials are wrong"
+    both = {"supported_auth": ["api_key", "bearer"]}
+    assert (caught.value.code, caught.value.details) == (ErrorCode.UNAUTHORIZED, both)
 
 
-def test_all_that_is_presented_must_be_right() -> None:
+def test_a_stored_key_goes_in_one_field_too(rig: Rig) -> None:
+    assert rig.call(None, None, authorization=f"Bearer key_1.{SECRET}") == rig.call()
+    assert rig.call(None, None, authorization=f"bearer   key_1.{SECRET} ") == rig.call()
+
+
+@pytest.mark.parametrize("token", ["key_1", f"key_1{SECRET}", "key_1.", f".{SECRET}", f"key_2.{SECRET}", "key_1.wrong"])
+def test_half_or_wrong_keys_in_one_field_open_nothing(rig: Rig, token: str) -> None:
+    assert not rig.is_let_in(None, None, authorization=f"Bearer {token}")
+
+
+def test_a_static_token_with_a_dot_is_no_stored_key() -> None:
+    rig = Rig(Credential("bearer", f"key_1.{SECRET}", Role.OPERATOR))
+    rig.ring.put(stored())
+    assert rig.call(None, None, authorization=f"Bearer key_1.{SECRET}").role is Role.OPERATOR
+
+
+def test_one_right_credential_among_several_lets_in_and_of_several_the_first() -> None:
     rig = Rig(Credential("bearer", "token", Role.ADMIN), Credential("api_key", SECRET, Role.OPERATOR))
     rig.ring.put(stored())
     assert rig.call(authorization="Bearer token").role is Role.ADMIN
-    assert not rig.is_let_in("key_1", "wrong", authorization="Bearer token")
-    assert not rig.is_let_in("key_1", SECRET, authorization="Bearer wrong")
+    assert rig.call("key_1", "wrong", authorization="Bearer token").role is Role.ADMIN
+    assert rig.call("key_1", SECRET, authorization="Bearer wrong").role is Role.WORKER
+    assert rig.call("key_1", None, authorization="Bearer token").role is Role.ADMIN
+    assert rig.call(None, "wrong", authorization=f"Bearer key_1.{SECRET}").role is Role.WORKER
+    assert rig.call("key_1", SECRET, authorization="Basic token").role is Role.WORKER
+    assert not rig.is_let_in("key_1", "wrong", authorization="Bearer wrong")
     assert rig.call(None, SECRET).role is Role.OPERATOR
     # With an id it is the stored key's secret that is meant, whatever static key it may be too.
     assert rig.call().role is Role.WORKER
     assert not rig.is_let_in("key_2", SECRET)
+
+
+STATIC = "send Authorization: Bearer <token>"
+STORED = "Authorization: Bearer <key id>.<secret>, or X-Api-Key-Id: <key id> with X-Api-Key: <secret>"
+HALF = "X-Api-Key-Id names a stored key, and its secret is missing: send that as X-Api-Key"
+WRONG = "the credential is wrong, or has expired, or was revoked: "
+
+
+@pytest.mark.parametrize(
+    ("sent", "message"),
+    [
+        ({}, f"credentials are missing: {STATIC}, or {STORED}"),
+        (
+            {"x-api-key-id": "key_1"},
+            HALF,
+        ),
+        (
+            {"x-api-key-id": "key_2"},
+            HALF,
+        ),
+        (
+            {"authorization": "Basic eDp5"},
+            f"Authorization is no bearer token, and nothing else is understood there: {STATIC}, or {STORED}",
+        ),
+        ({"authorization": "Bearer wrong"}, f"{WRONG}{STATIC}, or {STORED}"),
+        ({"authorization": "Bearer key_1.wrong"}, f"{WRONG}{STATIC}, or {STORED}"),
+        ({"authorization": "Bearer key_2.wrong"}, f"{WRONG}{STATIC}, or {STORED}"),
+        ({"x-api-key": SECRET}, f"{WRONG}{STATIC}, or {STORED}"),
+    ],
+)
+def test_a_401_says_what_is_missing_and_not_whether_a_key_exists(sent: dict[str, str], message: str) -> None:
+    rig = Rig(Credential("bearer", "token"))
+    rig.ring.put(stored())
+    with pytest.raises(ApiError) as caught:
+        rig.call(None, None, **sent)
+    assert caught.value.message == message
+
+
+def test_a_401_names_only_the_ways_that_there_are() -> None:
+    for rig, ways in (
+        (Rig(Credential("api_key", "k")), "send X-Api-Key: <key>"),
+        (Rig(Credential("bearer", "t"), Credential("api_key", "k")), f"{STATIC}, or X-Api-Key: <key>"),
+    ):
+        with pytest.raises(ApiError) as caught:
+            rig.call(None, None)
+        assert caught.value.message == f"credentials are missing: {ways}"
 
 
 @pytest.mark.parametrize("kind", ["right", "wrong", "unknown", "revoked", "expired"])
@@ -161,7 +226,7 @@ def test_keys_that_are_all_over_keep_a_server_closed_from_its_start() -> None:
     rig = Rig()
     assert rig.ring.learn(StoredKeys((), any_ever=True), rig.ring.version)
     assert not rig.callers.is_open
-    assert rig.callers.supported == ["api_key"]
+    assert rig.callers.supported == ["api_key", "bearer"]
 
 
 def test_a_reload_of_the_static_credentials_leaves_the_stored_keys(rig: Rig) -> None:

@@ -47,7 +47,8 @@ def test_a_key_is_made_with_its_audit_record_and_its_secret_is_nowhere_else(
     # As a server will be started that others can reach: without a key it would not.
     monkeypatch.setenv("ORIS_SERVER_ADDR", "0.0.0.0:0")
     made = create(capsys, "--role", "operator", "--tenant", "acme", "--expires-in", "90d", warned=True)
-    assert made.keys() == {"key_id", "secret", "role", "tenant", "expires", "stored"}
+    assert made.keys() == {"key_id", "secret", "header", "role", "tenant", "expires", "stored"}
+    assert made["header"] == f"Authorization: Bearer {made['key_id']}.{made['secret']}"
     assert made["stored"] == str(tmp_path / "oris.db")
     assert (made["role"], made["tenant"]) == ("operator", "acme")
     found = rows(tmp_path)

@@ -105,7 +105,7 @@ def test_who_was_at_work_before_the_first_key_is_sent_away_by_it(tmp_path: Path)
         until(lambda: data_of(anybody.get("/v1/admin/status"))["parked_polls"] == 1, "the poll is parked")
         trio.run(follow)
         thread.join(PATIENCE_S)
-        assert error_of(parked[0]) == (401, "unauthorized", {"supported_auth": ["api_key"]})
+        assert error_of(parked[0]) == (401, "unauthorized", {"supported_auth": ["api_key", "bearer"]})
         assert server.lines("request_failed") == []
         server.check_rows()
 

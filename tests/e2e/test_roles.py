@@ -135,7 +135,7 @@ def test_a_route_answers_its_roles_and_no_others(clients: dict[str, httpx.Client
                 {"authorization": "Basic secret-of-admin"},
                 {"authorization": "Bearer secret-of-operator"},
                 {"x-api-key": "secret-of-admin"},
-                {"authorization": "Bearer secret-of-admin", "x-api-key": "wrong"},
+                {"authorization": "Bearer wrong", "x-api-key": "wrong"},
                 {"x-api-key": "secret-of-operator", "x-api-key-id": "key_1"},
             ]
         ),

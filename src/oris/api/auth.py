@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import ipaddress
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -11,7 +10,9 @@ from itertools import count
 from typing import Literal
 
 from oris.api.http import NOBODY, Caller, Role
-from oris.api.key_ring import KeyRing, digest_of
+from oris.api.key_ring import STORED_KEY_SCHEMES, KeyRing, digest_of
+from oris.api.open_server import OpenServer
+from oris.api.presented import Presented, lacking, presented
 from oris.api.standing import Standing
 from oris.errors import ApiError, ErrorCode
 
@@ -32,21 +33,23 @@ class Credential:
 class Authenticator:
     """Turns header fields into a caller.
 
-    Every secret that is presented must be right, and every configured one is compared, in constant time and without
-    stopping at the first that fits. An `X-Api-Key` that comes with an `X-Api-Key-Id` is the secret of a stored key.
+    One right credential among those that are presented lets in, the first of several. Each is compared with every
+    configured one, in constant time and without stopping at the first that fits. An `X-Api-Key` that comes with an
+    `X-Api-Key-Id` is the secret of a stored key, and so is what stands behind the dot of `Bearer <key id>.<secret>`.
 
     Where there never was a credential, configured or stored, the API is open: the caller is an anonymous admin, and
-    requests that came through a proxy or name a foreign host (a web page with a rebound name) are refused. Once there
-    was one it stays closed, also when the last has expired or is revoked.
+    `open_server` says what is refused all the same. Once there was one it stays closed, also when the last has expired
+    or is revoked.
 
     Whoever is let in is so for as long as that would let him in again: see `while_valid`.
-
-    `open_hosts`: addresses and names the open API answers to, beside `localhost` and loopback addresses. When a
-    wildcard address (`0.0.0.0`, `::`) is among them, any address will do, but no other name.
     """
 
     def __init__(
-        self, credentials: Iterable[Credential], *, open_hosts: Iterable[str] = (), keys: KeyRing | None = None
+        self,
+        credentials: Iterable[Credential],
+        *,
+        open_server: OpenServer | None = None,
+        keys: KeyRing | None = None,
     ) -> None:
         self.keys = keys or KeyRing(lambda: 0)
         """The stored keys; without a ring there are none."""
@@ -57,8 +60,7 @@ class Authenticator:
         self._standing = Standing[int | None](self._is_over)
         """Who is at work under a static credential; under None anybody."""
         self.replace(credentials)
-        self._open_hosts = frozenset(host.lower() for host in open_hosts)
-        self._any_address = not self._open_hosts.isdisjoint(("0.0.0.0", "::"))
+        self._open_server = open_server or OpenServer()
 
     def replace(self, credentials: Iterable[Credential]) -> None:
         """Use these, from the next request on; who is at work under one that is no longer there is sent away."""
@@ -86,19 +88,18 @@ class Authenticator:
     @property
     def supported(self) -> list[str]:
         """The schemes of the credentials there are."""
-        stored = {"api_key"} if self.keys.any_ever else set()
-        return sorted(stored.union(scheme for scheme, _, _ in self._known))
+        stored = STORED_KEY_SCHEMES if self.keys.any_ever else ()
+        return sorted({*stored}.union(scheme for scheme, _, _ in self._known))
 
     def authenticate(self, fields: Mapping[bytes, bytes]) -> Caller:
         """The caller behind these header fields (lower-case names). Raises ApiError 401, or 403 in open mode."""
         if self.is_open:
-            self._check_open(fields)
+            self._open_server.check(fields)
             return _ANYBODY
-        callers = [self._find(scheme, secret, fields) for scheme, secret in _presented(fields)]
-        caller = callers[0] if callers else None
-        if caller is None or None in callers:
-            message = "credentials are wrong" if callers else "credentials are missing"
-            raise ApiError(ErrorCode.UNAUTHORIZED, message, {"supported_auth": list(self.supported)})
+        callers = [self._find(each) for each in presented(fields)]
+        caller = next((each for each in callers if each is not None), None)
+        if caller is None:
+            raise self._unauthorized(lacking(fields, self._ways))
         return caller
 
     def check(self, caller: Caller) -> None:
@@ -131,61 +132,27 @@ class Authenticator:
         self._standing.send_away(None, "the server is open no longer")
 
     def _is_over(self, static: int | None) -> ApiError:
-        message = "credentials are needed by now" if static is None else "the credential is no longer known"
+        return self._unauthorized(
+            "credentials are needed by now" if static is None else "the credential is no longer known"
+        )
+
+    def _unauthorized(self, message: str) -> ApiError:
         return ApiError(ErrorCode.UNAUTHORIZED, message, {"supported_auth": list(self.supported)})
 
-    def _find(self, scheme: str, secret: bytes, fields: Mapping[bytes, bytes]) -> Caller | None:
-        key_id = fields.get(b"x-api-key-id")
-        if scheme == "api_key" and key_id is not None:
-            return self.keys.find(key_id, secret)
-        digest = digest_of(secret)
+    @property
+    def _ways(self) -> list[str]:
+        """How a credential may be sent, of those there are."""
+        return [*{scheme: None for scheme, _, _ in self._known}, *(["stored_key"] if self.keys.any_ever else [])]
+
+    def _find(self, sent: Presented) -> Caller | None:
+        if sent.key_id is not None:
+            return self.keys.find(sent.key_id, sent.secret)
+        digest = digest_of(sent.secret)
         found: Caller | None = None
         for known_scheme, known, caller in self._known:
-            if hmac.compare_digest(known, digest) and known_scheme == scheme:
+            if hmac.compare_digest(known, digest) and known_scheme == sent.scheme:
                 found = caller
         return found
 
-    def _check_open(self, fields: Mapping[bytes, bytes]) -> None:
-        for name in fields:
-            if name == b"forwarded" or name.startswith(b"x-forwarded-"):
-                raise _refused("forwarded_header", "without credentials configured, no proxy may be in front")
-        host = fields.get(b"host")
-        if host is not None and not self._is_here(_host_name(host)):
-            raise _refused("foreign_host", "without credentials configured, only local host names are answered")
-
-    def _is_here(self, name: str) -> bool:
-        if name == "localhost" or name in self._open_hosts:
-            return True
-        try:
-            address = ipaddress.ip_address(name)
-        except ValueError:
-            return False
-        return self._any_address or address.is_loopback
-
 
 _ANYBODY = Caller(role=Role.ADMIN, tenant_id=None, actor_type="anonymous", actor_id="anonymous")
-
-
-def _presented(fields: Mapping[bytes, bytes]) -> list[tuple[str, bytes]]:
-    presented: list[tuple[str, bytes]] = []
-    authorization = fields.get(b"authorization")
-    if authorization is not None:
-        scheme, _, token = authorization.partition(b" ")
-        presented.append(("bearer" if scheme.lower() == b"bearer" else "unknown", token.strip()))
-    api_key = fields.get(b"x-api-key")
-    if api_key is not None or b"x-api-key-id" in fields:
-        # An id without a secret is half a key, and wrong.
-        presented.append(("api_key", api_key or b""))
-    return presented
-
-
-def _host_name(host: bytes) -> str:
-    """The name in a Host field: without port, brackets and the dot at the end."""
-    text = host.decode("latin-1").lower()
-    if text.startswith("["):
-        return text[1:].partition("]")[0]
-    return text.partition(":")[0].removesuffix(".")
-
-
-def _refused(reason: str, message: str) -> ApiError:
-    return ApiError(ErrorCode.FORBIDDEN, message, {"reason": reason})

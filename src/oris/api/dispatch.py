@@ -36,6 +36,7 @@ from oris.api.http import (
     whole,
 )
 from oris.api.limits import HttpLimits
+from oris.api.presented import named_key
 from oris.api.proxies import client_address
 from oris.config.networks import Networks
 from oris.errors import ApiError, Details, ErrorCode, invalid
@@ -315,12 +316,11 @@ class Dispatcher(Generic[S]):
         if self._limiter is None:
             return error
         address = client_address(head.peer, head.headers, self._trusted_proxies)
-        retry_after_s = self._limiter.failed(address, fields.named.get(b"x-api-key-id"))
+        retry_after_s = self._limiter.failed(address, named_key(fields.named))
         if retry_after_s is None:
             return error
-        details: Details = {"reason": "rate_limited"}
         message = "too many requests without right credentials from there"
-        return ApiError(ErrorCode.BACKPRESSURE, message, details, retry_after_s=retry_after_s)
+        return ApiError(ErrorCode.BACKPRESSURE, message, {"reason": "rate_limited"}, retry_after_s=retry_after_s)
 
     def _trace(self, fields: HeadFields) -> Trace:
         sent = read_traceparent(fields.named.get(b"traceparent", b"").decode("latin-1"))

@@ -37,6 +37,10 @@ class NewKey(NamedTuple):
     digest: bytes
 
 
+STORED_KEY_SCHEMES = ("api_key", "bearer")
+"""How a stored key may be sent: in two fields, or in one."""
+
+
 def new_key() -> NewKey:
     """Fresh from the machine's source of randomness: 16 random bytes of id, 32 of secret."""
     secret = "oris_" + secrets.token_urlsafe(32)
@@ -136,4 +140,4 @@ class KeyRing:
 
 def _is_over(_: KeyId) -> ApiError:
     message = "the key was revoked, or has expired"
-    return ApiError(ErrorCode.UNAUTHORIZED, message, {"supported_auth": ["api_key"]})
+    return ApiError(ErrorCode.UNAUTHORIZED, message, {"supported_auth": list(STORED_KEY_SCHEMES)})

@@ -89,6 +89,7 @@ def create(
     key = reply.key
     click.echo(f"key_id   {key.key_id}")
     click.echo(f"secret   {secret}")
+    click.echo(f"header   Authorization: Bearer {key.key_id}.{secret}")
     click.echo(f"role     {key.role}")
     click.echo(f"tenant   {key.tenant_id or '-'}")
     click.echo(f"expires  {rfc3339_or_none(key.expires_ms) or 'never'}")

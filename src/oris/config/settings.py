@@ -59,7 +59,10 @@ class Settings:
     )
     api_auth_api_key_role: str = setting("admin", choice(*_ROLES), "what the API keys allow")
     allow_insecure: bool = setting(
-        "false", boolean(), "allow other machines to connect although there is no credential"
+        "false",
+        boolean(),
+        "allow other machines to connect although there is no credential, and answer to any host name; web pages of "
+        "other origins are refused all the same",
     )
 
     tls_cert: Path | None = setting(

@@ -19,6 +19,7 @@ from oris.api.hypercorn_config import hypercorn_config
 from oris.api.key_ring import KeyRing
 from oris.api.limits import HttpLimits
 from oris.api.listener import Connections, serve
+from oris.api.open_server import OpenServer
 from oris.api.quart_app import ApiApp
 from oris.api.services import ApiBounds, Services
 from oris.api.tls import ServerTls
@@ -33,7 +34,8 @@ from oris.server.tracing import RequestSpans
 
 def authenticator(settings: Settings, keys: KeyRing | None = None) -> Authenticator:
     """Who may call: those with a static credential or a stored key; everybody on this machine when there are none."""
-    return Authenticator(credentials(settings), open_hosts=[settings.server_addr.host], keys=keys)
+    open_server = OpenServer([settings.server_addr.host], any_host=settings.allow_insecure)
+    return Authenticator(credentials(settings), open_server=open_server, keys=keys)
 
 
 def credentials(settings: Settings) -> list[Credential]:

@@ -1,0 +1,61 @@
+"""The credentials that a request brings, as its header fields present them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class Presented(NamedTuple):
+    """One credential. With a `key_id` it is the secret of a stored key, else a static one of its scheme."""
+
+    scheme: str
+    """`bearer` or `api_key`."""
+    key_id: bytes | None
+    secret: bytes
+
+
+def presented(fields: Mapping[bytes, bytes]) -> list[Presented]:
+    """All of them, from header fields with lower-case names. A bearer token may also be a stored key, in one piece."""
+    found: list[Presented] = []
+    token = _bearer(fields)
+    if token is not None:
+        found.append(Presented("bearer", None, token))
+        key_id, dot, secret = token.partition(b".")
+        if dot:
+            found.append(Presented("api_key", key_id, secret))
+    secret_alone, key_id_alone = fields.get(b"x-api-key"), fields.get(b"x-api-key-id")
+    if secret_alone is not None:
+        found.append(Presented("api_key", key_id_alone, secret_alone))
+    return found
+
+
+def named_key(fields: Mapping[bytes, bytes]) -> bytes | None:
+    """The id of the stored key that a request means, whether or not there is one."""
+    named = fields.get(b"x-api-key-id")
+    return named if named is not None else next((each.key_id for each in presented(fields) if each.key_id), None)
+
+
+def lacking(fields: Mapping[bytes, bytes], supported: list[str]) -> str:
+    """What a request lacks that none of its credentials lets in; the same whether or not a key of that id exists."""
+    if b"x-api-key-id" in fields and b"x-api-key" not in fields:
+        return "X-Api-Key-Id names a stored key, and its secret is missing: send that as X-Api-Key"
+    if b"authorization" in fields and _bearer(fields) is None and b"x-api-key" not in fields:
+        return f"Authorization is no bearer token, and nothing else is understood there: {_ways(supported)}"
+    if not presented(fields):
+        return f"credentials are missing: {_ways(supported)}"
+    return f"the credential is wrong, or has expired, or was revoked: {_ways(supported)}"
+
+
+def _bearer(fields: Mapping[bytes, bytes]) -> bytes | None:
+    scheme, _, token = fields.get(b"authorization", b"").partition(b" ")
+    return token.strip() if scheme.lower() == b"bearer" else None
+
+
+def _ways(supported: list[str]) -> str:
+    ways = {
+        "bearer": "Authorization: Bearer <token>",
+        "api_key": "X-Api-Key: <key>",
+        "stored_key": "Authorization: Bearer <key id>.<secret>, or X-Api-Key-Id: <key id> with X-Api-Key: <secret>",
+    }
+    return "send " + ", or ".join(ways[each] for each in ways if each in supported)
