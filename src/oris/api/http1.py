@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import cast
 
 import h11
@@ -22,7 +23,8 @@ import trio
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol import ProtocolWrapper
-from hypercorn.protocol.events import Body, EndBody, Request
+from hypercorn.protocol.events import Body, EndBody, Request, Response
+from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
@@ -190,6 +192,18 @@ class Http1Protocol(H11Protocol):
         else:
             await super()._maybe_recycle()
 
+    async def stream_send(self, event: StreamEvent) -> None:
+        """As hypercorn's. An answer's head also says how long the connection is kept, or that it is closed."""
+        if isinstance(event, Response) and not any(name == b"connection" for name, _ in event.headers):
+            event = replace(event, headers=[*event.headers, *self._persistence()])
+        await super().stream_send(event)
+
+    def _persistence(self) -> list[tuple[bytes, bytes]]:
+        if self.context.terminated.is_set():
+            return CLOSES
+        # Where the client does not keep it, the parser says that it is closed.
+        return kept(self.config) if self._may_persist and not self._line.gone else []
+
     async def _go_on(self) -> None:
         """Says 100 to a client that waits for it before it sends its body."""
         self._may_go_on = True
@@ -199,8 +213,6 @@ class Http1Protocol(H11Protocol):
     async def _send_h11_event(self, event: H11SendableEvent) -> None:
         if isinstance(event, h11.InformationalResponse) and not self._may_go_on:
             return  # hypercorn says 100 before anybody has looked at the head
-        if isinstance(event, h11.Response):
-            event = self._with_persistence(event)
         try:
             data = self.connection.send(event)
         except h11.LocalProtocolError:
@@ -218,18 +230,6 @@ class Http1Protocol(H11Protocol):
         data = head + data if head and data else head or data or b""
         if data:
             await self.send(RawData(data=data))
-
-    def _with_persistence(self, head: h11.Response) -> h11.Response:
-        """With how long the connection is kept for the next request; or that it is closed, as when the server stops."""
-        if any(name == b"connection" for name, _ in head.headers):
-            return head
-        if self.context.terminated.is_set():
-            more = CLOSES
-        elif self._may_persist and not self._line.gone:
-            more = kept(self.config)
-        else:
-            return head  # the parser says so
-        return h11.Response(status_code=head.status_code, headers=[*head.headers.raw_items(), *more])
 
     async def _send_error_response(self, status_code: int) -> None:
         answer = self._unparsed(status_code)
