@@ -73,6 +73,11 @@ def invalid(field: str, message: str) -> ApiError:
     return ApiError(ErrorCode.INVALID_ARGUMENT, message, {"field": field})
 
 
+def not_a_cursor() -> ApiError:
+    """The 400 for what no page of this list has given out."""
+    return invalid("cursor", "not a cursor of this list: send the next_cursor of its page before, as it came")
+
+
 class DataDamaged(OrisError):
     """The payload of an event has another digest than the event says. It is told as such, and handed to nobody."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import msgspec
@@ -79,7 +80,8 @@ def _field(body: bytes) -> object:
     ids=lambda value: repr(value[:24]),
 )
 def test_values_that_other_readers_would_stumble_over_are_refused(value: bytes) -> None:
-    assert _field(b'{"name": "x", "value": ' + value + b"}") == "body"
+    field = str(_field(b'{"name": "x", "value": ' + value + b"}"))
+    assert re.split(r"[.\[]", field)[0] == "value"
 
 
 @pytest.mark.parametrize(
@@ -150,7 +152,7 @@ def test_the_field_at_fault_is_named(body: bytes, field: str) -> None:
     ],
 )
 def test_a_field_given_twice_is_refused(body: bytes) -> None:
-    assert _field(body) == "body"
+    assert _field(body) == ("name" if b"u0061" in body or b'"y"' in body else "value")
 
 
 JSON_VALUES = st.recursive(
@@ -179,7 +181,7 @@ def test_nesting_is_refused_exactly_beyond_the_limit(openers: list[str], value: 
     body = b'{"name":"x","value":' + text.encode() + b"}"
     depth = 1 + len(openers) + _depth(value)
     if depth > DEPTH_MAX:
-        assert _field(body) == "body"
+        assert _field(body) == "value"
     else:
         assert bytes(decode(body, DECODER).value) == text.encode()
 

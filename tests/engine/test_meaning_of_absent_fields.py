@@ -107,3 +107,81 @@ async def test_the_poll_of_an_ack_watches_a_session_or_nothing(autojump_clock: M
 
 def _ack(job: Job) -> dict[str, Any]:
     return {"attempt_id": attempt_of(job.run_id), "lease_id": lease_of(job), "terminal_status": "completed"}
+
+
+STEP = {"action_id": "s", "status": "succeeded", "dedupe_token": "t"}
+QUESTION = {"key": "q", "value": "?", "expires_in_ms": 60_000, "on_expire": "resume"}
+FAILURE = {"type": "E", "message": "m", "stack": None, "data": None, "retryable": None}
+
+
+@pytest.mark.parametrize(
+    ("call", "said", "nulls"),
+    [
+        ("ack", {"terminal_status": "completed"}, ("result", "error", "retry_policy", "acks", "poll")),
+        ("ack", {"terminal_status": "failed"}, ("result", "error")),
+        ("ack", {"terminal_status": "failed", "error": FAILURE}, ("result",)),
+        ("report-step", STEP, ("output", "error", "checkpoint", "steps")),
+        ("report-step", {**STEP, "status": "failed"}, ("output", "error")),
+        ("suspend", {"waits": [{"kind": "time", "key": "k", "after_ms": 5, "at": None}]}, ("mode", "checkpoint")),
+        ("suspend", {"waits": [{**QUESTION, "kind": "interrupt", "expire_value": None}]}, ()),
+        ("interrupt", {"interrupts": [{"key": "q", "value": None, "expire_value": None}]}, ("checkpoint",)),
+    ],
+)
+async def test_null_beside_a_status_is_as_good_as_nothing(
+    autojump_clock: MockClock, call: str, said: dict[str, Any], nulls: tuple[str, ...]
+) -> None:
+    async with running() as world:
+        job = await world.start("a", "w")
+        api = Api(world)
+        named = {"attempt_id": attempt_of(job.run_id), "lease_id": lease_of(job)}
+        body = named | said
+        first = data(await api.post(f"/v1/workers/w/{call}", body | dict.fromkeys(nulls)))
+        again = data(await api.post(f"/v1/workers/w/{call}", body))
+        assert {**again, "trace": 0, "status": 0} == {**first, "trace": 0, "status": 0}
+
+
+async def test_a_list_of_acks_and_steps_takes_nulls_beside_it(autojump_clock: MockClock) -> None:
+    async with running() as world:
+        job = await world.start("a", "w")
+        api = Api(world)
+        named = {"attempt_id": attempt_of(job.run_id), "lease_id": lease_of(job)}
+        beside = dict.fromkeys(("action_id", "status", "dedupe_token", "output", "error", "checkpoint"))
+        (step,) = data(await api.post("/v1/workers/w/report-step", named | beside | {"steps": [STEP]}))["results"]
+        assert step["ok"]["status"] == "reported"
+        beside = dict.fromkeys(("attempt_id", "lease_id", "terminal_status", "result", "error", "retry_policy"))
+        (ack,) = data(await api.post("/v1/workers/w/ack", beside | {"acks": [_ack(job)]}))["results"]
+        assert ack["ok"]["status"] == "completed"
+
+
+async def test_null_is_a_value_of_a_checkpoint_and_of_an_answer(autojump_clock: MockClock) -> None:
+    async with running() as world:
+        job = await world.start("a", "w")
+        api = Api(world)
+        named = {"attempt_id": attempt_of(job.run_id), "lease_id": lease_of(job)}
+        body = named | {"interrupts": [{"key": "q", "value": None}], "checkpoint": {"values": None}}
+        (raised,) = data(await api.post("/v1/workers/w/interrupt", body))["interrupts"]
+        answered = data(await api.post(f"/v1/interrupts/{raised['interrupt_id']}/resume", {"value": None}))
+        assert (answered["status"], answered["settled_value"]) == ("resumed", None)
+        assert (await world.job("a")).checkpoint_id is not None
+
+
+@pytest.mark.parametrize(
+    ("call", "said", "field"),
+    [
+        ("ack", {"terminal_status": "completed", "error": FAILURE}, "error"),
+        ("ack", {"terminal_status": "failed", "result": 0}, "result"),
+        ("ack", {"terminal_status": "failed", "error": {"type": "E"}}, "error.message"),
+        ("ack", {"terminal_status": "failed", "error": {**FAILURE, "stak": "x"}}, "error.stak"),
+        ("ack", {"terminal_status": "failed", "error": "no"}, "error"),
+        ("report-step", {**STEP, "error": False}, "error"),
+        ("report-step", {"action_id": "s", "status": None, "dedupe_token": "t"}, "status"),
+    ],
+)
+async def test_what_does_not_belong_there_is_refused_all_the_same(
+    autojump_clock: MockClock, call: str, said: dict[str, Any], field: str
+) -> None:
+    async with running() as world:
+        job = await world.start("a", "w")
+        named = {"attempt_id": attempt_of(job.run_id), "lease_id": lease_of(job)}
+        refused = await Api(world).post(f"/v1/workers/w/{call}", named | said)
+        assert (refused.status, json.loads(refused.body)["error"]["details"]["field"]) == (400, field)

@@ -11,7 +11,9 @@ def check_body_head(fields: HeadFields, route: Route) -> None:
     """Raises ApiError 400, 413 or 415 when the route takes no such body."""
     named = fields.named
     if b"content-encoding" in named:
-        raise ApiError(ErrorCode.UNSUPPORTED_MEDIA_TYPE, "no content encoding is accepted")
+        raise ApiError(
+            ErrorCode.UNSUPPORTED_MEDIA_TYPE, "a body with Content-Encoding is not accepted; send it as plain JSON"
+        )
     if not fields.has_body:
         return
     if route.body is None:
@@ -20,11 +22,19 @@ def check_body_head(fields: HeadFields, route: Route) -> None:
         return
     media_type = named.get(b"content-type", b"").partition(b";")[0].strip().lower()
     if media_type != b"application/json":
-        raise ApiError(ErrorCode.UNSUPPORTED_MEDIA_TYPE, "the content type must be application/json")
+        sent = f"not {_shown(media_type)}" if media_type else "and there is none"
+        message = f"the Content-Type has to be application/json, {sent}"
+        raise ApiError(ErrorCode.UNSUPPORTED_MEDIA_TYPE, message)
     if fields.content_length is not None and fields.content_length > route.body_max_bytes:
         raise too_large(route.body_max_bytes)
 
 
+def _shown(media_type: bytes) -> str:
+    return media_type[:64].decode("ascii", "replace")
+
+
 def too_large(limit_bytes: int) -> ApiError:
     """A body over its route's limit."""
-    return ApiError(ErrorCode.PAYLOAD_TOO_LARGE, "the body is too large", {"limit_bytes": limit_bytes})
+    return ApiError(
+        ErrorCode.PAYLOAD_TOO_LARGE, f"the body is larger than {limit_bytes} bytes", {"limit_bytes": limit_bytes}
+    )

@@ -12,7 +12,7 @@ import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable
 
-from oris.errors import ApiError, invalid
+from oris.errors import not_a_cursor
 
 _TAG = 16
 _BLOCK = 32
@@ -39,13 +39,13 @@ class Cursors:
         try:
             raw = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
         except ValueError:
-            raise _none() from None
+            raise not_a_cursor() from None
         if _text(raw) != cursor:  # decoding passes over what is not of its alphabet
-            raise _none()
+            raise not_a_cursor()
         tag, hidden = raw[:_TAG], raw[_TAG:]
         padded = _masked(secret, tag, hidden)
         if not hmac.compare_digest(tag, _tag(secret, of, padded)):
-            raise _none()
+            raise not_a_cursor()
         return padded.rstrip().decode()
 
     async def _known(self) -> bytes:
@@ -67,7 +67,3 @@ def _masked(secret: bytes, tag: bytes, text: bytes) -> bytes:
     blocks = range(-(-len(text) // _BLOCK))
     stream = b"".join(hmac.digest(secret, b"mask\0" + tag + block.to_bytes(2, "big"), "sha256") for block in blocks)
     return bytes(one ^ other for one, other in zip(text, stream, strict=False))
-
-
-def _none() -> ApiError:
-    return invalid("cursor", "not a cursor of this list")

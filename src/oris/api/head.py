@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from oris.api import strict_json
+from oris.api import complaints
 from oris.errors import ApiError, invalid
 from oris.ids import RandomBits
 
@@ -79,7 +79,7 @@ def read_fields(head: Head, rng: RandomBits) -> HeadFields:
     if length is not None and chunked:
         error = invalid("content-length", "content-length and transfer-encoding exclude each other")
     if length is not None and not length.isdigit():
-        error = invalid("content-length", "not a number")
+        error = invalid("content-length", "this header has to be a number")
         length = None
         chunked = True
     content_length = int(length) if length is not None and not chunked else None
@@ -108,32 +108,30 @@ def parse_query(query_string: bytes) -> Mapping[str, str]:
             max_num_fields=_QUERY_FIELDS_MAX,
         )
     except ValueError:  # UnicodeDecodeError is one
-        raise invalid("query", "not a well-formed query") from None
+        raise invalid("query", "the query is not well formed: name=value, joined by &, percent-encoded UTF-8") from None
     query: dict[str, str] = {}
     for name, value in pairs:
         if name in query:
-            raise invalid(name, "given twice in the query")
+            raise invalid(name, "this parameter is given twice")
         if "\0" in name or "\0" in value:
-            raise invalid("query", "must not contain NUL")
+            raise invalid("query", "the query must not contain NUL")
         query[name] = value
     return query
 
 
 def query_options(query: Mapping[str, str], wanted: type[msgspec.Struct] | None) -> Any:
-    """The query as the struct a route declares. Raises ApiError 400 for a field it does not know."""
+    """The query as the struct a route declares. Raises ApiError 400 for what it does not know, or what is no value."""
     if wanted is None:
         if query:
-            raise invalid(next(iter(query)), "unknown query field")
+            raise invalid(next(iter(query)), "this route takes no query parameters")
         return None
-    for name in query:
-        if name not in wanted.__struct_encode_fields__:
-            raise invalid(name, "unknown query field")
+    if not query.keys() <= set(wanted.__struct_encode_fields__):
+        raise invalid(*complaints.of_query(query, wanted))
     try:
         options = msgspec.convert(dict(query), wanted, strict=False)
-    except msgspec.ValidationError as error:
-        raise strict_json.of_validation(error) from None
-    for name in query:
-        # msgspec takes the word `null` for a number that is missing; in a query it is no number.
-        if getattr(options, name) is None:
-            raise invalid(name, "not a value of this field")
+    except msgspec.ValidationError:
+        options = None
+    # msgspec takes the word `null` for a number that is missing; in a query it is no number.
+    if options is None or any(getattr(options, name) is None for name in query):
+        raise invalid(*complaints.of_query(query, wanted))
     return options

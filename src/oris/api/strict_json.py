@@ -21,13 +21,14 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from oris.errors import ApiError, invalid
+from oris.api import complaints, json_faults
+from oris.api.leniency import meant
+from oris.errors import invalid
 
 B = TypeVar("B", bound=msgspec.Struct)
 
 DEPTH_MAX = 64
 
-_BODY = "body"
 _TOP = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ANY = msgspec.json.Decoder()
 
@@ -42,9 +43,6 @@ _WITHIN = re.compile(rb"(?:\.|[eE][+-]?)\Z")
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b'{}[]"'))
 _AS_BRACKETS = bytes.maketrans(b"{}", b"[]")
 _STEPS = bytes.maketrans(b"[]", b"\x01\xff")
-
-_AT_PATH = re.compile(r" - at `\$\.?(.*)`$")
-_NAMED_FIELD = re.compile(r"(?:unknown|required) field `(.*?)`")
 
 
 class BodyDecoder(NamedTuple):
@@ -68,33 +66,38 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[B], depth_max: int = DEPTH
     try:
         if not body.isascii():
             body.decode()
-        value = decoder.decode(body)
+        value = decode_part(body, decoder)
     except RecursionError:
-        raise _too_deep(depth_max) from None
+        raise json_faults.too_deep(body, depth_max) from None
     except UnicodeDecodeError as error:
-        raise invalid(_BODY, f"not valid UTF-8 at byte {error.start}") from None
-    except msgspec.ValidationError as error:
-        raise of_validation(error) from None
+        raise json_faults.not_utf8(body, error.start) from None
     except msgspec.DecodeError as error:
-        raise invalid(_BODY, str(error)) from None
-    if b"\\u0000" in body and _NUL_ESCAPE.search(body):
-        raise invalid(_BODY, "strings must not contain NUL")
+        raise json_faults.malformed(body, error) from None
+    if b"\\u0000" in body:
+        nul = _NUL_ESCAPE.search(body)
+        if nul is not None:
+            raise json_faults.with_nul(body, nul.start())
     _check_numbers(body)
     _check_shape(body, depth_max)
     return value
 
 
-def of_validation(error: msgspec.ValidationError) -> ApiError:
-    """A 400 that names the field msgspec complains about."""
-    message = str(error)
-    at_path = _AT_PATH.search(message)
-    field = at_path.group(1) if at_path else ""
-    if at_path:
-        message = message[: at_path.start()]
-    named = _NAMED_FIELD.search(message)
-    if named:
-        field = f"{field}.{named.group(1)}" if field else named.group(1)
-    return invalid(field or _BODY, message)
+def decode_part(text: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[B], path: str = "") -> B:
+    """The struct in a part of a body that stands at this path, or what is meant by one that is not quite right.
+
+    Raises ApiError 400, and DecodeError for what is no JSON.
+    """
+    try:
+        return decoder.decode(text)
+    except msgspec.ValidationError:
+        pass
+    kind: Any = decoder.type
+    try:
+        return decoder.decode(meant(bytes(text), kind))
+    except msgspec.ValidationError:
+        wrong = complaints.of_body(bytes(text), kind)
+        field = ".".join(part for part in (path, wrong.path) if part)
+        raise invalid(field or json_faults.BODY, wrong.message) from None
 
 
 def _check_numbers(body: bytes) -> None:
@@ -104,9 +107,9 @@ def _check_numbers(body: bytes) -> None:
         try:
             _ANY.decode(body)
         except msgspec.ValidationError:
-            raise invalid(_BODY, "a number is out of range") from None
+            raise json_faults.out_of_range(body) from None
     if _LONG_NUMBER in zeros and _has_infinite(_STRINGS.sub(b"", body)):
-        raise invalid(_BODY, "a number is out of range")
+        raise json_faults.out_of_range(body)
 
 
 def _has_infinite(body: bytes) -> bool:
@@ -126,9 +129,9 @@ def _check_shape(body: bytes, depth_max: int) -> None:
     colons = body.count(b":")
     # A key given twice leaves its first colon over. Known fields have no colon in their names.
     if colons != len(values) and colons != len(values) + sum(bytes(v).count(b":") for v in values.values()):
-        raise invalid(_BODY, "a field is given twice")
+        raise json_faults.given_twice(body)
     if body.count(b"{") + body.count(b"[") > depth_max and _depth(_outline(body)) > depth_max:
-        raise _too_deep(depth_max)
+        raise json_faults.too_deep(body, depth_max)
 
 
 def _depth(outline: bytes) -> int:
@@ -153,7 +156,3 @@ def _outline(body: bytes) -> bytes:
     # character is inside or outside as before.
     quoted = body.translate(_AS_BRACKETS, _NOT_STRUCTURE).replace(b'""', b"")
     return b"".join(quoted.split(b'"')[::2])
-
-
-def _too_deep(depth_max: int) -> ApiError:
-    return invalid(_BODY, f"nested deeper than {depth_max}")

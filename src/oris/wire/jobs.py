@@ -23,6 +23,11 @@ ABSENT = Raw(b"")
 """A client's JSON value that was not sent."""
 
 
+def is_given(value: Raw) -> bool:
+    """Whether a client sent a value where it may be left out: null says that it did not."""
+    return bytes(value) not in (b"", b"null")
+
+
 StatusWord: TypeAlias = Literal[
     "scheduled",
     "queued",

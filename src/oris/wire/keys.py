@@ -7,9 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from oris.wire.names import PageLimit, TenantName, Token
-
-BoundTenant = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,128}\Z")]
+from oris.wire.names import BoundTenant, PageLimit, TenantName, Token
 
 
 class KeysQuery(Struct, frozen=True, forbid_unknown_fields=True):

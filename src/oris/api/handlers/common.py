@@ -19,9 +19,10 @@ from oris.errors import ApiError, ErrorCode, invalid
 from oris.ids import NO_TENANT, JobKey, RunId, TenantId, ThreadId, WorkerId, WorkerKey, job_key, worker_key
 from oris.observability.spans import Spans
 from oris.observability.trace import Trace, stored_trace
-from oris.wire.jobs import TraceView
+from oris.wire.jobs import TraceView, is_given
 from oris.wire.names import NAME
 from oris.wire.times import LAST_MS, to_ms
+from oris.wire.workers import CheckpointRequest
 
 R = TypeVar("R")
 _NAME = re.compile(NAME)
@@ -151,11 +152,19 @@ def worker_of_caller(call: Call, worker_id: str) -> WorkerKey:
     return worker_key(TenantId(call.caller.tenant_id or ""), WorkerId(worker_id))
 
 
-def payload(call: Call, value: Raw, field: str) -> bytes | None:
-    """A client's JSON bytes; None when absent. Raises 413."""
+def optional_payload(call: Call, value: Raw, field: str) -> bytes | None:
+    """A client's JSON bytes where it may leave them out; None when absent, or null. Raises 413."""
+    return payload(call, value, field) if is_given(value) else None
+
+
+def checkpoint_of(call: Call, checkpoint: CheckpointRequest | None, path: str = "") -> bytes | None:
+    """The values of a checkpoint, if there is one; `path` goes before the name of its field. Raises 413."""
+    return None if checkpoint is None else payload(call, checkpoint.values, f"{path}checkpoint.values")
+
+
+def payload(call: Call, value: Raw, field: str) -> bytes:
+    """A client's JSON bytes, of which null is a value like any other. Raises 413."""
     body = bytes(value)
-    if not body:
-        return None
     limit = call.services.bounds.payload_max_bytes
     if len(body) > limit:
         raise ApiError(
@@ -170,7 +179,7 @@ def wait_seconds(call: Call, wait_ms: int) -> float:
     """How long to wait. Raises 400 beyond the server's bound."""
     limit = call.services.bounds.wait_max_ms
     if wait_ms > limit:
-        raise invalid("wait_ms", f"at most {limit} ms")
+        raise invalid("wait_ms", f"has to be at most {limit} (milliseconds)")
     return wait_ms / 1000.0
 
 
@@ -207,7 +216,7 @@ def time_ms(at: datetime, field: str) -> int:
     """A time that somebody names. Raises 400 for one that cannot be written: near the end of the year 9999 in UTC."""
     ms = to_ms(at)
     if ms > LAST_MS:
-        raise invalid(field, "at most the end of the year 9999")
+        raise invalid(field, "the time has to be before the year 10000, in UTC")
     return ms
 
 

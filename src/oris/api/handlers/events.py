@@ -39,7 +39,7 @@ async def listen(call: Call, _: None) -> Answer:
     if job.status in TERMINAL and after_seq >= job.seq:
         return Answer(NO_CONTENT, b"")
     if after_seq > job.seq:
-        raise invalid("after_seq", f"the timeline ends at {job.seq}")
+        raise invalid("after_seq", f"has to be at most {job.seq}, where the timeline ends")
     engine = call.services.engine
     if engine.admission.draining:
         raise ApiError(ErrorCode.UNAVAILABLE, "the server is stopping", {"reason": "draining"}, retry_after_s=1)
@@ -98,5 +98,5 @@ def _message(entry: Entry) -> bytes:
 
 def _seq(last_event_id: str) -> int:
     if not (last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) <= _DIGITS_MAX):
-        raise invalid("last-event-id", "not an id of this stream")
+        raise invalid("last-event-id", "not an id of this stream: send the one of the last event that was read")
     return int(last_event_id)

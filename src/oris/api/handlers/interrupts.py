@@ -28,7 +28,7 @@ from oris.core.commands import Command, Reject, Resume, ResumeThread
 from oris.core.model import Wait
 from oris.core.replies import Settled
 from oris.engine.unit import Unit
-from oris.errors import ApiError, DataDamaged, invalid
+from oris.errors import ApiError, DataDamaged
 from oris.ids import RunId, ThreadId, WaitId, attempt_of
 from oris.storage.store import InterruptFilter, WaitValue
 from oris.wire.jobs import PendingView
@@ -165,10 +165,7 @@ async def _named(call: Call) -> Wait:
 
 
 def _given(call: Call, body: ResumeRequest) -> bytes:
-    value = payload(call, body.value, "value")
-    if value is None:
-        raise invalid("value", "missing")
-    return value
+    return payload(call, body.value, "value")
 
 
 def _by(call: Call) -> str:

@@ -11,6 +11,7 @@ from msgspec.structs import FieldInfo, fields
 
 from oris.core.replies import Refusal
 from oris.errors import ApiError, invalid
+from oris.wire.jobs import is_given
 from oris.wire.workers import ErrorView, ItemError, ItemOk
 
 T = TypeVar("T", bound=Struct)
@@ -31,7 +32,7 @@ def one_or_list(body: Struct, listed: str, one: type[T]) -> tuple[list[T], list[
         return items, [f"{listed}[{place}]." for place in range(len(items))]
     for field in known:
         if field.required and given[field.name] is None:
-            raise invalid(field.name, f"missing required field `{field.name}`")
+            raise invalid(field.name, f"this field is required, unless {listed} is given")
     return [one(**given)], [""]
 
 
@@ -42,7 +43,7 @@ def _fields(one: type[Struct]) -> tuple[FieldInfo, ...]:
 
 
 def _is_given(value: object) -> bool:
-    return bool(bytes(value)) if isinstance(value, Raw) else value is not None
+    return is_given(value) if isinstance(value, Raw) else value is not None
 
 
 def item(reply: object, show: Callable[[Any], T]) -> ItemOk[T] | ItemError:

@@ -9,19 +9,27 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from oris.api.envelope import ok
-from oris.api.handlers.common import accepted, calling_worker, check_session, payload, trace_of_run, trace_view
+from oris.api.handlers.common import (
+    accepted,
+    calling_worker,
+    check_session,
+    checkpoint_of,
+    optional_payload,
+    trace_of_run,
+    trace_view,
+)
 from oris.api.handlers.items import item, one_or_list
 from oris.api.handlers.poll import check_watch, poll_view, want_of
 from oris.api.handlers.submit import to_policy
 from oris.api.http import Answer
 from oris.api.services import Call
-from oris.api.strict_json import of_validation
+from oris.api.strict_json import decode_part
 from oris.core.commands import Ack, Heartbeat, Release, ReportStep
 from oris.core.replies import Acked, Beaten, Refusal, Released, Reply, Reported
 from oris.engine.unit import Unit
 from oris.errors import invalid
 from oris.ids import AttemptId, LeaseId, WorkerKey, worker_of
-from oris.wire.jobs import ABSENT, TraceView
+from oris.wire.jobs import TraceView, is_given
 from oris.wire.times import rfc3339
 from oris.wire.workers import (
     AckedView,
@@ -48,9 +56,9 @@ async def heartbeat(call: Call, body: HeartbeatRequest) -> Answer:
     """`POST /v1/workers/{worker_id}/heartbeat`, `…/extend-lease`."""
     worker = calling_worker(call, body.session)
     if (body.lease_id is None) == (body.lease_ids is None):
-        raise invalid("lease_id", "give lease_id or lease_ids")
+        raise invalid("lease_id", "give lease_id or lease_ids, one of them")
     if body.lease_ids == [] and body.session is None:
-        raise invalid("lease_ids", "an empty list is for a session that has nothing but to say that it lives")
+        raise invalid("lease_ids", "an empty list says that a session lives: give session too")
     await check_session(call, worker, body.session)
     single = body.lease_id is not None
     named = [body.lease_id] if body.lease_id is not None else list(dict.fromkeys(body.lease_ids or ()))
@@ -151,11 +159,10 @@ def _trace_of_leases(call: Call, replies: list[Beaten]) -> TraceView:
 
 def _report(call: Call, worker: WorkerKey, body: ReportRequest, step: StepRequest, prefix: str) -> ReportStep:
     wrong = step.output if step.status == "failed" else step.error
-    if bytes(wrong):
+    if is_given(wrong):
         field = "output" if step.status == "failed" else "error"
         raise invalid(prefix + field, f"a step that is {step.status} has no {field}")
     field, value = ("error", step.error) if step.status == "failed" else ("output", step.output)
-    checkpoint = ABSENT if step.checkpoint is None else step.checkpoint.values
     return ReportStep(
         worker_key=worker,
         attempt_id=AttemptId(body.attempt_id),
@@ -163,14 +170,14 @@ def _report(call: Call, worker: WorkerKey, body: ReportRequest, step: StepReques
         action_id=step.action_id,
         status=step.status,
         token=step.dedupe_token,
-        body=payload(call, value, prefix + field),
-        checkpoint=payload(call, checkpoint, f"{prefix}checkpoint.values"),
+        body=optional_payload(call, value, prefix + field),
+        checkpoint=checkpoint_of(call, step.checkpoint, prefix),
     )
 
 
 def _ack(call: Call, worker: WorkerKey, one: AckOne, prefix: str) -> Ack:
     failed = one.terminal_status == "failed"
-    if bytes(one.result if failed else one.error):
+    if is_given(one.result if failed else one.error):
         field = "result" if failed else "error"
         raise invalid(prefix + field, f"an attempt that is {one.terminal_status} has no {field}")
     field, value = ("error", one.error) if failed else ("result", one.result)
@@ -179,7 +186,7 @@ def _ack(call: Call, worker: WorkerKey, one: AckOne, prefix: str) -> Ack:
         attempt_id=AttemptId(one.attempt_id),
         lease_id=LeaseId(one.lease_id),
         terminal_status=one.terminal_status,
-        body=payload(call, value, prefix + field),
+        body=optional_payload(call, value, prefix + field),
         retryable=_retryable(value, prefix) if failed else True,
         retry_policy=to_policy(one.retry_policy),
     )
@@ -187,14 +194,7 @@ def _ack(call: Call, worker: WorkerKey, one: AckOne, prefix: str) -> Ack:
 
 def _retryable(error: Raw, prefix: str) -> bool:
     """Whether the error may be tried again; also checks its form. Raises 400."""
-    if not bytes(error):
-        return True
-    try:
-        return _error_decoder.decode(error).retryable
-    except msgspec.ValidationError as wrong:
-        found = of_validation(wrong)
-        field = str((found.details or {}).get("field"))
-        raise invalid(f"{prefix}error" if field == "body" else f"{prefix}error.{field}", found.message) from None
+    return decode_part(error, _error_decoder, f"{prefix}error").retryable if is_given(error) else True
 
 
 def _reported(call: Call, reply: Reported) -> ReportedView:

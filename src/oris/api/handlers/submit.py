@@ -18,7 +18,7 @@ from oris.api.handlers.common import (
     audit,
     audit_refusal,
     is_admin,
-    payload,
+    optional_payload,
     tenant_for_new,
     time_ms,
     trace_view,
@@ -89,7 +89,7 @@ async def batch(call: Call, body: BatchRequest) -> Answer:
     """`POST /v1/jobs/batch`: one commit, and each job on its own in it. Only a malformed one refuses them all."""
     limit = call.services.bounds.batch_max
     if len(body.jobs) > limit:
-        raise invalid("jobs", f"at most {limit} jobs")
+        raise invalid("jobs", f"has to have at most {limit} jobs; send the rest in another batch")
     made = [_command_or_refusal(call, job, f"jobs[{place}].") for place, job in enumerate(body.jobs)]
     commands = [each for each in made if isinstance(each, Submit)]
     refused = [each for each in made if isinstance(each, ApiError)]
@@ -145,7 +145,7 @@ def to_command(call: Call, job: BatchedJob, path: str) -> Submit:
             f"metadata is larger than {METADATA_MAX_BYTES} bytes",
             {"field": f"{path}metadata", "limit_bytes": METADATA_MAX_BYTES},
         )
-    given = payload(call, job.input, f"{path}input")
+    given = optional_payload(call, job.input, f"{path}input")
     limit = job.timeout_policy
     request_hash, *earlier_hashes = _hashes(tenant_id, job, given, metadata)
     return Submit(

@@ -5,7 +5,17 @@ from __future__ import annotations
 from msgspec import UNSET, Raw
 
 from oris.api.envelope import ok
-from oris.api.handlers.common import NULL, PAGE_BYTES, accepted, calling_worker, payload, time_ms, trace_of_run
+from oris.api.handlers.common import (
+    NULL,
+    PAGE_BYTES,
+    accepted,
+    calling_worker,
+    checkpoint_of,
+    optional_payload,
+    payload,
+    time_ms,
+    trace_of_run,
+)
 from oris.api.http import Answer
 from oris.api.services import Call
 from oris.core.commands import Suspend, WaitSpec
@@ -13,7 +23,7 @@ from oris.core.replies import Suspended
 from oris.engine.unit import Unit
 from oris.errors import invalid
 from oris.ids import AttemptId, LeaseId, WaitId
-from oris.wire.jobs import ABSENT
+from oris.wire.jobs import is_given
 from oris.wire.waits import (
     InterruptedView,
     InterruptRequest,
@@ -50,16 +60,15 @@ async def _ask(
     call: Call, body: SuspendRequest | InterruptRequest, specs: tuple[WaitSpec, ...], field: str, mode: str
 ) -> Suspended:
     if len({spec.key for spec in specs}) < len(specs):
-        raise invalid(field, "each key may be named once")
+        raise invalid(field, "each key may be named once in a request")
     worker = calling_worker(call)
-    checkpoint = ABSENT if body.checkpoint is None else body.checkpoint.values
     command = Suspend(
         worker_key=worker,
         attempt_id=AttemptId(body.attempt_id),
         lease_id=LeaseId(body.lease_id),
         waits=specs,
         mode="any" if mode == "any" else "all",
-        checkpoint=payload(call, checkpoint, "checkpoint.values"),
+        checkpoint=checkpoint_of(call, body.checkpoint),
     )
     size = sum(len(spec.value or b"") + len(spec.expire_value or b"") for spec in specs)
     unit = Unit("write", [command], size_bytes=size + len(command.checkpoint or b""))
@@ -69,18 +78,18 @@ async def _ask(
 def _spec(call: Call, wait: TimeWait | InterruptSpec, path: str) -> WaitSpec:
     if isinstance(wait, TimeWait):
         if (wait.at is None) == (wait.after_ms is None):
-            raise invalid(f"{path}at", "give at or after_ms")
+            raise invalid(f"{path}at", "give at or after_ms, one of them")
         at_ms = None if wait.at is None else time_ms(wait.at, f"{path}at")
         return WaitSpec("time", wait.key, at_ms=at_ms, after_ms=wait.after_ms)
-    if bytes(wait.expire_value) and wait.on_expire != "resume":
-        raise invalid(f"{path}expire_value", "only a wait that resumes when it expires has one")
+    if is_given(wait.expire_value) and wait.on_expire != "resume":
+        raise invalid(f"{path}expire_value", 'only a wait with on_expire "resume" has one')
     return WaitSpec(
         "interrupt",
         wait.key,
         after_ms=wait.expires_in_ms,
         value=payload(call, wait.value, f"{path}value"),
         on_expire=wait.on_expire,
-        expire_value=payload(call, wait.expire_value, f"{path}expire_value"),
+        expire_value=optional_payload(call, wait.expire_value, f"{path}expire_value"),
         on_reject=wait.on_reject,
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 from oris.core.api_key import ApiKey
 from oris.core.audit import AuditRecord
 from oris.core.model import DeadLetter, Job, Wait, Worker
-from oris.errors import invalid
+from oris.errors import not_a_cursor
 from oris.ids import JobKey, TenantId
 from oris.storage.sqlite import read_statements as sql
 from oris.storage.sqlite.columns import split
@@ -173,7 +173,7 @@ def _walk(
 def _number(cursor: str) -> int:
     """The id in a cursor. Raises ApiError for what no list has given out."""
     if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= _DIGITS_MAX):
-        raise invalid("cursor", "not a cursor of this list")
+        raise not_a_cursor()
     return int(cursor)
 
 

@@ -1,0 +1,135 @@
+"""What is wrong with a body that is no JSON, or such JSON as other readers stumble over: in words, and where."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from math import isinf
+
+import msgspec
+
+from oris.api.json_place import place, token_at, tokens
+from oris.errors import ApiError, invalid
+
+BODY = "body"
+"""The field at fault when it is none in particular."""
+OUT_OF_RANGE = "a number is out of range: the largest are about 1.8e308"
+
+_HALF = "half of a surrogate pair stands alone"
+_REASONS = {
+    "object keys must be strings": "the name of a field is expected, in double quotes",
+    "expected ':'": "a colon is expected between the name of a field and its value",
+    "expected ',' or '}'": "a comma or the end of the object is expected",
+    "expected ',' or ']'": "a comma or the end of the list is expected",
+    "trailing comma in array": "the last comma of the list has nothing behind it",
+    "trailing comma in object": "the last comma of the object has nothing behind it",
+    "trailing characters": "something follows the end of the object",
+    "invalid number": "this is no number as JSON writes them",
+    "invalid escape character in string": "there is no such escape",
+    "invalid escaped character": "there is no such escape",
+    "invalid character in unicode escape": "\\u takes four hexadecimal digits",
+    "invalid utf-16 surrogate pair": _HALF,
+    "unexpected end of escaped utf-16 surrogate pair": _HALF,
+}
+"""By msgspec's word for it."""
+_MALFORMED = re.compile(r"JSON is malformed: (.*) \(byte (\d+)\)")
+
+_HALF_PAIR = re.compile(rb"(?<!\\)(?:\\\\)*(\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F]))")
+_STRINGS_AND_NUMBERS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*')
+_NUMBERS_MAX = 20_000
+_WORD_MAX = 16
+_WORD = re.compile(rb"[A-Za-z_]{1,16}")
+_WORD_BEFORE = re.compile(rb"[A-Za-z_]+\Z")
+_OTHER_LANGUAGES = {"None": "null", "undefined": "null", "True": "true", "False": "false"}
+
+
+def malformed(body: bytes, error: msgspec.DecodeError) -> ApiError:
+    """The 400 for what msgspec does not take for JSON."""
+    if not body.strip():
+        return invalid(BODY, "the body is empty; a JSON object is expected")
+    found = _MALFORMED.fullmatch(str(error))
+    if found is None:
+        return _ends_early(body)
+    reason, offset = found[1], int(found[2])
+    if reason == "trailing characters":
+        return _fault(body, offset, _REASONS[reason], "")
+    return _fault(body, offset, _REASONS.get(reason) or _unexpected(body, offset))
+
+
+def not_utf8(body: bytes, offset: int) -> ApiError:
+    """The 400 for bytes that are no text."""
+    return invalid(place(body, offset) or BODY, f"not valid UTF-8 (byte {offset})")
+
+
+def with_nul(body: bytes, offset: int) -> ApiError:
+    """The 400 for the escape of NUL."""
+    return invalid(place(body, offset) or BODY, "strings must not contain NUL")
+
+
+def out_of_range(body: bytes) -> ApiError:
+    """The 400 for a number beyond a double."""
+    offset = next(_infinite(body), None)
+    path = "" if offset is None else place(body, offset)
+    return invalid(path or BODY, OUT_OF_RANGE)
+
+
+def too_deep(body: bytes, depth_max: int) -> ApiError:
+    """The 400 for brackets within brackets; the field at fault is the body's own, in which they are."""
+    beyond = next((token for token in tokens(body) if len(token.stack) > depth_max), None)
+    field = None if beyond is None else beyond.stack[0].key
+    return invalid(field or BODY, f"nested deeper than {depth_max} levels")
+
+
+def given_twice(body: bytes) -> ApiError:
+    """The 400 for a field of the body that is there two times."""
+    seen: set[str] = set()
+    for token in tokens(body):
+        if token.is_key and len(token.stack) == 1:
+            name = msgspec.json.decode(token.text, type=str)
+            if name in seen:
+                return invalid(name, "this field is given twice")
+            seen.add(name)
+    return invalid(BODY, "a field is given twice")
+
+
+def _ends_early(body: bytes) -> ApiError:
+    """A body that is cut off; msgspec says the same of half a surrogate pair at the end of a string."""
+    half = _HALF_PAIR.search(body)
+    if half is not None:
+        return _fault(body, half.start(1), _HALF)
+    return invalid(BODY, f"not JSON: the body ends too early (after {len(body)} bytes)")
+
+
+def _unexpected(body: bytes, offset: int) -> str:
+    if body.startswith(b"\xef\xbb\xbf"):
+        return "the body begins with a byte order mark; send it without"
+    if not body.lstrip().startswith(b"{"):
+        return "a JSON object is expected, which begins with {"
+    token = token_at(body, offset)
+    if token is not None and token.text.startswith(b'"'):
+        if _HALF_PAIR.search(token.text):
+            return _HALF
+        return "a control character, such as a new line, has to be escaped in a string"
+    begun = _WORD_BEFORE.search(body, max(0, offset - _WORD_MAX), offset)
+    word = _WORD.match(body, offset if begun is None else begun.start())
+    if word is None:
+        return "strings take double quotes" if body[offset : offset + 1] == b"'" else "a value is expected"
+    if word[0] in (b"NaN", b"Infinity"):
+        return "there are no NaN and Infinity in JSON"
+    said = word[0].decode()
+    right = _OTHER_LANGUAGES.get(said)
+    return f"a value is expected, not {said}" + (f"; that is written {right}" if right else "")
+
+
+def _infinite(body: bytes) -> Iterator[int]:
+    """Where numbers stand that other readers take for infinity."""
+    for count, found in enumerate(_STRINGS_AND_NUMBERS.finditer(body)):
+        if count == _NUMBERS_MAX:
+            return
+        if not found[0].startswith(b'"') and isinf(float(found[0])):
+            yield found.start()
+
+
+def _fault(body: bytes, offset: int, words: str, path: str | None = None) -> ApiError:
+    where = place(body, offset) if path is None else path
+    return invalid(where or BODY, f"not JSON: {words} (byte {offset})")

@@ -1,0 +1,101 @@
+"""Where in a JSON text a byte stands, as a path: `input.a[1].b`. For messages about bodies that cannot be read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import msgspec
+
+TOKENS_MAX = 20_000
+"""Further in nobody looks: it would keep other requests waiting."""
+_PATH_MAX = 256
+_KEY_MAX = 64
+
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+|"', re.DOTALL)
+_PLAIN = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+
+
+@dataclass
+class _Open:
+    """An object or a list that has begun and is not over."""
+
+    opener: bytes
+    key: str | None = None
+    """Of an object: the field whose value is read; None before its name."""
+    index: int = 0
+
+
+@dataclass(frozen=True)
+class Token:
+    """A word of JSON, and what it stands in."""
+
+    text: bytes
+    start: int
+    end: int
+    stack: list[_Open]
+    """As it is before this word; it changes with the next one."""
+
+    @property
+    def is_key(self) -> bool:
+        """Whether it is the name of a field."""
+        inner = self.stack[-1] if self.stack else None
+        return self.text[:1] == b'"' and inner is not None and inner.opener == b"{" and inner.key is None
+
+    @property
+    def path(self) -> str:
+        """The path of the value that it is, or belongs to; empty for the whole text."""
+        parts = [_part(each) for each in self.stack]
+        path = "".join(parts).removeprefix(".")
+        return path if len(path) <= _PATH_MAX else path[:_PATH_MAX] + "…"
+
+
+def tokens(text: bytes) -> Iterator[Token]:
+    """The first words of a JSON text, which is right as far as they are asked for."""
+    stack: list[_Open] = []
+    for found in islice(_TOKEN.finditer(text), TOKENS_MAX):
+        token = Token(found[0], found.start(), found.end(), stack)
+        is_key = token.is_key
+        yield token
+        match found[0]:
+            case b"{" | b"[":
+                stack.append(_Open(found[0]))
+            case b"}" | b"]" if stack:
+                stack.pop()
+            case b"," if stack:
+                stack[-1].key = None
+                stack[-1].index += 1
+            case word if is_key:
+                stack[-1].key = name_of(word)
+            case _:
+                pass
+
+
+def place(text: bytes, offset: int) -> str:
+    """The path of the value in which this byte stands; empty where that is not to be found out, or the whole text."""
+    token = token_at(text, offset)
+    return "" if token is None else token.path
+
+
+def token_at(text: bytes, offset: int) -> Token | None:
+    """The word in which this byte stands, or the next one; None where that is not to be found out."""
+    return next((token for token in tokens(text) if token.end > offset), None)
+
+
+def name_of(key: bytes) -> str:
+    """What the name of a field says, however it is written."""
+    try:
+        return msgspec.json.decode(key, type=str)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return key[1:-1].decode("utf-8", "replace")
+
+
+def _part(opened: _Open) -> str:
+    if opened.opener == b"[":
+        return f"[{opened.index}]"
+    if opened.key is None:
+        return ""
+    key = opened.key[:_KEY_MAX]
+    return f".{key}" if _PLAIN.fullmatch(key) else f"[{msgspec.json.encode(key).decode()}]"

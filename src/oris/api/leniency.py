@@ -1,0 +1,105 @@
+"""What is meant where a body is not quite of its type: null for a field that may be left out, `1.0` for 1.
+
+Serializers write both without being asked: fields that were not set as null, whole numbers as floats. Only a body that
+was refused is looked at, so that one that is right costs nothing. A client's own values (`input`, `output`, …) are
+nowhere looked into.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+from msgspec import inspect as i
+
+_OBJECT = msgspec.json.Decoder(dict[str, Raw])
+_LIST = msgspec.json.Decoder(list[Raw])
+_encode = msgspec.json.Encoder().encode
+
+SPACE = b" \t\r\n"
+"""What may stand around a value."""
+_DIGITS_MAX = 40
+"""A number with more than that is no number of any field."""
+
+type_of = cache(i.type_info)
+"""What msgspec knows of a type; asked once for each."""
+
+
+def meant(text: bytes, kind: Any) -> bytes:
+    """The JSON text of a value of this type, as it was meant; what is wrong in another way stays.
+
+    Raises msgspec.DecodeError where the text is no JSON.
+    """
+    return bytes(_meant(Raw(text.strip(SPACE)), type_of(kind)))
+
+
+def fields_given(text: bytes, kind: i.StructType) -> Mapping[str, Raw]:
+    """The fields of an object in the order in which they came, without those whose null means that they are absent."""
+    known = {field.encode_name: field for field in kind.fields}
+    given = _OBJECT.decode(text)
+    return {name: value for name, value in given.items() if not is_null(value) or not may_be_absent(known.get(name))}
+
+
+def items_given(text: bytes) -> list[Raw]:
+    """The items of a list."""
+    return _LIST.decode(text)
+
+
+def may_be_absent(field: i.Field | None) -> bool:
+    """Whether null says that the field is not there."""
+    return field is not None and not field.required
+
+
+def is_null(value: Raw) -> bool:
+    """Whether a value is null."""
+    return bytes(value) == b"null"
+
+
+def whole(text: bytes) -> int | None:
+    """The whole number that a JSON number is, however it is written; None: it is none, or far out of range."""
+    if len(text) > _DIGITS_MAX:
+        return None
+    number = Decimal(text.decode())
+    return int(number) if number.adjusted() <= _DIGITS_MAX and number == number.to_integral_value() else None
+
+
+def chosen(text: bytes, kind: i.UnionType) -> i.Type | None:
+    """Which type of a union a value is to be of: by the tag of an object, else the one that is not null."""
+    others = [each for each in kind.types if not isinstance(each, i.NoneType)]
+    tagged = [each for each in others if isinstance(each, i.StructType) and each.tag_field is not None]
+    if not tagged:
+        return others[0]
+    tag = _OBJECT.decode(text).get(str(tagged[0].tag_field)) if text[:1] == b"{" else None
+    return next((each for each in tagged if tag is not None and bytes(tag) == _encode(each.tag)), None)
+
+
+def _meant(value: Raw, kind: i.Type) -> Raw:
+    text = bytes(value)
+    match kind, text[:1]:
+        case i.UnionType(), _:
+            one = chosen(text, kind)
+            return value if one is None or text == b"null" else _meant(value, one)
+        case i.StructType(), b"{":
+            types = {field.encode_name: field.type for field in kind.fields}
+            given = fields_given(text, kind)
+            return Raw(_encode({n: _meant(each, types[n]) if n in types else each for n, each in given.items()}))
+        case i.ListType(), b"[":
+            return _list(value, kind)
+        case i.DictType(), b"{":
+            return Raw(_encode({name: _meant(each, kind.value_type) for name, each in _OBJECT.decode(text).items()}))
+        case i.IntType(), first if first in b"-0123456789":
+            number = whole(text)
+            return value if number is None else Raw(b"%d" % number)
+        case _:
+            return value
+
+
+def _list(value: Raw, kind: i.ListType) -> Raw:
+    items = items_given(bytes(value))
+    if len(items) > (kind.max_length or len(items)):
+        return value  # it is refused, whatever is in it
+    return Raw(_encode([_meant(item, kind.item_type) for item in items]))

@@ -1,0 +1,143 @@
+"""Null is absent wherever a field is optional, and 1.0 is 1 wherever a whole number is asked for: in the bodies of all
+routes, however deep, and nowhere in a client's own values.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec import Raw, Struct
+from msgspec import inspect as i
+
+from oris.api.leniency import meant, type_of, whole
+from oris.api.routes import route_table
+from oris.api.strict_json import decode, decoder
+from oris.wire.jobs import BatchRequest, JobRequest, is_given
+from oris.wire.waits import InterruptRequest, ResumeRequest
+from oris.wire.workers import AckError
+
+from ..fuzz.bodies import VALID
+
+BODIES = {route.path: route.body for route in route_table(4 * 1024 * 1024).routes if route.body is not None}
+Json = Any
+Change = Callable[[Json, i.Type], Json]
+
+
+def with_nulls(value: Json, kind: i.Type) -> Json:
+    """The same with null for each field that is not there."""
+    if isinstance(kind, i.StructType) and isinstance(value, dict):
+        absent = {field.encode_name: None for field in kind.fields if not field.required}
+        return absent | value
+    return value
+
+
+def with_floats(value: Json, kind: i.Type) -> Json:
+    """The same with `1.0` for 1."""
+    return float(value) if isinstance(kind, i.IntType) and isinstance(value, int) else value
+
+
+def changed(value: Json, kind: i.Type, change: Change) -> Json:
+    """The value with a change at every place whose type is known; a client's own values have none."""
+    if isinstance(kind, i.UnionType):
+        kinds = [each for each in kind.types if not isinstance(each, i.NoneType)]
+        tags = [each for each in kinds if isinstance(each, i.StructType) and each.tag_field in value]
+        found = [each for each in tags if value[each.tag_field] == each.tag]
+        return changed(value, (found or kinds)[0], change)
+    if isinstance(kind, i.StructType) and isinstance(value, dict):
+        types = {field.encode_name: field.type for field in kind.fields}
+        value = {name: changed(each, types[name], change) if name in types else each for name, each in value.items()}
+    if isinstance(kind, i.ListType):
+        value = [changed(each, kind.item_type, change) for each in value]
+    return change(value, kind)
+
+
+@pytest.mark.parametrize("change", [with_nulls, with_floats])
+@pytest.mark.parametrize("path", sorted(VALID))
+def test_serializers_may_write_nulls_and_floats_in_every_body(path: str, change: Change) -> None:
+    kind = BODIES[path]
+    for seed in range(30):
+        body = VALID[path](Random(seed))
+        plainly, otherwise = json.dumps(body), json.dumps(changed(body, type_of(kind), change))
+        assert taken(kind, otherwise) == taken(kind, plainly), otherwise
+
+
+def test_the_change_is_one_somewhere() -> None:
+    body = {"jobs": [{"thread_id": "t", "input": {"priority": 1}, "priority": 1, "retry_policy": {"backoff_ms": 5}}]}
+    floats = changed(body, type_of(BatchRequest), with_floats)
+    assert '"priority": 1.0' in json.dumps(floats)
+    assert '{"priority": 1}' in json.dumps(floats)
+    assert floats["jobs"][0]["retry_policy"]["backoff_ms"] == 5.0
+    assert changed(body, type_of(BatchRequest), with_nulls)["jobs"][0]["retry_policy"]["max_backoff_ms"] is None
+
+
+@pytest.mark.parametrize(
+    "field", ["input", "workflow", "priority", "metadata", "delay_ms", "run_at", "wait_ms", "retry_policy"]
+)
+def test_a_field_that_may_be_left_out_may_be_null(field: str) -> None:
+    assert taken(JobRequest, json.dumps({"thread_id": "t", field: None})) == taken(JobRequest, '{"thread_id":"t"}')
+
+
+@pytest.mark.parametrize("text", ["1.0", "1.000", "1e0", "10e-1", "0.1e1", "1E+0"])
+def test_a_whole_number_may_be_written_in_any_way(text: str) -> None:
+    assert taken(JobRequest, f'{{"thread_id":"t","priority":{text}}}')["priority"] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        (b"-0.0", 0),
+        (b"-3", -3),
+        (b"9007199254740993", 2**53 + 1),
+        (b"9007199254740993.0", 2**53 + 1),
+        (b"9007199254740993.1", None),
+        (b"1e2", 100),
+        (b"0.000000000000000000001", None),
+        (b"1.5", None),
+        (b"1e400", None),
+        (b"9" * 41, None),
+    ],
+)
+def test_what_is_whole(text: bytes, number: int | None) -> None:
+    assert whole(text) == number
+
+
+def test_a_clients_own_value_keeps_its_bytes_beside_a_null() -> None:
+    value = b'{ "b": 1.0,  "a": null, "n": 1e2, "s": "\\u00e9" }'
+    body = b'{"thread_id": "t", "priority": 5.0, "workflow": null, "input": %b }' % value
+    assert bytes(decode(body, decoder(JobRequest).decoder).input) == value
+
+
+def test_null_is_a_value_where_one_is_asked_for() -> None:
+    assert bytes(decode(b'{"value":null}', decoder(ResumeRequest).decoder).value) == b"null"
+    asked = b'{"attempt_id":"a","lease_id":"l","checkpoint":null,"interrupts":[{"key":"k","value":null}]}'
+    body = decode(asked, decoder(InterruptRequest).decoder)
+    assert (bytes(body.interrupts[0].value), body.checkpoint) == (b"null", None)
+
+
+def test_an_error_may_have_nulls() -> None:
+    text = meant(b'{"type":"E","message":"m","stack":null,"data":null,"retryable":null}', AckError)
+    assert msgspec.json.decode(text, type=AckError).retryable
+
+
+@pytest.mark.parametrize("text", [b"{}", b"[]", b"null", b"1", b'"x"', b'{"jobs":[1,null,{"thread_id":1}]}'])
+def test_what_is_wrong_in_another_way_stays(text: bytes) -> None:
+    assert meant(text, BatchRequest) == text
+
+
+def taken(kind: type[Struct], body: str) -> Json:
+    """What a body is read as; a value that is null is none, where it may be left out."""
+    return plain(decode(body.encode(), decoder(kind).decoder), kind)
+
+
+def plain(value: Json, kind: object = None) -> Json:
+    """A decoded body as something that can be compared."""
+    if isinstance(value, Raw):
+        return bytes(value) if is_given(value) else None
+    if isinstance(value, Struct):
+        return {"": type(value).__name__} | {name: plain(getattr(value, name)) for name in value.__struct_fields__}
+    return [plain(each) for each in value] if isinstance(value, list) else value
