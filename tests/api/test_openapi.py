@@ -233,7 +233,11 @@ def test_fields_have_their_bounds() -> None:
     job = schemas["JobRequest"]
     assert job["additionalProperties"] is False
     assert job["required"] == ["thread_id"]
-    assert job["properties"]["priority"] == {"type": "integer", "minimum": 0, "maximum": 100, "default": 0}
+    assert job["properties"]["priority"] == {"type": ["integer", "null"], "minimum": 0, "maximum": 100, "default": 0}
+    assert job["properties"]["retry_policy"] == {
+        "anyOf": [{"$ref": "#/components/schemas/RetryPolicyRequest"}, {"type": "null"}]
+    }
+    assert schemas["JobRow"]["properties"]["priority"] == {"type": "integer"}
     assert job["properties"]["thread_id"] == {"type": "string", "pattern": ecma(NAME)}
     assert job["properties"]["input"] == {"$ref": "#/components/schemas/Json"}
     assert schemas["AckRequest"]["properties"]["acks"]["maxItems"] == 100
@@ -357,8 +361,11 @@ def test_structs_are_walked_where_msgspec_gives_up() -> None:
                     ]
                 },
                 "maybe": {"type": ["string", "null"], "enum": ["a", "b", None], "description": "one of two"},
-                "nothing": {"type": "array", "maxItems": 0},
-                "table": {"type": "object", "additionalProperties": {"$ref": "#/components/schemas/Inner"}},
+                "nothing": {"type": ["array", "null"], "maxItems": 0},
+                "table": {
+                    "type": ["object", "null"],
+                    "additionalProperties": {"$ref": "#/components/schemas/Inner"},
+                },
             },
             "additionalProperties": False,
         },

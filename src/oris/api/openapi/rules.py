@@ -22,8 +22,8 @@ def _is(field: str, value: object) -> Schema:
 
 
 def _fields_or_list(one: tuple[str, ...], optional: tuple[str, ...], listed: str) -> Schema:
-    """Either the fields of one item, or a list of them and none beside it. A client's own value may be null."""
-    beside = {"anyOf": [*map(_given, one), *({"required": [field]} for field in optional)]}
+    """Either the fields of one item, or a list of them and none beside it."""
+    beside = {"anyOf": [*map(_given, (*one, *optional))]}
     return {"oneOf": [{**_given(*one), "not": _given(listed)}, {**_given(listed), "not": beside}]}
 
 
@@ -31,13 +31,13 @@ def _of_failure(field: str, good: str) -> Schema:
     """An error comes with `failed` and nothing else, whatever is good with all but `failed`."""
     return {
         "if": _is(field, "failed"),
-        "then": {"not": {"required": [good]}},
-        "else": {"not": {"required": ["error"]}},
+        "then": {"not": _given(good)},
+        "else": {"not": _given("error")},
     }
 
 
 _NOT_BOTH_TIMES: Schema = {"not": _given("delay_ms", "run_at")}
-_EXPIRE_VALUE: Schema = {"if": {"not": _is("on_expire", "resume")}, "then": {"not": {"required": ["expire_value"]}}}
+_EXPIRE_VALUE: Schema = {"if": {"not": _is("on_expire", "resume")}, "then": {"not": _given("expire_value")}}
 
 RULES: Mapping[type[Struct], Schema] = {
     j.BatchedJob: _NOT_BOTH_TIMES,

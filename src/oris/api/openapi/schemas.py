@@ -22,6 +22,7 @@ Schema = dict[str, Any]
 REF = "#/components/schemas/"
 ANY_JSON = "Json"
 """The component that stands for a client's own value."""
+_NULL: Schema = {"type": "null"}
 
 
 class Schemas:
@@ -81,14 +82,8 @@ class Schemas:
         members = [self.of(one) for one in arguments if one is not UnsetType]
         if len(members) == 1:
             return members[0]
-        either = [member for member in members if member != {"type": "null"}]
-        if len(either) == 1 and isinstance(either[0].get("type"), str) and len(members) == 2:
-            only = either[0]
-            widened = {**only, "type": [only["type"], "null"]}
-            if "enum" in only:
-                widened["enum"] = [*only["enum"], None]
-            return widened
-        return {"anyOf": members}
+        either = [member for member in members if member != _NULL]
+        return _or_null(either[0]) if len(either) == 1 and len(members) == 2 else {"anyOf": members}
 
     def _bounded(self, inner: Any, metas: tuple[Any, ...]) -> Schema:
         """Bounds on a list or a table go beside what it holds; those of a plain type are msgspec's."""
@@ -110,7 +105,11 @@ class Schemas:
         if origin.__doc__:
             schema["description"] = " ".join(origin.__doc__.split())
         fields = self.fields_of(struct)
-        schema["properties"] = {field.encode_name: inner for field, inner in fields}
+        # In a body null is absent wherever a field may be left out; what answers have is what they say.
+        read = origin.__struct_config__.forbid_unknown_fields
+        schema["properties"] = {
+            field.encode_name: _or_null(inner) if read and not field.required else inner for field, inner in fields
+        }
         required = [field.encode_name for field, _ in fields if field.required]
         config = origin.__struct_config__
         if config.tag_field is not None:
@@ -134,6 +133,17 @@ class Schemas:
         if default is not NODEFAULT and isinstance(default, str | int | float):
             schema = {**schema, "default": default}
         return schema
+
+
+def _or_null(schema: Schema) -> Schema:
+    """The same or null; the schema of a client's own value takes null as it is."""
+    kinds = schema.get("type")
+    if schema == {"$ref": REF + ANY_JSON} or _NULL in schema.get("anyOf", ()) or "null" in (kinds or ()):
+        return schema
+    if not isinstance(kinds, str):
+        return {"anyOf": [schema, _NULL]}
+    widened = {**schema, "type": [kinds, "null"]}
+    return {**widened, "enum": [*schema["enum"], None]} if "enum" in schema else widened
 
 
 def _is_struct(kind: Any) -> bool:
