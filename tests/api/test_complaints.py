@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -220,6 +221,32 @@ def told_of(path: str, body: bytes) -> tuple[str, str] | None:
     except ApiError as error:
         return str((error.details or {})["field"]), error.message
     return None
+
+
+DOCS = Path(__file__).parent.parent.parent / "docs" / "api.md"
+_SECTION = DOCS.read_text().split("## Bad input")[1].split("\n## ")[0]
+ROWS = re.findall(r"^\| (?:`(.+?)`|nothing) \| `(.+?)` \| (.+) \|$", _SECTION, re.MULTILINE)
+
+
+def test_the_docs_have_examples() -> None:
+    assert len(ROWS) == 12
+
+
+@pytest.mark.parametrize(("sent", "field", "message"), ROWS)
+def test_the_examples_of_the_docs_are_true(sent: str, field: str, message: str) -> None:
+    with pytest.raises(ApiError) as caught:
+        _take(sent)
+    assert (caught.value.details or {})["field"] == field
+    assert re.fullmatch(re.escape(message).replace("…", ".*"), caught.value.message)
+
+
+def _take(sent: str) -> None:
+    if sent.startswith("?"):
+        name, _, value = sent[1:].partition("=")
+        query_options({name: value}, JobsQuery)
+        return
+    kinds: dict[str, type[msgspec.Struct]] = {'{"jobs"': BatchRequest, '{"mode"': CancelRequest}
+    decode(sent.encode(), decoder(kinds.get(sent[:7], JobRequest)).decoder)
 
 
 def refusal(kind: type[msgspec.Struct], body: bytes) -> ApiError:
