@@ -41,6 +41,8 @@ def fields_given(text: bytes, kind: i.StructType) -> Mapping[str, Raw]:
     """The fields of an object in the order in which they came, without those whose null means that they are absent."""
     known = {field.encode_name: field for field in kind.fields}
     given = _OBJECT.decode(text)
+    if len(given) > len(known) + 1:
+        return given  # it is refused, whatever is in it
     return {name: value for name, value in given.items() if not is_null(value) or not may_be_absent(known.get(name))}
 
 
@@ -86,11 +88,13 @@ def _meant(value: Raw, kind: i.Type) -> Raw:
         case i.StructType(), b"{":
             types = {field.encode_name: field.type for field in kind.fields}
             given = fields_given(text, kind)
+            if len(given) > len(types) + 1:
+                return value
             return Raw(_encode({n: _meant(each, types[n]) if n in types else each for n, each in given.items()}))
         case i.ListType(), b"[":
             return _list(value, kind)
         case i.DictType(), b"{":
-            return Raw(_encode({name: _meant(each, kind.value_type) for name, each in _OBJECT.decode(text).items()}))
+            return _table(value, kind)
         case i.IntType(), first if first in b"-0123456789":
             number = whole(text)
             return value if number is None else Raw(b"%d" % number)
@@ -103,3 +107,10 @@ def _list(value: Raw, kind: i.ListType) -> Raw:
     if len(items) > (kind.max_length or len(items)):
         return value  # it is refused, whatever is in it
     return Raw(_encode([_meant(item, kind.item_type) for item in items]))
+
+
+def _table(value: Raw, kind: i.DictType) -> Raw:
+    given = _OBJECT.decode(bytes(value))
+    if len(given) > (kind.max_length or len(given)):
+        return value
+    return Raw(_encode({name: _meant(each, kind.value_type) for name, each in given.items()}))
