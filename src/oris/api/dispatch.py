@@ -27,8 +27,7 @@ from oris.api.http import (
     Answer,
     Caller,
     Context,
-    MethodNotAllowed,
-    NotFound,
+    Match,
     Route,
     RouteTable,
     Stream,
@@ -36,10 +35,11 @@ from oris.api.http import (
     whole,
 )
 from oris.api.limits import HttpLimits
+from oris.api.no_route import no_route
 from oris.api.presented import named_key
 from oris.api.proxies import client_address
 from oris.config.networks import Networks
-from oris.errors import ApiError, Details, ErrorCode, invalid
+from oris.errors import ApiError, ErrorCode, invalid
 from oris.ids import RandomBits
 from oris.observability.trace import Trace, read_traceparent
 
@@ -293,11 +293,8 @@ class Dispatcher(Generic[S]):
 
     def _find_route(self, head: Head) -> tuple[Route, Any]:
         found = self.table.match(head.method, head.path)
-        if isinstance(found, NotFound):
-            raise ApiError(ErrorCode.NOT_FOUND, "no such route", {"method": head.method, "path": head.path})
-        if isinstance(found, MethodNotAllowed):
-            details: Details = {"method": head.method, "path": head.path, "allowed": list(found.allowed)}
-            raise ApiError(ErrorCode.METHOD_NOT_ALLOWED, "this route has other methods", details)
+        if not isinstance(found, Match):
+            raise no_route(found, self.table, head.method, head.path)
         return found.route, found.path_params
 
     def _authenticate(self, head: Head, fields: HeadFields, route: Route) -> Caller:

@@ -246,6 +246,8 @@ class RouteTable:
                 segments = [unquote(segment, errors="strict") for segment in segments]
             except UnicodeDecodeError:
                 return _NOT_FOUND
+        if "" in segments[1:]:
+            return _NOT_FOUND  # nothing is named so: a slash too many
         allowed: set[str] = set()
         for shape in self._shapes.get(len(segments), ()):
             if not shape.fits(segments):
