@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from hashlib import sha256
+from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from oris.core import commands as c
@@ -70,6 +74,43 @@ def test_these_differ(one: bytes, other: bytes) -> None:
 @pytest.mark.parametrize("text", [b"-0", b"-0e0", b"1e400", b"1" * 300, b'{"x":[1.0,{"y":-0}]}', b'["\\"-0",-0]'])
 def test_a_canonical_text_is_its_own(text: bytes) -> None:
     assert canonical(text) == text
+
+
+NUMBERS = st.from_regex(
+    r"-?(0|[1-9][0-9]{0,22})(\.[0-9]{1,3})?([eE][+-]?[0-9]{1,2})?", fullmatch=True
+) | st.sampled_from(["-0", "-0e0", "-0e00", "-0E0", "-0.0", "0", "0e0", "1e-0"])
+
+
+@given(st.lists(NUMBERS, max_size=6), st.lists(NUMBERS, max_size=6))
+def test_numbers_are_the_same_when_their_texts_are(ones: list[str], others: list[str]) -> None:
+    texts = [f'["-0",{",".join(each)}]'.replace(",]", "]").encode() for each in (ones, others)]
+    assert (canonical(texts[0]) == canonical(texts[1])) == (ones == others)
+    assert [canonical(text) for text in texts] == texts
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=["Cs"])) | st.just("-0"),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text('ab-0é"\\', max_size=3), inner, max_size=4),
+    max_leaves=30,
+)
+
+
+@given(VALUES, VALUES, st.booleans(), st.sampled_from([None, 1]))
+def test_what_one_value_is_written_as_means_the_same(
+    value: Any, other: Any, ascii_only: bool, indent: int | None
+) -> None:
+    text = json.dumps(value).encode()
+    again = json.dumps(_turned_round(value), ensure_ascii=ascii_only, indent=indent).encode()
+    assert canonical(again) == canonical(text)
+    assert canonical(canonical(text)) == canonical(text)
+    written = json.dumps(other, sort_keys=True), json.dumps(value, sort_keys=True)
+    assert (canonical(json.dumps(other).encode()) == canonical(text)) == (written[0] == written[1])
+
+
+def _turned_round(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _turned_round(inner) for key, inner in reversed(value.items())}
+    return [_turned_round(inner) for inner in value] if isinstance(value, list) else value
 
 
 def test_what_a_request_may_nest_is_compared() -> None:

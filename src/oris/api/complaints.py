@@ -18,7 +18,7 @@ from msgspec import Raw, Struct
 from msgspec import inspect as i
 
 from oris.api.json_faults import OUT_OF_RANGE
-from oris.api.leniency import SPACE, chosen, fields_given, is_null, items_given, type_of, whole
+from oris.api.leniency import SPACE, chosen, fields_given, is_null, items_given, may_be_absent, type_of, whole
 from oris.wire.names import RULES
 
 _NOT_A_VALUE = "not a value that this field takes"
@@ -121,7 +121,9 @@ def _of_object(text: bytes, kind: i.StructType, path: str) -> Complaint | None:
             if name == kind.tag_field:
                 continue
             return Complaint(_join(path, _short(name)), f"unknown field; {_known(name, _places(kind))}")
-        if field.required and is_null(value) and not isinstance(field.type, i.RawType):
+        if is_null(value) and may_be_absent(field):
+            continue
+        if is_null(value) and not isinstance(field.type, i.RawType):
             return Complaint(_join(path, name), "this field is required, and must not be null")
         found = _of(bytes(value), field.type, _join(path, name))
         if found is not None:
@@ -249,9 +251,8 @@ def _places(kind: i.StructType) -> dict[str, str]:
         for each in types:
             if isinstance(each, i.StructType):
                 inner |= {one.encode_name: f"{field.encode_name}.{one.encode_name}" for one in each.fields}
-    return {field.encode_name: "" for field in kind.fields} | {
-        name: place for name, place in inner.items() if all(name != field.encode_name for field in kind.fields)
-    }
+    own = {field.encode_name: "" for field in kind.fields}
+    return own | {name: place for name, place in inner.items() if name not in own}
 
 
 def _nearest(word: str, names: Mapping[str, str]) -> str | None:
