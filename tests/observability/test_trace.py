@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from random import Random
 
 import pytest
@@ -70,6 +71,19 @@ def test_a_later_version_may_carry_more_and_is_answered_in_ours(tail: str) -> No
 )
 def test_what_is_malformed_is_none(header: str) -> None:
     assert read_traceparent(header) is None
+
+
+def test_what_follows_the_four_fields_is_not_kept_in_memory() -> None:
+    tracemalloc.start()
+    try:
+        for n in range(100):
+            beginning = f"cc-{n:032x}-{SPAN}-01-"
+            assert (read_traceparent(beginning + "x" * 60_000) is None) == (n == 0)
+            assert read_traceparent(f"{n:x} no trace" + "x" * 60_000) is None
+        kept_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept_bytes < 1_000_000
 
 
 @given(st.text(max_size=70))

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from oris.ids import RandomBits
 
-_FORM = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL)
+_FORM = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-)?")
+_LENGTH: Final = 55
+"""The characters of the four fields, dashes included."""
 _NO_TRACE = "0" * 32
 _NO_SPAN = "0" * 16
 _SAMPLED: Final = 1
@@ -46,14 +48,21 @@ class Trace:
         return Trace(_fresh(random, 128), _fresh(random, 64))
 
 
-@lru_cache(maxsize=4096)
 def read_traceparent(header: str) -> Trace | None:
     """The caller's own span, out of its `traceparent` header; go on with `child`.
 
     A later version may carry more fields; its first four are read. None for what is malformed, has version ff, or an
     id of zeros.
     """
-    match = _FORM.fullmatch(header)
+    return _read(header[: _LENGTH + 1])
+
+
+@lru_cache(maxsize=4096)
+def _read(beginning: str) -> Trace | None:
+    """`beginning` is the four fields and what follows at once. More says nothing, and strangers could fill the cache
+    with it.
+    """
+    match = _FORM.fullmatch(beginning)
     if match is None:
         return None
     version, trace_id, span_id, flags, rest = match.groups()
