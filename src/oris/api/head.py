@@ -22,7 +22,6 @@ _SINGLE = frozenset(
         b"content-length",
         b"content-type",
         b"host",
-        b"last-event-id",
         b"transfer-encoding",
         b"x-api-key",
         b"x-api-key-id",
@@ -31,6 +30,8 @@ _SINGLE = frozenset(
 """Fields that mean nothing, or two things, when they come twice."""
 _NEITHER_OF_TWO = frozenset((b"traceparent", b"x-request-id"))
 """Fields without which a request is as good: no request is refused for them, and of two neither counts."""
+_JOINED = frozenset((b"last-event-id", b"origin"))
+"""Fields that only some requests are judged by: of two both are seen, and together they are no value of the field."""
 
 _EMPTY: Mapping[str, str] = {}
 
@@ -71,9 +72,12 @@ def read_fields(head: Head, rng: RandomBits) -> HeadFields:
     for name, value in head.headers:
         count += 1
         size += len(name) + len(value)
-        if name in named and name in _SINGLE:
+        if name not in named:
+            named[name] = value
+            continue
+        if name in _SINGLE:
             error = invalid(name.decode("latin-1"), "this header may be sent once")
-        named[name] = b"" if name in named and name in _NEITHER_OF_TWO else value
+        named[name] = _of_two(name, named[name], value)
     length = named.get(b"content-length")
     chunked = b"transfer-encoding" in named
     if length is not None and chunked:
@@ -88,6 +92,12 @@ def read_fields(head: Head, rng: RandomBits) -> HeadFields:
     request_id = sent_id.decode("ascii") if is_usable else f"req_{rng.getrandbits(96):024x}"
     has_body = chunked or bool(content_length)
     return HeadFields(named, count, size, request_id, has_body, content_length, error)
+
+
+def _of_two(name: bytes, first: bytes, second: bytes) -> bytes:
+    if name in _NEITHER_OF_TWO:
+        return b""
+    return first + b", " + second if name in _JOINED else second
 
 
 def last_event_id(named: Mapping[bytes, bytes]) -> str | None:
