@@ -84,6 +84,21 @@ def test_a_port_that_goes_without_saying_makes_no_other_origin(origin: str, host
     assert judged(make_front(), LOOK, origin=origin, host=host) is None
 
 
+@pytest.mark.parametrize(
+    ("origin", "host"), [("https://localhost", "localhost:80"), ("http://localhost", "localhost:443")]
+)
+def test_the_port_of_another_scheme_is_another_origin(origin: str, host: str) -> None:
+    assert judged(make_front(), LOOK, origin=origin, host=host) is not None
+
+
+def test_a_second_origin_lets_no_first_one_in() -> None:
+    own, foreign = (b"origin", b"http://localhost"), (b"origin", b"https://evil.example")
+    for origins in ([own, foreign], [foreign, own]):
+        found = make_front().dispatcher.admit(Head("GET", "/v1/things/a", b"", [(b"host", b"localhost"), *origins]))
+        assert isinstance(found, Refusal)
+        assert found.answer.status == 403
+
+
 def test_an_origin_without_a_host_is_foreign() -> None:
     assert judged(make_front(), LOOK, origin="http://localhost") is not None
 

@@ -15,8 +15,8 @@ from oris.errors import ApiError, ErrorCode
 
 _WILDCARDS = ("0.0.0.0", "::")
 _OTHER_SITES = (b"cross-site", b"same-site")
-_ORIGIN = re.compile(rb"https?://(.+)", re.IGNORECASE)
-_DEFAULT_PORT = re.compile(rb":(80|443)$")
+_ORIGIN = re.compile(rb"(https?)://(.+)", re.IGNORECASE)
+_DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
 
 
 class OpenServer:
@@ -70,11 +70,14 @@ def _is_of_another_page(fields: Mapping[bytes, bytes], host: bytes | None) -> bo
     if origin is None:
         return False
     found = _ORIGIN.fullmatch(origin)  # `null` is the origin of pages that may be anybody's
-    return found is None or host is None or _authority(found[1]) != _authority(host)
+    if found is None or host is None:
+        return True
+    default_port = _DEFAULT_PORTS[found[1].lower()]
+    return _authority(found[2], default_port) != _authority(host, default_port)
 
 
-def _authority(text: bytes) -> bytes:
-    return _DEFAULT_PORT.sub(b"", text.strip().lower())
+def _authority(text: bytes, default_port: bytes) -> bytes:
+    return text.strip().lower().removesuffix(default_port)
 
 
 def _name_of(host: bytes) -> str:
