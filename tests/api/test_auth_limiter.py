@@ -15,6 +15,7 @@ from oris.api.auth_limiter import (
     AuthLimiter,
     Buckets,
 )
+from oris.api.presented import named_keys
 
 
 @dataclass
@@ -31,8 +32,8 @@ class World:
     def count(self) -> None:
         self.counted += 1
 
-    def fail(self, times: int, address: str = "203.0.113.5", key_id: bytes | None = None) -> list[int | None]:
-        return [self.limiter.failed(address, key_id) for _ in range(times)]
+    def fail(self, times: int, address: str = "203.0.113.5", *key_ids: bytes) -> list[int | None]:
+        return [self.limiter.failed(address, key_ids) for _ in range(times)]
 
 
 def test_an_address_may_fail_so_often_and_then_has_to_wait() -> None:
@@ -50,16 +51,30 @@ def test_an_address_may_fail_so_often_and_then_has_to_wait() -> None:
 
 def test_a_key_id_is_limited_from_wherever_it_is_tried() -> None:
     world = World()
-    tries = [world.limiter.failed(f"203.0.113.{i}", b"the-id") for i in range(FAILURES_PER_KEY_ID + 1)]
+    tries = [world.limiter.failed(f"203.0.113.{i}", (b"the-id",)) for i in range(FAILURES_PER_KEY_ID + 1)]
     assert tries == [None] * FAILURES_PER_KEY_ID + [6]
     assert world.fail(1, "203.0.113.200", b"another-id") == [None]
     assert world.fail(1, "203.0.113.201") == [None]
 
 
+def test_no_other_id_beside_it_hides_the_one_that_is_tried() -> None:
+    world = World()
+    tries = [
+        world.limiter.failed(f"203.0.113.{i}", named_keys(guess_beside(b"other-%d" % i)))
+        for i in range(FAILURES_PER_KEY_ID + 1)
+    ]
+    assert tries == [None] * FAILURES_PER_KEY_ID + [6]
+
+
+def guess_beside(other: bytes) -> dict[bytes, bytes]:
+    """A key in one field, and another in two."""
+    return {b"authorization": b"Bearer the-id.guess", b"x-api-key-id": other, b"x-api-key": b"x"}
+
+
 def test_an_ipv6_client_is_its_network() -> None:
     world = World()
     for i in range(FAILURES_PER_ADDRESS):
-        assert world.limiter.failed(f"2001:db8:0:1::{i:x}", None) is None
+        assert world.limiter.failed(f"2001:db8:0:1::{i:x}", ()) is None
     assert world.fail(1, "2001:db8:0:1:ffff::1") == [3]
     assert world.fail(1, "2001:db8:0:2::1") == [None]
 

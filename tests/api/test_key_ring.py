@@ -121,6 +121,7 @@ def test_one_right_credential_among_several_lets_in_and_of_several_the_first() -
 STATIC = "send Authorization: Bearer <token>"
 STORED = "Authorization: Bearer <key id>.<secret>, or X-Api-Key-Id: <key id> with X-Api-Key: <secret>"
 HALF = "X-Api-Key-Id names a stored key, and its secret is missing: send that as X-Api-Key"
+NO_ID = "this is no static credential, and a stored key needs its id beside its secret: "
 WRONG = "the credential is wrong, or has expired, or was revoked: "
 
 
@@ -140,10 +141,15 @@ WRONG = "the credential is wrong, or has expired, or was revoked: "
             {"authorization": "Basic eDp5"},
             f"Authorization is no bearer token, and nothing else is understood there: {STATIC}, or {STORED}",
         ),
-        ({"authorization": "Bearer wrong"}, f"{WRONG}{STATIC}, or {STORED}"),
+        ({"authorization": "Bearer wrong"}, f"{NO_ID}{STATIC}, or {STORED}"),
+        ({"authorization": f"Bearer {SECRET}"}, f"{NO_ID}{STATIC}, or {STORED}"),
+        (
+            {"authorization": "Bearer wrong", "x-api-key-id": "key_1", "x-api-key": "no"},
+            f"{WRONG}{STATIC}, or {STORED}",
+        ),
         ({"authorization": "Bearer key_1.wrong"}, f"{WRONG}{STATIC}, or {STORED}"),
         ({"authorization": "Bearer key_2.wrong"}, f"{WRONG}{STATIC}, or {STORED}"),
-        ({"x-api-key": SECRET}, f"{WRONG}{STATIC}, or {STORED}"),
+        ({"x-api-key": SECRET}, f"{NO_ID}{STATIC}, or {STORED}"),
     ],
 )
 def test_a_401_says_what_is_missing_and_not_whether_a_key_exists(sent: dict[str, str], message: str) -> None:
@@ -152,6 +158,20 @@ def test_a_401_says_what_is_missing_and_not_whether_a_key_exists(sent: dict[str,
     with pytest.raises(ApiError) as caught:
         rig.call(None, None, **sent)
     assert caught.value.message == message
+
+
+def test_a_401_of_a_server_with_stored_keys_alone_speaks_of_no_other(rig: Rig) -> None:
+    with pytest.raises(ApiError) as caught:
+        rig.call(None, SECRET)
+    assert caught.value.message == f"a stored key needs its id beside its secret: send {STORED}"
+
+
+def test_a_401_of_a_server_whose_last_credential_was_taken_away_says_so() -> None:
+    rig = Rig(Credential("bearer", "t"))
+    rig.callers.replace([])
+    with pytest.raises(ApiError) as caught:
+        rig.call(None, None, authorization="Bearer t")
+    assert "this server has none in force" in caught.value.message
 
 
 def test_a_401_names_only_the_ways_that_there_are() -> None:

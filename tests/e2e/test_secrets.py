@@ -58,6 +58,8 @@ def presentations(key: dict[str, Any]) -> Iterator[dict[str, str]]:
     yield sent(key)
     yield sent(key) | {"x-api-key": key["secret"] + "x"}
     yield {"authorization": f"Bearer {key['secret']}"}
+    yield {"authorization": f"Bearer {key['key_id']}.{key['secret']}"}
+    yield {"authorization": f"Bearer {key['secret']}.{key['key_id']}"}
     yield {"authorization": key["secret"]}
     yield {"x-api-key-id": key["secret"], "x-api-key": key["key_id"]}
     yield sent(key) | {"authorization": f"Basic {key['secret']}", "traceparent": "00-nonsense"}

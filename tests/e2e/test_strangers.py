@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import httpx
+import pytest
 import trio
 
 from oris.api.auth_limiter import FAILURES_PER_ADDRESS, FAILURES_PER_KEY_ID
@@ -129,11 +130,22 @@ def test_without_credentials_a_trusted_proxy_is_refused_too_and_the_operator_tol
         assert "ORIS_TRUSTED_PROXIES changes nothing" in server.stderr.read_text()
 
 
-def test_a_key_id_is_limited_from_many_addresses(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"x-api-key-id": "the-id", "x-api-key": "wrong"},
+        {"authorization": "Bearer the-id.wrong"},
+        {"authorization": "Bearer the-id.wrong", "x-api-key-id": "{n}", "x-api-key": "wrong"},
+    ],
+    ids=["in two fields", "in one field", "beside others"],
+)
+def test_a_key_id_is_limited_from_many_addresses(tmp_path: Path, wrong: dict[str, str]) -> None:
     settings = {"ORIS_API_AUTH_API_KEY": TOKEN, "ORIS_TRUSTED_PROXIES": "127.0.0.1"}
     with serving(tmp_path, **settings) as server, server.client() as http:
         statuses = [
-            ask(http, {"x-api-key-id": "the-id", "x-api-key": "wrong", "x-forwarded-for": f"203.0.113.{n}"})
+            ask(
+                http, {name: value.format(n=n) for name, value in wrong.items()} | {"x-forwarded-for": f"203.0.113.{n}"}
+            )
             for n in range(FAILURES_PER_KEY_ID + 1)
         ]
         assert statuses == [401] * FAILURES_PER_KEY_ID + [429]

@@ -5,7 +5,7 @@ not depend on what is known here. So nobody can lock out a fleet that shares an 
 nothing is learnt from a 429 that a 401 would not have said: both mean wrong. What the limit saves is the answers' worth
 to a guesser's client, which has to wait or be seen, and the log; what keeps a secret safe is its length.
 
-Failures are counted by address (for IPv6 by its /64, which is what one client has) and by the key id that was named.
+Failures are counted by address (for IPv6 by its /64, which is what one client has) and by every key id that was named.
 Memory is bounded: the least recently seen is forgotten, which only forgives.
 """
 
@@ -15,7 +15,7 @@ import hashlib
 import ipaddress
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -87,11 +87,11 @@ class AuthLimiter:
         self._tallies: dict[str, _Tally] = {}
         self._minute_ends_s = 0.0
 
-    def failed(self, address: str, key_id: bytes | None) -> int | None:
+    def failed(self, address: str, key_ids: Iterable[bytes]) -> int | None:
         """Notes a failure. None: answer 401; else 429, and the whole seconds after which to try again."""
         now_s = self._clock()
         wait_s = self._by_address.take(_group(address), now_s)
-        if key_id is not None:
+        for key_id in key_ids:
             wait_s = max(wait_s, self._by_key_id.take(hashlib.sha256(key_id).digest(), now_s))
         self._note(address, now_s, is_limited=wait_s > 0.0)
         return math.ceil(wait_s) if wait_s > 0.0 else None

@@ -36,7 +36,7 @@ from oris.api.http import (
 )
 from oris.api.limits import HttpLimits
 from oris.api.no_route import no_route
-from oris.api.presented import named_key
+from oris.api.presented import named_keys
 from oris.api.proxies import client_address
 from oris.config.networks import Networks
 from oris.errors import ApiError, ErrorCode, invalid
@@ -313,7 +313,7 @@ class Dispatcher(Generic[S]):
         if self._limiter is None:
             return error
         address = client_address(head.peer, head.headers, self._trusted_proxies)
-        retry_after_s = self._limiter.failed(address, named_key(fields.named))
+        retry_after_s = self._limiter.failed(address, named_keys(fields.named))
         if retry_after_s is None:
             return error
         message = "too many requests without right credentials from there"

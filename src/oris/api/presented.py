@@ -30,10 +30,10 @@ def presented(fields: Mapping[bytes, bytes]) -> list[Presented]:
     return found
 
 
-def named_key(fields: Mapping[bytes, bytes]) -> bytes | None:
-    """The id of the stored key that a request means, whether or not there is one."""
-    named = fields.get(b"x-api-key-id")
-    return named if named is not None else next((each.key_id for each in presented(fields) if each.key_id), None)
+def named_keys(fields: Mapping[bytes, bytes]) -> set[bytes]:
+    """The ids of all stored keys that a request means, whether or not there are such keys."""
+    named = {each.key_id for each in presented(fields)} | {fields.get(b"x-api-key-id")}
+    return {key_id for key_id in named if key_id is not None}
 
 
 def lacking(fields: Mapping[bytes, bytes], supported: list[str]) -> str:
@@ -44,6 +44,9 @@ def lacking(fields: Mapping[bytes, bytes], supported: list[str]) -> str:
         return f"Authorization is no bearer token, and nothing else is understood there: {_ways(supported)}"
     if not presented(fields):
         return f"credentials are missing: {_ways(supported)}"
+    if "stored_key" in supported and not named_keys(fields):
+        no_static = "this is no static credential, and " if len(supported) > 1 else ""
+        return f"{no_static}a stored key needs its id beside its secret: {_ways(supported)}"
     return f"the credential is wrong, or has expired, or was revoked: {_ways(supported)}"
 
 
@@ -53,6 +56,8 @@ def _bearer(fields: Mapping[bytes, bytes]) -> bytes | None:
 
 
 def _ways(supported: list[str]) -> str:
+    if not supported:
+        return "this server has none in force, so an operator must set or make one (oris keys create --role admin)"
     ways = {
         "bearer": "Authorization: Bearer <token>",
         "api_key": "X-Api-Key: <key>",
