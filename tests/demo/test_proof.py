@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import count
 
 from oris.demo.proof import Effect, prove
+from oris.demo.steps import STEPS
 from oris.demo.timelines import Event, Record
-from oris.demo.worker import STEPS
 
 NAMES = [name for name, _ in STEPS]
 AT = "2026-01-01T00:00:00.000Z"

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from oris.demo.http_client import Json
+from oris.demo.steps import STEPS
 from oris.demo.timelines import Record
-from oris.demo.worker import STEPS, Json
 
 _STEP_NAMES = tuple(name for name, _ in STEPS)
 

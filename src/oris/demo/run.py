@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from oris.demo.corpus import DocumentFile, documents
+from oris.demo.http_client import Api, CallError, Json
 from oris.demo.processes import DemoFailed, Process, Processes, ending_on_signals, wait_for
 from oris.demo.proof import Effect, Proof, prove, read_journal
 from oris.demo.screen import Screen
+from oris.demo.steps import STEPS
 from oris.demo.timelines import Event, held_by, record_of, timeline
-from oris.demo.worker import STEPS, Api, CallError, Json
 
 LEASE_TTL_S = 2
 PAUSE_MS = 8

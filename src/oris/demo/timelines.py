@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from oris.demo.worker import Api
+from oris.demo.http_client import Api
 
 RESULT_WAIT_MS = 20_000
 _PAGE = 200

@@ -1,0 +1,57 @@
+"""The control poll: parked while the slot is full, so that a cancel is heard at once, before the next heartbeat."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+
+from oris.demo.http_client import POLL_WAIT_MS, RETRY_S, Api, CallError, Json
+from oris.demo.lease import Slot
+
+_log = logging.getLogger("oris.demo.control")
+
+
+class Control:
+    """Asks for control messages alone (`limit: 0`), from a thread and a connection of its own."""
+
+    def __init__(self, api: Api, worker_id: str, slot: Slot, pause: Callable[[float], object] = time.sleep) -> None:
+        self._api = api
+        self._worker_id = worker_id
+        self._slot = slot
+        self._pause = pause
+        self._poll_no = 0
+
+    def start(self) -> None:
+        """Listen in a thread that ends with the process."""
+        threading.Thread(target=self._run, name="control", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            self._slot.is_full.wait()
+            self.listen()
+
+    def listen(self) -> None:
+        """One parked poll; what it brings is told to the lease that it is about."""
+        body: Json = {
+            "worker_id": self._worker_id,
+            "poll_id": f"control-{os.getpid()}-{self._poll_no}",
+            "limit": 0,
+            "wait_ms": POLL_WAIT_MS,
+        }
+        try:
+            answer = self._api.post("/v1/workers/poll", body)
+        except (OSError, CallError) as error:
+            # The same id again: a message that went with the lost answer comes with the next.
+            _log.warning("the control poll goes on: %s", error)
+            self._pause(RETRY_S)
+            return
+        self._poll_no += 1
+        lease = self._slot.lease
+        for message in answer["control"]:
+            if lease is not None and message["lease_id"] == lease.lease_id:
+                lease.tell(message["type"])
+        if answer["decision"] != "noop" and not answer["control"]:
+            self._pause(RETRY_S)  # a draining server answers at once
