@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -323,9 +324,8 @@ async def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> No
     await harness.aclose()
     database = harness.path
     database.unlink()
-    with sqlite3.connect(database) as theirs:
+    with closing(sqlite3.connect(database)) as theirs:
         theirs.execute("CREATE TABLE theirs (x)")
-    theirs.close()
     with pytest.raises(ConfigError, match="another program"):
         await harness.open()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
 from itertools import count
@@ -169,7 +168,7 @@ async def test_an_index_of_the_log_that_cannot_grow_is_no_damage(
     writer.execute("PRAGMA wal_autocheckpoint = 0")
     await driver.commit(submit("t1"))
     await harness.store.checkpoint()
-    with sqlite3.connect(harness.path, isolation_level=None) as reader:
+    with harness.connection() as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM runtime_jobs").fetchall()
         disk_of(harness).make_room()

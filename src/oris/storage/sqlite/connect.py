@@ -67,9 +67,13 @@ def open_writer(path: Path, tuning: Tuning, factory: type[sqlite3.Connection]) -
 def open_reader(path: Path, tuning: Tuning) -> sqlite3.Connection:
     """A connection that can only read, and never checkpoints."""
     connection = _connect(path, "ro", tuning, sqlite3.Connection)
-    connection.execute("PRAGMA query_only = ON")
-    set_pragma(connection, "wal_autocheckpoint", 0)
-    set_pragma(connection, "cache_size", -tuning.cache_kib // 8)
+    try:
+        connection.execute("PRAGMA query_only = ON")
+        set_pragma(connection, "wal_autocheckpoint", 0)
+        set_pragma(connection, "cache_size", -tuning.cache_kib // 8)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

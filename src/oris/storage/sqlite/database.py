@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,6 +74,8 @@ class MemoryDatabase:
     def __init__(self, image: bytes | None = None, factory: type[sqlite3.Connection] = sqlite3.Connection) -> None:
         """`image`: what another one's `image` gave."""
         self._connection = open_memory(factory)
+        # Nothing is lost with it, so it need not be closed by name: it ends with the last one who could open it.
+        self._end = weakref.finalize(self, self._connection.close)
         self._holder: Database | None = None
         if image:
             self._connection.deserialize(image)
@@ -98,8 +101,8 @@ class MemoryDatabase:
             self._connection.execute("ROLLBACK")
 
     def close(self) -> None:
-        """The end of it; its contents are gone."""
-        self._connection.close()
+        """The end of it, now; its contents are gone. Again is harmless."""
+        self._end()
 
 
 def open_file(
