@@ -89,8 +89,8 @@ class Schemas:
         """Bounds on a list or a table go beside what it holds; those of a plain type are msgspec's."""
         if typing.get_origin(inner) in (list, dict):
             hollow = list[Any] if typing.get_origin(inner) is list else dict[str, Any]
-            return {**_plain(Annotated.__class_getitem__((hollow, *metas))), **self.of(inner)}  # type: ignore[attr-defined]
-        return _plain(Annotated.__class_getitem__((inner, *metas)))  # type: ignore[attr-defined]
+            return {**_plain(Annotated[(hollow, *metas)]), **self.of(inner)}
+        return _plain(Annotated[(inner, *metas)])
 
     def _struct(self, struct: Any) -> Schema:
         name = _name(struct)
