@@ -84,12 +84,11 @@ def read_migrations(folder: Path) -> tuple[Migration, ...]:
 
 def plan(known: Sequence[Migration], applied: Sequence[Applied], program_version: str) -> tuple[Migration, ...]:
     """What is still to be applied. Raises ConfigError when this program must not touch the database."""
+    check_newer(known, applied, program_version)
     by_version = {migration.version: migration for migration in known}
     for row in applied:
         migration = by_version.get(row.version)
-        if migration is None:
-            _check_newer(row, program_version)
-        elif migration.checksum != row.checksum:
+        if migration is not None and migration.checksum != row.checksum:
             raise ConfigError(
                 f"migration {migration.title} was changed after it had been applied to this database: "
                 f"checksum {migration.checksum[:12]}, recorded {row.checksum[:12]}"
@@ -100,6 +99,17 @@ def plan(known: Sequence[Migration], applied: Sequence[Applied], program_version
     if pending and pending[0].version < newest:
         raise ConfigError(f"migration {pending[0].title} is missing in this database, but {newest:04d} was applied")
     return pending
+
+
+def check_newer(known: Sequence[Migration], applied: Sequence[Applied], program_version: str) -> None:
+    """A migration from the future is fine as long as its author said so. Raises ConfigError where he did not."""
+    known_versions = {migration.version for migration in known}
+    for row in applied:
+        if row.version not in known_versions and _numbers(row.min_program_version) > _numbers(program_version):
+            raise ConfigError(
+                f"the database was migrated by a newer program ({row.version:04d}_{row.name}): "
+                f"it needs version {row.min_program_version} or later, this is {program_version}"
+            )
 
 
 def migrate(
@@ -130,15 +140,6 @@ def _read(file: Path) -> Migration:
         checksum=sha256(text.encode()).hexdigest(),
         min_program_version=version[1],
     )
-
-
-def _check_newer(row: Applied, program_version: str) -> None:
-    """A migration from the future is fine as long as its author said so."""
-    if _numbers(row.min_program_version) > _numbers(program_version):
-        raise ConfigError(
-            f"the database was migrated by a newer program ({row.version:04d}_{row.name}): "
-            f"it needs version {row.min_program_version} or later, this is {program_version}"
-        )
 
 
 def _numbers(version: str) -> tuple[int, ...]:

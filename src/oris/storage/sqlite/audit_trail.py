@@ -14,6 +14,7 @@ from oris.errors import ConfigError
 from oris.storage.sqlite import audit_statements as sql
 from oris.storage.sqlite.connect import Tuning, open_reader
 from oris.storage.sqlite.faults import described
+from oris.storage.sqlite.upgrade import check_not_newer
 
 PAGE = 500
 """Records that are read at once: each page is a read of its own, so that the WAL can begin anew in between."""
@@ -24,7 +25,8 @@ _BEFORE_ALL = -(2**63)
 
 @contextmanager
 def open_trail(path: Path) -> Iterator[AuditTrail]:
-    """Open a file's trail, for reading alone. Raises ConfigError when the file is none of ours, or cannot be read."""
+    """Open a file's trail, for reading alone. Raises ConfigError when the file is none of ours, cannot be read,
+    or was changed by a newer program."""
     if not path.exists():
         raise ConfigError(f"{path}: there is no such database")
     try:
@@ -33,6 +35,7 @@ def open_trail(path: Path) -> Iterator[AuditTrail]:
             connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
             if connection.execute(_HAS_TRAIL).fetchone() is None:
                 raise ConfigError(f"{path}: there is no audit trail in this database")
+            check_not_newer(connection)
             yield AuditTrail(connection)
     except sqlite3.Error as error:
         raise ConfigError(f"{path}: cannot read the database: {described(error)}") from error

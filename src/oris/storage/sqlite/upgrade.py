@@ -9,7 +9,7 @@ from typing import Literal
 
 from oris.config.version import program_version
 from oris.errors import ConfigError
-from oris.storage.migrate import Migration, migrate, migrations_folder, plan, read_migrations
+from oris.storage.migrate import Migration, check_newer, migrate, migrations_folder, plan, read_migrations
 from oris.storage.sqlite.connect import Tuning, open_reader
 from oris.storage.sqlite.database import open_file
 from oris.storage.sqlite.faults import described
@@ -37,6 +37,12 @@ def migrate_file(
     for warning in database.warnings:
         warn(warning)
     return tuple(applied)
+
+
+def check_not_newer(connection: sqlite3.Connection) -> None:
+    """Raises ConfigError where a newer program has changed the database in a way that this one cannot read."""
+    known = read_migrations(migrations_folder("sqlite"))
+    check_newer(known, SqliteSchema(connection, lambda: 0).applied(), program_version())
 
 
 def plan_file(path: Path) -> tuple[Migration, ...]:
