@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check sim bench fuzz
+.PHONY: help demo serve test check sim bench fuzz pythons
 
 INPUTS ?= 100000
 SEED ?= 1
@@ -17,7 +17,7 @@ $(VENV)/ready: pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-demo: $(VENV)/ready  ## boot a server and two workers, kill one in mid-job, show that nothing was lost or done twice
+demo: $(VENV)/ready  ## boot a server and two workers, kill one in mid-job, show that no recorded step was lost or repeated
 	$(BIN)/python -m oris demo
 
 serve: $(VENV)/ready  ## run the server on 127.0.0.1:8080 with ./oris_runtime.db
@@ -30,6 +30,9 @@ check: $(VENV)/ready  ## lint, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+pythons: $(VENV)/ready  ## try the oldest and the newest Python that this machine has: install, boot, run a job, fast tests
+	$(BIN)/python -m tests.packaging
 
 fuzz: $(VENV)/ready  ## send 100000 hostile inputs to a real server (INPUTS=, SEED=); a failing one says how to repeat it
 	$(BIN)/python -m tests.fuzz --inputs $(INPUTS) --seed $(SEED)

@@ -1,1 +1,1 @@
-"""Oris: a durable execution server. Long jobs over HTTP, nothing lost, nothing done twice."""
+"""Oris: a durable execution server. Long jobs over HTTP: none is lost, no recorded step is repeated."""

@@ -59,7 +59,7 @@ def oldest_minor() -> tuple[int, int]:
     return int(matched[1]), int(matched[2])
 
 
-def tested_minors() -> list[tuple[int, int]]:
+def minors_tested() -> list[tuple[int, int]]:
     """Those that the classifiers name, in their order."""
     named = re.findall(r"Programming Language :: Python :: (\d+)\.(\d+)", "\n".join(project()["classifiers"]))
     return [(int(major), int(minor)) for major, minor in named]

@@ -14,7 +14,7 @@ import click
     help="Where to keep the database, the journal and the logs. Default: a new temporary folder.",
 )
 def demo(folder: Path | None) -> int:
-    """Index this project's files with two workers, kill one in mid-job, and show that nothing is lost or done twice."""
+    """Index this project's files with two workers, kill one, and show that no recorded step is lost or repeated."""
     import shutil
     from tempfile import mkdtemp
 

@@ -1,1 +1,1 @@
-"""The main job, shown on real input: a server, two workers, one of them killed, and the proof that nothing was lost."""
+"""The main job, shown on real input: two workers, one of them killed, and the proof that no recorded step was lost."""

@@ -1,4 +1,4 @@
-"""Whether all was done, and nothing that was recorded was done twice: the workers' journal against the timelines."""
+"""Whether all was done, and no recorded step was repeated: the workers' journal against the timelines."""
 
 from __future__ import annotations
 

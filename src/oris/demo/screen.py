@@ -70,11 +70,12 @@ class Screen:
         self._console.print(_totals(records, proof, seconds))
         self._console.print(_workers(records, effects, proof))
         if not proof.violations:
-            self.say("The effect of every recorded step is in the workers' journal exactly once.", style="green")
+            told = "No recorded step was lost or repeated: its effect is in the workers' journal exactly once."
+            self.say(told, style="green")
         for effect in proof.interrupted:
             self.say(
                 f"Beside them stands one of {effect.worker_id}, killed between the effect of {effect.step} on "
-                f"{effect.thread_id} and its record: not recorded, so done again."
+                f"{effect.thread_id} and its record. It was not recorded, so the step was done again."
             )
 
     def look_further(self, database: Path, thread_id: str) -> None:
