@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from .pythons import ROOT, Python, ask, candidates, choose, oldest_minor, places, minors_tested
+from .pythons import ROOT, Python, ask, candidates, choose, minors_tested, oldest_minor, places
 
 FAST = ("tests/core", "tests/config", "tests/storage", "tests/observability", "tests/supervisor", "tests/api")
 """Pure decisions, a store on real files, and HTTP in memory: what a new Python breaks shows there."""

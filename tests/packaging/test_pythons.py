@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .pythons import Python, ask, candidates, choose, oldest_minor, places, minors_tested
+from .pythons import Python, ask, candidates, choose, minors_tested, oldest_minor, places
 
 HERE = (3, 12)
 
