@@ -33,24 +33,23 @@ def report(facts: Facts, command: ReportStep, stamp: Stamp) -> Decision:
     job = t.job
     if command.attempt_id != attempt_of(job.run_id):
         return t.decision(lease_of_another_attempt())
-    digests = _digests(command)
     known = facts.steps(job.run_id, command.action_id)
     counting = [*inherited_steps(facts, job, command.action_id), *known]
     for step in counting:
         if (step.status, step.dedupe_token) == (command.status, command.token):
-            return t.decision(_again(t, step, digests))
+            return t.decision(_again(t, step, command))
     if any(step.status == "succeeded" for step in counting):
         return t.decision(conflict("dedupe_mismatch", "the step has succeeded already; that is final"))
-    return t.decision(_record(t, command, digests[0], known))
+    return t.decision(_record(t, command, known))
 
 
-def _again(t: Transition, step: Step, digests: tuple[bytes, ...]) -> Reported | Refusal:
-    if step.digest not in digests:
+def _again(t: Transition, step: Step, command: ReportStep) -> Reported | Refusal:
+    if step.digest != _meant(command) and step.digest not in _as_sent(command):
         return conflict("dedupe_mismatch", "this token was used with another payload")
     return _reported(t, "reported_idempotent", step.checkpoint_seq, step.run_id)
 
 
-def _record(t: Transition, command: ReportStep, digest: bytes, known: list[Step]) -> Reported:
+def _record(t: Transition, command: ReportStep, known: list[Step]) -> Reported:
     for step in known:
         if step.latest:
             t.record_step(replace(step, latest=False))
@@ -59,9 +58,8 @@ def _record(t: Transition, command: ReportStep, digest: bytes, known: list[Step]
     checkpoint_seq = 0
     if command.checkpoint is not None:
         checkpoint_seq = t.emit(ev.CheckpointSaved(len(command.checkpoint)), command.checkpoint)
-    t.record_step(
-        Step(t.job.run_id, command.action_id, command.status, command.token, digest, seq, checkpoint_seq, True)
-    )
+    said = (command.action_id, command.status, command.token, _meant(command))
+    t.record_step(Step(t.job.run_id, *said, seq, checkpoint_seq, True))
     return _reported(t, "reported", checkpoint_seq, t.job.run_id)
 
 
@@ -73,10 +71,14 @@ def _reported(
     return Reported(attempt_of(job.run_id), status, checkpoint, job.traceparent)
 
 
-def _digests(command: ReportStep) -> tuple[bytes, ...]:
-    """The one that is kept, and those of 0.2.0, which took both as they were sent, and `null` for an output."""
+def _meant(command: ReportStep) -> bytes:
+    """What is kept: the digest of what the payload means."""
+    return _digest(meant(command.body), meant(command.checkpoint))
+
+
+def _as_sent(command: ReportStep) -> tuple[bytes, ...]:
+    """What 0.2.0 kept, which took the payload as it was sent, and `null` for an absent output."""
     return (
-        _digest(meant(command.body), meant(command.checkpoint)),
         _digest(command.body, command.checkpoint),
         _digest(command.body or b"null", command.checkpoint),
     )
