@@ -73,7 +73,7 @@ class Worker:
         nursery.start_soon(self._heartbeats)
         while True:
             await self._be_deaf()
-            free = self._slots - len(self._running)
+            free = max(0, self._slots - len(self._running))  # a fetch beside it may have brought one too many
             if free == 0 and self._random.random() < 0.5:
                 self._finished = trio.Event()
                 with trio.move_on_after(1.0):
