@@ -83,6 +83,21 @@ async def test_what_is_sent_in_a_row_before_the_end_is_answered_in_a_row() -> No
         assert await client.is_closed()
 
 
+async def test_a_wait_with_more_behind_it_ends_with_the_clients_side_too(wire: str) -> None:
+    """Nothing is read while an answer is under way. The fuzzer found it, with a stream that was never ended."""
+    if wire == "tls":
+        return  # the end is encrypted, and not seen before it is read
+    for ended_first in (True, False):
+        async with running() as front:
+            client = await connect(front)
+            await client.send(request("GET", "/v1/park") + request("GET", "/healthz"))
+            if not ended_first:
+                await front.witness.entered.wait()
+            await client.end()
+            assert [(await client.receive()).status for _ in range(2)] == [200, 200]
+            await front.connections.wait_none()
+
+
 async def test_a_request_that_is_cut_short_by_the_end_is_refused_and_not_carried_out() -> None:
     async with running() as front:
         client = await _asks_and_ends(front, request("POST", "/v1/echo", b'{"value":1}')[:-3])

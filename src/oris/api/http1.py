@@ -147,7 +147,10 @@ class Http1Protocol(H11Protocol):
         await self.can_read.clear()
         if not self._line.broken:
             self._line.sends_ahead = True
-            await self.can_read.wait()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._line.look_out_for_end)
+                await self.can_read.wait()
+                nursery.cancel_scope.cancel(reason="the answer is out")
         if self.connection.their_state is not h11.IDLE:
             return False
         has_come = bool(self.connection.trailing_data[0])

@@ -98,6 +98,14 @@ class ClientStream:
         self.gone = True
         self._patience.end()
 
+    async def look_out_for_end(self) -> None:
+        """Notes the client's end while nobody reads. Returns also when more comes before it, which stays unread."""
+        try:
+            if not await self.socket.recv(1, socket.MSG_PEEK):
+                self.has_ended()
+        except (OSError, trio.ClosedResourceError):
+            self.gone = self.broken = True
+
     def is_waited_on(self, patience: Patience) -> None:
         """A request of it is under way; once the client has ended its side, it waits no longer."""
         self._patience = patience
