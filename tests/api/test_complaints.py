@@ -98,8 +98,9 @@ FIELDS: list[tuple[type[msgspec.Struct], bytes, str, str]] = [
     (AckRequest, b'{%b,"poll":{"wait_ms":1}}' % A, "poll.wait_ms", "unknown field"),
     (JobRequest, b"[]", "body", "a JSON object is expected, not a list"),
     (JobRequest, b" null ", "body", "a JSON object is expected, not null"),
-    # What comes first is told first, as long as it is JSON at all.
-    (JobRequest, b'{%b,"priority":"x","workflow":"a b"}' % T, "priority", "a whole number is expected"),
+    # One fault is told at a time: first that it is no JSON, then a field that nobody knows, then the others.
+    (JobRequest, b'{%b,"priority":"x","workflw":1}' % T, "workflw", "unknown field"),
+    (JobRequest, b'{"priority":"x","thread_id":"a b"}', "thread_id", "1 to 256"),
     (JobRequest, b'{%b,"priority":"x","input":[1,]}' % T, "input[1]", "not JSON"),
 ]
 

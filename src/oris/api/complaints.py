@@ -1,7 +1,7 @@
 """What is wrong with a body or a query, in words that a person can act on: the field at fault, and what it has to be.
 
 msgspec tells that something is wrong, and is asked for no more than that. What, is found out here by walking through
-the value along its type, in the order in which it came; only a request that was refused pays for it.
+the value along its type; only a request that was refused pays for it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from math import isinf
 from typing import Any, NamedTuple
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 from msgspec import inspect as i
 
 from oris.api.json_faults import OUT_OF_RANGE
-from oris.api.leniency import SPACE, chosen, fields_given, is_null, items_given, may_be_absent, type_of, whole
+from oris.api.json_parts import entries_of, field_of, fields_of, items_of
+from oris.api.leniency import SPACE, chosen, is_null, may_be_absent, type_of, whole
 from oris.wire.names import RULES
 
 _NOT_A_VALUE = "not a value that this field takes"
@@ -107,20 +108,20 @@ def _of_union(text: bytes, kind: i.UnionType, path: str) -> Complaint | None:
         return _other(text, "an object", path)
     tagged = [each for each in kind.types if isinstance(each, i.StructType)]
     field, words = str(tagged[0].tag_field), [each.tag for each in tagged]
-    tag = msgspec.json.decode(text, type=dict[str, Raw]).get(field)
+    tag = field_of(text, field)
     where = _join(path, field)
     return _missing(where, f": one of {_listed(words)}") if tag is None else _of_word(bytes(tag), words, where)
 
 
 def _of_object(text: bytes, kind: i.StructType, path: str) -> Complaint | None:
     fields = {field.encode_name: field for field in kind.fields}
-    given = fields_given(text, kind)
+    given, unknown = fields_of(text, kind)
+    if unknown is not None:
+        return Complaint(_join(path, _short(unknown)), f"unknown field; {_known(unknown, _places(kind))}")
     for name, value in given.items():
         field = fields.get(name)
         if field is None:
-            if name == kind.tag_field:
-                continue
-            return Complaint(_join(path, _short(name)), f"unknown field; {_known(name, _places(kind))}")
+            continue  # the tag of a union
         if is_null(value) and may_be_absent(field):
             continue
         if is_null(value) and not isinstance(field.type, i.RawType):
@@ -133,16 +134,16 @@ def _of_object(text: bytes, kind: i.StructType, path: str) -> Complaint | None:
 
 
 def _of_list(text: bytes, kind: i.ListType, path: str) -> Complaint | None:
-    items = items_given(text)
-    if not (kind.min_length or 0) <= len(items) <= (kind.max_length or len(items)):
+    items = items_of(text, kind)
+    if items is None or len(items) < (kind.min_length or 0):
         return Complaint(path, f"the list has to have {_between(kind.min_length, kind.max_length, 'item')}")
     found = (_of(bytes(item), kind.item_type, f"{path}[{place}]") for place, item in enumerate(items))
     return next((each for each in found if each is not None), None)
 
 
 def _of_table(text: bytes, kind: i.DictType, path: str) -> Complaint | None:
-    given = msgspec.json.decode(text, type=dict[str, Raw])
-    if not (kind.min_length or 0) <= len(given) <= (kind.max_length or len(given)):
+    given = entries_of(text, kind)
+    if given is None or len(given) < (kind.min_length or 0):
         return Complaint(path, f"the object has to have {_between(kind.min_length, kind.max_length, 'field')}")
     found = (_of(bytes(value), kind.value_type, _join(path, _short(name))) for name, value in given.items())
     return next((each for each in found if each is not None), None)

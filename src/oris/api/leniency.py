@@ -7,7 +7,6 @@ nowhere looked into.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -16,8 +15,8 @@ import msgspec
 from msgspec import Raw
 from msgspec import inspect as i
 
-_OBJECT = msgspec.json.Decoder(dict[str, Raw])
-_LIST = msgspec.json.Decoder(list[Raw])
+from oris.api.json_parts import entries_of, field_of, fields_of, items_of
+
 _encode = msgspec.json.Encoder().encode
 
 SPACE = b" \t\r\n"
@@ -35,20 +34,6 @@ def meant(text: bytes, kind: Any) -> bytes:
     Raises msgspec.DecodeError where the text is no JSON.
     """
     return bytes(_meant(Raw(text.strip(SPACE)), type_of(kind)))
-
-
-def fields_given(text: bytes, kind: i.StructType) -> Mapping[str, Raw]:
-    """The fields of an object in the order in which they came, without those whose null means that they are absent."""
-    known = {field.encode_name: field for field in kind.fields}
-    given = _OBJECT.decode(text)
-    if len(given) > len(known) + 1:
-        return given  # it is refused, whatever is in it
-    return {name: value for name, value in given.items() if not is_null(value) or not may_be_absent(known.get(name))}
-
-
-def items_given(text: bytes) -> list[Raw]:
-    """The items of a list."""
-    return _LIST.decode(text)
 
 
 def may_be_absent(field: i.Field | None) -> bool:
@@ -75,7 +60,7 @@ def chosen(text: bytes, kind: i.UnionType) -> i.Type | None:
     tagged = [each for each in others if isinstance(each, i.StructType) and each.tag_field is not None]
     if not tagged:
         return others[0]
-    tag = _OBJECT.decode(text).get(str(tagged[0].tag_field)) if text[:1] == b"{" else None
+    tag = field_of(text, str(tagged[0].tag_field)) if text[:1] == b"{" else None
     return next((each for each in tagged if tag is not None and bytes(tag) == _encode(each.tag)), None)
 
 
@@ -86,11 +71,7 @@ def _meant(value: Raw, kind: i.Type) -> Raw:
             one = chosen(text, kind)
             return value if one is None or text == b"null" else _meant(value, one)
         case i.StructType(), b"{":
-            types = {field.encode_name: field.type for field in kind.fields}
-            given = fields_given(text, kind)
-            if len(given) > len(types) + 1:
-                return value
-            return Raw(_encode({n: _meant(each, types[n]) if n in types else each for n, each in given.items()}))
+            return _object(value, kind)
         case i.ListType(), b"[":
             return _list(value, kind)
         case i.DictType(), b"{":
@@ -102,15 +83,28 @@ def _meant(value: Raw, kind: i.Type) -> Raw:
             return value
 
 
+def _object(value: Raw, kind: i.StructType) -> Raw:
+    given, unknown = fields_of(bytes(value), kind)
+    if unknown is not None:
+        return value  # it is refused, whatever else is in it
+    known = {field.encode_name: field for field in kind.fields}
+    meant = {
+        name: _meant(each, known[name].type) if name in known else each
+        for name, each in given.items()
+        if not (is_null(each) and may_be_absent(known.get(name)))
+    }
+    return Raw(_encode(meant))
+
+
 def _list(value: Raw, kind: i.ListType) -> Raw:
-    items = items_given(bytes(value))
-    if len(items) > (kind.max_length or len(items)):
-        return value  # it is refused, whatever is in it
+    items = items_of(bytes(value), kind)
+    if items is None:
+        return value
     return Raw(_encode([_meant(item, kind.item_type) for item in items]))
 
 
 def _table(value: Raw, kind: i.DictType) -> Raw:
-    given = _OBJECT.decode(bytes(value))
-    if len(given) > (kind.max_length or len(given)):
+    given = entries_of(bytes(value), kind)
+    if given is None:
         return value
     return Raw(_encode({name: _meant(each, kind.value_type) for name, each in given.items()}))

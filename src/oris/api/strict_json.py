@@ -32,7 +32,9 @@ DEPTH_MAX = 64
 _TOP = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ANY = msgspec.json.Decoder()
 
-_NUL_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_NUL = rb"\u0000"
+_UP_TO_NUL = re.compile(rb"(?:[^\\]++|\\(?!u0000).)*+\\u0000", re.DOTALL)
+"""From the beginning, escape by escape: a backslash that is itself escaped begins none. Nothing is gone over twice."""
 _DIGITS = bytes.maketrans(b"123456789E", b"000000000e")
 _LONG_NUMBER = b"0" * 309
 _STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
@@ -73,10 +75,10 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[B], depth_max: int = DEPTH
         raise json_faults.not_utf8(body, error.start) from None
     except msgspec.DecodeError as error:
         raise json_faults.malformed(body, error) from None
-    if b"\\u0000" in body:
-        nul = _NUL_ESCAPE.search(body)
+    if _NUL in body:
+        nul = _UP_TO_NUL.match(body)
         if nul is not None:
-            raise json_faults.with_nul(body, nul.start())
+            raise json_faults.with_nul(body, nul.end() - len(_NUL))
     _check_numbers(body)
     _check_shape(body, depth_max)
     return value
