@@ -153,6 +153,16 @@ def test_a_control_poll_asks_for_no_work_and_repeats_its_id_until_it_is_answered
     assert pauses == [RETRY_S, RETRY_S]
 
 
+def test_a_cancel_that_is_heard_before_its_lease_is_known_counts() -> None:
+    slot, before, lease = Slot(), Lease("before"), Lease("lea")
+    slot.fill(before)
+    slot.tell("lea", "cancel")
+    slot.clear()
+    assert not before.lost.is_set()
+    slot.fill(lease)
+    assert lease.lost.is_set()
+
+
 class Line:
     """A connection of the client that breaks as told, and then answers."""
 

@@ -17,8 +17,8 @@ import click
 
 from .pythons import ROOT, Python, ask, candidates, choose, minors_tested, oldest_minor, places
 
-FAST = ("tests/core", "tests/config", "tests/storage", "tests/observability", "tests/supervisor", "tests/api")
-"""Pure decisions, a store on real files, and HTTP in memory: what a new Python breaks shows there."""
+FAST = ("tests/config", "tests/storage", "tests/observability", "tests/supervisor", "tests/api")
+"""A store on real files, tasks, logs, and HTTP in memory: what a new Python breaks shows there."""
 FIRST_JOB = "tests/packaging/test_first_minutes.py"
 
 

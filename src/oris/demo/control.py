@@ -34,7 +34,7 @@ class Control:
             self.listen()
 
     def listen(self) -> None:
-        """One parked poll; what it brings is told to the lease that it is about."""
+        """One parked poll; what it brings is about a lease each."""
         body: Json = {
             "worker_id": self._worker_id,
             "poll_id": f"control-{os.getpid()}-{self._poll_no}",
@@ -49,9 +49,7 @@ class Control:
             self._pause(RETRY_S)
             return
         self._poll_no += 1
-        lease = self._slot.lease
         for message in answer["control"]:
-            if lease is not None and message["lease_id"] == lease.lease_id:
-                lease.tell(message["type"])
+            self._slot.tell(message["lease_id"], message["type"])
         if answer["decision"] != "noop" and not answer["control"]:
             self._pause(RETRY_S)  # a draining server answers at once

@@ -30,11 +30,23 @@ class Slot:
         self.lease: Lease | None = None
         """The lease in it; None while it is free."""
         self.is_full = threading.Event()
+        self._told: dict[str, str] = {}
 
     def fill(self, lease: Lease) -> None:
         """Work begins."""
         self.lease = lease
+        # A cancel may be heard before the answer that brought the lease has been read.
+        if lease.lease_id in self._told:
+            lease.tell(self._told[lease.lease_id])
+        self._told.clear()
         self.is_full.set()
+
+    def tell(self, lease_id: str, word: str) -> None:
+        """Take in what was said of a lease, whether it is in the slot, is about to be, or has left it."""
+        self._told[lease_id] = word
+        lease = self.lease
+        if lease is not None and lease.lease_id == lease_id:
+            lease.tell(word)
 
     def clear(self) -> None:
         """Work is over, however it ended."""
