@@ -59,7 +59,7 @@ FIELDS: list[tuple[type[msgspec.Struct], bytes, str, str]] = [
     (JobRequest, b'{%b,"priority":-1.0}' % T, "priority", "has to be between 0 and 100"),
     (JobRequest, b'{%b,"priority":%b}' % (T, b"9" * 300), "priority", "has to be between 0 and 100"),
     (JobRequest, b'{%b,"priority":1.5}' % T, "priority", "a whole number is expected, not 1.5"),
-    (JobRequest, b'{%b,"priority":1e400}' % T, "priority", "a whole number is expected, not 1e400"),
+    (JobRequest, b'{%b,"priority":1e400}' % T, "priority", "has to be between 0 and 100"),
     (JobRequest, b'{%b,"priority":"1"}' % T, "priority", "a whole number is expected, not a string"),
     (JobRequest, b'{%b,"priority":true}' % T, "priority", "a whole number is expected, not true"),
     (JobRequest, b'{%b,"retry_policy":{"multiplier":0.5}}' % T, "retry_policy.multiplier", "between 1 and 100"),
@@ -98,6 +98,11 @@ FIELDS: list[tuple[type[msgspec.Struct], bytes, str, str]] = [
     (AckRequest, b'{%b,"poll":{"wait_ms":1}}' % A, "poll.wait_ms", "unknown field"),
     (JobRequest, b"[]", "body", "a JSON object is expected, not a list"),
     (JobRequest, b" null ", "body", "a JSON object is expected, not null"),
+    *(
+        (JobRequest, b'{%b,"priority":%b}' % (T, number), "priority", "has to be between 0 and 100")
+        for number in (b"1e99999999999999999999", b"0e9999999999999999999", b"-1e400", b"1e41")
+    ),
+    (JobRequest, b'{%b,"priority":0e-9999999999999999999}' % T, "priority", "a whole number is expected"),
     # One fault is told at a time: first that it is no JSON, then a field that nobody knows, then the others.
     (JobRequest, b'{%b,"priority":"x","workflw":1}' % T, "workflw", "unknown field"),
     (JobRequest, b'{"priority":"x","thread_id":"a b"}', "thread_id", "1 to 256"),

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oris.api.json_place import TOKENS_MAX, place, token_at
+from oris.api.json_place import TOKENS_MAX, place, token_at, tokens
 
 KEYS = st.text('ab_-. "\\[]{}:,é/', max_size=5)
 SHAPES = st.recursive(
@@ -75,3 +75,11 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, int]]:
             yield from _leaves(inner, f"{path}[{index}]")
     else:
         yield path, value
+
+
+@pytest.mark.parametrize("end", [b"", b"\xff", b"\n", b"\\"])
+def test_a_string_that_is_not_closed_is_one_word_to_the_end(end: bytes) -> None:
+    """Word by word, each quote in it would be looked at to the end of the body: found in review, 5 s for 30 KB."""
+    text = b'{"a":"' + b'\\"' * 50_000 + end
+    assert [token.text for token in tokens(text)] == [b"{", b'"a"', b":", text[5:]]
+    assert place(text, len(text) - 1) == "a"

@@ -160,7 +160,7 @@ def _of_word(text: bytes, words: Iterable[Any], path: str) -> Complaint | None:
 
 def _of_number(text: bytes, kind: i.IntType | i.FloatType, path: str) -> Complaint | None:
     number: float | int | None = whole(text) if isinstance(kind, i.IntType) else float(text)
-    if number is None and len(text) < _KEY_MAX and set(text) & set(b".eE"):
+    if number is None and len(text) < _KEY_MAX and (b"." in text or b"-" in text[1:]):
         return Complaint(path, f"a whole number is expected, not {text.decode()}")
     if isinstance(number, float) and isinf(number):
         return Complaint(path, OUT_OF_RANGE)

@@ -14,7 +14,8 @@ TOKENS_MAX = 20_000
 _PATH_MAX = 256
 _KEY_MAX = 64
 
-_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+|"', re.DOTALL)
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[{}\[\]:,]|[^\s{}\[\]:,"]+', re.DOTALL)
+"""A string that is not closed is one word to the end: nothing is gone over twice."""
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 

@@ -7,7 +7,7 @@ nowhere looked into.
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import cache
 from typing import Any
 
@@ -50,7 +50,10 @@ def whole(text: bytes) -> int | None:
     """The whole number that a JSON number is, however it is written; None: it is none, or far out of range."""
     if len(text) > _DIGITS_MAX:
         return None
-    number = Decimal(text.decode())
+    try:
+        number = Decimal(text.decode())
+    except InvalidOperation:  # an exponent that even this type cannot hold
+        return None
     return int(number) if number.adjusted() <= _DIGITS_MAX and number == number.to_integral_value() else None
 
 
