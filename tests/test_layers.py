@@ -67,7 +67,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "oris.testing": (*ANYWHERE, "oris.wire", "oris.client", "oris.worker"),
 }
 
-PURE = frozenset({"__future__", "collections", "enum", "hashlib", "hmac", "re", "typing", "msgspec"})
+PURE = frozenset({"__future__", "collections", "enum", "hashlib", "hmac", "itertools", "re", "typing", "msgspec"})
 """All that the core may import from outside: no clock, no chance, no files, no tasks."""
 
 ONLY_IN: dict[str, tuple[str, ...]] = {

@@ -71,7 +71,19 @@ def test_these_differ(one: bytes, other: bytes) -> None:
     assert canonical(one) != canonical(other)
 
 
-@pytest.mark.parametrize("text", [b"-0", b"-0e0", b"1e400", b"1" * 300, b'{"x":[1.0,{"y":-0}]}', b'["\\"-0",-0]'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"-0",
+        b"-0.0",
+        b"-0e0",
+        b"[" + b"-0," * 3000 + b"0]",
+        b"1e400",
+        b"1" * 300,
+        b'{"x":[1.0,{"y":-0}]}',
+        b'["\\"-0",-0]',
+    ],
+)
 def test_a_canonical_text_is_its_own(text: bytes) -> None:
     assert canonical(text) == text
 

@@ -2,12 +2,13 @@
 
 The order of keys, escapes and white space do not count. Numbers count by their text: `1`, `1.0` and `1e0` are three,
 because a client that keeps the digits apart may mean something by them. Of a key that an object has twice the last one
-counts, as it does for nearly every reader.
+counts, as it does for nearly every reader. A value with a thousand whole numbers `-0` is compared by its text.
 """
 
 from __future__ import annotations
 
 import re
+from itertools import islice
 
 import msgspec
 from msgspec import Raw
@@ -15,8 +16,11 @@ from msgspec import Raw
 _encoder = msgspec.json.Encoder(order="sorted")
 
 _MAY_HAVE_MINUS_ZERO = re.compile(rb"-0(?:e0+)?(?![0-9.eE])")
-_MINUS_ZEROS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|(?<![eE])-0(?:e0+)?(?![0-9.eE])')
-"""A string, which is left alone, or `-0`, `-0e0`, `-0e00` and so on."""
+_PARTS = re.compile(
+    rb'(?:[^"\-eE]++|"(?:[^"\\]++|\\.)*+"|[eE][+-]?|-(?!0(?:e0+)?(?![0-9.eE])))++|(-0(?:e0+)?)', re.DOTALL
+)
+"""All up to the next `-0`, `-0e0`, `-0e00` and so on that is a number, in one piece; or that."""
+_PARTS_MAX = 2000
 _SHIFTED = re.compile("-0e0+")
 
 
@@ -26,7 +30,10 @@ def canonical(text: bytes) -> bytes:
     Raises RecursionError for what is nested some hundred times deeper than a request may be.
     """
     if _MAY_HAVE_MINUS_ZERO.search(text):
-        return _encoder.encode(_signed.decode(_MINUS_ZEROS.sub(_with_exponent, text)))
+        parts = [_with_exponent(found) for found in islice(_PARTS.finditer(text), _PARTS_MAX + 1)]
+        if len(parts) > _PARTS_MAX:
+            return compact(text)  # nobody means that, and it would keep others waiting
+        return _encoder.encode(_signed.decode(b"".join(parts)))
     return _encoder.encode(_decoder.decode(text))
 
 
@@ -42,14 +49,14 @@ def compact(text: bytes) -> bytes:
 
 def _with_exponent(found: re.Match[bytes]) -> bytes:
     """`-0`, which as a whole number would lose its sign, becomes `-0e0`, and what is that already gets a zero more."""
-    token = found[0]
-    if token.startswith(b'"'):
-        return token
-    return b"-0e0" if token == b"-0" else token + b"0"
+    zero: bytes | None = found[1]
+    if zero is None:
+        return found[0]
+    return b"-0e0" if zero == b"-0" else zero + b"0"
 
 
 def _without_exponent(text: str) -> Raw:
-    if _SHIFTED.fullmatch(text):
+    if text.startswith("-0e0") and _SHIFTED.fullmatch(text):
         text = "-0" if text == "-0e0" else text[:-1]
     return Raw(text.encode())
 

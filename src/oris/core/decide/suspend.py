@@ -78,7 +78,7 @@ def _suspend(facts: Facts, t: Transition, command: Suspend) -> Suspended:
         tuple(map(shown, named)),
         job.traceparent,
     )
-    t.close_lease("closed", _digests(command)[0], _encoder.encode(answer), end="normal")
+    t.close_lease("closed", _meant(command), _encoder.encode(answer), end="normal")
     t.emit(body, _encoder.encode(brought) if brought else None)
     for wait in still:
         t.record_wait(wait)
@@ -91,7 +91,7 @@ def _end_graceful(t: Transition, command: Suspend) -> Suspended:
     """Who was asked to end has nothing to wait for."""
     job = t.job
     answer = Suspended(attempt_of(job.run_id), job.job_key, "cancelled", (), job.traceparent)
-    t.close_lease("closed", _digests(command)[0], _encoder.encode(answer), end="normal")
+    t.close_lease("closed", _meant(command), _encoder.encode(answer), end="normal")
     end_cancelled(t, command.lease_id)
     return answer
 
@@ -134,19 +134,23 @@ def _mismatch(facts: Facts, t: Transition, command: Suspend) -> Refusal | None:
 
 
 def _again(facts: Facts, t: Transition, command: Suspend) -> Suspended | Refusal:
-    closed = closed_by(facts, t, command.lease_id, command.worker_key, *_digests(command))
+    closed = closed_by(facts, t, command.lease_id, command.worker_key, _meant(command), *_as_sent(command))
     if isinstance(closed, Refusal):
         return closed
     assert closed.answer is not None
     return _answers.decode(closed.answer)
 
 
-def _digests(command: Suspend) -> tuple[bytes, ...]:
-    """The one that is kept, and those of 0.2.0, which took values as they were sent, and `null` for one."""
+def _meant(command: Suspend) -> bytes:
+    """What is kept: the digest of what the request means."""
     same = [replace(w, value=meant(w.value), expire_value=meant(w.expire_value)) for w in command.waits]
+    return _digest(command, same, meant(command.checkpoint))
+
+
+def _as_sent(command: Suspend) -> tuple[bytes, ...]:
+    """What 0.2.0 kept, which took values as they were sent, and `null` for one that was absent."""
     nulls = [replace(w, expire_value=w.expire_value or b"null") if _may_bring_null(w) else w for w in command.waits]
     return (
-        _digest(command, same, meant(command.checkpoint)),
         _digest(command, command.waits, command.checkpoint),
         _digest(command, nulls, command.checkpoint),
     )
