@@ -136,7 +136,7 @@ def test_a_route_answers_its_roles_and_no_others(clients: dict[str, httpx.Client
                 {"authorization": "Bearer secret-of-operator"},
                 {"x-api-key": "secret-of-admin"},
                 {"authorization": "Bearer wrong", "x-api-key": "wrong"},
-                {"x-api-key": "secret-of-operator", "x-api-key-id": "key_1"},
+                {"x-api-key": "secret-of-admin", "x-api-key-id": "key_1"},
             ]
         ),
     ),

@@ -16,17 +16,20 @@ class Presented(NamedTuple):
 
 
 def presented(fields: Mapping[bytes, bytes]) -> list[Presented]:
-    """All of them, from header fields with lower-case names. A bearer token may also be a stored key, in one piece."""
+    """All of them, from header fields with lower-case names: of each text every reading. A bearer token may also be a
+    stored key in one piece, and the secret beside a key id a static key."""
     found: list[Presented] = []
     token = _bearer(fields)
     if token is not None:
         found.append(Presented("bearer", None, token))
-        key_id, dot, secret = token.partition(b".")
+        named, dot, rest = token.partition(b".")
         if dot:
-            found.append(Presented("api_key", key_id, secret))
-    secret_alone, key_id_alone = fields.get(b"x-api-key"), fields.get(b"x-api-key-id")
-    if secret_alone is not None:
-        found.append(Presented("api_key", key_id_alone, secret_alone))
+            found.append(Presented("api_key", named, rest))
+    secret, key_id = fields.get(b"x-api-key"), fields.get(b"x-api-key-id")
+    if secret is not None and key_id is not None:
+        found.append(Presented("api_key", key_id, secret))
+    if secret is not None:
+        found.append(Presented("api_key", None, secret))  # an id that somebody has added does no harm
     return found
 
 
@@ -40,6 +43,8 @@ def lacking(fields: Mapping[bytes, bytes], supported: list[str]) -> str:
     """What a request lacks that none of its credentials lets in; the same whether or not a key of that id exists."""
     if b"x-api-key-id" in fields and b"x-api-key" not in fields:
         return "X-Api-Key-Id names a stored key, and its secret is missing: send that as X-Api-Key"
+    if _bearer(fields) == b"" and b"x-api-key" not in fields:
+        return f"Authorization says Bearer, and the token behind it is missing: {_ways(supported)}"
     if b"authorization" in fields and _bearer(fields) is None and b"x-api-key" not in fields:
         return f"Authorization is no bearer token, and nothing else is understood there: {_ways(supported)}"
     if not presented(fields):
