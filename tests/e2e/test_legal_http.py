@@ -74,6 +74,14 @@ STYLES: dict[str, Style] = {
     "many empty lines ahead": lambda asked: replace(asked, ahead=b"\r\n\n\r\n"),
     "an empty line ahead, byte by byte": lambda asked: replace(asked, ahead=b"\r\n\r\n", piece_bytes=1),
     "an empty line behind": lambda asked: replace(asked, behind=b"\r\n"),
+    "an empty line behind a request that closes": lambda asked: replace(
+        asked, behind=b"\r\n", fields=("Connection: close",)
+    ),
+    "another request behind one that closes, which does not count": lambda asked: replace(
+        asked, behind=HEALTH, fields=("Connection: close",)
+    ),
+    "an empty line behind HTTP/1.0": lambda asked: replace(asked, behind=b"\r\n", version="HTTP/1.0", host=None),
+    "an empty line behind, and the end": lambda asked: replace(asked, behind=b"\r\n", ends=True),
     "an empty line behind, and another request": lambda asked: replace(asked, behind=b"\r\n" + HEALTH),
     "lines that end with LF alone": lambda asked: replace(asked, line_end="\n"),
     "a request ahead": lambda asked: replace(asked, ahead=HEALTH, answers_ahead=1),

@@ -44,6 +44,8 @@ _HEADS_BYTES = 16 * 1024
 """As much is read at a time where no body is expected: what a client has sent ahead is kept until it is its turn."""
 _JOINED_BYTES = 16 * 1024
 """A body up to this size leaves in one piece with the head."""
+_EMPTY_MAX_BYTES = 64
+"""More than that behind a request is not read on for, though it be empty lines."""
 _EMPTY_LINES = re.compile(rb"(?:\r?\n)*")
 PLAIN_TO_TLS = 497
 """What the listener suggests, a word of nginx's, when HTTP came where TLS is spoken."""
@@ -75,6 +77,8 @@ class Http1Protocol(H11Protocol):
 
     async def handle(self, event: Event) -> None:
         """As hypercorn's. The time of a head begins with its first byte, however long the connection was idle."""
+        if isinstance(event, RawData) and self._ends_with_this_answer():
+            return  # and nothing of it is kept
         await super().handle(event)
         if isinstance(event, Closed):
             await self.can_read.set()  # who waits for the end of the answer, which may never come now, need not
@@ -103,7 +107,7 @@ class Http1Protocol(H11Protocol):
 
     async def _handle_events(self) -> None:
         """As hypercorn's, without other protocols, and not beyond the last request that can be answered."""
-        while self._skip_empty_lines():
+        while not self._ends_with_this_answer() and self._skip_empty_lines():
             try:
                 event = self.connection.next_event()
             except h11.RemoteProtocolError as error:
@@ -125,6 +129,10 @@ class Http1Protocol(H11Protocol):
             else:
                 await self.stream.handle(EndBody(stream_id=STREAM_ID))
 
+    def _ends_with_this_answer(self) -> bool:
+        """Whether the connection does, so that nothing counts that comes behind the request."""
+        return self.connection.their_state in (h11.MUST_CLOSE, h11.CLOSED)
+
     def _skip_empty_lines(self) -> bool:
         """Drops what some clients send behind a body, or before their first line. False when half of one has come."""
         if self.connection.their_state is not h11.IDLE:
@@ -142,19 +150,28 @@ class Http1Protocol(H11Protocol):
 
     async def _is_next(self) -> bool:
         """Waits for the answer under way, with more behind its request. Whether that is to be looked at."""
-        if not self.connection.trailing_data[0]:
-            return False  # the parser pauses where a change of protocols is offered, though there is nothing behind
+        behind = self.connection.trailing_data[0]
+        if len(behind) <= _EMPTY_MAX_BYTES and not behind.strip(b"\r\n"):
+            # Only empty lines behind it, or nothing: the parser also pauses where a change of protocols is offered.
+            return False
         await self.can_read.clear()
         if not self._line.broken:
             self._line.sends_ahead = True
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._line.look_out_for_end)
+                nursery.start_soon(self._look_out)
                 await self.can_read.wait()
                 nursery.cancel_scope.cancel(reason="the answer is out")
         if self.connection.their_state is not h11.IDLE:
             return False
         has_come = bool(self.connection.trailing_data[0])
         return not (has_come and self._line.is_broken())
+
+    async def _look_out(self) -> None:
+        """While nobody reads: what is under way ends with a connection that breaks, and its waits with the client's
+        side of it."""
+        await self._line.look_out_for_end()
+        if self._line.broken:
+            await self.handle(Closed())
 
     async def _create_stream(self, request: h11.Request) -> None:
         """As hypercorn's, but never a websocket: whose broken handshakes it would answer by itself."""
@@ -204,8 +221,11 @@ class Http1Protocol(H11Protocol):
     def _persistence(self) -> list[tuple[bytes, bytes]]:
         if self.context.terminated.is_set():
             return CLOSES
-        # Where the client does not keep it, the parser says that it is closed.
-        return kept(self.config) if self._may_persist and not self._line.gone else []
+        if not self._may_persist:
+            return []  # the parser says that it is closed
+        if self._line.gone and not self.connection.trailing_data[0]:
+            return CLOSES  # all that the client has asked for is answered then
+        return kept(self.config)
 
     async def _go_on(self) -> None:
         """Says 100 to a client that waits for it before it sends its body."""

@@ -14,8 +14,6 @@ import trio
 
 from oris.api.stream import ClientStream
 
-_GOODBYE_S = 1.0
-
 
 class HandshakeRefused(Exception):
     """There is no TLS with this client; the text is OpenSSL's reason."""
@@ -28,14 +26,20 @@ class HandshakeRefused(Exception):
         """What tells the client why."""
 
 
+class _EndedBelow(Exception):
+    """A client has ended its side of the connection without ending TLS first, as some do (RFC 9112, section 9.8).
+
+    The TLS layer is not told: it would send nothing any more. Nobody can cut a request short so without being noticed,
+    because each says how long it is.
+    """
+
+
 class TlsStream(ClientStream):
     """Begins with `handshake`. Before that nothing else may be called but `abort` and `release`."""
 
     def __init__(self, inner: trio.SocketStream, send_stall_s: float, context: ssl.SSLContext) -> None:
         super().__init__(inner, send_stall_s)
         self.opening = True
-        self.leaving = False
-        """Only the goodbye is still sent, if it can go at once."""
         self._sending = False
         self._tls = trio.SSLStream(_Wire(self), context, server_side=True)
 
@@ -66,6 +70,8 @@ class TlsStream(ClientStream):
         """As trio's; notes the end, be it TLS's or the connection's."""
         try:
             data = bytes(await self._tls.receive_some(max_bytes))
+        except _EndedBelow:
+            data = b""
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self.gone = self.broken = True
             raise
@@ -95,11 +101,10 @@ class TlsStream(ClientStream):
     async def aclose(self) -> None:
         """Says goodbye, as HTTP over TLS asks for, if that can be done at once; and closes."""
         self.gone = self.broken = True
-        self.leaving = True
-        if not self._sending and self.socket.fileno() != -1:
-            # It may be closed meanwhile, by the client or by `abort`.
-            with trio.move_on_after(_GOODBYE_S), suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-                await self._tls.aclose()
+        if not self._sending and not self.opening and self.socket.fileno() != -1:
+            with suppress(ssl.SSLError):  # the client's own goodbye has not come, or TLS is broken
+                self._tls._ssl_object.unwrap()
+            self.send_nowait(self._tls._outgoing.read())
         await super().aclose()
 
 
@@ -110,15 +115,13 @@ class _Wire(trio.abc.Stream):
         self._stream = stream
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        return await ClientStream.receive_some(self._stream, max_bytes)
+        data = await ClientStream.receive_some(self._stream, max_bytes)
+        if not data and not self._stream.opening:
+            raise _EndedBelow
+        return data
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        if self._stream.leaving:
-            # The answer is out. What comes now must not count as an answer that was lost, nor wait for anybody.
-            self._stream.send_nowait(bytes(data))
-            await trio.lowlevel.checkpoint()
-        else:
-            await ClientStream.send_all(self._stream, bytes(data))
+        await ClientStream.send_all(self._stream, bytes(data))
 
     async def wait_send_all_might_not_block(self) -> None:
         await trio.lowlevel.checkpoint()
