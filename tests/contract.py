@@ -31,7 +31,18 @@ def problems(method: str, path: str, status: int, body: Any) -> list[str]:
     validator = _validator(*_place(method, path, status))
     if validator is None:
         return [f"{method} {path}: {status} is not documented"]
-    return [f"{method} {path} {status}: {error.message}" for error in validator.iter_errors(body)]
+    found = [error.message for error in validator.iter_errors(body)]
+    if status == 409:
+        reason, reasons = body["error"]["details"]["reason"], _reasons(method, path)
+        found += [] if reason in reasons else [f"the reason {reason} is not among {reasons}"]
+    return [f"{method} {path} {status}: {message}" for message in found]
+
+
+def _reasons(method: str, path: str) -> list[str]:
+    """The reasons that the 409 of a route may have."""
+    path, method, status = _place(method, path, 409)
+    reasons: list[str] = document()["paths"][path][method]["responses"][status]["x-oris-reasons"]
+    return reasons
 
 
 def check(response: httpx.Response) -> None:

@@ -151,9 +151,10 @@ def operations() -> Iterator[tuple[str, dict[str, Any]]]:
 def data_fields(operation: dict[str, Any]) -> set[str]:
     """The fields of `data`, those of all forms it may have."""
     (content,) = operation["responses"]["200"]["content"].values()
-    data = content["schema"].get("properties", {}).get("data", {})
-    forms = data.get("anyOf", [data])
     components = document()["components"]["schemas"]
+    schema = components[content["schema"]["$ref"].rpartition("/")[2]] if "$ref" in content["schema"] else {}
+    data = schema.get("properties", {}).get("data", {})
+    forms = data.get("anyOf", [data])
     return {
         field for form in forms if "$ref" in form for field in components[form["$ref"].rpartition("/")[2]]["properties"]
     }
@@ -194,7 +195,7 @@ def test_every_refusal_has_a_schema_and_every_reason_a_place() -> None:
         for name in components["responses"]
     }
     assert codes == {code.value for code in ErrorCode}
-    reasons = components["schemas"]["ConflictDetails"]["properties"]["reason"]["enum"]
+    reasons = components["schemas"]["ConflictReason"]["enum"]
     assert set(reasons) == set(typing.get_args(ConflictReason))
 
 
@@ -240,7 +241,7 @@ def test_fields_have_their_bounds() -> None:
     assert schemas["JobRow"]["properties"]["priority"] == {"type": "integer"}
     assert job["properties"]["thread_id"] == {"type": "string", "pattern": ecma(NAME)}
     assert job["properties"]["input"] == {"$ref": "#/components/schemas/Json"}
-    assert schemas["AckRequest"]["properties"]["acks"]["maxItems"] == 100
+    assert schemas["AckList"]["properties"]["acks"]["maxItems"] == 100
     needed = {
         name: operation["requestBody"]["required"] for name, operation in operations() if "requestBody" in operation
     }

@@ -111,16 +111,16 @@ def test_no_answer_of_the_switches_differs_either(server: ServerProcess, tmp_pat
     assert "Tested: 1" in ran.stdout
 
 
-def _without_404(operation: dict[str, Any]) -> None:
+def _without_404(operation: dict[str, Any], _: dict[str, Any]) -> None:
     del operation["responses"]["404"]
 
 
-def _with_other_type(operation: dict[str, Any]) -> None:
-    answer = operation["responses"]["200"]["content"]["application/json"]["schema"]
-    answer["properties"]["request_id"] = {"type": "integer"}
+def _with_other_type(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    answer = operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
+    schemas[answer.rpartition("/")[2]]["properties"]["request_id"] = {"type": "integer"}
 
 
-def _with_other_limit(operation: dict[str, Any]) -> None:
+def _with_other_limit(operation: dict[str, Any], _: dict[str, Any]) -> None:
     (limit,) = (one for one in operation["parameters"] if one.get("name") == "limit")
     limit["schema"] |= {"maximum": 100}
 
@@ -130,7 +130,7 @@ def test_a_difference_that_was_planted_is_found(server: ServerProcess, tmp_path:
     planted = {"/v1/runs/{run_id}": _without_404, "/v1/jobs": _with_other_type, "/v1/workers": _with_other_limit}
     operations = {path: document["paths"][path]["get"] for path in planted}
     for path, change in planted.items():
-        change(operations[path])
+        change(operations[path], document["components"]["schemas"])
     ran = schemathesis(
         tmp_path,
         file_of(document, tmp_path),

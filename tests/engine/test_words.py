@@ -20,7 +20,7 @@ from oris.api.routes import route_table
 from oris.core import events, explain, model, replies
 from oris.engine.control import Control
 from oris.engine.engine import Decision
-from oris.wire.workers import StepWord
+from oris.wire.words import StepWord
 
 from ..api.front import connect, request
 from ..api.front import running as served

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 from msgspec import inspect as i
+from msgspec.structs import replace
 
 from oris.api.json_parts import entries_of, field_of, fields_of, items_of
 
@@ -24,8 +25,27 @@ SPACE = b" \t\r\n"
 _DIGITS_MAX = 40
 """A number with more than that is no number of any field."""
 
-type_of = cache(i.type_info)
-"""What msgspec knows of a type; asked once for each."""
+
+@cache
+def type_of(kind: Any) -> i.Type:
+    """What msgspec knows of a type, without what is only said for the document; asked once for each."""
+    return _bare(i.type_info(kind))
+
+
+def _bare(kind: i.Type) -> i.Type:
+    match kind:
+        case i.Metadata():
+            return _bare(kind.type)
+        case i.UnionType():
+            return replace(kind, types=tuple(map(_bare, kind.types)))
+        case i.StructType():
+            return replace(kind, fields=tuple(replace(field, type=_bare(field.type)) for field in kind.fields))
+        case i.ListType():
+            return replace(kind, item_type=_bare(kind.item_type))
+        case i.DictType():
+            return replace(kind, value_type=_bare(kind.value_type))
+        case _:
+            return kind
 
 
 def meant(text: bytes, kind: Any) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
@@ -17,7 +17,7 @@ from oris.wire.names import (
     Token,
     WaitMs,
 )
-from oris.wire.words import ExplainReason, RunStatus
+from oris.wire.words import CancelMode, ExplainReason, RetryStrategy, RunStatus, RunStatusAsked, TimeoutStatus
 
 ABSENT = Raw(b"")
 """A client's JSON value that was not sent."""
@@ -26,21 +26,6 @@ ABSENT = Raw(b"")
 def is_given(value: Raw) -> bool:
     """Whether a client sent a value where it may be left out: null says that it did not."""
     return bytes(value) not in (b"", b"null")
-
-
-StatusWord: TypeAlias = Literal[
-    "scheduled",
-    "queued",
-    "running",
-    "suspended",
-    "interrupted",
-    "retry_backoff",
-    "cancelling",
-    "completed",
-    "failed",
-    "cancelled",
-]
-"""Every status of the contract, those too that no run comes to yet."""
 
 
 class TraceView(Struct, frozen=True):
@@ -56,13 +41,13 @@ class TimeoutPolicy(Struct, frozen=True, forbid_unknown_fields=True):
     """A limit on the time under lease, summed over the run."""
 
     timeout_ms: PositiveMs
-    on_timeout_status: Literal["failed", "cancelled"] = "failed"
+    on_timeout_status: TimeoutStatus = "failed"
 
 
 class RetryPolicyRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """How failed attempts are tried again."""
 
-    strategy: Literal["fixed", "exponential"]
+    strategy: RetryStrategy
     backoff_ms: DurationMs
     max_retries: Annotated[int, Meta(ge=0, le=10_000)]
     max_backoff_ms: DurationMs | None = None
@@ -101,7 +86,7 @@ class CancelRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """The wish to end a run."""
 
     reason: Annotated[str, Meta(min_length=1, max_length=1000)] | None = None
-    mode: Literal["terminate", "graceful"] = "terminate"
+    mode: CancelMode = "terminate"
     grace_ms: DurationMs = 30_000
     run_id: Token | None = None
     tenant_id: TenantName | None = None
@@ -211,7 +196,7 @@ class ExplainView(Struct, frozen=True):
 class JobsQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """Which threads to list."""
 
-    status: StatusWord | None = None
+    status: RunStatusAsked | None = None
     workflow: Name | None = None
     tenant_id: TenantName | None = None
     cursor: Token | None = None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from oris.wire.names import BoundTenant, PageLimit, TenantName, Token
+from oris.wire.words import RoleAsked, RoleShown
 
 
 class KeysQuery(Struct, frozen=True, forbid_unknown_fields=True):
@@ -21,7 +22,7 @@ class KeysQuery(Struct, frozen=True, forbid_unknown_fields=True):
 class CreateKeyRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """A key that is to be made."""
 
-    role: Literal["admin", "operator", "client", "worker"]
+    role: RoleAsked
     tenant_id: BoundTenant | None = None
     expires_at: Annotated[datetime, Meta(tz=True)] | None = None
 
@@ -35,7 +36,7 @@ class KeyCreatedView(Struct, frozen=True):
 
     key_id: str
     secret: str
-    role: str
+    role: RoleShown
     tenant_id: str | None
     expires_at: str | None
 
@@ -44,7 +45,7 @@ class KeyView(Struct, frozen=True):
     """A stored key."""
 
     key_id: str
-    role: str
+    role: RoleShown
     tenant_id: str | None
     created_at: str
     expires_at: str | None

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from oris.wire.names import Name, PageLimit, Seq, TenantName, Token
-from oris.wire.words import AuditAction, DeadLetterReason, DeadLetterWord, KnownAction, RunStatus
+from oris.wire.words import (
+    AuditAction,
+    AuditActionAsked,
+    AuditCategory,
+    DeadLetterAsked,
+    DeadLetterReason,
+    DeadLetterWord,
+    RunStatus,
+)
 from oris.wire.workers import StepView
 
 
@@ -134,7 +142,7 @@ class RetriesQuery(Struct, frozen=True, forbid_unknown_fields=True):
 class DeadLettersQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """Which dead letters to list."""
 
-    status: Literal["pending", "replayed"] | None = None
+    status: DeadLetterAsked | None = None
     workflow: Name | None = None
     tenant_id: TenantName | None = None
     cursor: Token | None = None
@@ -179,8 +187,8 @@ class AuditQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """Which audit records to list. `control`: what people and programs did; `all`: the chain's own records too."""
 
     request_id: Token | None = None
-    action: KnownAction | None = None
-    category: Literal["control", "all"] = "control"
+    action: AuditActionAsked | None = None
+    category: AuditCategory = "control"
     actor_id: Token | None = None
     from_ms: Seq | None = None
     to_ms: Seq | None = None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 
 from oris.errors import ErrorCode
+from oris.wire.words import LeaseEnd, named
 
 ConflictReason: TypeAlias = Literal[
     "idempotency_mismatch",
@@ -27,6 +28,16 @@ ConflictReason: TypeAlias = Literal[
     "dedupe_mismatch",
 ]
 """Every reason of the contract, those too that no route has yet."""
+ConflictWord: TypeAlias = Annotated[ConflictReason, named("ConflictReason", "Why the state forbids it.")]
+AuthWay: TypeAlias = Annotated[Literal["bearer", "api_key"], named("AuthWay", "A kind of credential that is taken.")]
+BackpressureReason: TypeAlias = Annotated[
+    Literal["queue_full", "tenant_queue_full", "rate_limited"],
+    named("BackpressureReason", "Which limit on the load is reached."),
+]
+UnavailableReason: TypeAlias = Annotated[
+    Literal["draining", "inbox_full", "store_unavailable", "outcome_unknown"],
+    named("UnavailableReason", "Why not now."),
+]
 
 
 class FieldDetails(Struct, frozen=True):
@@ -38,7 +49,7 @@ class FieldDetails(Struct, frozen=True):
 class AuthDetails(Struct, frozen=True):
     """Which credentials are taken."""
 
-    supported_auth: tuple[Literal["bearer", "api_key"], ...]
+    supported_auth: tuple[AuthWay, ...]
 
 
 class ForbiddenDetails(Struct, frozen=True):
@@ -62,9 +73,9 @@ class PathDetails(Struct, frozen=True):
 class ConflictDetails(Struct, frozen=True):
     """Why the state forbids it, and what it is instead."""
 
-    reason: ConflictReason
+    reason: ConflictWord
     run_id: str | UnsetType = UNSET
-    state: Literal["expired", "cancelled", "timed_out", "released", "closed", "superseded"] | UnsetType = UNSET
+    state: LeaseEnd | UnsetType = UNSET
     expected_worker_id: str | UnsetType = UNSET
     actual_worker_id: str | UnsetType = UNSET
     interrupt_id: str | UnsetType = UNSET
@@ -86,13 +97,13 @@ class LimitDetails(Struct, frozen=True):
 class BackpressureDetails(Struct, frozen=True):
     """Which limit on the load is reached."""
 
-    reason: Literal["queue_full", "tenant_queue_full", "rate_limited"]
+    reason: BackpressureReason
 
 
 class UnavailableDetails(Struct, frozen=True):
     """Why not now. It is safe to send the same again."""
 
-    reason: Literal["draining", "inbox_full", "store_unavailable", "outcome_unknown"]
+    reason: UnavailableReason
     cause: str | UnsetType = UNSET
     """What is the matter with the store, where it is known."""
 

@@ -6,17 +6,19 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from oris.wire.words import HealthWord, ReadinessWord
+
 
 class HealthzView(Struct, frozen=True):
     """Whether the critical tasks move."""
 
-    status: Literal["ok", "stalled"]
+    status: HealthWord
 
 
 class ReadyzView(Struct, frozen=True):
     """Whether requests should come here, and why not."""
 
-    status: Literal["ready", "not_ready"]
+    status: ReadinessWord
     mode: str
     store: str
     migrations: str

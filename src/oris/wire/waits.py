@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from oris.wire.jobs import ABSENT, TraceView
 from oris.wire.names import DurationMs, Name, PageLimit, PositiveMs, TenantName, Text, Token
-from oris.wire.words import SuspendWord, WaitKindWord, WaitWord
+from oris.wire.words import (
+    OnExpire,
+    OnExpireShown,
+    OnReject,
+    OnRejectShown,
+    SuspendMode,
+    SuspendWord,
+    WaitKindWord,
+    WaitStatusAsked,
+    WaitWord,
+)
 from oris.wire.workers import CheckpointRequest
 
 Moment = Annotated[datetime, Meta(tz=True)]
-InterruptStatus = Literal["pending", "resumed", "rejected", "expired", "dropped"]
 
 
 class TimeWait(Struct, frozen=True, forbid_unknown_fields=True, tag="time", tag_field="kind"):
@@ -30,9 +39,9 @@ class InterruptSpec(Struct, frozen=True, forbid_unknown_fields=True):
     key: Name
     value: Raw
     expires_in_ms: PositiveMs | None = None
-    on_expire: Literal["cancel", "fail", "resume"] = "cancel"
+    on_expire: OnExpire = "cancel"
     expire_value: Raw = ABSENT
-    on_reject: Literal["cancel", "resume"] = "cancel"
+    on_reject: OnReject = "cancel"
 
 
 class InterruptWait(InterruptSpec, frozen=True, forbid_unknown_fields=True, tag="interrupt", tag_field="kind"):
@@ -47,7 +56,7 @@ class SuspendRequest(Struct, frozen=True, forbid_unknown_fields=True):
     attempt_id: Token
     lease_id: Token
     waits: Annotated[list[TimeWait | InterruptWait], Meta(min_length=1, max_length=100)]
-    mode: Literal["all", "any"] = "all"
+    mode: SuspendMode = "all"
     checkpoint: CheckpointRequest | None = None
 
 
@@ -109,8 +118,8 @@ class InterruptView(Struct, frozen=True):
     key: str
     value: Raw
     status: WaitWord
-    on_expire: str
-    on_reject: str
+    on_expire: OnExpireShown
+    on_reject: OnRejectShown
     expires_at: str | None
     created_at: str
     settled_at: str | None
@@ -143,7 +152,7 @@ class RejectRequest(Struct, frozen=True, forbid_unknown_fields=True):
 class InterruptsQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """Which interrupts to list."""
 
-    status: InterruptStatus | None = None
+    status: WaitStatusAsked | None = None
     run_id: Token | None = None
     thread_id: Name | None = None
     workflow: Name | None = None

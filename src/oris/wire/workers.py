@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
@@ -11,11 +11,14 @@ from oris.wire.names import DurationMs, Name, Token, TtlSeconds, WaitMs
 from oris.wire.words import (
     AckWord,
     ControlType,
+    ErrorCodeShown,
     LeaseState,
     PollDecision,
     PollReason,
     ReportWord,
+    StepReported,
     StepState,
+    TerminalStatus,
     WaitKindWord,
     WaitWord,
 )
@@ -23,8 +26,6 @@ from oris.wire.words import (
 T = TypeVar("T", bound=Struct)
 
 LeaseLimit = Annotated[int, Meta(ge=1, le=1_000_000)]
-TerminalStatus = Literal["completed", "failed", "cancelled"]
-StepWord = Literal["started", "succeeded", "failed"]
 
 
 class Fetch(Struct, frozen=True, forbid_unknown_fields=True):
@@ -67,7 +68,7 @@ class StepRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """One step of a list."""
 
     action_id: Token
-    status: StepWord
+    status: StepReported
     dedupe_token: Token
     output: Raw = ABSENT
     error: Raw = ABSENT
@@ -80,7 +81,7 @@ class ReportRequest(Struct, frozen=True, forbid_unknown_fields=True):
     attempt_id: Token
     lease_id: Token
     action_id: Token | None = None
-    status: StepWord | None = None
+    status: StepReported | None = None
     dedupe_token: Token | None = None
     output: Raw = ABSENT
     error: Raw = ABSENT
@@ -253,7 +254,7 @@ class AckedView(Struct, frozen=True):
 class ErrorView(Struct, frozen=True):
     """Why one item of a list was refused; the same words as the error envelope."""
 
-    code: str
+    code: ErrorCodeShown
     message: str
     details: dict[str, str | int | bool | list[str] | None] | UnsetType = UNSET
 

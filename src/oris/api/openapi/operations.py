@@ -78,13 +78,13 @@ def _parameters(route: Route, schemas: Schemas) -> list[Schema]:
 def _without_null(schema: Schema) -> Schema:
     """A query has no null: what may be missing is missing."""
     kind = schema.get("type")
-    if not isinstance(kind, list):
-        return schema
-    (only,) = (one for one in kind if one != "null")
-    changed = {**schema, "type": only}
-    if "enum" in schema:
-        changed["enum"] = [value for value in schema["enum"] if value is not None]
-    return changed
+    if isinstance(kind, list):
+        (only,) = (one for one in kind if one != "null")
+        return {**schema, "type": only}
+    if "anyOf" in schema:
+        (only,) = (one for one in schema["anyOf"] if one != {"type": "null"})
+        return {**only, **{key: schema[key] for key in schema if key != "anyOf"}}
+    return schema
 
 
 def _body(route: Route, schemas: Schemas) -> Schema:
@@ -127,7 +127,8 @@ def _content(route: Route, schemas: Schemas) -> Schema:
     data = schemas.of(answer.data)
     if answer.media_type:
         return data
-    return {
+    name = "".join(word.capitalize() for word in _operation_id(route).split("_")) + "Response"
+    schemas.components[name] = {
         "type": "object",
         "properties": {
             "meta": {"$ref": "#/components/schemas/Meta"},
@@ -137,3 +138,4 @@ def _content(route: Route, schemas: Schemas) -> Schema:
         "required": ["meta", "request_id", "data"],
         "additionalProperties": False,
     }
+    return {"$ref": f"#/components/schemas/{name}"}

@@ -107,12 +107,13 @@ def _envelope(schemas: Schemas, code: ErrorCode) -> Schema:
 
 
 def _conflict(route: Route) -> Schema:
-    """The 409 of one route: that of all, with the reasons it may have."""
-    reasons: Schema = {"reason": {"enum": list(route.answer.conflicts)}}
-    details = {"properties": {"details": {"properties": reasons}}}
-    schema = {"allOf": [{"$ref": REF + name_of(ErrorCode.CONFLICT)}, {"properties": {"error": details}}]}
+    """The 409 of one route: that of all, with the reasons it may have.
+
+    They are told beside the schema: a schema of its own for each route would be a class of its own in each client.
+    """
     return {
         "description": f"{WHEN[ErrorCode.CONFLICT]} `details.reason`: {', '.join(route.answer.conflicts)}.",
         "headers": {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}},
-        "content": {"application/json": {"schema": schema}},
+        "content": {"application/json": {"schema": {"$ref": REF + name_of(ErrorCode.CONFLICT)}}},
+        "x-oris-reasons": list(route.answer.conflicts),
     }

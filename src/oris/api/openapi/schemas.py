@@ -9,9 +9,12 @@ from __future__ import annotations
 import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from enum import Enum
-from typing import Annotated, Any, Literal, Union
+from functools import partial
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, NamedTuple, Union
 
 import msgspec
 from msgspec import NODEFAULT, Raw, Struct, UnsetType
@@ -25,11 +28,25 @@ ANY_JSON = "Json"
 _NULL: Schema = {"type": "null"}
 
 
+class Form(NamedTuple):
+    """One of the forms that a body may have: some of the fields of the struct that it is decoded to."""
+
+    name: str
+    about: str
+    needs: tuple[str, ...] = ()
+    """Fields that this form needs, though others do without."""
+    without: tuple[str, ...] = ()
+    """Fields that only other forms have."""
+    rule: Mapping[str, Any] = MappingProxyType({})
+    """What it asks beyond its fields."""
+
+
 class Schemas:
     """Collects the components that the schemas it makes refer to.
 
-    `bounds` are tighter than the structs': what the settings allow, by `field` or `Struct.field`. `rules` say what a
-    struct asks beyond its fields, `shapes` what a client's own value must look like, by `Struct.field`.
+    `bounds` are tighter than the structs': what the settings allow, by `field` or `Component.field`. `rules` say what a
+    struct asks beyond its fields, `shapes` what a client's own value must look like, by `Component.field`. A struct
+    with `forms` has a component for each, and none itself.
     """
 
     def __init__(
@@ -37,7 +54,9 @@ class Schemas:
         bounds: Mapping[str, Schema],
         rules: Mapping[type[Struct], Schema],
         shapes: Mapping[str, type[Struct]],
+        forms: Mapping[type[Struct], tuple[Form, ...]] = MappingProxyType({}),
     ) -> None:
+        self._forms = forms
         self._shapes = shapes
         self.components: dict[str, Schema] = {}
         self._bounds = bounds
@@ -55,7 +74,7 @@ class Schemas:
         if _is_struct(origin or kind):
             return self._struct(kind)
         if origin is Annotated:
-            return self._bounded(arguments[0], arguments[1:])
+            return self._annotated(arguments[0], arguments[1:])
         if origin is list:
             return {"type": "array", "items": self.of(arguments[0])}
         if origin is tuple:
@@ -71,12 +90,11 @@ class Schemas:
 
     def fields_of(self, struct: Any) -> list[tuple[FieldInfo, Schema]]:
         """The fields of a struct, each with its schema and default."""
-        return [(field, self._field(struct, field)) for field in msgspec.structs.fields(struct)]
+        return [(field, self._field(_name(struct), field, field.type)) for field in msgspec.structs.fields(struct)]
 
     def takes_empty(self, struct: type[Struct]) -> bool:
         """Whether an empty object is one of these."""
-        needs = any(field.required for field in msgspec.structs.fields(struct))
-        return not needs and "oneOf" not in self._rules.get(struct, {})
+        return struct not in self._forms and not any(field.required for field in msgspec.structs.fields(struct))
 
     def _union(self, arguments: tuple[Any, ...]) -> Schema:
         members = [self.of(one) for one in arguments if one is not UnsetType]
@@ -85,49 +103,82 @@ class Schemas:
         either = [member for member in members if member != _NULL]
         return _or_null(either[0]) if len(either) == 1 and len(members) == 2 else {"anyOf": members}
 
-    def _bounded(self, inner: Any, metas: tuple[Any, ...]) -> Schema:
+    def _annotated(self, inner: Any, metas: tuple[Any, ...]) -> Schema:
         """Bounds on a list or a table go beside what it holds; those of a plain type are msgspec's."""
+        told = _told(metas)
+        if "title" in told:
+            return self._enum(inner, told)
         if typing.get_origin(inner) in (list, dict):
             hollow = list[Any] if typing.get_origin(inner) is list else dict[str, Any]
             return {**_plain(Annotated[(hollow, *metas)]), **self.of(inner)}
-        return _plain(Annotated[(inner, *metas)])
+        if inner in (str, int, float, bool, datetime):
+            return _plain(Annotated[(inner, *metas)])
+        return {**self.of(inner), **told}
+
+    def _enum(self, inner: Any, told: Schema) -> Schema:
+        """A component of its own, so that generators name it well; the same words are one, whoever uses them."""
+        words = typing.get_args(inner) or told["enum"]
+        schema = {"type": "string", **told, "enum": list(words)}
+        name = told["title"]
+        if self.components.setdefault(name, schema) != schema:
+            raise ValueError(f"there are two enums {name}")
+        return {"$ref": REF + name}
 
     def _struct(self, struct: Any) -> Schema:
-        name = _name(struct)
+        if struct in self._forms:
+            forms = self._forms[struct]
+            return {"oneOf": [self._named(form.name, partial(self._form, struct, form)) for form in forms]}
+        return self._named(_name(struct), partial(self._component, struct))
+
+    def _named(self, name: str, make: Callable[[], Schema]) -> Schema:
         if name not in self.components:
             self.components[name] = {}  # known before its fields are: a struct may hold its own kind
-            self.components[name] = self._component(struct)
+            self.components[name] = make()
         return {"$ref": REF + name}
 
     def _component(self, struct: Any) -> Schema:
         origin = typing.get_origin(struct) or struct
-        schema: Schema = {"type": "object"}
-        if origin.__doc__:
-            schema["description"] = " ".join(origin.__doc__.split())
-        fields = self.fields_of(struct)
-        # In a body null is absent wherever a field may be left out; what answers have is what they say.
-        read = origin.__struct_config__.forbid_unknown_fields
-        schema["properties"] = {
-            field.encode_name: _or_null(inner) if read and not field.required else inner for field, inner in fields
-        }
-        required = [field.encode_name for field, _ in fields if field.required]
+        schema = self._object(struct, self.fields_of(struct), " ".join((origin.__doc__ or "").split()))
         config = origin.__struct_config__
         if config.tag_field is not None:
             schema["properties"] = {config.tag_field: {"const": config.tag}, **schema["properties"]}
-            required.insert(0, config.tag_field)
-        if required:
-            schema["required"] = required
-        if config.forbid_unknown_fields:
-            schema["additionalProperties"] = False
+            schema["required"] = [config.tag_field, *schema.get("required", [])]
         return schema | self._rules.get(origin, {})
 
-    def _field(self, struct: Any, field: FieldInfo) -> Schema:
+    def _form(self, struct: Any, form: Form) -> Schema:
+        found = []
+        for field in msgspec.structs.fields(struct):
+            needed = field.name in form.needs
+            kind = _without_none(field.type) if needed else field.type
+            if field.name not in form.without:
+                found.append((field, self._field(form.name, field, kind)))
+        return {**self._object(struct, found, form.about, form.needs), **form.rule}
+
+    def _object(
+        self, struct: Any, fields: list[tuple[FieldInfo, Schema]], about: str, needs: tuple[str, ...] = ()
+    ) -> Schema:
+        schema: Schema = {"type": "object"}
+        if about:
+            schema["description"] = about
+        # In a body null is absent wherever a field may be left out; what answers have is what they say.
+        read = (typing.get_origin(struct) or struct).__struct_config__.forbid_unknown_fields
+        required = [field.encode_name for field, _ in fields if field.required or field.name in needs]
+        schema["properties"] = {
+            field.encode_name: _or_null(inner) if read and field.encode_name not in required else inner
+            for field, inner in fields
+        }
+        if required:
+            schema["required"] = required
+        if read:
+            schema["additionalProperties"] = False
+        return schema
+
+    def _field(self, component: str, field: FieldInfo, kind: Any) -> Schema:
         name = field.encode_name
-        origin = typing.get_origin(struct) or struct
-        schema = self.of(self._shapes.get(f"{origin.__name__}.{name}", field.type))
+        schema = self.of(self._shapes.get(f"{component}.{name}", kind))
         if name.endswith("_at") and "string" in schema.get("type", ()):
             schema = {**schema, "format": "date-time"}
-        for bound in (name, f"{origin.__name__}.{name}"):
+        for bound in (name, f"{component}.{name}"):
             schema = {**schema, **self._bounds.get(bound, {})}
         default = field.default
         if default is not NODEFAULT and isinstance(default, str | int | float):
@@ -141,9 +192,25 @@ def _or_null(schema: Schema) -> Schema:
     if schema == {"$ref": REF + ANY_JSON} or _NULL in schema.get("anyOf", ()) or "null" in (kinds or ()):
         return schema
     if not isinstance(kinds, str):
-        return {"anyOf": [schema, _NULL]}
+        beside: Schema = {key: schema[key] for key in ("description", "default") if key in schema}
+        return {"anyOf": [{key: schema[key] for key in schema if key not in beside}, _NULL], **beside}
     widened = {**schema, "type": [kinds, "null"]}
     return {**widened, "enum": [*schema["enum"], None]} if "enum" in schema else widened
+
+
+def _told(metas: tuple[Any, ...]) -> Schema:
+    """What a document says of a type, beside its bounds; the last word counts."""
+    told: Schema = {}
+    for meta in metas:
+        given = {"title": meta.title, "description": meta.description, **(meta.extra_json_schema or {})}
+        told |= {key: value for key, value in given.items() if value is not None}
+    return told
+
+
+def _without_none(kind: Any) -> Any:
+    """The type of a field that is given for certain."""
+    kinds = [one for one in typing.get_args(kind) if one is not types.NoneType]
+    return Union[tuple(kinds)] if typing.get_origin(kind) in (Union, types.UnionType) else kind  # noqa: UP007
 
 
 def _is_struct(kind: Any) -> bool:
