@@ -24,9 +24,9 @@ LEFT_OUT = {
     "positive_data_acceptance": "a cursor that no list has given out is refused, and a schema cannot tell",
     "allow_header_conformance": "GET /v1/jobs/batch is a thread named batch, and Allow says so",
 }
-ENDLESS = "get_v1_jobs_thread_id_events"
+ENDLESS = "listen_to_events"
 """Its answer goes on while the run does, and Schemathesis would wait for the end; test_events listens to it."""
-MODE = "post_v1_admin_mode"
+MODE = "set_mode"
 """It switches off what the other routes do: it has a run of its own."""
 WITHIN_S = 240.0
 

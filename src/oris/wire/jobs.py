@@ -7,15 +7,11 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from oris.wire import fields as f
 from oris.wire.names import (
     DurationMs,
     Name,
-    PageLimit,
     PositiveMs,
-    Priority,
-    TenantName,
-    Token,
-    WaitMs,
 )
 from oris.wire.words import CancelMode, ExplainReason, RetryStrategy, RunStatus, RunStatusAsked, TimeoutStatus
 
@@ -31,193 +27,215 @@ def is_given(value: Raw) -> bool:
 class TraceView(Struct, frozen=True):
     """Where in a trace something stands."""
 
-    trace_id: str
-    span_id: str
-    parent_span_id: str | None
-    traceparent: str
+    trace_id: Annotated[str, f.about("32 hexadecimal digits.")]
+    span_id: Annotated[str, f.about("16 hexadecimal digits.")]
+    parent_span_id: Annotated[str, f.about("The span that this one is a child of; null: it begins the trace.")] | None
+    traceparent: Annotated[str, f.about("The same as one header of W3C Trace Context.")]
 
 
 class TimeoutPolicy(Struct, frozen=True, forbid_unknown_fields=True):
     """A limit on the time under lease, summed over the run."""
 
-    timeout_ms: PositiveMs
-    on_timeout_status: TimeoutStatus = "failed"
+    timeout_ms: Annotated[
+        PositiveMs,
+        f.about("How long the run may be under lease in all, in milliseconds. Queue, backoff and waits do not count."),
+    ]
+    on_timeout_status: Annotated[TimeoutStatus, f.about("How the run ends when that time is over.")] = "failed"
 
 
 class RetryPolicyRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """How failed attempts are tried again."""
 
-    strategy: RetryStrategy
-    backoff_ms: DurationMs
-    max_retries: Annotated[int, Meta(ge=0, le=10_000)]
-    max_backoff_ms: DurationMs | None = None
-    multiplier: Annotated[float, Meta(ge=1.0, le=100.0)] = 2.0
+    strategy: Annotated[RetryStrategy, f.about("Whether the pause stays the same or grows.")]
+    backoff_ms: f.BackoffMs
+    max_retries: f.MaxRetries
+    max_backoff_ms: Annotated[DurationMs, f.about("The longest pause, in milliseconds; null: no bound.")] | None = None
+    multiplier: Annotated[
+        float,
+        Meta(ge=1.0, le=100.0),
+        f.about("By how much each pause is longer than the one before, with `exponential`."),
+    ] = 2.0
 
 
 class BatchedJob(Struct, frozen=True, forbid_unknown_fields=True):
     """A job of a batch."""
 
-    thread_id: Name
-    input: Raw = ABSENT
-    workflow: Name = "default"
-    idempotency_key: Token | None = None
-    priority: Priority = 0
-    tenant_id: TenantName | None = None
-    timeout_policy: TimeoutPolicy | None = None
-    retry_policy: RetryPolicyRequest | None = None
-    delay_ms: DurationMs | None = None
-    run_at: Annotated[datetime, Meta(tz=True)] | None = None
-    metadata: Annotated[dict[str, str], Meta(max_length=64)] | None = None
+    thread_id: f.ThreadId
+    input: f.Input = ABSENT
+    workflow: f.Workflow = "default"
+    idempotency_key: f.IdempotencyKey | None = None
+    priority: f.Priority = 0
+    tenant_id: f.AskedTenantId | None = None
+    timeout_policy: Annotated[TimeoutPolicy, f.about("A limit on the time under lease; null: none.")] | None = None
+    retry_policy: (
+        Annotated[RetryPolicyRequest, f.about("How failed attempts are tried again; null: not at all.")] | None
+    ) = None
+    delay_ms: (
+        Annotated[
+            DurationMs,
+            f.about("How long to wait before the job may start, in milliseconds. Not together with `run_at`."),
+        ]
+        | None
+    ) = None
+    run_at: (
+        Annotated[
+            datetime, Meta(tz=True), f.about("When the job may start, with its zone. Not together with `delay_ms`.")
+        ]
+        | None
+    ) = None
+    metadata: Annotated[dict[str, str], Meta(max_length=64), f.about("Labels of the client's own.")] | None = None
 
 
 class JobRequest(BatchedJob, frozen=True, forbid_unknown_fields=True):
     """A job of its own: its caller may wait for the end."""
 
-    wait_ms: WaitMs = 0
+    wait_ms: f.WaitMs = 0
 
 
 class BatchRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """Jobs that are submitted in one commit, each on its own."""
 
-    jobs: Annotated[list[BatchedJob], Meta(min_length=1, max_length=1000)]
+    jobs: Annotated[list[BatchedJob], Meta(min_length=1, max_length=1000), f.about("The jobs.")]
 
 
 class CancelRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """The wish to end a run."""
 
-    reason: Annotated[str, Meta(min_length=1, max_length=1000)] | None = None
-    mode: CancelMode = "terminate"
-    grace_ms: DurationMs = 30_000
-    run_id: Token | None = None
-    tenant_id: TenantName | None = None
+    reason: Annotated[str, Meta(min_length=1, max_length=1000), f.about("Why.")] | None = None
+    mode: Annotated[CancelMode, f.about("Whether a worker that is at it may finish.")] = "terminate"
+    grace_ms: Annotated[
+        DurationMs, f.about("How long the worker has to finish when the mode is `graceful`, in milliseconds.")
+    ] = 30_000
+    run_id: f.ExpectedRunId | None = None
+    tenant_id: f.AskedTenantId | None = None
 
 
 class PendingView(Struct, frozen=True):
     """An interrupt that a run waits for; without its value where the values before it fill the answer."""
 
-    interrupt_id: str
-    key: str
-    expires_at: str | None
-    value: Raw | UnsetType = UNSET
+    interrupt_id: f.InterruptId
+    key: f.WaitKey
+    expires_at: Annotated[str, f.about("When the question expires; null: never.")] | None
+    value: f.Question | UnsetType = UNSET
 
 
 class SubmittedView(Struct, frozen=True):
     """A run, as its submitter sees it."""
 
-    thread_id: str
-    run_id: str
-    attempt_id: str
-    status: RunStatus
-    interrupts: tuple[PendingView, ...]
-    idempotency_key: str | None
-    idempotent_replay: bool
-    trace: TraceView
-    result: Raw | UnsetType = UNSET
-    error: Raw | UnsetType = UNSET
+    thread_id: f.ThreadId
+    run_id: f.RunId
+    attempt_id: f.AttemptId
+    status: Annotated[RunStatus, f.about("How the run stands now.")]
+    interrupts: Annotated[tuple[PendingView, ...], f.about("The questions that the run waits for.")]
+    idempotency_key: f.IdempotencyKey | None
+    idempotent_replay: f.IdempotentReplay
+    trace: Annotated[TraceView, f.about("Where in its trace the run stands.")]
+    result: f.Result | UnsetType = UNSET
+    error: f.RunError | UnsetType = UNSET
 
 
 class LeaseView(Struct, frozen=True):
     """Who works on a run, and until when unless it renews."""
 
-    worker_id: str
-    expires_at: str
+    worker_id: f.WorkerId
+    expires_at: Annotated[str, f.about("When the lease ends unless a heartbeat renews it.")]
 
 
 class JobView(Struct, frozen=True):
     """A run in full."""
 
-    thread_id: str
-    run_id: str
-    status: RunStatus
-    reason: str | None
-    workflow: str
-    tenant_id: str
-    priority: int
-    checkpoint_id: str | None
-    values: Raw
-    input: Raw
-    result: Raw
-    error: Raw
-    attempt_id: str
-    attempt_no: int
-    metadata: Raw
-    idempotency_key: str | None
-    due_at: str | None
-    created_at: str
-    updated_at: str
-    trace: TraceView
-    lease: LeaseView | UnsetType = UNSET
+    thread_id: f.ThreadId
+    run_id: f.RunId
+    status: Annotated[RunStatus, f.about("How the run stands.")]
+    reason: Annotated[str, f.about("Why it stands so, where that was told: of a cancel, for example.")] | None
+    workflow: f.Workflow
+    tenant_id: f.TenantId
+    priority: Annotated[int, f.about("How urgent it is; higher goes first.")]
+    checkpoint_id: Annotated[str, f.about("The newest checkpoint; null: none.")] | None
+    values: Annotated[Raw, f.about("The values of the newest checkpoint; null: none.")]
+    input: f.Input
+    result: f.Result
+    error: f.RunError
+    attempt_id: f.AttemptId
+    attempt_no: f.AttemptNo
+    metadata: f.Metadata
+    idempotency_key: f.IdempotencyKey | None
+    due_at: Annotated[str, f.about("When it may start, or is tried again; null: it waits for no time.")] | None
+    created_at: f.CreatedAt
+    updated_at: f.UpdatedAt
+    trace: Annotated[TraceView, f.about("Where in its trace the run stands.")]
+    lease: Annotated[LeaseView, f.about("Who works on it; missing: nobody does.")] | UnsetType = UNSET
 
 
 class JobRow(Struct, frozen=True):
     """A run in a list."""
 
-    thread_id: str
-    run_id: str
-    workflow: str
-    status: RunStatus
-    attempt_no: int
-    priority: int
-    tenant_id: str
-    created_at: str
-    updated_at: str
+    thread_id: f.ThreadId
+    run_id: f.RunId
+    workflow: f.Workflow
+    status: Annotated[RunStatus, f.about("How the run stands.")]
+    attempt_no: f.AttemptNo
+    priority: Annotated[int, f.about("How urgent it is; higher goes first.")]
+    tenant_id: f.TenantId
+    created_at: f.CreatedAt
+    updated_at: f.UpdatedAt
 
 
 class ResultView(Struct, frozen=True):
     """How a run stands, or how it ended."""
 
-    run_id: str
-    status: RunStatus
-    result: Raw | UnsetType = UNSET
-    error: Raw | UnsetType = UNSET
+    run_id: f.RunId
+    status: Annotated[RunStatus, f.about("How the run stands.")]
+    result: f.Result | UnsetType = UNSET
+    error: f.RunError | UnsetType = UNSET
 
 
 class CancelledView(Struct, frozen=True):
     """A run after a cancel."""
 
-    thread_id: str
-    run_id: str
-    status: RunStatus
-    reason: str
+    thread_id: f.ThreadId
+    run_id: f.RunId
+    status: Annotated[RunStatus, f.about("How the run stands now.")]
+    reason: Annotated[str, f.about("Why it is cancelled.")]
 
 
 class ExplainView(Struct, frozen=True):
     """Why a run stands where it stands."""
 
-    thread_id: str
-    run_id: str
-    status: RunStatus
-    reason: ExplainReason
-    since: str
-    detail: str
-    suggestion: str
+    thread_id: f.ThreadId
+    run_id: f.RunId
+    status: Annotated[RunStatus, f.about("How the run stands.")]
+    reason: Annotated[ExplainReason, f.about("Why, as a word for programs.")]
+    since: Annotated[str, f.about("Since when, as a time.")]
+    detail: Annotated[str, f.about("Why, in a sentence.")]
+    suggestion: Annotated[str, f.about("What one may do about it.")]
 
 
 class JobsQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """Which threads to list."""
 
-    status: RunStatusAsked | None = None
-    workflow: Name | None = None
-    tenant_id: TenantName | None = None
-    cursor: Token | None = None
-    limit: PageLimit = 50
+    status: Annotated[RunStatusAsked, f.about("Only threads whose latest run stands so.")] | None = None
+    workflow: Annotated[Name, f.about("Only this kind of work.")] | None = None
+    tenant_id: f.AskedTenantId | None = None
+    cursor: f.Cursor | None = None
+    limit: f.PageLimit = 50
 
 
 class ThreadQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """Which thread, and which run it must be at."""
 
-    tenant_id: TenantName | None = None
-    run_id: Token | None = None
+    tenant_id: f.AskedTenantId | None = None
+    run_id: f.ExpectedRunId | None = None
 
 
 class RunsQuery(ThreadQuery, frozen=True, forbid_unknown_fields=True):
     """A page of a thread's runs."""
 
-    cursor: Token | None = None
-    limit: PageLimit = 50
+    cursor: f.Cursor | None = None
+    limit: f.PageLimit = 50
 
 
 class ResultQuery(ThreadQuery, frozen=True, forbid_unknown_fields=True):
     """How long to wait for the end."""
 
-    wait_ms: WaitMs = 0
+    wait_ms: f.WaitMs = 0

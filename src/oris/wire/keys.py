@@ -7,24 +7,26 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from oris.wire.names import BoundTenant, PageLimit, TenantName, Token
+from oris.wire import fields as f
 from oris.wire.words import RoleAsked, RoleShown
 
 
 class KeysQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """Which keys to list."""
 
-    tenant_id: TenantName | None = None
-    cursor: Token | None = None
-    limit: PageLimit = 50
+    tenant_id: f.AskedTenantId | None = None
+    cursor: f.Cursor | None = None
+    limit: f.PageLimit = 50
 
 
 class CreateKeyRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """A key that is to be made."""
 
-    role: RoleAsked
-    tenant_id: BoundTenant | None = None
-    expires_at: Annotated[datetime, Meta(tz=True)] | None = None
+    role: Annotated[RoleAsked, f.about("What the key may do.")]
+    tenant_id: f.KeyTenantId | None = None
+    expires_at: (
+        Annotated[datetime, Meta(tz=True), f.about("When it stops working, with its zone; null: never.")] | None
+    ) = None
 
 
 class RevokeKeyRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -34,20 +36,20 @@ class RevokeKeyRequest(Struct, frozen=True, forbid_unknown_fields=True):
 class KeyCreatedView(Struct, frozen=True):
     """A new key, with its secret: this once."""
 
-    key_id: str
-    secret: str
-    role: RoleShown
-    tenant_id: str | None
-    expires_at: str | None
+    key_id: f.KeyId
+    secret: Annotated[str, f.about("The secret, shown this once. Send `Authorization: Bearer <key_id>.<secret>`.")]
+    role: Annotated[RoleShown, f.about("What the key may do.")]
+    tenant_id: Annotated[str, f.about("The tenant that the key is bound to; null: none.")] | None
+    expires_at: Annotated[str, f.about("When it stops working; null: never.")] | None
 
 
 class KeyView(Struct, frozen=True):
     """A stored key."""
 
-    key_id: str
-    role: RoleShown
-    tenant_id: str | None
-    created_at: str
-    expires_at: str | None
-    last_used_at: str | None
-    revoked_at: str | None
+    key_id: f.KeyId
+    role: Annotated[RoleShown, f.about("What the key may do.")]
+    tenant_id: Annotated[str, f.about("The tenant that the key is bound to; null: none.")] | None
+    created_at: f.CreatedAt
+    expires_at: Annotated[str, f.about("When it stops working; null: never.")] | None
+    last_used_at: Annotated[str, f.about("When it was last used; null: never.")] | None
+    revoked_at: Annotated[str, f.about("When it was revoked; null: it was not.")] | None

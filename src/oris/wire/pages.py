@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from msgspec import Struct
 
+from oris.wire import fields as f
 from oris.wire.history import CheckpointRow, EventView
 from oris.wire.jobs import JobRow
 from oris.wire.keys import KeyView
@@ -14,60 +17,60 @@ from oris.wire.waits import InterruptView
 class JobsPage(Struct, frozen=True):
     """Threads with their latest run, newest first. `next_cursor` is null on the last page."""
 
-    jobs: tuple[JobRow, ...]
-    next_cursor: str | None
+    jobs: Annotated[tuple[JobRow, ...], f.about("The threads.")]
+    next_cursor: f.NextCursor | None
 
 
 class RunsPage(Struct, frozen=True):
     """Runs of one thread, newest first."""
 
-    runs: tuple[JobRow, ...]
-    next_cursor: str | None
+    runs: Annotated[tuple[JobRow, ...], f.about("The runs.")]
+    next_cursor: f.NextCursor | None
 
 
 class TimelinePage(Struct, frozen=True):
     """Events of one thread in their order; the next page comes after the last `seq`."""
 
-    timeline: tuple[EventView, ...]
+    timeline: Annotated[tuple[EventView, ...], f.about("The events.")]
 
 
 class CheckpointsPage(Struct, frozen=True):
     """Checkpoints of one thread, newest first."""
 
-    checkpoints: tuple[CheckpointRow, ...]
-    next_cursor: str | None
+    checkpoints: Annotated[tuple[CheckpointRow, ...], f.about("The checkpoints.")]
+    next_cursor: f.NextCursor | None
 
 
 class InterruptsPage(Struct, frozen=True):
     """Interrupts, newest first."""
 
-    interrupts: tuple[InterruptView, ...]
-    next_cursor: str | None
+    interrupts: Annotated[tuple[InterruptView, ...], f.about("The interrupts.")]
+    next_cursor: f.NextCursor | None
 
 
 class KeysPage(Struct, frozen=True):
     """API keys, newest first; revoked ones too."""
 
-    keys: tuple[KeyView, ...]
-    next_cursor: str | None
+    keys: Annotated[tuple[KeyView, ...], f.about("The keys.")]
+    next_cursor: f.NextCursor | None
 
 
 class WorkersPage(Struct, frozen=True):
     """Workers, newest first."""
 
-    workers: tuple[WorkerView, ...]
-    next_cursor: str | None
+    workers: Annotated[tuple[WorkerView, ...], f.about("The workers.")]
+    next_cursor: f.NextCursor | None
 
 
 class DeadLettersPage(Struct, frozen=True):
     """Dead letters, newest first."""
 
-    entries: tuple[DeadLetterView, ...]
-    next_cursor: str | None
+    entries: Annotated[tuple[DeadLetterView, ...], f.about("The dead letters.")]
+    next_cursor: f.NextCursor | None
 
 
 class AuditPage(Struct, frozen=True):
     """Audit records, newest first."""
 
-    logs: tuple[AuditView, ...]
-    next_cursor: str | None
+    logs: Annotated[tuple[AuditView, ...], f.about("The records.")]
+    next_cursor: f.NextCursor | None

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 from msgspec import UNSET, Struct, UnsetType
 
 from oris.errors import ErrorCode
+from oris.wire import fields as f
 from oris.wire.words import LeaseEnd, named
 
 ConflictReason: TypeAlias = Literal[
@@ -43,78 +44,75 @@ UnavailableReason: TypeAlias = Annotated[
 class FieldDetails(Struct, frozen=True):
     """Which field of the body, the query or the head is at fault; `body` when it is the whole."""
 
-    field: str
+    field: Annotated[str, f.about("The field at fault, with its path.")]
 
 
 class AuthDetails(Struct, frozen=True):
     """Which credentials are taken."""
 
-    supported_auth: tuple[AuthWay, ...]
+    supported_auth: Annotated[tuple[AuthWay, ...], f.about("The kinds of credentials that are taken.")]
 
 
 class ForbiddenDetails(Struct, frozen=True):
     """What the caller's role may not do, or which field asks for more than it may, or why nobody may."""
 
-    role: str | UnsetType = UNSET
-    method: str | UnsetType = UNSET
-    path: str | UnsetType = UNSET
-    field: str | UnsetType = UNSET
-    reason: str | UnsetType = UNSET
+    role: Annotated[str, f.about("The role that the caller has.")] | UnsetType = UNSET
+    method: Annotated[str, f.about("What was asked for.")] | UnsetType = UNSET
+    path: Annotated[str, f.about("Where.")] | UnsetType = UNSET
+    field: Annotated[str, f.about("The field that asks for too much.")] | UnsetType = UNSET
+    reason: Annotated[str, f.about("Why nobody may.")] | UnsetType = UNSET
 
 
 class PathDetails(Struct, frozen=True):
     """What was asked for, and the methods there are."""
 
-    method: str | UnsetType = UNSET
-    path: str | UnsetType = UNSET
-    allowed: tuple[str, ...] | UnsetType = UNSET
+    method: Annotated[str, f.about("What was asked for.")] | UnsetType = UNSET
+    path: Annotated[str, f.about("Where.")] | UnsetType = UNSET
+    allowed: Annotated[tuple[str, ...], f.about("The methods that there are.")] | UnsetType = UNSET
 
 
 class ConflictDetails(Struct, frozen=True):
     """Why the state forbids it, and what it is instead."""
 
-    reason: ConflictWord
-    run_id: str | UnsetType = UNSET
-    state: LeaseEnd | UnsetType = UNSET
-    expected_worker_id: str | UnsetType = UNSET
-    actual_worker_id: str | UnsetType = UNSET
-    interrupt_id: str | UnsetType = UNSET
-    interrupt_ids: tuple[str, ...] | UnsetType = UNSET
-    """The open interrupts, of which the caller has to name one."""
-    status: str | UnsetType = UNSET
-    """How the interrupt was settled."""
-    key: str | UnsetType = UNSET
-    """The wait's."""
+    reason: Annotated[ConflictWord, f.about("Why.")]
+    run_id: Annotated[str, f.about("The run that is in the way, or is meant.")] | UnsetType = UNSET
+    state: Annotated[LeaseEnd, f.about("Why the lease is not live any more.")] | UnsetType = UNSET
+    expected_worker_id: Annotated[str, f.about("The worker that holds the lease.")] | UnsetType = UNSET
+    actual_worker_id: Annotated[str, f.about("The worker that has called.")] | UnsetType = UNSET
+    interrupt_id: Annotated[str, f.about("The interrupt.")] | UnsetType = UNSET
+    interrupt_ids: (
+        Annotated[tuple[str, ...], f.about("The open interrupts, of which the caller has to name one.")] | UnsetType
+    ) = UNSET
+    status: Annotated[str, f.about("How the interrupt was settled.")] | UnsetType = UNSET
+    key: Annotated[str, f.about("The key of the wait.")] | UnsetType = UNSET
 
 
 class LimitDetails(Struct, frozen=True):
     """The limit, and the field that is over it when it is not the whole body."""
 
-    limit_bytes: int
-    field: str | UnsetType = UNSET
+    limit_bytes: Annotated[int, f.about("The limit.")]
+    field: Annotated[str, f.about("The field that is over it; missing: the whole body.")] | UnsetType = UNSET
 
 
 class BackpressureDetails(Struct, frozen=True):
     """Which limit on the load is reached."""
 
-    reason: BackpressureReason
+    reason: Annotated[BackpressureReason, f.about("Which limit.")]
 
 
 class UnavailableDetails(Struct, frozen=True):
     """Why not now. It is safe to send the same again."""
 
-    reason: UnavailableReason
-    cause: str | UnsetType = UNSET
-    """What is the matter with the store, where it is known."""
+    reason: Annotated[UnavailableReason, f.about("Why.")]
+    cause: Annotated[str, f.about("What is the matter with the store, where it is known.")] | UnsetType = UNSET
 
 
 class InternalDetails(Struct, frozen=True):
     """A payload in the database is not what was written: nobody is shown it. Of a bug there are no details."""
 
-    reason: Literal["data_damaged"]
-    thread_id: str
-    seq: int
-    """The event that brought it."""
+    reason: Annotated[Literal["data_damaged"], f.about("What is wrong.")]
+    thread_id: f.ThreadId
+    seq: Annotated[int, f.about("The event that brought it.")]
 
 
 DETAILS: dict[ErrorCode, type[Struct]] = {

@@ -7,8 +7,9 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from oris.wire import fields as f
 from oris.wire.jobs import ABSENT, TraceView
-from oris.wire.names import DurationMs, Name, PageLimit, PositiveMs, TenantName, Text, Token
+from oris.wire.names import DurationMs, Name, PositiveMs, Text, Token
 from oris.wire.words import (
     OnExpire,
     OnExpireShown,
@@ -28,20 +29,24 @@ Moment = Annotated[datetime, Meta(tz=True)]
 class TimeWait(Struct, frozen=True, forbid_unknown_fields=True, tag="time", tag_field="kind"):
     """A wait for a time: a moment, or so long from now."""
 
-    key: Name
-    at: Moment | None = None
-    after_ms: DurationMs | None = None
+    key: f.WaitKey
+    at: Annotated[Moment, f.about("The moment, with its zone. Not together with `after_ms`.")] | None = None
+    after_ms: Annotated[DurationMs, f.about("So long from now, in milliseconds. Not together with `at`.")] | None = None
 
 
 class InterruptSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """A question to somebody. Without `expires_in_ms` it waits for ever."""
 
-    key: Name
-    value: Raw
-    expires_in_ms: PositiveMs | None = None
-    on_expire: OnExpire = "cancel"
-    expire_value: Raw = ABSENT
-    on_reject: OnReject = "cancel"
+    key: f.WaitKey
+    value: f.Question
+    expires_in_ms: (
+        Annotated[PositiveMs, f.about("How long the question stands, in milliseconds; null: for ever.")] | None
+    ) = None
+    on_expire: Annotated[OnExpire, f.about("What becomes of the run when nobody answers in time.")] = "cancel"
+    expire_value: Annotated[
+        Raw, f.about('The answer that counts when nobody answers in time; only with `on_expire: "resume"`.')
+    ] = ABSENT
+    on_reject: Annotated[OnReject, f.about("What becomes of the run when the answer is no.")] = "cancel"
 
 
 class InterruptWait(InterruptSpec, frozen=True, forbid_unknown_fields=True, tag="interrupt", tag_field="kind"):
@@ -53,109 +58,110 @@ class SuspendRequest(Struct, frozen=True, forbid_unknown_fields=True):
     value, also when `resumes` has left it out.
     """
 
-    attempt_id: Token
-    lease_id: Token
-    waits: Annotated[list[TimeWait | InterruptWait], Meta(min_length=1, max_length=100)]
-    mode: SuspendMode = "all"
-    checkpoint: CheckpointRequest | None = None
+    attempt_id: f.AttemptId
+    lease_id: f.LeaseId
+    waits: Annotated[list[TimeWait | InterruptWait], Meta(min_length=1, max_length=100), f.about("What to wait for.")]
+    mode: Annotated[SuspendMode, f.about("Whether to wait for all of them, or for any.")] = "all"
+    checkpoint: Annotated[CheckpointRequest, f.about("State to go on from.")] | None = None
 
 
 class InterruptRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """Nothing to do until people have answered all of these."""
 
-    attempt_id: Token
-    lease_id: Token
-    interrupts: Annotated[list[InterruptSpec], Meta(min_length=1, max_length=100)]
-    checkpoint: CheckpointRequest | None = None
+    attempt_id: f.AttemptId
+    lease_id: f.LeaseId
+    interrupts: Annotated[list[InterruptSpec], Meta(min_length=1, max_length=100), f.about("The questions.")]
+    checkpoint: Annotated[CheckpointRequest, f.about("State to go on from.")] | None = None
 
 
 class WaitView(Struct, frozen=True):
     """A wait after it was raised; one that was settled before carries its value."""
 
-    wait_id: str
-    kind: WaitKindWord
-    key: str
-    status: WaitWord
-    value: Raw | UnsetType = UNSET
+    wait_id: f.WaitId
+    kind: Annotated[WaitKindWord, f.about("What it waits for.")]
+    key: f.WaitKey
+    status: Annotated[WaitWord, f.about("How it stands.")]
+    value: f.Settled | UnsetType = UNSET
 
 
 class SuspendedView(Struct, frozen=True):
     """The attempt after a suspend."""
 
-    attempt_id: str
-    status: SuspendWord
-    waits: tuple[WaitView, ...]
-    trace: TraceView
+    attempt_id: f.AttemptId
+    status: Annotated[SuspendWord, f.about("How the run stands now.")]
+    waits: Annotated[tuple[WaitView, ...], f.about("The waits, in the order in which they were named.")]
+    trace: Annotated[TraceView, f.about("Where in the run's trace this stands.")]
 
 
 class RaisedInterruptView(Struct, frozen=True):
     """An interrupt after it was raised."""
 
-    interrupt_id: str
-    key: str
-    status: WaitWord
-    value: Raw | UnsetType = UNSET
+    interrupt_id: f.InterruptId
+    key: f.WaitKey
+    status: Annotated[WaitWord, f.about("How it stands.")]
+    value: f.Settled | UnsetType = UNSET
 
 
 class InterruptedView(Struct, frozen=True):
     """The attempt after an interrupt."""
 
-    attempt_id: str
-    status: SuspendWord
-    interrupts: tuple[RaisedInterruptView, ...]
-    trace: TraceView
+    attempt_id: f.AttemptId
+    status: Annotated[SuspendWord, f.about("How the run stands now.")]
+    interrupts: Annotated[
+        tuple[RaisedInterruptView, ...], f.about("The interrupts, in the order in which they were named.")
+    ]
+    trace: Annotated[TraceView, f.about("Where in the run's trace this stands.")]
 
 
 class InterruptView(Struct, frozen=True):
     """An interrupt, as people see it."""
 
-    interrupt_id: str
-    thread_id: str
-    run_id: str
-    attempt_id: str
-    workflow: str
-    tenant_id: str
-    key: str
-    value: Raw
-    status: WaitWord
-    on_expire: OnExpireShown
-    on_reject: OnRejectShown
-    expires_at: str | None
-    created_at: str
-    settled_at: str | None
-    settled_by: str | None
-    settled_value: Raw
-    damaged: bool | UnsetType = UNSET
-    """True: a value in the database is not what was written, and neither is shown."""
+    interrupt_id: f.InterruptId
+    thread_id: f.ThreadId
+    run_id: f.RunId
+    attempt_id: f.AttemptId
+    workflow: f.Workflow
+    tenant_id: f.TenantId
+    key: f.WaitKey
+    value: f.Question
+    status: Annotated[WaitWord, f.about("How it stands.")]
+    on_expire: Annotated[OnExpireShown, f.about("What becomes of the run when nobody answers in time.")]
+    on_reject: Annotated[OnRejectShown, f.about("What becomes of the run when the answer is no.")]
+    expires_at: Annotated[str, f.about("When the question expires; null: never.")] | None
+    created_at: f.CreatedAt
+    settled_at: Annotated[str, f.about("When it was answered, or came to another end; null: it is open.")] | None
+    settled_by: Annotated[str, f.about("Who answered; null: nobody did.")] | None
+    settled_value: Annotated[Raw, f.about("The answer: any JSON value; null: none.")]
+    damaged: f.Damaged | UnsetType = UNSET
 
 
 class ResumeRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """The answer to an interrupt."""
 
-    value: Raw
+    value: Annotated[Raw, f.about("The answer: any JSON value.")]
 
 
 class ResumeThreadRequest(ResumeRequest, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The answer to the only interrupt of a thread, or to the one with this key."""
 
-    key: Name | None = None
-    run_id: Token | None = None
-    tenant_id: TenantName | None = None
+    key: Annotated[Name, f.about("Which question is answered; null: the only one.")] | None = None
+    run_id: f.ExpectedRunId | None = None
+    tenant_id: f.AskedTenantId | None = None
 
 
 class RejectRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """A no."""
 
-    reason: Text | None = None
+    reason: Annotated[Text, f.about("Why.")] | None = None
 
 
 class InterruptsQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """Which interrupts to list."""
 
-    status: WaitStatusAsked | None = None
-    run_id: Token | None = None
-    thread_id: Name | None = None
-    workflow: Name | None = None
-    tenant_id: TenantName | None = None
-    cursor: Token | None = None
-    limit: PageLimit = 50
+    status: Annotated[WaitStatusAsked, f.about("Only interrupts that stand so.")] | None = None
+    run_id: Annotated[Token, f.about("Only those of this run.")] | None = None
+    thread_id: Annotated[Name, f.about("Only those of this thread.")] | None = None
+    workflow: Annotated[Name, f.about("Only those of this kind of work.")] | None = None
+    tenant_id: f.AskedTenantId | None = None
+    cursor: f.Cursor | None = None
+    limit: f.PageLimit = 50

@@ -11,6 +11,7 @@ from oris.api.openapi.operations import HEADERS, operation
 from oris.api.openapi.refusals import refusal_components
 from oris.api.openapi.rules import FORMS, RULES, SHAPES
 from oris.api.openapi.schemas import ANY_JSON, Schema, Schemas
+from oris.api.openapi.words import TAGS
 from oris.api.services import ApiBounds
 from oris.config.version import program_version
 from oris.wire.jobs import BatchRequest
@@ -39,7 +40,11 @@ def openapi_document(table: RouteTable, bounds: ApiBounds, limits: HttpLimits) -
     }
     schemas.components["Meta"] = {
         "type": "object",
-        "properties": {"status": {"const": "ok"}, "api_version": {"const": "v1"}},
+        "description": "What all answers begin with.",
+        "properties": {
+            "status": {"const": "ok", "description": "That it went well."},
+            "api_version": {"const": "v1", "description": "The version of this API."},
+        },
         "required": ["status", "api_version"],
         "additionalProperties": False,
     }
@@ -56,6 +61,8 @@ def openapi_document(table: RouteTable, bounds: ApiBounds, limits: HttpLimits) -
                 "description": _ABOUT,
                 "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             },
+            "servers": [{"url": "/", "description": "The server that this document comes from."}],
+            "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
             "paths": paths,
             "components": {
                 "schemas": dict(sorted(schemas.components.items())),
@@ -122,8 +129,17 @@ def _headers() -> dict[str, Schema]:
 
 def _security_schemes() -> dict[str, Schema]:
     return {
-        "bearer": {"type": "http", "scheme": "bearer"},
-        "apiKey": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
+        "bearer": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "The configured token, or a stored key as `<key_id>.<secret>`.",
+        },
+        "apiKey": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "X-Api-Key",
+            "description": "The configured key, or with `X-Api-Key-Id` the secret of a stored one.",
+        },
         "apiKeyId": {
             "type": "apiKey",
             "in": "header",

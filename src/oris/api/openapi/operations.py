@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-import inspect
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
 
 from oris.api.http import NO_CONTENT, Role, Route
+from oris.api.openapi.examples import EXAMPLES
 from oris.api.openapi.refusals import refusals_of
 from oris.api.openapi.schemas import Schema, Schemas
-from oris.wire.names import Name
+from oris.api.openapi.words import OPERATIONS, Told
+from oris.wire import fields as f
 
 EVENT_STREAM = "text/event-stream"
 PARAMETER = re.compile(r"{(\w+)}")
-NAMED = frozenset({"thread_id", "worker_id"})
-"""Parameters of a path that are names by the rules of names; the others are ids that the server has made."""
+_Made = Annotated[str, Meta(min_length=1)]
+"""An id that the server has made."""
+PATH: Mapping[str, Any] = {
+    "thread_id": f.ThreadId,
+    "worker_id": f.WorkerId,
+    "workflow": Annotated[_Made, f.about("The kind of work.")],
+    "run_id": Annotated[_Made, f.about("The run.")],
+    "attempt_id": Annotated[_Made, f.about("The attempt.")],
+    "checkpoint_id": Annotated[_Made, f.about("The checkpoint.")],
+    "interrupt_id": Annotated[_Made, f.about("The interrupt.")],
+    "key_id": Annotated[_Made, f.about("The API key.")],
+}
+"""Parameters of paths. Names that callers have chosen keep the rules of names."""
 
 HEADERS: Schema = {
     "X-Request-Id": {"$ref": "#/components/headers/RequestId"},
@@ -25,10 +40,12 @@ SECURITY: list[Schema] = [{"bearer": []}, {"apiKey": []}, {"apiKey": [], "apiKey
 
 def operation(route: Route, schemas: Schemas) -> Schema:
     """All that a caller can know of a route."""
+    told = told_of(route)
     made: Schema = {
-        "operationId": _operation_id(route),
-        "tags": [_tag(route)],
-        "description": inspect.getdoc(route.handler) or "",
+        "operationId": told.operation_id,
+        "tags": [told.tag],
+        "summary": told.summary,
+        "description": told.description,
         "parameters": _parameters(route, schemas),
         "responses": _responses(route, schemas),
         "security": [] if route.roles is None else SECURITY,
@@ -44,35 +61,36 @@ def operation(route: Route, schemas: Schemas) -> Schema:
     return made
 
 
-def _operation_id(route: Route) -> str:
-    words = re.findall(r"\w+", route.path.replace("-", "_").replace(".", "_"))
-    return "_".join([route.method.lower(), *words])
-
-
-def _tag(route: Route) -> str:
-    first = route.path.removeprefix("/v1/").lstrip("/").partition("/")[0]
-    return first if route.path.startswith("/v1/") else "server"
+def told_of(route: Route) -> Told:
+    """What is said of a route. Raises ValueError where nobody has said it."""
+    try:
+        return OPERATIONS[f"{route.method} {route.path}"]
+    except KeyError:
+        raise ValueError(f"say in oris.api.openapi.words what {route.method} {route.path} does") from None
 
 
 def _parameters(route: Route, schemas: Schemas) -> list[Schema]:
-    found: list[Schema] = [
-        {
-            "name": name,
-            "in": "path",
-            "required": True,
-            "schema": schemas.of(Name) if name in NAMED else {"type": "string", "minLength": 1},
-        }
-        for name in PARAMETER.findall(route.path)
-    ]
+    found = [_parameter(name, "path", True, schemas.of(PATH[name])) for name in PARAMETER.findall(route.path)]
     if route.query is not None:
         for field, schema in schemas.fields_of(route.query):
-            inner = _without_null(schema)
-            found.append({"name": field.encode_name, "in": "query", "required": field.required, "schema": inner})
+            found.append(_parameter(field.encode_name, "query", field.required, _without_null(schema)))
     shared = ["RequestId", "Traceparent"]
     if route.answer.media_type == EVENT_STREAM:
         shared.append("LastEventId")
     found += [{"$ref": f"#/components/parameters/{name}"} for name in shared]
     return found
+
+
+def _parameter(name: str, place: str, required: bool, schema: Schema) -> Schema:
+    """A parameter; what its schema says of it goes beside, where readers look for it."""
+    inner = {key: value for key, value in schema.items() if key != "description"}
+    return {
+        "name": name,
+        "in": place,
+        "required": required,
+        "description": schema["description"],
+        "schema": inner,
+    }
 
 
 def _without_null(schema: Schema) -> Schema:
@@ -94,8 +112,17 @@ def _body(route: Route, schemas: Schemas) -> Schema:
     return {
         "required": not may_be_empty,
         "description": f"At most {route.body_max_bytes} bytes.{empty}",
-        "content": {"application/json": {"schema": schemas.of(route.body)}},
+        "content": {"application/json": {"schema": schemas.of(route.body), "examples": _examples(route.body)}},
         "x-oris-max-bytes": route.body_max_bytes,
+    }
+
+
+def _examples(body: type[Struct]) -> Schema:
+    """By a name, each with a headline: what viewers offer to choose from."""
+    told = EXAMPLES[body]
+    return {
+        "_".join(re.findall(r"\w+", summary.lower())): {"summary": summary, "value": value}
+        for summary, value in told.items()
     }
 
 
@@ -127,13 +154,13 @@ def _content(route: Route, schemas: Schemas) -> Schema:
     data = schemas.of(answer.data)
     if answer.media_type:
         return data
-    name = "".join(word.capitalize() for word in _operation_id(route).split("_")) + "Response"
+    name = "".join(word.capitalize() for word in told_of(route).operation_id.split("_")) + "Response"
     schemas.components[name] = {
         "type": "object",
         "properties": {
-            "meta": {"$ref": "#/components/schemas/Meta"},
-            "request_id": {"type": "string"},
-            "data": data,
+            "meta": {"$ref": "#/components/schemas/Meta", "description": "What all answers begin with."},
+            "request_id": schemas.of(f.RequestId),
+            "data": {**data, "description": "The answer itself."},
         },
         "required": ["meta", "request_id", "data"],
         "additionalProperties": False,

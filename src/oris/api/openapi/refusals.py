@@ -8,6 +8,7 @@ from oris.api.envelope import STATUS
 from oris.api.http import Route
 from oris.api.openapi.schemas import REF, Schema, Schemas
 from oris.errors import ErrorCode
+from oris.wire.fields import RequestId
 from oris.wire.refusals import DETAILS
 
 WHEN: dict[ErrorCode, str] = {
@@ -89,18 +90,22 @@ def _names_another(route: Route) -> bool:
 def _envelope(schemas: Schemas, code: ErrorCode) -> Schema:
     error: dict[str, Any] = {
         "type": "object",
-        "properties": {"code": {"const": code.value}, "message": {"type": "string", "minLength": 1}},
+        "description": "What is wrong.",
+        "properties": {
+            "code": {"const": code.value, "description": "The kind of refusal, for programs."},
+            "message": {"type": "string", "minLength": 1, "description": "What is wrong, for people."},
+        },
         "required": ["code", "message"],
         "additionalProperties": False,
     }
     if code in DETAILS:
-        error["properties"]["details"] = schemas.of(DETAILS[code])
+        error["properties"]["details"] = {**schemas.of(DETAILS[code]), "description": "More about it, for programs."}
     if code in _ALWAYS_DETAILED:
         error["required"].append("details")
     return {
         "type": "object",
         "description": WHEN[code],
-        "properties": {"request_id": {"type": "string"}, "error": error},
+        "properties": {"request_id": schemas.of(RequestId), "error": error},
         "required": ["request_id", "error"],
         "additionalProperties": False,
     }

@@ -106,8 +106,9 @@ class Schemas:
     def _annotated(self, inner: Any, metas: tuple[Any, ...]) -> Schema:
         """Bounds on a list or a table go beside what it holds; those of a plain type are msgspec's."""
         told = _told(metas)
-        if "title" in told:
-            return self._enum(inner, told)
+        named = next((place for place, meta in enumerate(metas, 1) if meta.title is not None), 0)
+        if named:  # what comes behind the name is said of one field
+            return {**self._enum(inner, _told(metas[:named])), **_told(metas[named:])}
         if typing.get_origin(inner) in (list, dict):
             hollow = list[Any] if typing.get_origin(inner) is list else dict[str, Any]
             return {**_plain(Annotated[(hollow, *metas)]), **self.of(inner)}
@@ -141,7 +142,8 @@ class Schemas:
         schema = self._object(struct, self.fields_of(struct), " ".join((origin.__doc__ or "").split()))
         config = origin.__struct_config__
         if config.tag_field is not None:
-            schema["properties"] = {config.tag_field: {"const": config.tag}, **schema["properties"]}
+            tag = {"const": config.tag, "description": "Which kind this is."}
+            schema["properties"] = {config.tag_field: tag, **schema["properties"]}
             schema["required"] = [config.tag_field, *schema.get("required", [])]
         return schema | self._rules.get(origin, {})
 
@@ -175,7 +177,10 @@ class Schemas:
 
     def _field(self, component: str, field: FieldInfo, kind: Any) -> Schema:
         name = field.encode_name
-        schema = self.of(self._shapes.get(f"{component}.{name}", kind))
+        schema = self.of(kind)
+        shape = self._shapes.get(f"{component}.{name}")
+        if shape is not None:
+            schema = {**schema, **self.of(shape)}
         if name.endswith("_at") and "string" in schema.get("type", ()):
             schema = {**schema, "format": "date-time"}
         for bound in (name, f"{component}.{name}"):
@@ -189,7 +194,7 @@ class Schemas:
 def _or_null(schema: Schema) -> Schema:
     """The same or null; the schema of a client's own value takes null as it is."""
     kinds = schema.get("type")
-    if schema == {"$ref": REF + ANY_JSON} or _NULL in schema.get("anyOf", ()) or "null" in (kinds or ()):
+    if schema.get("$ref") == REF + ANY_JSON or _NULL in schema.get("anyOf", ()) or "null" in (kinds or ()):
         return schema
     if not isinstance(kinds, str):
         beside: Schema = {key: schema[key] for key in ("description", "default") if key in schema}
