@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+NODE := tests/clients/node_modules
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test check sim bench fuzz pythons
@@ -17,13 +18,18 @@ $(VENV)/ready: pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
+# Without npm, or without a way to its registry, the tests that need these are skipped.
+$(NODE)/ready: tests/clients/package.json
+	@if command -v npm >/dev/null && cd tests/clients && npm install --no-package-lock --no-audit --no-fund --silent; \
+	then touch node_modules/ready; else echo 'no npm: the tests of programs from there are skipped'; fi
+
 demo: $(VENV)/ready  ## boot a server and two workers, kill one in mid-job, show that no recorded step was lost or repeated
 	$(BIN)/python -m oris demo
 
 serve: $(VENV)/ready  ## run the server on 127.0.0.1:8080 with ./oris_runtime.db
 	$(BIN)/python -m oris
 
-test: $(VENV)/ready  ## run every test, 100 simulated seeds among them; two files at a time
+test: $(VENV)/ready $(NODE)/ready  ## run every test, 100 simulated seeds among them; two files at a time
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/ready  ## lint, formatting and types
