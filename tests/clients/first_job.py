@@ -15,7 +15,6 @@ from oris_client.api.jobs import get_job, get_result, get_timeline, run_job
 from oris_client.api.workers import ack, heartbeat, poll, report_step
 from oris_client.models.ack import Ack
 from oris_client.models.ack_list import AckList
-from oris_client.models.ack_one import AckOne
 from oris_client.models.ack_response import AckResponse
 from oris_client.models.ack_results_view import AckResultsView
 from oris_client.models.ack_status import AckStatus
@@ -33,6 +32,8 @@ from oris_client.models.heartbeat_response import HeartbeatResponse
 from oris_client.models.item_error import ItemError
 from oris_client.models.job_request import JobRequest
 from oris_client.models.lease_state import LeaseState
+from oris_client.models.listed_ack import ListedAck
+from oris_client.models.listed_step import ListedStep
 from oris_client.models.poll_decision import PollDecision
 from oris_client.models.poll_request import PollRequest
 from oris_client.models.poll_response import PollResponse
@@ -44,7 +45,6 @@ from oris_client.models.run_job_response import RunJobResponse
 from oris_client.models.run_status import RunStatus
 from oris_client.models.step_report import StepReport
 from oris_client.models.step_report_list import StepReportList
-from oris_client.models.step_request import StepRequest
 from oris_client.models.step_status import StepStatus
 from oris_client.models.terminal_status import TerminalStatus
 
@@ -92,7 +92,7 @@ def report(client: AuthenticatedClient, attempt: AttemptView) -> None:
     reported = expect(report_step.sync(WORKER, client=client, body=one), ReportStepResponse).data
     assert expect(reported, ReportedView).status is ReportStatus.REPORTED
     steps = [
-        StepRequest(action_id=name, status=StepStatus.SUCCEEDED, dedupe_token=name, output=14)
+        ListedStep(action_id=name, status=StepStatus.SUCCEEDED, dedupe_token=name, output=14)
         for name in ("page-2", "page-3")
     ]
     many = StepReportList(attempt_id=attempt.attempt_id, lease_id=attempt.lease_id, steps=steps)
@@ -121,7 +121,7 @@ def finish(client: AuthenticatedClient, attempt: AttemptView) -> None:
     )
     acked = expect(expect(ack.sync(WORKER, client=client, body=done), AckResponse).data, AckedView)
     assert acked.status is AckStatus.COMPLETED
-    again = AckList(acks=[AckOne(done.attempt_id, done.lease_id, done.terminal_status, done.result)])
+    again = AckList(acks=[ListedAck(done.attempt_id, done.lease_id, done.terminal_status, done.result)])
     listed = expect(expect(ack.sync(WORKER, client=client, body=again), AckResponse).data, AckResultsView)
     assert [item.ok.status for item in listed.results if not isinstance(item, ItemError)] == [acked.status]
     done.terminal_status = TerminalStatus.CANCELLED

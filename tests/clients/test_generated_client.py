@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import re
 import subprocess
 import sys
 import typing
@@ -23,6 +24,7 @@ from ..e2e.server_process import ServerProcess, clean_environment, serving
 TOKEN = "t" * 40
 PACKAGE = "oris_client"
 JOB = Path(__file__).parent / "first_job.py"
+PAGE = Path(__file__).parents[2] / "docs" / "api.md"
 REF = "#/components/schemas/"
 OWN_VALUE = {"$ref": REF + "Json"}
 WORKER_CALLS = ("poll", "heartbeat", "extend_lease", "report_step", "suspend", "interrupt", "ack", "release")
@@ -79,6 +81,12 @@ def fields_of(cls: type, models: ModuleType) -> dict[str, Any]:
     """The types of a class's fields; its names keep clear of Python's own with a `_`."""
     hints = typing.get_type_hints(cls, localns=vars(models))
     return {name.rstrip("_"): kind for name, kind in hints.items() if name != "additional_properties"}
+
+
+def program_of_the_docs() -> str:
+    """The only one that uses the client."""
+    (program,) = re.findall(rf"```python\n(from {PACKAGE}.*?)```", PAGE.read_text(), re.DOTALL)
+    return str(program)
 
 
 def is_any(kind: Any) -> bool:
@@ -138,7 +146,9 @@ def test_the_calls_of_workers_are_all_there_are(served: Any) -> None:
 
 def test_the_client_and_a_program_with_it_pass_mypy_strict(folder: Path) -> None:
     (folder / JOB.name).write_text(JOB.read_text())
-    checked = run("-m", "mypy", "--strict", "--config-file=", "-p", PACKAGE, "-m", JOB.stem, folder=folder)
+    (folder / "from_docs.py").write_text(program_of_the_docs())
+    programs = ("-m", JOB.stem, "-m", "from_docs")
+    checked = run("-m", "mypy", "--strict", "--config-file=", "-p", PACKAGE, *programs, folder=folder)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert "Success" in checked.stdout
 
@@ -153,3 +163,11 @@ def test_the_first_job_of_the_readme_is_done_with_the_client(server: ServerProce
         "result": {"total": 42},
         "events": ["run_created", "attempt_queued", "lease_granted", *steps, "completed"],
     }
+
+
+def test_the_program_of_the_docs_runs_on_an_open_server(folder: Path, tmp_path: Path) -> None:
+    with serving(tmp_path) as running:
+        program = program_of_the_docs().replace("http://127.0.0.1:8080", running.url)
+        ran = run("-c", program, folder=folder)
+    assert ran.returncode == 0, ran.stderr
+    assert re.fullmatch("run_[0-9a-f]{32} (RunStatus.QUEUED|queued)\n", ran.stdout)

@@ -86,7 +86,7 @@ class CheckpointRequest(Struct, frozen=True, forbid_unknown_fields=True):
     values: f.CheckpointValues
 
 
-class StepRequest(Struct, frozen=True, forbid_unknown_fields=True):
+class ListedStep(Struct, frozen=True, forbid_unknown_fields=True):
     """One step of a list."""
 
     action_id: f.ActionId
@@ -108,9 +108,9 @@ class ReportRequest(Struct, frozen=True, forbid_unknown_fields=True):
     output: f.Output = ABSENT
     error: f.StepError = ABSENT
     checkpoint: Annotated[CheckpointRequest, f.about("State to go on from, kept with the step.")] | None = None
-    steps: (
-        Annotated[list[StepRequest], Meta(min_length=1, max_length=100), f.about("The steps, in their order.")] | None
-    ) = None
+    steps: Annotated[list[ListedStep], Meta(min_length=1, max_length=100), f.about("The steps, in order.")] | None = (
+        None
+    )
 
 
 class AckError(Struct, frozen=True, forbid_unknown_fields=True):
@@ -123,7 +123,7 @@ class AckError(Struct, frozen=True, forbid_unknown_fields=True):
     retryable: Annotated[bool, f.about("False: do not try again.")] = True
 
 
-class AckOne(Struct, frozen=True, forbid_unknown_fields=True):
+class ListedAck(Struct, frozen=True, forbid_unknown_fields=True):
     """The end of one attempt."""
 
     attempt_id: f.AttemptId
@@ -147,9 +147,7 @@ class AckRequest(Struct, frozen=True, forbid_unknown_fields=True):
     retry_policy: (
         Annotated[RetryPolicyRequest, f.about("How to try again this time, instead of the run's own policy.")] | None
     ) = None
-    acks: Annotated[list[AckOne], Meta(min_length=1, max_length=100), f.about("The ends, in their order.")] | None = (
-        None
-    )
+    acks: Annotated[list[ListedAck], Meta(min_length=1, max_length=100), f.about("The ends, in order.")] | None = None
     poll: Annotated[Fetch, f.about("What to fetch in the same commit; null: nothing.")] | None = None
 
 

@@ -34,19 +34,19 @@ from oris.wire.times import rfc3339
 from oris.wire.workers import (
     AckedView,
     AckError,
-    AckOne,
     AckRequest,
     AckResultsView,
     HeartbeatRequest,
     HeartbeatView,
     LeaseBeat,
+    ListedAck,
+    ListedStep,
     PollView,
     ReleasedView,
     ReleaseRequest,
     ReportedView,
     ReportRequest,
     ResultsView,
-    StepRequest,
 )
 
 _error_decoder = msgspec.json.Decoder(AckError)
@@ -92,7 +92,7 @@ async def heartbeat(call: Call, body: HeartbeatRequest) -> Answer:
 async def report_step(call: Call, body: ReportRequest) -> Answer:
     """`POST /v1/workers/{worker_id}/report-step`, one step or a list."""
     worker = calling_worker(call)
-    steps, prefixes = one_or_list(body, "steps", StepRequest)
+    steps, prefixes = one_or_list(body, "steps", ListedStep)
     commands = [_report(call, worker, body, step, prefix) for step, prefix in zip(steps, prefixes, strict=True)]
     size = sum(len(command.body or b"") + len(command.checkpoint or b"") for command in commands)
     answer = await call.services.engine.ask(Unit("write", commands, size_bytes=size))
@@ -105,7 +105,7 @@ async def report_step(call: Call, body: ReportRequest) -> Answer:
 async def ack(call: Call, body: AckRequest) -> Answer:
     """`POST /v1/workers/{worker_id}/ack`, one or a list; with `poll`, finish and fetch in one commit."""
     worker = calling_worker(call)
-    acks, prefixes = one_or_list(body, "acks", AckOne)
+    acks, prefixes = one_or_list(body, "acks", ListedAck)
     commands = [_ack(call, worker, one, prefix) for one, prefix in zip(acks, prefixes, strict=True)]
     engine, want, refusal = call.services.engine, None, None
     if body.poll is not None:
@@ -157,7 +157,7 @@ def _trace_of_leases(call: Call, replies: list[Beaten]) -> TraceView:
     return first
 
 
-def _report(call: Call, worker: WorkerKey, body: ReportRequest, step: StepRequest, prefix: str) -> ReportStep:
+def _report(call: Call, worker: WorkerKey, body: ReportRequest, step: ListedStep, prefix: str) -> ReportStep:
     wrong = step.output if step.status == "failed" else step.error
     if is_given(wrong):
         field = "output" if step.status == "failed" else "error"
@@ -175,7 +175,7 @@ def _report(call: Call, worker: WorkerKey, body: ReportRequest, step: StepReques
     )
 
 
-def _ack(call: Call, worker: WorkerKey, one: AckOne, prefix: str) -> Ack:
+def _ack(call: Call, worker: WorkerKey, one: ListedAck, prefix: str) -> Ack:
     failed = one.terminal_status == "failed"
     if is_given(one.result if failed else one.error):
         field = "result" if failed else "error"

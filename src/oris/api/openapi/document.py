@@ -19,9 +19,9 @@ from oris.wire.jobs import BatchRequest
 _ABOUT = """\
 Durable jobs over HTTP, pulled by workers under leases. JSON in, JSON out, UTF-8; times are RFC 3339 in UTC with
 milliseconds. Every answer has the envelope that its schema shows; refusals have a `code` for programs and a `message`
-for people. Unknown fields are refused, of bodies and of queries; integers are written without a
-fraction, and strings have no NUL. GET routes answer HEAD too. An unknown path is 404
-and a wrong method 405, with the same envelope. Without any credential configured the API is open."""
+for people. Unknown fields are refused, of bodies and of queries; null means absent wherever a field is optional;
+strings have no NUL. GET routes answer HEAD too. An unknown path is 404 and a wrong method 405, with the same envelope.
+Without any credential configured the API is open."""
 
 _REQUEST_ID: Schema = {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"}
 _TRACEPARENT: Schema = {

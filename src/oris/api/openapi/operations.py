@@ -154,13 +154,15 @@ def _content(route: Route, schemas: Schemas) -> Schema:
     data = schemas.of(answer.data)
     if answer.media_type:
         return data
+    if "anyOf" in data:
+        data = {**data, "description": "One answer, or a list of them when the body had a list."}
     name = "".join(word.capitalize() for word in told_of(route).operation_id.split("_")) + "Response"
     schemas.components[name] = {
         "type": "object",
         "properties": {
-            "meta": {"$ref": "#/components/schemas/Meta", "description": "What all answers begin with."},
+            "meta": {"$ref": "#/components/schemas/Meta"},
             "request_id": schemas.of(f.RequestId),
-            "data": {**data, "description": "The answer itself."},
+            "data": data,
         },
         "required": ["meta", "request_id", "data"],
         "additionalProperties": False,

@@ -60,8 +60,8 @@ RULES: Mapping[type[Struct], Schema] = {
     i.InterruptWait: _EXPIRE_VALUE,
     w.PollRequest: {"if": _is("watch", True), "then": _given("session")},
     w.Fetch: {"if": _is("watch", True), "then": _given("session")},
-    w.StepRequest: _OF_STEP,
-    w.AckOne: _OF_ACK,
+    w.ListedStep: _OF_STEP,
+    w.ListedAck: _OF_ACK,
 }
 """By struct: what its schema has beside its fields."""
 
@@ -79,19 +79,19 @@ FORMS: Mapping[type[Struct], tuple[Form, ...]] = {
     w.ReportRequest: _one_or_list(
         w.ReportRequest,
         "steps",
-        w.StepRequest,
+        w.ListedStep,
         Form("StepReport", "Records one step.", rule=_OF_STEP),
         Form("StepReportList", "Records several steps of one attempt, in one commit, each on its own."),
     ),
     w.AckRequest: _one_or_list(
         w.AckRequest,
         "acks",
-        w.AckOne,
+        w.ListedAck,
         Form("Ack", "Ends one attempt; with `poll` the same commit fetches what comes next.", rule=_OF_ACK),
         Form("AckList", "Ends several attempts in one commit, each on its own; with `poll` it fetches too."),
     ),
 }
 """By struct: the forms of bodies that are decoded to it, each a schema, so that generators type its fields."""
 
-SHAPES: Mapping[str, type[Struct]] = {"AckOne.error": w.AckError, "Ack.error": w.AckError}
+SHAPES: Mapping[str, type[Struct]] = {"ListedAck.error": w.AckError, "Ack.error": w.AckError}
 """Values of the client's own that are kept as they are and still must have a shape."""
