@@ -28,7 +28,7 @@ AttemptNo: TypeAlias = Annotated[int, about("Counts from 1; retries and losses r
 LeaseId: TypeAlias = Annotated[Token, about("The lease: the right to work on the attempt until it expires.")]
 WorkerId: TypeAlias = Annotated[Name, about("The worker: a name that it has chosen.")]
 SessionId: TypeAlias = Annotated[
-    Name, about("One run of the worker's process. A new session ends the leases of the one before.")
+    Name, about("Names the worker's process. A new one ends the leases of the one before.")
 ]
 PollId: TypeAlias = Annotated[
     Name, about("Names this poll: one whose answer was lost can be sent again and gets the same leases.")
@@ -61,13 +61,16 @@ Settled: TypeAlias = Annotated[Raw, about("The answer to the wait: any JSON valu
 Metadata: TypeAlias = Annotated[Raw, about("The job's own labels, as its client sent them.")]
 
 # Numbers and times.
+ShownPriority: TypeAlias = Annotated[int, about("Higher goes first.")]
 Priority: TypeAlias = Annotated[int, Meta(ge=0, le=100), about("Higher goes first.")]
 WaitMs: TypeAlias = Annotated[
     int, Meta(ge=0, le=3_600_000), about("How long the answer may wait for something to happen, in milliseconds.")
 ]
 """The server's own bound is lower; see `ORIS_WAIT_MAX_MS`."""
 TtlSeconds: TypeAlias = Annotated[
-    int, Meta(ge=1, le=3600), about("How long a lease lives without a heartbeat, in seconds; 30 unless set.")
+    int,
+    Meta(ge=1, le=3600),
+    about("How long a lease lives without a heartbeat, in seconds; null: the server's own."),
 ]
 PageLimit: TypeAlias = Annotated[int, Meta(ge=1, le=200), about("How many items the page may have.")]
 Cursor: TypeAlias = Annotated[Token, about("Where the page begins: the `next_cursor` of the page before.")]

@@ -33,7 +33,7 @@ class EventView(Struct, frozen=True):
 
 
 class ExportedEventView(EventView, frozen=True, kw_only=True):
-    """The same with all that the chain needs to be verified elsewhere."""
+    """One event of an export, with all that the chain needs to be verified elsewhere."""
 
     payload_digest: (
         Annotated[str, f.about("The SHA-256 of the client's value that came with it; null: there was none.")] | None

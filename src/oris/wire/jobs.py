@@ -87,7 +87,7 @@ class BatchedJob(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class JobRequest(BatchedJob, frozen=True, forbid_unknown_fields=True):
-    """A job of its own: its caller may wait for the end."""
+    """A job, and how long its caller waits for its end."""
 
     wait_ms: f.WaitMs = 0
 
@@ -99,7 +99,7 @@ class BatchRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CancelRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """The wish to end a run."""
+    """How a run is to be cancelled."""
 
     reason: Annotated[str, Meta(min_length=1, max_length=1000), f.about("Why.")] | None = None
     mode: Annotated[CancelMode, f.about("Whether a worker that is at it may finish.")] = "terminate"
@@ -150,7 +150,7 @@ class JobView(Struct, frozen=True):
     reason: Annotated[str, f.about("Why it stands so, where that was told: of a cancel, for example.")] | None
     workflow: f.Workflow
     tenant_id: f.TenantId
-    priority: Annotated[int, f.about("How urgent it is; higher goes first.")]
+    priority: f.ShownPriority
     checkpoint_id: Annotated[str, f.about("The newest checkpoint; null: none.")] | None
     values: Annotated[Raw, f.about("The values of the newest checkpoint; null: none.")]
     input: f.Input
@@ -175,7 +175,7 @@ class JobRow(Struct, frozen=True):
     workflow: f.Workflow
     status: Annotated[RunStatus, f.about("How the run stands.")]
     attempt_no: f.AttemptNo
-    priority: Annotated[int, f.about("How urgent it is; higher goes first.")]
+    priority: f.ShownPriority
     tenant_id: f.TenantId
     created_at: f.CreatedAt
     updated_at: f.UpdatedAt

@@ -30,7 +30,7 @@ class CreateKeyRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RevokeKeyRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Nothing is to be said: the path names the key."""
+    """Empty: the path names the key."""
 
 
 class KeyCreatedView(Struct, frozen=True):

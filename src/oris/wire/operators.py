@@ -162,7 +162,7 @@ class ClearQuarantineRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ClearHoldRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Whose workflow is given out again as ever."""
+    """Whose workflow is handed out again."""
 
     tenant_id: f.AskedTenantId | None = None
 

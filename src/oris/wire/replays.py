@@ -23,7 +23,7 @@ class ReplayRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ReplayDeadLetterRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """There is nothing to say."""
+    """Empty: the path names the dead letter."""
 
 
 class ReplayedView(Struct, frozen=True):
@@ -40,7 +40,7 @@ class ReplayedView(Struct, frozen=True):
 
 
 class DeadLetterReplayedView(Struct, frozen=True):
-    """The run that a dead letter has come to."""
+    """The new run that a dead letter is replayed in."""
 
     thread_id: f.ThreadId
     run_id: f.RunId

@@ -50,12 +50,12 @@ class InterruptSpec(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class InterruptWait(InterruptSpec, frozen=True, forbid_unknown_fields=True, tag="interrupt", tag_field="kind"):
-    """The same among waits of several kinds."""
+    """A wait for an answer to a question, among waits of several kinds."""
 
 
 class SuspendRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Nothing to do until these are settled: all of them, or any. A key that is raised again is answered with its
-    value, also when `resumes` has left it out.
+    """What to wait for before the attempt goes on: all of these, or any. A key that is raised again is answered with
+    its value, also when `resumes` has left it out.
     """
 
     attempt_id: f.AttemptId
@@ -66,7 +66,7 @@ class SuspendRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class InterruptRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Nothing to do until people have answered all of these."""
+    """The questions that people have to answer before the attempt goes on."""
 
     attempt_id: f.AttemptId
     lease_id: f.LeaseId
@@ -150,7 +150,7 @@ class ResumeThreadRequest(ResumeRequest, frozen=True, forbid_unknown_fields=True
 
 
 class RejectRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """A no."""
+    """Says no to a question."""
 
     reason: Annotated[Text, f.about("Why.")] | None = None
 

@@ -87,7 +87,7 @@ class CheckpointRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ListedStep(Struct, frozen=True, forbid_unknown_fields=True):
-    """One step of a list."""
+    """One step of a list of steps."""
 
     action_id: f.ActionId
     status: Annotated[StepReported, f.about("How the step stands.")]
@@ -124,7 +124,7 @@ class AckError(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ListedAck(Struct, frozen=True, forbid_unknown_fields=True):
-    """The end of one attempt."""
+    """The end of one attempt, in a list of them."""
 
     attempt_id: f.AttemptId
     lease_id: f.LeaseId
@@ -177,7 +177,7 @@ class CheckpointView(Struct, frozen=True):
 
 
 class HandedWait(Struct, frozen=True):
-    """A settled wait, in the hands of the attempt that goes on."""
+    """A settled wait, as the attempt that goes on is handed it."""
 
     wait_id: f.WaitId
     kind: Annotated[WaitKindWord, f.about("What it waited for.")]
@@ -197,7 +197,7 @@ class AttemptView(Struct, frozen=True):
     thread_id: f.ThreadId
     workflow: f.Workflow
     tenant_id: f.TenantId
-    priority: Annotated[int, f.about("How urgent it is; higher goes first.")]
+    priority: f.ShownPriority
     input: f.Input
     lease_id: f.LeaseId
     fence: f.Fence
@@ -224,7 +224,7 @@ class AttemptView(Struct, frozen=True):
 
 
 class ControlView(Struct, frozen=True):
-    """A lease that ended under its worker."""
+    """What has happened to a lease that the worker holds or has held."""
 
     type: Annotated[ControlType, f.about("What to do.")]
     attempt_id: f.AttemptId
@@ -319,7 +319,7 @@ class ResultsView(Struct, Generic[T], frozen=True):
 
 
 class AckResultsView(Struct, frozen=True):
-    """The same of acks, with what was fetched in their commit."""
+    """The acks of a list in the order they came, each on its own, with what was fetched in their commit."""
 
     results: Annotated[tuple[ItemOk[AckedView] | ItemError, ...], f.about("One for each ack, in their order.")]
     next: Annotated[PollView, f.about("What was fetched in the same commit.")] | UnsetType = UNSET

@@ -107,7 +107,7 @@ EXAMPLES: Mapping[type[Struct], Mapping[str, Mapping[str, Any]]] = {
         "From where the latest run ended": {},
         "From a checkpoint": {"checkpoint_id": checkpoint_id(_RUN, 7)},
     },
-    r.ReplayDeadLetterRequest: {"Nothing is to be said": {}},
+    r.ReplayDeadLetterRequest: {"Empty": {}},
     o.ClearQuarantineRequest: {"The worker of a tenant": {"tenant_id": "acme"}},
     o.ClearHoldRequest: {"The workflow of a tenant": {"tenant_id": "acme"}},
     a.ModeRequest: {
@@ -121,6 +121,6 @@ EXAMPLES: Mapping[type[Struct], Mapping[str, Mapping[str, Any]]] = {
             "expires_at": "2027-12-31T00:00:00Z",
         }
     },
-    k.RevokeKeyRequest: {"Nothing is to be said": {}},
+    k.RevokeKeyRequest: {"Empty": {}},
 }
 """By the struct that a body is decoded to."""

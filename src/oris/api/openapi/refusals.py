@@ -14,7 +14,7 @@ from oris.wire.refusals import DETAILS
 WHEN: dict[ErrorCode, str] = {
     ErrorCode.INVALID_ARGUMENT: "The body, the query or the head is malformed, out of range or has an unknown field.",
     ErrorCode.UNAUTHORIZED: "Credentials are missing or wrong.",
-    ErrorCode.FORBIDDEN: "The caller's role may not do this.",
+    ErrorCode.FORBIDDEN: "The caller's role may not do this; or nobody may, for the reason in the details.",
     ErrorCode.NOT_FOUND: "There is no such thing or route, or it belongs to another tenant.",
     ErrorCode.METHOD_NOT_ALLOWED: "The path has other methods; `Allow` names them. GET routes answer HEAD too.",
     ErrorCode.TIMEOUT: "The body came too slowly.",
