@@ -22,7 +22,7 @@ from oris.api.openapi.words import OPERATIONS, TAGS
 from oris.api.services import ApiBounds
 from oris.wire.workers import AckRequest
 
-from ..contract import TABLE, document
+from ..contract import TABLE, document, problems
 
 BODIES = [route for route in TABLE.routes if route.body is not None]
 IDS = [
@@ -182,3 +182,12 @@ def test_the_document_says_where_the_server_is_and_how_keys_go() -> None:
     assert whole["servers"] == [{"url": "/", "description": "The server that this document comes from."}]
     assert whole["info"]["license"] == {"name": "Apache-2.0", "identifier": "Apache-2.0"}
     assert "<key_id>.<secret>" in whole["components"]["securitySchemes"]["bearer"]["description"]
+
+
+def test_a_reason_that_a_route_does_not_have_is_a_difference() -> None:
+    def refusal(reason: str) -> Any:
+        return {"request_id": "r", "error": {"code": "conflict", "message": "m", "details": {"reason": reason}}}
+
+    assert problems("POST", "/v1/jobs", 409, refusal("run_active")) == []
+    (found,) = problems("POST", "/v1/jobs", 409, refusal("lease_lost"))
+    assert "the reason lease_lost is not among" in found
