@@ -32,6 +32,7 @@ TABLE = route_table(1024)
         ("GET", "/health", "did you mean GET /healthz?"),
         ("GET", "/openapi", "GET /openapi.json lists them all"),
         ("GET", "/v1/threads/t", "GET /openapi.json lists them all"),
+        ("GET", "/v1/jobs/%ff", "what is percent-encoded in the path is not UTF-8"),
         ("GET", "/", "GET /openapi.json lists them all"),
         ("GET", "/" + "x" * 10_000, "GET /openapi.json lists them all"),
         ("GET", "/a" * 5_000, "GET /openapi.json lists them all"),

@@ -25,7 +25,8 @@ from oris.wire.names import RULES
 _NOT_A_VALUE = "not a value that this field takes"
 _KEY_MAX = 64
 """Of a longer name only the beginning is repeated."""
-_WHOLE = re.compile(r"-?\d+", re.ASCII)
+_NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+_ZEROS_AHEAD = re.compile(r"-?0\d", re.ASCII)
 
 
 class Complaint(NamedTuple):
@@ -60,8 +61,10 @@ def _of_parameter(value: str, kind: i.Type, name: str) -> Complaint | None:
         kind = next(each for each in kind.types if not isinstance(each, i.NoneType))
     shown = f'not "{_short(value)}"'
     if isinstance(kind, i.IntType):
-        if not _WHOLE.fullmatch(value):
+        if not _NUMBER.fullmatch(value):
             return Complaint(name, f"a whole number is expected, {shown}")
+        if _ZEROS_AHEAD.match(value):
+            return Complaint(name, f"a whole number is expected without zeros ahead, {shown}")
         return _of_number(value.encode(), kind, name)
     if isinstance(kind, i.BoolType):
         return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difflib import SequenceMatcher
+from urllib.parse import unquote
 
 from oris.api.http import MethodNotAllowed, NotFound, Route, RouteTable
 from oris.errors import ApiError, Details, ErrorCode
@@ -21,9 +22,16 @@ def no_route(found: NotFound | MethodNotAllowed, table: RouteTable, method: str,
         allowed = list(found.allowed)
         message = f"this route takes {' and '.join(allowed)}, not {method[:_WORD_MAX]}"
         return ApiError(ErrorCode.METHOD_NOT_ALLOWED, message, {**details, "allowed": allowed})
+    return ApiError(ErrorCode.NOT_FOUND, f"no such route; {_hint(table, method, path)}", details)
+
+
+def _hint(table: RouteTable, method: str, path: str) -> str:
+    try:
+        unquote(path, errors="strict")
+    except UnicodeDecodeError:
+        return "what is percent-encoded in the path is not UTF-8"
     near = _nearest(table, method, path)
-    hint = "GET /openapi.json lists them all" if near is None else f"did you mean {near.method} {near.path}?"
-    return ApiError(ErrorCode.NOT_FOUND, f"no such route; {hint}", details)
+    return "GET /openapi.json lists them all" if near is None else f"did you mean {near.method} {near.path}?"
 
 
 def _nearest(table: RouteTable, method: str, path: str) -> Route | None:

@@ -37,6 +37,7 @@ _UP_TO_NUL = re.compile(rb"(?:[^\\]++|\\(?!u0000).)*+\\u0000", re.DOTALL)
 """From the beginning, escape by escape: a backslash that is itself escaped begins none. Nothing is gone over twice."""
 _DIGITS = bytes.maketrans(b"123456789E", b"000000000e")
 _LONG_NUMBER = b"0" * 309
+_MANY_DIGITS = b"0" * (309 - 99)
 _STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 _LONG_NUMBERS = re.compile(rb"\d{309,}(?:\.\d+)?(?:[eE][+-]?\d+)?")
 _WITHIN = re.compile(rb"(?:\.|[eE][+-]?)\Z")
@@ -103,9 +104,11 @@ def decode_part(text: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[B], pat
 
 
 def _check_numbers(body: bytes) -> None:
-    """Looks again when the bytes could hold a number out of range: an exponent of three digits, or 309 digits."""
+    """Looks again when the bytes could hold a number out of range: an exponent of three digits, or one of two behind
+    many digits, or 309 digits."""
     zeros = body.translate(_DIGITS)
-    if b"e000" in zeros or b"e+000" in zeros:
+    is_long = _MANY_DIGITS in zeros and (b"e00" in zeros or b"e+00" in zeros)
+    if is_long or b"e000" in zeros or b"e+000" in zeros:
         try:
             _ANY.decode(body)
         except msgspec.ValidationError:
