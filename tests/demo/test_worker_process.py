@@ -181,3 +181,18 @@ def test_a_call_whose_answer_was_lost_is_sent_again_and_counts_once(tmp_path: Pa
         assert work_calls[0] == work_calls[1], ending
     assert len(bodies["/ack"]) == 3
     assert len(bodies["/report-step"]) == 2 * len(NAMES) + 1
+
+
+def test_a_job_that_cannot_be_done_fails_and_the_worker_goes_on_with_others(tmp_path: Path) -> None:
+    large = tmp_path / "large.txt"
+    large.write_text("a lease " * 200_000)  # more than a step may have as its output
+    inputs = {"folder": {"path": str(tmp_path)}, "nothing": None, "number": {"path": 7}, "large": {"path": str(large)}}
+    with serving(tmp_path) as server, server.client() as http, working(tmp_path, address_of(server)) as work:
+        for thread_id, given in inputs.items():
+            data_of(http.post("/v1/jobs/run", json={"thread_id": thread_id, "input": given}))
+        for thread_id in inputs:
+            ended = result(http, thread_id)
+            assert ended["status"] == "failed", thread_id
+            assert ended["error"]["retryable"] is False
+        submit(http, tmp_path, "t1")
+        check_done_once(http, work, "t1")

@@ -35,6 +35,10 @@ class LeaseLost(Exception):
     """The job is ours no more: drop it, somebody else goes on or it is over."""
 
 
+class StepFailed(Exception):
+    """A step of this job cannot be done."""
+
+
 class Journal:
     """Where effects go: one line each, appended whole, whoever writes."""
 
@@ -54,10 +58,15 @@ class Attempt:
         self.attempt_no: int = granted["attempt_no"]
         self.lease = Lease(granted["lease_id"])
         self.thread_id: str = granted["thread_id"]
-        self.path = Path(granted["input"]["path"])
+        self.input: Any = granted["input"]
         self.steps_next_after: int | None = granted.get("steps_next_after")
         self.outputs: dict[str, Any] = {}
         self.hand_back(granted["steps"])
+
+    @property
+    def path(self) -> Path:
+        """The document. Whatever a client has sent as input, only the step that needs it fails."""
+        return Path(self.input["path"])
 
     @property
     def ids(self) -> Json:
@@ -113,7 +122,7 @@ class Worker:
         """Do one attempt; what to do next, if the ack brought it."""
         self._slot.fill(attempt.lease)
         try:
-            return self._ack(attempt, self._do_all(attempt))
+            return self._ack(attempt, self._end_of(attempt))
         except LeaseLost:
             return []
         except CallError as error:
@@ -123,18 +132,28 @@ class Worker:
         finally:
             self._slot.clear()
 
-    def _do_all(self, attempt: Attempt) -> Json:
-        """Do the steps that are left; how the attempt ends. Raises LeaseLost, and CallError."""
-        self._read_other_steps(attempt)
+    def _end_of(self, attempt: Attempt) -> Json:
+        """Do the work; how the attempt ends. A job that cannot be done fails, and the worker goes on with others.
+
+        Raises LeaseLost, CallError for a lost lease, and OSError when the server stays away.
+        """
         try:
-            for name, step in STEPS:
-                if attempt.lease.cancelling.is_set():
-                    return {"terminal_status": "cancelled", "result": {"steps_done": list(attempt.outputs)}}
-                if name not in attempt.outputs:
-                    self._do(attempt, name, step)
-        except (FileNotFoundError, UnicodeDecodeError) as error:
+            return self._do_all(attempt)
+        except (StepFailed, CallError) as error:
+            if isinstance(error, CallError) and error.reason == "lease_lost":
+                raise
+            # Another worker would fare no better with it, also where the server refuses an output as too large.
             told = {"type": type(error).__name__, "message": str(error), "retryable": False}
             return {"terminal_status": "failed", "error": told}
+
+    def _do_all(self, attempt: Attempt) -> Json:
+        """Do the steps that are left."""
+        self._read_other_steps(attempt)
+        for name, step in STEPS:
+            if attempt.lease.cancelling.is_set():
+                return {"terminal_status": "cancelled", "result": {"steps_done": list(attempt.outputs)}}
+            if name not in attempt.outputs:
+                self._do(attempt, name, step)
         return {"terminal_status": "completed", "result": attempt.outputs["count_terms"]}
 
     def _read_other_steps(self, attempt: Attempt) -> None:
@@ -156,7 +175,10 @@ class Worker:
         # The pause stands for work that takes long: such work asks now and then whether the lease is still ours.
         if attempt.lease.lost.wait(self._pause_s):
             raise LeaseLost
-        output = step(attempt)
+        try:
+            output = step(attempt)
+        except Exception as error:  # whatever is wrong with this job, it is not wrong with the next one
+            raise StepFailed(f"{name}: {error!r}") from error
         effect: Json = {
             "thread_id": attempt.thread_id,
             "step": name,
