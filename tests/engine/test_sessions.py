@@ -125,29 +125,26 @@ async def test_an_answer_that_was_not_delivered_is_a_broken_connection(autojump_
         assert (await world.job("a")).status == "queued"
 
 
+@pytest.mark.parametrize("calls_again", [True, False])
 async def test_a_watched_poll_whose_client_ended_its_side_is_a_broken_connection_unless_it_calls_again(
-    autojump_clock: MockClock,
+    autojump_clock: MockClock, calls_again: bool
 ) -> None:
     """It may still listen, or be dead: its end looks the same, and a worker that lives is heard of again."""
     async with running(sweeper=True, monitor=True) as world:
         await lived()
-        for calls_again, status in ((True, "running"), (False, "queued")):
-            thread = f"calls-{calls_again}".lower()
-            bystander = world.soon(lambda: world.engine.poll(want("b", 0, session="b"), 50, watch=True))
-            await world.start(thread, "w", session="s1", ttl_ms=3_600_000)
-            patience = Patience()
-            parked = world.soon(
-                partial(world.engine.poll, want("w", 0, session="s1"), 50, watch=True, patience=patience)
-            )
-            await wait_all_tasks_blocked()
-            patience.end()
-            await wait_all_tasks_blocked()
-            assert parked.value.decision == "noop"
-            if calls_again:
-                world.engine.heard(W, "s1")
-            await trio.sleep(1.1)
-            assert (await world.job(thread)).status == status
-            bystander.scope.cancel()
+        bystander = world.soon(lambda: world.engine.poll(want("b", 0, session="b"), 50, watch=True))
+        await world.start("a", "w", session="s1", ttl_ms=3_600_000)
+        patience = Patience()
+        parked = world.soon(partial(world.engine.poll, want("w", 0, session="s1"), 50, watch=True, patience=patience))
+        await wait_all_tasks_blocked()
+        patience.end()
+        await wait_all_tasks_blocked()
+        assert parked.value.decision == "noop"
+        if calls_again:
+            world.engine.heard(W, "s1")
+        await trio.sleep(1.1)
+        assert (await world.job("a")).status == ("running" if calls_again else "queued")
+        bystander.scope.cancel()
 
 
 async def test_a_poll_that_a_failed_commit_ended_is_no_broken_connection(autojump_clock: MockClock) -> None:

@@ -80,10 +80,11 @@ class ReplaysConformance:
         for action in ("x", "y", "z"):
             job, steps = await again(driver, checkpoint)
             assert steps == expected
-            refused = await driver.commit(report(job, expected[-1][0], b"other"))
+            refused = await driver.commit(report(job, expected[-1][0], b"9"))
             assert isinstance(refused.replies[0], Refusal)
-            await driver.commit(report(job, action, action.encode()), ack(job, "failed", retryable=False))
-            expected.append((action, action.encode()))
+            output = b'"%b"' % action.encode()
+            await driver.commit(report(job, action, output), ack(job, "failed", retryable=False))
+            expected.append((action, output))
         await driver.verify()
 
     async def test_what_a_replay_asks_for_is_loaded_and_nothing_else(self, driver: Driver) -> None:
