@@ -20,8 +20,10 @@ $(VENV)/ready: pyproject.toml
 
 # Without npm, or without a way to its registry, the tests that need these are skipped.
 $(NODE)/ready: tests/clients/package.json
-	@if command -v npm >/dev/null && cd tests/clients && npm install --no-package-lock --no-audit --no-fund --silent; \
-	then touch node_modules/ready; else echo 'no npm: the tests of programs from there are skipped'; fi
+	@if ! command -v npm >/dev/null; then echo 'no npm: the tests of programs from there are skipped'; \
+	elif cd tests/clients && npm install --no-package-lock --no-audit --no-fund --silent \
+		--fetch-retries=0 --fetch-timeout=20000; then touch node_modules/ready; \
+	else echo 'npm could not install them: the tests of programs from there are skipped'; fi
 
 demo: $(VENV)/ready  ## boot a server and two workers, kill one in mid-job, show that no recorded step was lost or repeated
 	$(BIN)/python -m oris demo

@@ -23,6 +23,7 @@ MODULES: dict[str, tuple[str, ...]] = {
 """Where these may be imported: everybody else is handed a clock or a source of chance."""
 
 SLEEPS: dict[str, str] = {
+    "oris/api/stream.py": "the kernel tells nobody of an end behind something unread",
     "oris/api/arrival.py": "the kernel tells nobody when what was sent is confirmed",
     "oris/server/gauges.py": "refreshes gauges at an interval",
     "oris/server/keys.py": "looks at the stored keys at an interval",

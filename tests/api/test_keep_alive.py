@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from oris.api.limits import HttpLimits
 from oris.api.persistence import SLACK_S
 from oris.config import Settings
 
@@ -25,6 +26,18 @@ async def test_an_idle_connection_is_kept_a_little_longer_than_its_client_was_to
         await wait_all_tasks_blocked()
         mock_clock.jump(4.0 + SLACK_S)
         assert await client.is_closed()
+
+
+async def test_half_an_empty_line_begins_no_head(mock_clock: MockClock) -> None:
+    async with running(keep_alive_timeout_s=10.0, limits=HttpLimits(head_timeout_s=2.0)) as front:
+        client = await connect(front)
+        for _ in range(2):
+            await client.send(b"\r")
+            await wait_all_tasks_blocked()
+            await client.send(b"\n")
+            await wait_all_tasks_blocked()
+            mock_clock.jump(4.0)
+            assert (await client.ask(request("GET", "/healthz"))).status == 200
 
 
 async def test_less_than_a_second_is_not_told() -> None:

@@ -274,3 +274,17 @@ async def test_applications_are_told_the_scheme(credentials: Credentials) -> Non
         front.guard._http = watch  # type: ignore[method-assign]
         assert (await (await connect(front)).ask(request("GET", "/healthz"))).status == 200
         assert schemes == ["https"]
+
+
+@pytest.mark.parametrize("said", [b"", b"GET / HT", b"\r\n"])
+async def test_a_connection_that_ends_before_its_first_answer_ends_in_good_order(
+    credentials: Credentials, said: bytes
+) -> None:
+    """In TLS 1.3 the server's tickets go first; without them the client took the end for forged."""
+    async with running(credentials=credentials) as front:
+        stream = await encrypted(front, WIRE.authority.client_context())
+        if said:
+            await stream.send_all(said)
+        stream.transport_stream.socket.shutdown(socket.SHUT_WR)
+        received = b"".join([part async for part in stream])
+        assert received.startswith(b"HTTP/1.1 400 ") or not received

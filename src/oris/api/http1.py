@@ -83,7 +83,7 @@ class Http1Protocol(H11Protocol):
         if isinstance(event, Closed):
             await self.can_read.set()  # who waits for the end of the answer, which may never come now, need not
         if isinstance(event, RawData) and event.data and self.stream is None and not self.in_head:
-            self.in_head = bool(self.connection.trailing_data[0])
+            self.in_head = bool(self.connection.trailing_data[0].strip(b"\r\n"))
             if self.in_head:
                 await self._to_server(Updated(idle=True))
 
@@ -130,8 +130,9 @@ class Http1Protocol(H11Protocol):
                 await self.stream.handle(EndBody(stream_id=STREAM_ID))
 
     def _ends_with_this_answer(self) -> bool:
-        """Whether the connection does, so that nothing counts that comes behind the request."""
-        return self.connection.their_state in (h11.MUST_CLOSE, h11.CLOSED)
+        """Whether the connection does, so that nothing counts that comes behind the request: as the client wants it,
+        or because what it has sent is no HTTP."""
+        return self.connection.their_state in (h11.MUST_CLOSE, h11.CLOSED, h11.ERROR)
 
     def _skip_empty_lines(self) -> bool:
         """Drops what some clients send behind a body, or before their first line. False when half of one has come."""

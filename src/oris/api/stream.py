@@ -25,6 +25,8 @@ PIECE_BYTES = 64 * 1024
 LEAST_BYTES_PER_S = 64 * 1024
 """Whoever reads an answer more slowly than this, once the stall time is used up, is cut off: what he does not read is
 held in memory, and others wait for the room."""
+LOOK_OUT_S = 1.0
+"""How often the kernel is asked for an end that stands behind something unread: it tells that nobody by itself."""
 _HUNG_UP = getattr(select, "POLLRDHUP", select.POLLHUP)  # errors and POLLHUP are always told too
 _LINGER_NONE = struct.pack("ii", 1, 0)
 
@@ -99,12 +101,15 @@ class ClientStream:
         self._patience.end()
 
     async def look_out_for_end(self) -> None:
-        """Notes the client's end while nobody reads. Returns also when more comes before it, which stays unread."""
-        try:
-            if not await self.socket.recv(1, socket.MSG_PEEK):
-                self.has_ended()
-        except (OSError, trio.ClosedResourceError):
-            self.gone = self.broken = True
+        """Waits for the client's end while nobody reads, and notes it, also behind what is unread."""
+        with suppress(trio.ClosedResourceError):
+            await trio.lowlevel.wait_readable(self.socket)
+        while not self.is_broken() and not self._has_hung_up():
+            await trio.sleep(LOOK_OUT_S)
+        if self.broken:
+            self.gone = True
+        else:
+            self.has_ended()
 
     def is_waited_on(self, patience: Patience) -> None:
         """A request of it is under way; once the client has ended its side, it waits no longer."""
