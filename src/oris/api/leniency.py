@@ -51,9 +51,11 @@ def _bare(kind: i.Type) -> i.Type:
 def meant(text: bytes, kind: Any) -> bytes:
     """The JSON text of a value of this type, as it was meant; what is wrong in another way stays.
 
-    Raises msgspec.DecodeError where the text is no JSON.
+    The very same object where nothing is meant otherwise. Raises msgspec.DecodeError where the text is no JSON.
     """
-    return bytes(_meant(Raw(text.strip(SPACE)), type_of(kind)))
+    said = Raw(text.strip(SPACE))
+    found = _meant(said, type_of(kind))
+    return text if found is said else bytes(found)
 
 
 def may_be_absent(field: i.Field | None) -> bool:
@@ -101,7 +103,7 @@ def _meant(value: Raw, kind: i.Type) -> Raw:
             return _table(value, kind)
         case i.IntType(), first if first in b"-0123456789":
             number = whole(text)
-            return value if number is None else Raw(b"%d" % number)
+            return value if number is None or text == b"%d" % number else Raw(b"%d" % number)
         case _:
             return value
 
@@ -116,18 +118,22 @@ def _object(value: Raw, kind: i.StructType) -> Raw:
         for name, each in given.items()
         if not (is_null(each) and may_be_absent(known.get(name)))
     }
-    return Raw(_encode(meant))
+    same = len(meant) == len(given) and all(each is given[name] for name, each in meant.items())
+    return value if same else Raw(_encode(meant))
 
 
 def _list(value: Raw, kind: i.ListType) -> Raw:
     items = items_of(bytes(value), kind)
     if items is None:
         return value
-    return Raw(_encode([_meant(item, kind.item_type) for item in items]))
+    meant = [_meant(item, kind.item_type) for item in items]
+    same = all(each is item for each, item in zip(meant, items, strict=True))
+    return value if same else Raw(_encode(meant))
 
 
 def _table(value: Raw, kind: i.DictType) -> Raw:
     given = entries_of(bytes(value), kind)
     if given is None:
         return value
-    return Raw(_encode({name: _meant(each, kind.value_type) for name, each in given.items()}))
+    meant = {name: _meant(each, kind.value_type) for name, each in given.items()}
+    return value if all(each is given[name] for name, each in meant.items()) else Raw(_encode(meant))

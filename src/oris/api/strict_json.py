@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from array import array
+from contextlib import suppress
 from itertools import accumulate
 from math import isinf
 from typing import Any, NamedTuple, TypeVar
@@ -94,13 +95,15 @@ def decode_part(text: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[B], pat
         return decoder.decode(text)
     except msgspec.ValidationError:
         pass
+    said = bytes(text)
     kind: Any = decoder.type
-    try:
-        return decoder.decode(meant(bytes(text), kind))
-    except msgspec.ValidationError:
-        wrong = complaints.of_body(bytes(text), kind)
-        field = ".".join(part for part in (path, wrong.path) if part)
-        raise invalid(field or json_faults.BODY, wrong.message) from None
+    found = meant(said, kind)
+    if found is not said:
+        with suppress(msgspec.ValidationError):
+            return decoder.decode(found)
+    wrong = complaints.of_body(said, kind)
+    field = ".".join(part for part in (path, wrong.path) if part)
+    raise invalid(field or json_faults.BODY, wrong.message)
 
 
 def _check_numbers(body: bytes) -> None:
