@@ -14,6 +14,7 @@ from trio.testing import MockClock
 
 from oris.api import arrival
 from oris.api.arrival import LIMIT_S, has_arrived
+from oris.api.stream import ClientStream
 
 
 @contextmanager
@@ -63,3 +64,11 @@ async def test_where_a_system_cannot_tell_nothing_has_arrived(monkeypatch: pytes
     monkeypatch.setattr(fcntl, "ioctl", refuse)
     with pair() as (ours, _client):
         assert not await has_arrived(ours)
+
+
+async def test_a_connection_that_was_closed_before_anybody_looks_out_for_its_end_is_broken() -> None:
+    with pair() as (ours, _client):
+        stream = ClientStream(trio.SocketStream(ours), 1.0)
+        ours.close()
+        await stream.look_out_for_end()
+        assert (stream.gone, stream.broken) == (True, True)

@@ -46,7 +46,7 @@ _JOINED_BYTES = 16 * 1024
 """A body up to this size leaves in one piece with the head."""
 _EMPTY_MAX_BYTES = 64
 """More than that behind a request is not read on for, though it be empty lines."""
-_EMPTY_LINES = re.compile(rb"(?:\r?\n)*")
+_EMPTY_LINES = re.compile(rb"\A(?:\r?\n)+")
 PLAIN_TO_TLS = 497
 """What the listener suggests, a word of nginx's, when HTTP came where TLS is spoken."""
 
@@ -139,7 +139,7 @@ class Http1Protocol(H11Protocol):
         if self.connection.their_state is not h11.IDLE:
             return True
         come, has_ended = self.connection.trailing_data
-        begun = come[len(_EMPTY_LINES.match(come)[0]) :]  # type: ignore[index]
+        begun = _EMPTY_LINES.sub(b"", come)
         if len(begun) < len(come):
             # The parser takes an empty line for a request's; between two requests a new parser knows as much.
             self.connection = h11.Connection(h11.SERVER, self.config.h11_max_incomplete_size)

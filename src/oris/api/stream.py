@@ -102,8 +102,9 @@ class ClientStream:
 
     async def look_out_for_end(self) -> None:
         """Waits for the client's end while nobody reads, and notes it, also behind what is unread."""
-        with suppress(trio.ClosedResourceError):
-            await trio.lowlevel.wait_readable(self.socket)
+        if not self.is_broken():
+            with suppress(trio.ClosedResourceError):
+                await trio.lowlevel.wait_readable(self.socket)
         while not self.is_broken() and not self._has_hung_up():
             await trio.sleep(LOOK_OUT_S)
         if self.broken:

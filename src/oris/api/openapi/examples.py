@@ -115,11 +115,12 @@ EXAMPLES: Mapping[type[Struct], Mapping[str, Mapping[str, Any]]] = {
         "Serve again": {"submit": True, "dispatch": True},
     },
     k.CreateKeyRequest: {
+        "An administrator's key, which has to be the first": {"role": "admin"},
         "A key for the workers of a tenant": {
             "role": "worker",
             "tenant_id": "acme",
             "expires_at": "2027-12-31T00:00:00Z",
-        }
+        },
     },
     k.RevokeKeyRequest: {"Empty": {}},
 }
