@@ -169,6 +169,11 @@ def test_the_forms_of_an_ack_have_all_of_its_fields_and_no_other() -> None:
     assert one["properties"]["attempt_id"]["type"] == "string"
 
 
+@pytest.mark.parametrize("name", [form.name for forms in FORMS.values() for form in forms])
+def test_each_form_says_that_fields_of_the_other_may_be_null(name: str) -> None:
+    assert document()["components"]["schemas"][name]["description"].endswith("other form when they are null.")
+
+
 def test_a_step_and_a_list_of_steps_are_of_one_attempt() -> None:
     schemas = document()["components"]["schemas"]
     one, many = schemas["StepReport"], schemas["StepReportList"]

@@ -26,6 +26,8 @@ REF = "#/components/schemas/"
 ANY_JSON = "Json"
 """The component that stands for a client's own value."""
 _NULL: Schema = {"type": "null"}
+_OTHER_FORMS = "The server also accepts the fields of the other form when they are null."
+"""Said and not written as properties, because generators would add these fields to the class."""
 
 
 class Form(NamedTuple):
@@ -154,7 +156,8 @@ class Schemas:
             kind = _without_none(field.type) if needed else field.type
             if field.name not in form.without:
                 found.append((field, self._field(form.name, field, kind)))
-        return {**self._object(struct, found, form.about, form.needs), **form.rule}
+        about = f"{form.about} {_OTHER_FORMS}"
+        return {**self._object(struct, found, about, form.needs), **form.rule}
 
     def _object(
         self, struct: Any, fields: list[tuple[FieldInfo, Schema]], about: str, needs: tuple[str, ...] = ()
