@@ -5,55 +5,25 @@ routes, however deep, and nowhere in a client's own values.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from random import Random
 from typing import Any
 
 import msgspec
 import pytest
 from msgspec import Raw, Struct
-from msgspec import inspect as i
 
 from oris.api.leniency import meant, type_of, whole
 from oris.api.routes import route_table
-from oris.api.strict_json import decode, decoder
+from oris.api.strict_json import decode, decode_part, decoder
+from oris.sim.writing import Change, changed, with_floats, with_nulls
 from oris.wire.jobs import BatchRequest, JobRequest, is_given
 from oris.wire.waits import InterruptRequest, ResumeRequest
-from oris.wire.workers import AckError
+from oris.wire.workers import AckError, AckRequest, ListedAck
 
 from ..fuzz.bodies import VALID
 
 BODIES = {route.path: route.body for route in route_table(4 * 1024 * 1024).routes if route.body is not None}
-Json = Any
-Change = Callable[[Json, i.Type], Json]
-
-
-def with_nulls(value: Json, kind: i.Type) -> Json:
-    """The same with null for each field that is not there."""
-    if isinstance(kind, i.StructType) and isinstance(value, dict):
-        absent = {field.encode_name: None for field in kind.fields if not field.required}
-        return absent | value
-    return value
-
-
-def with_floats(value: Json, kind: i.Type) -> Json:
-    """The same with `1.0` for 1."""
-    return float(value) if isinstance(kind, i.IntType) and isinstance(value, int) else value
-
-
-def changed(value: Json, kind: i.Type, change: Change) -> Json:
-    """The value with a change at every place whose type is known; a client's own values have none."""
-    if isinstance(kind, i.UnionType):
-        kinds = [each for each in kind.types if not isinstance(each, i.NoneType)]
-        tags = [each for each in kinds if isinstance(each, i.StructType) and each.tag_field in value]
-        found = [each for each in tags if value[each.tag_field] == each.tag]
-        return changed(value, (found or kinds)[0], change)
-    if isinstance(kind, i.StructType) and isinstance(value, dict):
-        types = {field.encode_name: field.type for field in kind.fields}
-        value = {name: changed(each, types[name], change) if name in types else each for name, each in value.items()}
-    if isinstance(kind, i.ListType):
-        value = [changed(each, kind.item_type, change) for each in value]
-    return change(value, kind)
+ERRORS = msgspec.json.Decoder(AckError)
 
 
 @pytest.mark.parametrize("change", [with_nulls, with_floats])
@@ -129,15 +99,18 @@ def test_what_is_wrong_in_another_way_stays(text: bytes) -> None:
     assert meant(text, BatchRequest) == text
 
 
-def taken(kind: type[Struct], body: str) -> Json:
+def taken(kind: type[Struct], body: str) -> Any:
     """What a body is read as; a value that is null is none, where it may be left out."""
     return plain(decode(body.encode(), decoder(kind).decoder), kind)
 
 
-def plain(value: Json, kind: object = None) -> Json:
+def plain(value: Any, kind: object = None) -> Any:
     """A decoded body as something that can be compared."""
     if isinstance(value, Raw):
         return bytes(value) if is_given(value) else None
     if isinstance(value, Struct):
-        return {"": type(value).__name__} | {name: plain(getattr(value, name)) for name in value.__struct_fields__}
+        found = {"": type(value).__name__} | {name: plain(getattr(value, name)) for name in value.__struct_fields__}
+        if isinstance(value, AckRequest | ListedAck) and is_given(value.error):
+            found["error"] = plain(decode_part(value.error, ERRORS))  # kept as it is, and read as this
+        return found
     return [plain(each) for each in value] if isinstance(value, list) else value

@@ -211,6 +211,33 @@ def test_a_request_that_says_something_else_is_refused(named: str) -> None:
         assert reason(send(world, job, other)) == why, (one, other)
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (b'{"type":"E","message":"m"}', b'{"stack":null,"type":"E","data":null,"message":"m","retryable":null}', True),
+        (b'{"type":"E","message":"m","data":{}}', b'{"type":"E","message":"m","data":{},"stack":null}', True),
+        (b'{"type":"E","message":"m","data":{}}', b'{"type":"E","message":"m","data":{"a":null}}', False),
+        (b'{"type":"E","message":"m","data":{}}', b'{"type":"E","message":"m","data":null}', False),
+        (b'{"type":"E","message":"m"}', b'{"type":"E","message":"m","stack":""}', False),
+        (b'"a text"', b' "a text"', True),
+    ],
+)
+def test_null_in_a_field_of_an_error_means_that_it_is_not_there(one: bytes, other: bytes, same: bool) -> None:
+    for first, second in ((one, other), (other, one)):
+        world = World()
+        job = world.start("t")
+        answer = the(Acked, world.ack(job, "failed", body=first))
+        again = world.ack(job, "failed", body=second)
+        assert again == answer if same else reason(again) == "lease_lost"
+
+
+def test_null_in_a_result_is_a_value() -> None:
+    world = World()
+    job = world.start("t")
+    world.ack(job, "completed", body=b'{"a":null}')
+    assert reason(world.ack(job, "completed", body=b"{}")) == "lease_lost"
+
+
 def _but_for_status(reply: object) -> object:
     return replace(reply, status="") if isinstance(reply, Reported) else reply
 

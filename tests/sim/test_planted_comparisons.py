@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 
+from oris.core.meaning import meant
 from oris.engine.retention import RetentionRules
 
 from .planting import Bug, Patch, assert_found, bug, keep, module, name_of
@@ -16,6 +17,10 @@ SEEDS = 60
 
 def acks_are_compared_by_their_bytes(patch: Patch) -> None:
     patch.setattr(module("core.decide.ack"), "meant", lambda text: text)
+
+
+def a_null_in_an_error_is_a_value(patch: Patch) -> None:
+    patch.setattr(module("core.decide.ack"), "meant_with_nulls", meant)
 
 
 def steps_are_compared_by_their_bytes(patch: Patch) -> None:
@@ -36,6 +41,7 @@ def answers_are_compared_by_their_bytes(patch: Patch) -> None:
 
 BUGS = [
     bug(acks_are_compared_by_their_bytes, "I13"),
+    bug(a_null_in_an_error_is_a_value, "I13"),
     bug(steps_are_compared_by_their_bytes, "I10"),
     bug(suspends_are_compared_by_their_bytes, "I13", seed=5),
     bug(inputs_are_compared_by_their_bytes, "I9", seed=4),

@@ -34,7 +34,7 @@ from oris.ids import IdempotencyKey, LeaseId, RunId, WorkerKey, idempotency_key
 from oris.sim.bounds import BoundCheck
 from oris.sim.judge import Judge
 from oris.sim.lives import LeaseLife
-from oris.sim.repeats import Repeats, meaning
+from oris.sim.repeats import Repeats, meaning, meaning_of_end
 from oris.sim.store import DefiniteFault
 from oris.sim.trace import Trace
 from oris.sim.witness import Witness
@@ -144,7 +144,7 @@ class AnswerCheck:
             case c.ReportStep():
                 self._report(command, reply)
             case c.Ack():
-                said = (command.attempt_id, command.terminal_status, meaning(command.body), command.retryable)
+                said = (command.attempt_id, command.terminal_status, meaning_of_end(command), command.retryable)
                 self._closing(command.lease_id, command.worker_key, (*said, command.retry_policy), reply, Acked)
             case c.Release():
                 self._closing(command.lease_id, command.worker_key, command.delay_ms, reply, Released)

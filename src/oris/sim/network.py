@@ -10,14 +10,15 @@ import trio
 from msgspec import Struct
 
 from oris.api.dispatch import RawRequest
-from oris.api.http import Answer
+from oris.api.http import Answer, Match
+from oris.api.routes import route_table
 from oris.ids import NO_TENANT, WorkerId, worker_key
 from oris.sim.clock import pause
 from oris.sim.faults import Faults
-from oris.sim.server import Life, Server
+from oris.sim.server import BODY_MAX_BYTES, Life, Server
 from oris.sim.streams import Streams
 from oris.sim.trace import Trace
-from oris.sim.writing import written
+from oris.sim.writing import wordy, written
 
 GIVE_UP_S = 1.0
 """How long a caller waits for an answer beyond the time it asked the server to wait."""
@@ -54,6 +55,8 @@ class Network:
         self._faults = faults
         self._latency = streams("latency")
         self._writing = streams("writing")
+        self._wordy = streams("wordy")
+        self._routes = route_table(BODY_MAX_BYTES)
         self._trace = trace
         self._nursery = nursery
         self._calls = 0
@@ -97,11 +100,16 @@ class Network:
         return reply
 
     def _request(self, role: str, method: str, path: str, body: object, query: str) -> RawRequest:
-        data = b"" if body is None else written(body, self._writing)
+        data = b"" if body is None else written(self._worded(method, path, body), self._writing)
         headers: tuple[tuple[bytes, bytes], ...] = ((b"authorization", f"Bearer simulated-{role}".encode()),)
         if data:
             headers = (*headers, (b"content-type", b"application/json"), (b"content-length", str(len(data)).encode()))
         return RawRequest(method, path, query.encode(), headers, data)
+
+    def _worded(self, method: str, path: str, body: object) -> object:
+        found = self._routes.match(method, path)
+        kind = found.route.body if isinstance(found, Match) else None
+        return body if kind is None else wordy(body, kind, self._wordy)
 
     async def _exchange(self, number: int, request: RawRequest) -> Reply | None:
         faults = self._faults
@@ -170,7 +178,7 @@ class Network:
         self._delivered += 1
         key = worker_key(NO_TENANT, WorkerId(body["worker_id"]))
         # A session is opened first, in a commit of its own.
-        opens_ms = SESSION_MS if "session" in body else 0
+        opens_ms = SESSION_MS if body.get("session") is not None else 0
         return self._server.prompt.waits(self._delivered, key, life.engine.clock.now_ms() + opens_ms)
 
     def _lose(self, answer: Answer, kind: str) -> None:

@@ -18,6 +18,14 @@ def meaning(text: bytes | None) -> Any:
     return None if text is None else msgspec.json.decode(text)
 
 
+def meaning_of_end(command: c.Ack) -> Any:
+    """What an ack sends with it; of an error the fields that are given, for null in one means that it is not."""
+    said = meaning(command.body)
+    if command.terminal_status != "failed" or not isinstance(said, dict):
+        return said
+    return {name: value for name, value in said.items() if value is not None}
+
+
 class Repeats:
     """Submits under a key (I9), steps under a token (I10) and answers to questions (I24), over all starts of the
     server. What closes a lease is the business of `AnswerCheck`.

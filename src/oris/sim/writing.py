@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
 import msgspec
+from msgspec import inspect as i
+
+from oris.api.leniency import type_of
+from oris.wire.workers import AckError, AckRequest, ListedAck
 
 OTHERWISE = 0.4
 """How often a body is written by another serializer than the first."""
+WORDY = 0.1
+"""How often by one that writes each field, those that were not set as null; or each number with a point."""
+
+Change = Callable[[Any, i.Type], Any]
+"""What such a serializer makes of a value of this type."""
 
 
 def written(value: object, random: Random) -> bytes:
@@ -22,6 +32,42 @@ def written(value: object, random: Random) -> bytes:
         # What simulated callers send has no quotes in its strings, so every other piece is one.
         text = b'"'.join(_escaped(part) if place % 2 else part for place, part in enumerate(text.split(b'"')))
     return text
+
+
+def wordy(value: object, kind: Any, random: Random) -> object:
+    """The same value of this type; sometimes with all fields, or with `1.0` for 1. A client's own values stay."""
+    if random.random() >= WORDY:
+        return value
+    return changed(value, type_of(kind), random.choice((with_nulls, with_floats)))
+
+
+def with_nulls(value: Any, kind: i.Type) -> Any:
+    """The same with null for each field that is not there."""
+    if isinstance(kind, i.StructType) and isinstance(value, dict):
+        return {field.encode_name: None for field in kind.fields if not field.required} | value
+    return value
+
+
+def with_floats(value: Any, kind: i.Type) -> Any:
+    """The same with `1.0` for 1."""
+    return float(value) if isinstance(kind, i.IntType) and isinstance(value, int) else value
+
+
+def changed(value: Any, kind: i.Type, change: Change) -> Any:
+    """The value with a change at every place whose type is known; a client's own values have none."""
+    if isinstance(kind, i.UnionType):
+        kinds = [each for each in kind.types if not isinstance(each, i.NoneType)]
+        tags = [each for each in kinds if isinstance(each, i.StructType) and each.tag_field in value]
+        found = [each for each in tags if value[each.tag_field] == each.tag]
+        return changed(value, (found or kinds)[0], change)
+    if isinstance(kind, i.StructType) and isinstance(value, dict):
+        types = {field.encode_name: field.type for field in kind.fields}
+        if kind.cls in (AckRequest, ListedAck):
+            types["error"] = type_of(AckError)
+        value = {name: changed(each, types[name], change) if name in types else each for name, each in value.items()}
+    if isinstance(kind, i.ListType):
+        value = [changed(each, kind.item_type, change) for each in value]
+    return change(value, kind)
 
 
 def _turned_round(value: Any) -> Any:

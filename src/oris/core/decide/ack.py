@@ -13,7 +13,7 @@ from oris.core.commands import Ack
 from oris.core.decide.due import end_cancelled, settle
 from oris.core.facts import Facts
 from oris.core.lease import closed_by, holds
-from oris.core.meaning import meant
+from oris.core.meaning import meant, meant_with_nulls
 from oris.core.model import RetryPolicy, stored_policy
 from oris.core.replies import Acked, Refusal, lease_of_another_attempt
 from oris.core.stamp import Stamp
@@ -38,7 +38,7 @@ def ack(facts: Facts, command: Ack, stamp: Stamp) -> Decision:
     policy = _retry(t, command)
     wait_ms = 0 if policy is None else retry.backoff_ms(policy, job.retries + 1, t.stamp.fraction())
     answer = _answer(t, command, policy, wait_ms)
-    t.close_lease("closed", _digest(command, meant(command.body)), _encoder.encode(answer), end="normal")
+    t.close_lease("closed", _digest(command, _meant(command)), _encoder.encode(answer), end="normal")
     if policy is not None:
         _schedule(t, command, policy, wait_ms)
     else:
@@ -50,7 +50,7 @@ def _end_cancelled(t: Transition, command: Ack) -> Acked:
     """However a worker that was asked to end does so: the run is cancelled, and the result it sends is kept."""
     job = t.job
     answer = Acked(attempt_of(job.run_id), "cancelled", job.attempt_no, None, job.traceparent)
-    t.close_lease("closed", _digest(command, meant(command.body)), _encoder.encode(answer), end="normal")
+    t.close_lease("closed", _digest(command, _meant(command)), _encoder.encode(answer), end="normal")
     end_cancelled(t, command.lease_id, None if command.terminal_status == "failed" else command.body)
     return answer
 
@@ -112,7 +112,12 @@ def _end(t: Transition, command: Ack) -> None:
 
 def _digests(command: Ack) -> tuple[bytes, bytes]:
     """The one that is kept, and the one of 0.2.0, which took the body as it was sent, and `null` for one."""
-    return _digest(command, meant(command.body)), _digest(command, command.body or b"null")
+    return _digest(command, _meant(command)), _digest(command, command.body or b"null")
+
+
+def _meant(command: Ack) -> bytes | None:
+    """What the result says, or the error, whose fields are known."""
+    return meant_with_nulls(command.body) if command.terminal_status == "failed" else meant(command.body)
 
 
 def _digest(command: Ack, body: bytes | None) -> bytes:
