@@ -17,7 +17,7 @@ from oris.api.routes import route_table
 from oris.api.strict_json import decode, decode_part, decoder
 from oris.sim.writing import Change, changed, with_floats, with_nulls
 from oris.wire.jobs import BatchRequest, JobRequest, is_given
-from oris.wire.waits import InterruptRequest, ResumeRequest
+from oris.wire.waits import InterruptRequest, ResumeRequest, SuspendRequest, TimeWait
 from oris.wire.workers import AckError, AckRequest, ListedAck
 
 from ..fuzz.bodies import VALID
@@ -80,6 +80,12 @@ def test_a_clients_own_value_keeps_its_bytes_beside_a_null() -> None:
     value = b'{ "b": 1.0,  "a": null, "n": 1e2, "s": "\\u00e9" }'
     body = b'{"thread_id": "t", "priority": 5.0, "workflow": null, "input": %b }' % value
     assert bytes(decode(body, decoder(JobRequest).decoder).input) == value
+
+
+def test_the_kind_of_a_wait_may_be_written_with_escapes() -> None:
+    wait = b'{"k\\u0069nd":"tim\\u0065","key":"k","after_ms":5.0}'
+    body = decode(b'{"attempt_id":"a","lease_id":"l","waits":[%b]}' % wait, decoder(SuspendRequest).decoder)
+    assert body.waits == [TimeWait(key="k", after_ms=5)]
 
 
 def test_null_is_a_value_where_one_is_asked_for() -> None:

@@ -1,5 +1,5 @@
-"""Requests that are compared by their bytes: each such bug is found by the callers that repeat
-themselves in other bytes.
+"""Requests that are read or compared by their bytes: each such bug is found by callers that repeat themselves in other
+bytes, and by those whose serializers write nulls and floats.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ def a_null_in_an_error_is_a_value(patch: Patch) -> None:
     patch.setattr(module("core.decide.ack"), "meant_with_nulls", meant)
 
 
+def nulls_and_floats_are_refused(patch: Patch) -> None:
+    patch.setattr(module("api.strict_json"), "meant", lambda text, kind: text)
+
+
 def steps_are_compared_by_their_bytes(patch: Patch) -> None:
     patch.setattr(module("core.decide.report"), "meant", lambda text: text)
 
@@ -42,6 +46,7 @@ def answers_are_compared_by_their_bytes(patch: Patch) -> None:
 BUGS = [
     bug(acks_are_compared_by_their_bytes, "I13"),
     bug(a_null_in_an_error_is_a_value, "I13"),
+    bug(nulls_and_floats_are_refused, "bug"),
     bug(steps_are_compared_by_their_bytes, "I10"),
     bug(suspends_are_compared_by_their_bytes, "I13", seed=5),
     bug(inputs_are_compared_by_their_bytes, "I9", seed=4),

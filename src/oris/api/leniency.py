@@ -86,7 +86,8 @@ def chosen(text: bytes, kind: i.UnionType) -> i.Type | None:
     if not tagged:
         return others[0]
     tag = field_of(text, str(tagged[0].tag_field)) if text[:1] == b"{" else None
-    return next((each for each in tagged if tag is not None and bytes(tag) == _encode(each.tag)), None)
+    said = None if tag is None else msgspec.json.decode(tag)
+    return next((each for each in tagged if said == each.tag), None)
 
 
 def _meant(value: Raw, kind: i.Type) -> Raw:

@@ -141,7 +141,8 @@ class Server:
             scope.cancel(reason="the proxy has cut the connection")
 
     def answered(self, path: str, answer: Answer) -> None:
-        """I25: a full disk is felt by new runs alone."""
+        """I25: a full disk is felt by new runs alone. What simulated callers send is well-formed, in whatever bytes."""
+        self._judge.require(answer.status != 400, "bug", path, f"refused as malformed: {answer.body.decode()}")
         engine = None if self.life is None else self.life.engine
         if engine is not None and answer.status == 503 and b'"inbox_full"' in answer.body:
             self._outages.no_room(engine.clock.now_ms())
