@@ -80,12 +80,28 @@ FIELDS: list[tuple[type[msgspec.Struct], bytes, str, str]] = [
     (JobRequest, b'{%b,"idempotency_key":""}' % T, "idempotency_key", "must not be empty"),
     (JobRequest, b'{%b,"idempotency_key":"%b"}' % (T, b"k" * 257), "idempotency_key", "at most 256 characters long"),
     (JobRequest, b'{%b,"metadata":{"a":1}}' % T, "metadata.a", "a string is expected, not a number"),
+    (JobRequest, b'{%b,"metadata":{"a.b":1}}' % T, 'metadata["a.b"]', "a string is expected, not a number"),
     (JobRequest, b'{%b,"metadata":{"a":null}}' % T, "metadata.a", "a string is expected, not null"),
     (JobRequest, b'{%b,"metadata":[]}' % T, "metadata", "an object is expected, not a list"),
     # Times.
     (JobRequest, b'{%b,"run_at":"tomorrow"}' % T, "run_at", "RFC 3339 writes it, such as 2026-01-31T12:00:00Z"),
     (JobRequest, b'{%b,"run_at":1700000000}' % T, "run_at", "RFC 3339 writes it, such as 2026-01-31T12:00:00Z"),
     (JobRequest, b'{%b,"run_at":"2026-01-31T12:00:00"}' % T, "run_at", "the time needs its zone: Z, or an offset"),
+    *(
+        (JobRequest, b'{%b,"run_at":"%b"}' % (T, time), "run_at", "there is no such time: the date, the time of day or")
+        for time in (b"2026-02-30T00:00:00Z", b"2026-01-31T12:00:60Z", b"2026-01-31T12:00:00+25:00")
+    ),
+    # A field that an object has twice: each is looked at.
+    *(
+        (JobRequest, b'{%b,"%b":{%b}}' % (T, field, fields), f"{field.decode()}.{name}", "this field is given twice")
+        for field, name, fields in (
+            (b"retry_policy", "backoff_ms", b'"strategy":"fixed","backoff_ms":1.5,"backoff_ms":2,"max_retries":1'),
+            (b"retry_policy", "backoff_ms", b'"strategy":"fixed","backoff_ms":null,"backoff_ms":2,"max_retries":1'),
+            (b"retry_policy", "strategy", b'"strategy":"x","strategy":"fixed","backoff_ms":1,"max_retries":1'),
+            (b"metadata", "a", b'"a":1,"a":"x"'),
+        )
+    ),
+    (BatchRequest, b'{"jobs":[{%b,"priority":"x","priority":1}]}' % T, "jobs[0].priority", "this field is given twice"),
     # Lists and objects.
     (BatchRequest, b'{"jobs":[]}', "jobs", "the list has to have 1 to 1000 items"),
     (BatchRequest, b'{"jobs":[%b1]}' % (b"1," * 1000), "jobs", "the list has to have 1 to 1000 items"),
@@ -113,6 +129,15 @@ FAULTS: list[tuple[bytes, str, str]] = [
     (b"", "body", "the body is empty; a JSON object is expected"),
     (b" \r\n\t", "body", "the body is empty; a JSON object is expected"),
     (b'{"thread_id":"t"', "body", "not JSON: the body ends too early (after 16 bytes)"),
+    *(
+        (b'{"thread_id":%b}' % word, "thread_id", f"not JSON: a value is expected, not {word.decode()} (byte 13)")
+        for word in (b"t", b"n", b"no", b"tru", b"fals")
+    ),
+    *(
+        (b'{"thread_id":%b' % word, "body", f"not JSON: the body ends too early (after {13 + len(word)} bytes)")
+        for word in (b"t", b"nul", b"fals", b'"t', b'"not t}')
+    ),
+    (b'{"thread_id":trust', "thread_id", "not JSON: a value is expected, not trust"),
     (b'{"thread_id":"t"} x', "body", "not JSON: something follows the end of the object (byte 19)"),
     (b"thread_id=t", "body", "not JSON: a JSON object is expected, which begins with {"),
     (b"\xef\xbb\xbf{}", "body", "the body begins with a byte order mark; send it without"),
@@ -128,6 +153,11 @@ INPUTS: list[tuple[bytes, str, str]] = [
     (b'{"a":[1,{"b":NaN}]}', "input.a[1].b", "there are no NaN and Infinity in JSON"),
     (b'{"a":[1,{"b":-Infinity}]}', "input.a[1].b", "there are no NaN and Infinity in JSON"),
     (b'{"a":[1,{"b":None}]}', "input.a[1].b", "a value is expected, not None; that is written null"),
+    (b"[n]", "input[0]", "a value is expected, not n"),
+    *(
+        (b'{"a":[1,{%b:1}]}' % name, "input.a[1]", "the name of a field is expected, in double quotes")
+        for name in (b"a", b"1", b"'a'", b"[1]", b"true")
+    ),
     (b'{"a":[1,{"b":tru}]}', "input.a[1].b", "a value is expected, not tru"),
     (b'{"a":[1,{"b":"\\u0000"}]}', "input.a[1].b", "strings must not contain NUL"),
     (b'{"a":[1,{"\\u0000":1}]}', "input.a[1]", "strings must not contain NUL"),
@@ -152,6 +182,7 @@ INPUTS: list[tuple[bytes, str, str]] = [
 QUERIES: list[tuple[type[msgspec.Struct], str, str, str]] = [
     (JobsQuery, "limt", "1", 'unknown query parameter; did you mean "limit"?'),
     (JobsQuery, "zz", "1", "unknown query parameter; known are: status, workflow, tenant_id, cursor, limit"),
+    (JobsQuery, "", "1", "unknown query parameter; known are: status"),
     (JobsQuery, "status", "runing", 'did you mean "running"?'),
     (JobsQuery, "limit", "0", "has to be between 1 and 200"),
     (JobsQuery, "limit", "9" * 5000, "has to be between 1 and 200"),
@@ -194,7 +225,7 @@ def test_far_into_a_body_the_fault_is_told_without_its_path() -> None:
 def test_a_query_is_told_like_a_body(kind: type[msgspec.Struct], name: str, value: str, message: str) -> None:
     with pytest.raises(ApiError) as caught:
         query_options({name: value}, kind)
-    assert_told(caught.value, name, message)
+    assert_told(caught.value, name or "query", message)
 
 
 def test_a_route_without_parameters_says_so() -> None:

@@ -42,7 +42,7 @@ def test_every_value_is_found_at_its_path(shape: Any, ascii_only: bool, indent: 
         (b'{"a":"x', b"x", "a"),
         (b'{"a":"\\"x"}', b"x", "a"),
         (b'{"\\u0061":x', b"x", "a"),
-        (b'{"' + b"k" * 100 + b'":x', b"x", "k" * 64),
+        (b'{"' + b"k" * 100 + b'":x', b"x", "k" * 64 + "…"),
         (b"[" * 200 + b"x", b"x", "[0]" * 85 + "[…"),
         (b"x", b"x", ""),
     ],

@@ -14,11 +14,12 @@ from math import isinf
 from typing import Any, NamedTuple
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 from msgspec import inspect as i
 
-from oris.api.json_faults import OUT_OF_RANGE
+from oris.api.json_faults import OUT_OF_RANGE, TWICE
 from oris.api.json_parts import entries_of, field_of, fields_of, items_of
+from oris.api.json_place import doubled, joined
 from oris.api.leniency import SPACE, chosen, is_null, may_be_absent, type_of, whole
 from oris.wire.names import RULES
 
@@ -26,6 +27,7 @@ _NOT_A_VALUE = "not a value that this field takes"
 _KEY_MAX = 64
 """Of a longer name only the beginning is repeated."""
 _NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+_TIME = re.compile(rb'"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)?"')
 _ZEROS_AHEAD = re.compile(r"-?0\d", re.ASCII)
 
 
@@ -38,8 +40,8 @@ class Complaint(NamedTuple):
 
 def of_body(text: bytes, kind: type[Struct]) -> Complaint:
     """What is wrong with a JSON text that should be of this type, and is not. Raises DecodeError: it is no JSON."""
-    found = _of(text.strip(SPACE), type_of(kind), "")
-    return found or Complaint("", "not a body that this route takes")
+    value, of = text.strip(SPACE), type_of(kind)
+    return _of(value, of, "") or _of_doubled(value, of, "") or Complaint("", "not a body that this route takes")
 
 
 def of_query(query: Mapping[str, str], kind: type[Struct]) -> Complaint:
@@ -49,7 +51,8 @@ def of_query(query: Mapping[str, str], kind: type[Struct]) -> Complaint:
     types = {field.encode_name: field.type for field in struct.fields}
     for name, value in query.items():
         if name not in types:
-            return Complaint(_short(name), f"unknown query parameter; {_known(name, dict.fromkeys(types, ''))}")
+            known = _known(name, dict.fromkeys(types, ""))
+            return Complaint(_short(name) or "query", f"unknown query parameter; {known}")
         found = _of_parameter(value, types[name], name)
         if found is not None:
             return found
@@ -112,7 +115,7 @@ def _of_union(text: bytes, kind: i.UnionType, path: str) -> Complaint | None:
     tagged = [each for each in kind.types if isinstance(each, i.StructType)]
     field, words = str(tagged[0].tag_field), [each.tag for each in tagged]
     tag = field_of(text, field)
-    where = _join(path, field)
+    where = joined(path, field)
     return _missing(where, f": one of {_listed(words)}") if tag is None else _of_word(bytes(tag), words, where)
 
 
@@ -120,7 +123,7 @@ def _of_object(text: bytes, kind: i.StructType, path: str) -> Complaint | None:
     fields = {field.encode_name: field for field in kind.fields}
     given, unknown = fields_of(text, kind)
     if unknown is not None:
-        return Complaint(_join(path, _short(unknown)), f"unknown field; {_known(unknown, _places(kind))}")
+        return Complaint(joined(path, unknown), f"unknown field; {_known(unknown, _places(kind))}")
     for name, value in given.items():
         field = fields.get(name)
         if field is None:
@@ -128,12 +131,12 @@ def _of_object(text: bytes, kind: i.StructType, path: str) -> Complaint | None:
         if is_null(value) and may_be_absent(field):
             continue
         if is_null(value) and not isinstance(field.type, i.RawType):
-            return Complaint(_join(path, name), "this field is required, and must not be null")
-        found = _of(bytes(value), field.type, _join(path, name))
+            return Complaint(joined(path, name), "this field is required, and must not be null")
+        found = _of(bytes(value), field.type, joined(path, name))
         if found is not None:
             return found
     missing = next((name for name, field in fields.items() if field.required and name not in given), None)
-    return None if missing is None else _missing(_join(path, missing))
+    return None if missing is None else _missing(joined(path, missing))
 
 
 def _of_list(text: bytes, kind: i.ListType, path: str) -> Complaint | None:
@@ -148,7 +151,32 @@ def _of_table(text: bytes, kind: i.DictType, path: str) -> Complaint | None:
     given = entries_of(text, kind)
     if given is None or len(given) < (kind.min_length or 0):
         return Complaint(path, f"the object has to have {_between(kind.min_length, kind.max_length, 'field')}")
-    found = (_of(bytes(value), kind.value_type, _join(path, _short(name))) for name, value in given.items())
+    found = (_of(bytes(value), kind.value_type, joined(path, name)) for name, value in given.items())
+    return next((each for each in found if each is not None), None)
+
+
+def _of_doubled(text: bytes, kind: i.Type, path: str) -> Complaint | None:
+    """A field that is there twice: msgspec looks at both, and only the last was looked at here."""
+    inner: Iterable[tuple[str, bytes | Raw, i.Type]] = ()
+    match kind, text[:1]:
+        case i.UnionType(), _:
+            one = chosen(text, kind)
+            return None if one is None else _of_doubled(text, one, path)
+        case i.StructType(), b"{":
+            types = {field.encode_name: field.type for field in kind.fields}
+            given = fields_of(text, kind).given.items()
+            inner = ((joined(path, name), value, types[name]) for name, value in given if name in types)
+        case i.DictType(), b"{":
+            pass
+        case i.ListType(), b"[":
+            items = items_of(text, kind) or ()
+            inner = ((f"{path}[{place}]", value, kind.item_type) for place, value in enumerate(items))
+        case _:
+            return None
+    name = doubled(text) if text[:1] == b"{" else None
+    if name is not None:
+        return Complaint(joined(path, name), TWICE)
+    found = (_of_doubled(bytes(value), of, where) for where, value, of in inner)
     return next((each for each in found if each is not None), None)
 
 
@@ -188,6 +216,8 @@ def _of_time(text: bytes, path: str) -> Complaint | None:
     try:
         at = msgspec.json.decode(text, type=datetime)
     except msgspec.ValidationError:
+        if _TIME.match(text):
+            return Complaint(path, "there is no such time: the date, the time of day or the offset is out of range")
         return Complaint(path, "a time is expected as RFC 3339 writes it, such as 2026-01-31T12:00:00Z")
     if at.tzinfo is None:
         return Complaint(path, "the time needs its zone: Z, or an offset such as +01:00")
@@ -228,10 +258,6 @@ def _plainly(bound: float) -> int | float:
 
 def _listed(words: Iterable[Any]) -> str:
     return ", ".join(map(str, words))
-
-
-def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
 
 
 def _short(name: str) -> str:

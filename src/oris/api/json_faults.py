@@ -8,16 +8,18 @@ from math import isinf
 
 import msgspec
 
-from oris.api.json_place import place, token_at, tokens
+from oris.api.json_place import Token, doubled, joined, place, token_at, tokens
 from oris.errors import ApiError, invalid
 
 BODY = "body"
 """The field at fault when it is none in particular."""
+TWICE = "this field is given twice"
 OUT_OF_RANGE = "a number is out of range: the largest are about 1.8e308"
 
+_NAME = "the name of a field is expected, in double quotes"
 _HALF = "half of a surrogate pair stands alone"
 _REASONS = {
-    "object keys must be strings": "the name of a field is expected, in double quotes",
+    "object keys must be strings": _NAME,
     "expected ':'": "a colon is expected between the name of a field and its value",
     "expected ',' or '}'": "a comma or the end of the object is expected",
     "expected ',' or ']'": "a comma or the end of the list is expected",
@@ -37,6 +39,8 @@ _MALFORMED = re.compile(r"JSON is malformed: (.*) \(byte (\d+)\)")
 _HALF_PAIR = re.compile(rb"(?<!\\)(?:\\\\)*(\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F]))")
 _STRINGS_AND_NUMBERS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*')
 _NUMBERS_MAX = 20_000
+_LITERALS = (b"true", b"false", b"null")
+_LITERAL_MAX = max(map(len, _LITERALS))
 _WORD_MAX = 16
 _WORD = re.compile(rb"[A-Za-z_]{1,16}")
 _WORD_BEFORE = re.compile(rb"[A-Za-z_]+\Z")
@@ -53,7 +57,10 @@ def malformed(body: bytes, error: msgspec.DecodeError) -> ApiError:
     reason, offset = found[1], int(found[2])
     if reason == "trailing characters":
         return _fault(body, offset, _REASONS[reason], "")
-    return _fault(body, offset, _REASONS.get(reason) or _unexpected(body, offset))
+    if reason in _REASONS:
+        return _fault(body, offset, _REASONS[reason])
+    offset = _begun(body, offset)
+    return _fault(body, offset, _unexpected(body, offset))
 
 
 def not_utf8(body: bytes, offset: int) -> ApiError:
@@ -82,14 +89,8 @@ def too_deep(body: bytes, depth_max: int) -> ApiError:
 
 def given_twice(body: bytes) -> ApiError:
     """The 400 for a field of the body that is there two times."""
-    seen: set[str] = set()
-    for token in tokens(body):
-        if token.is_key and len(token.stack) == 1:
-            name = msgspec.json.decode(token.text, type=str)
-            if name in seen:
-                return invalid(name, "this field is given twice")
-            seen.add(name)
-    return invalid(BODY, "a field is given twice")
+    name = doubled(body)
+    return invalid(BODY, "a field is given twice") if name is None else invalid(joined("", name), TWICE)
 
 
 def _ends_early(body: bytes) -> ApiError:
@@ -97,7 +98,23 @@ def _ends_early(body: bytes) -> ApiError:
     half = _HALF_PAIR.search(body)
     if half is not None:
         return _fault(body, half.start(1), _HALF)
+    begun = _begun(body, len(body))
+    word = body[begun:]
+    if word and not any(each.startswith(word) for each in _LITERALS):
+        return _fault(body, begun, _unexpected(body, begun))
     return invalid(BODY, f"not JSON: the body ends too early (after {len(body)} bytes)")
+
+
+def _begun(body: bytes, offset: int) -> int:
+    """Where a word begins that msgspec took for `true`, `false` or `null`, until this byte; else the byte itself."""
+    near = (
+        token.start for token in tokens(body[:offset]) if token.end > offset - _LITERAL_MAX and _is_no_literal(token)
+    )
+    return next(near, offset)
+
+
+def _is_no_literal(token: Token) -> bool:
+    return token.text[:1] in (b"t", b"f", b"n") and token.text not in _LITERALS
 
 
 def _unexpected(body: bytes, offset: int) -> str:
@@ -110,6 +127,8 @@ def _unexpected(body: bytes, offset: int) -> str:
         if _HALF_PAIR.search(token.text):
             return _HALF
         return "a control character, such as a new line, has to be escaped in a string"
+    if token is not None and token.is_due_as_key:
+        return _NAME
     begun = _WORD_BEFORE.search(body, max(0, offset - _WORD_MAX), offset)
     word = _WORD.match(body, offset if begun is None else begun.start())
     if word is None:

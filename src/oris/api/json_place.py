@@ -12,6 +12,7 @@ import msgspec
 TOKENS_MAX = 20_000
 """Further in nobody looks: it would keep other requests waiting."""
 _PATH_MAX = 256
+_DEPTH_MAX = 128
 _KEY_MAX = 64
 
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[{}\[\]:,]|[^\s{}\[\]:,"]+', re.DOTALL)
@@ -42,14 +43,23 @@ class Token:
     @property
     def is_key(self) -> bool:
         """Whether it is the name of a field."""
+        return self.text[:1] == b'"' and self.is_due_as_key
+
+    @property
+    def is_due_as_key(self) -> bool:
+        """Whether it stands where the name of a field should."""
         inner = self.stack[-1] if self.stack else None
-        return self.text[:1] == b'"' and inner is not None and inner.opener == b"{" and inner.key is None
+        return inner is not None and inner.opener == b"{" and inner.key is None
 
     @property
     def path(self) -> str:
         """The path of the value that it is, or belongs to; empty for the whole text."""
-        parts = [_part(each) for each in self.stack]
-        path = "".join(parts).removeprefix(".")
+        path = ""
+        for each in self.stack[:_DEPTH_MAX]:
+            if each.opener == b"[":
+                path += f"[{each.index}]"
+            elif each.key is not None:
+                path = joined(path, each.key)
         return path if len(path) <= _PATH_MAX else path[:_PATH_MAX] + "…"
 
 
@@ -93,10 +103,21 @@ def name_of(key: bytes) -> str:
         return key[1:-1].decode("utf-8", "replace")
 
 
-def _part(opened: _Open) -> str:
-    if opened.opener == b"[":
-        return f"[{opened.index}]"
-    if opened.key is None:
-        return ""
-    key = opened.key[:_KEY_MAX]
-    return f".{key}" if _PLAIN.fullmatch(key) else f"[{msgspec.json.encode(key).decode()}]"
+def joined(path: str, key: str) -> str:
+    """The path of a field of the object that stands at a path."""
+    shown = key if len(key) <= _KEY_MAX else key[:_KEY_MAX] + "…"
+    if not _PLAIN.fullmatch(key[:_KEY_MAX]):
+        return f"{path}[{msgspec.json.encode(shown).decode()}]"
+    return f"{path}.{shown}" if path else shown
+
+
+def doubled(text: bytes) -> str | None:
+    """The first name that the outermost object of a text has twice."""
+    seen: set[str] = set()
+    for token in tokens(text):
+        if token.is_key and len(token.stack) == 1:
+            name = name_of(token.text)
+            if name in seen:
+                return name
+            seen.add(name)
+    return None

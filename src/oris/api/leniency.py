@@ -22,8 +22,9 @@ _encode = msgspec.json.Encoder().encode
 
 SPACE = b" \t\r\n"
 """What may stand around a value."""
-_DIGITS_MAX = 40
-"""A number with more than that is no number of any field."""
+_DIGITS_MAX = 1000
+"""A number with more than that is no number of any field, and would keep others waiting."""
+_EXPONENT_MAX = 40
 
 
 @cache
@@ -76,7 +77,7 @@ def whole(text: bytes) -> int | None:
         number = Decimal(text.decode())
     except InvalidOperation:  # an exponent that even this type cannot hold
         return None
-    return int(number) if number.adjusted() <= _DIGITS_MAX and number == number.to_integral_value() else None
+    return int(number) if number.adjusted() < _EXPONENT_MAX and number == number.to_integral_value() else None
 
 
 def chosen(text: bytes, kind: i.UnionType) -> i.Type | None:
