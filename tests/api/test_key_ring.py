@@ -149,6 +149,8 @@ WRONG = "the credential is wrong, or has expired, or was revoked: "
         ),
         ({"authorization": "Bearer key_1.wrong"}, f"{WRONG}{STATIC}, or {STORED}"),
         ({"authorization": "Bearer key_2.wrong"}, f"{WRONG}{STATIC}, or {STORED}"),
+        ({"x-api-key-id": "key_1", "authorization": "Bearer wrong"}, f"{WRONG}{STATIC}, or {STORED}"),
+        ({"x-api-key": f"key_1.{SECRET}"}, f"a stored key in one piece is no X-Api-Key: send {STORED}"),
         ({"x-api-key": SECRET}, f"{NO_ID}{STATIC}, or {STORED}"),
     ],
 )
@@ -171,7 +173,19 @@ def test_a_401_of_a_server_whose_last_credential_was_taken_away_says_so() -> Non
     rig.callers.replace([])
     with pytest.raises(ApiError) as caught:
         rig.call(None, None, authorization="Bearer t")
-    assert "this server has none in force" in caught.value.message
+    assert "this server has no credential in force" in caught.value.message
+
+
+def test_a_server_without_stored_keys_speaks_of_none() -> None:
+    rig = Rig(Credential("bearer", "token"))
+    for sent, message in (
+        ({"x-api-key-id": "x"}, f"credentials are missing: {STATIC}"),
+        ({"x-api-key-id": "x", "authorization": "Bearer typo"}, f"{WRONG}{STATIC}"),
+        ({"x-api-key": "k.s"}, f"{WRONG}{STATIC}"),
+    ):
+        with pytest.raises(ApiError) as caught:
+            rig.call(None, None, **sent)
+        assert caught.value.message == message
 
 
 def test_a_401_names_only_the_ways_that_there_are() -> None:

@@ -48,7 +48,9 @@ def test_an_unknown_route_is_told_with_the_one_that_is_near(method: str, path: s
     ("method", "path", "message"),
     [
         ("PUT", "/v1/jobs", "this route takes GET and POST, not PUT"),
-        ("GET", "/v1/workers/w/ack", "this route takes POST, not GET"),
+        ("GET", "/v1/workers/w/ack", "this is /v1/workers/{worker_id}/ack, which takes POST, not GET"),
+        ("POST", "/v1/jobs/submit", "this is /v1/jobs/{thread_id}, which takes GET, not POST"),
+        ("DELETE", "/v1/jobs/batch", "this route takes GET and POST, not DELETE"),
         ("X" * 5000, "/healthz", f"this route takes GET, not {'X' * 32}"),
     ],
 )

@@ -12,12 +12,14 @@ from oris.wire.refusals import (
     BackpressureDetails,
     ConflictDetails,
     ConflictReason,
+    ForbiddenReason,
     InternalDetails,
     UnavailableDetails,
 )
 
 PAGES = Path(__file__).parents[2] / "docs" / "errors"
 REASONS = {
+    **dict.fromkeys(get_args(ForbiddenReason), "403 forbidden"),
     **dict.fromkeys(get_args(ConflictReason), "409 conflict"),
     **dict.fromkeys(get_args(get_type_hints(BackpressureDetails)["reason"]), "429 backpressure"),
     **dict.fromkeys(get_args(get_type_hints(UnavailableDetails)["reason"]), "503 unavailable"),

@@ -25,7 +25,7 @@ JobIds = dict[str, Any]
 async def job_with_httpx(url: str, name: str, gap_s: float) -> str:
     """Submit, poll, wait, and acknowledge on the connection of the poll."""
     kept = httpx.Limits(keepalive_expiry=60.0)
-    async with httpx.AsyncClient(base_url=url, limits=kept) as http:
+    async with httpx.AsyncClient(base_url=url, limits=kept, timeout=30) as http:
 
         async def post(path: str, **body: Any) -> Any:
             response = await http.post(path, json=body)
@@ -42,8 +42,8 @@ async def job_with_httpx(url: str, name: str, gap_s: float) -> str:
 
 
 async def job_with_httpx_as_it_comes(url: str, name: str, gap_s: float) -> str:
-    """The same without any setting: the pool's own limit is 5 s, just about when the next request comes."""
-    async with httpx.AsyncClient(base_url=url) as http:
+    """The same with the pool as it comes: its own limit is 5 s, just about when the next request comes."""
+    async with httpx.AsyncClient(base_url=url, timeout=30) as http:
         submitted = await http.post("/v1/jobs/run", json={"thread_id": name, "workflow": name})
         polled = await http.post("/v1/workers/poll", json={"worker_id": name, "workflows": [name]})
         await trio.sleep(gap_s)

@@ -22,7 +22,7 @@ from tests.e2e.server_process import ServerProcess, clean_environment, data_of, 
 from .line_breaker import LineBreaker
 
 NAMES = [name for name, _ in STEPS]
-TTL_S = 2
+TTL_S = 4
 LONG_TTL_S = 600
 """So long that no heartbeat is due during the test: what is heard then, the control poll has brought."""
 
@@ -146,7 +146,7 @@ def test_a_graceful_cancel_ends_the_job_behind_the_step_at_hand(tmp_path: Path) 
     with (
         serving(tmp_path) as server,
         server.client() as http,
-        working(tmp_path, address_of(server), pause_ms=2000) as work,
+        working(tmp_path, address_of(server), pause_ms=5000) as work,
     ):
         submit(http, tmp_path, "t1")
         is_granted(http, "t1")

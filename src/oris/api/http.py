@@ -184,6 +184,8 @@ class MethodNotAllowed(msgspec.Struct, frozen=True):
     """Routes have this path, but not this method."""
 
     allowed: tuple[str, ...]
+    pattern: str
+    """How most literally the path is read: `/v1/jobs/{thread_id}`."""
 
 
 class _Shape:
@@ -249,6 +251,7 @@ class RouteTable:
         if "" in segments[1:]:
             return _NOT_FOUND  # nothing is named so: a slash too many
         allowed: set[str] = set()
+        patterns: list[str] = []
         for shape in self._shapes.get(len(segments), ()):
             if not shape.fits(segments):
                 continue
@@ -257,4 +260,5 @@ class RouteTable:
                 route, params = found
                 return Match(route, {name: segments[index] for index, name in params})
             allowed.update(shape.routes)
-        return MethodNotAllowed(tuple(sorted(allowed))) if allowed else _NOT_FOUND
+            patterns += (route.path for route, _ in shape.routes.values())
+        return MethodNotAllowed(tuple(sorted(allowed)), patterns[0]) if patterns else _NOT_FOUND

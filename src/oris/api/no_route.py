@@ -20,7 +20,8 @@ def no_route(found: NotFound | MethodNotAllowed, table: RouteTable, method: str,
     details: Details = {"method": method, "path": path}
     if isinstance(found, MethodNotAllowed):
         allowed = list(found.allowed)
-        message = f"this route takes {' and '.join(allowed)}, not {method[:_WORD_MAX]}"
+        route = f"this is {found.pattern}, which" if "{" in found.pattern else "this route"
+        message = f"{route} takes {' and '.join(allowed)}, not {method[:_WORD_MAX]}"
         return ApiError(ErrorCode.METHOD_NOT_ALLOWED, message, {**details, "allowed": allowed})
     return ApiError(ErrorCode.NOT_FOUND, f"no such route; {_hint(table, method, path)}", details)
 

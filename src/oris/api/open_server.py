@@ -12,7 +12,9 @@ import re
 from collections.abc import Iterable, Mapping
 
 from oris.errors import ApiError, ErrorCode
+from oris.wire.refusals import ForbiddenReason
 
+_MAKE_A_KEY = 'make a key on this machine (POST /v1/api-keys with {"role": "admin"}), which closes the server to others'
 _WILDCARDS = ("0.0.0.0", "::")
 _OTHER_SITES = (b"cross-site", b"same-site")
 _ORIGIN = re.compile(rb"(https?)://(.+)", re.IGNORECASE)
@@ -35,21 +37,20 @@ class OpenServer:
             if name == b"forwarded" or name.startswith(b"x-forwarded-"):
                 raise _refused(
                     "forwarded_header",
-                    "this server has no credentials, so no proxy may be in front: make a key "
-                    "(oris keys create --role admin)",
+                    f"this server has no credentials, so no proxy may be in front; {_MAKE_A_KEY}",
                 )
         host = fields.get(b"host")
         if host is not None and not self._any_host and not self._is_here(_name_of(host)):
             raise _refused(
                 "foreign_host",
-                "this server has no credentials, so it answers to local host names only: make a key "
-                "(oris keys create --role admin), or set ORIS_ALLOW_INSECURE=true where nobody else can reach it",
+                f"this server has no credentials, so it answers to local host names only; {_MAKE_A_KEY}, "
+                "or set ORIS_ALLOW_INSECURE=true where nobody else can reach the server",
             )
         if _is_of_another_page(fields, host):
             raise _refused(
                 "foreign_origin",
-                "this server has no credentials, so it does nothing for web pages of other origins: make a key "
-                "(oris keys create --role admin), and let the page's own server send it",
+                f"this server has no credentials, so it does nothing for web pages of other origins; {_MAKE_A_KEY}, "
+                "and let the page's own server send it",
             )
 
     def _is_here(self, name: str) -> bool:
@@ -88,5 +89,5 @@ def _name_of(host: bytes) -> str:
     return text.partition(":")[0].removesuffix(".")
 
 
-def _refused(reason: str, message: str) -> ApiError:
+def _refused(reason: ForbiddenReason, message: str) -> ApiError:
     return ApiError(ErrorCode.FORBIDDEN, message, {"reason": reason})

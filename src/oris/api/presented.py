@@ -41,7 +41,8 @@ def named_keys(fields: Mapping[bytes, bytes]) -> set[bytes]:
 
 def lacking(fields: Mapping[bytes, bytes], supported: list[str]) -> str:
     """What a request lacks that none of its credentials lets in; the same whether or not a key of that id exists."""
-    if b"x-api-key-id" in fields and b"x-api-key" not in fields:
+    stored = "stored_key" in supported
+    if stored and b"x-api-key-id" in fields and not fields.keys() & {b"x-api-key", b"authorization"}:
         return "X-Api-Key-Id names a stored key, and its secret is missing: send that as X-Api-Key"
     if _bearer(fields) == b"" and b"x-api-key" not in fields:
         return f"Authorization says Bearer, and the token behind it is missing: {_ways(supported)}"
@@ -49,7 +50,9 @@ def lacking(fields: Mapping[bytes, bytes], supported: list[str]) -> str:
         return f"Authorization is no bearer token, and nothing else is understood there: {_ways(supported)}"
     if not presented(fields):
         return f"credentials are missing: {_ways(supported)}"
-    if "stored_key" in supported and not named_keys(fields):
+    if stored and not named_keys(fields):
+        if b"." in fields.get(b"x-api-key", b""):
+            return f"a stored key in one piece is no X-Api-Key: {_ways(['stored_key'])}"
         no_static = "this is no static credential, and " if len(supported) > 1 else ""
         return f"{no_static}a stored key needs its id beside its secret: {_ways(supported)}"
     return f"the credential is wrong, or has expired, or was revoked: {_ways(supported)}"
@@ -62,7 +65,10 @@ def _bearer(fields: Mapping[bytes, bytes]) -> bytes | None:
 
 def _ways(supported: list[str]) -> str:
     if not supported:
-        return "this server has none in force, so an operator must set or make one (oris keys create --role admin)"
+        return (
+            "this server has no credential in force; an operator must set one, or stop the server and make one "
+            "(python -m oris keys create --role admin)"
+        )
     ways = {
         "bearer": "Authorization: Bearer <token>",
         "api_key": "X-Api-Key: <key>",

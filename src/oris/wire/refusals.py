@@ -30,6 +30,9 @@ ConflictReason: TypeAlias = Literal[
 ]
 """Every reason of the contract, those too that no route has yet."""
 ConflictWord: TypeAlias = Annotated[ConflictReason, named("ConflictReason", "Why the state forbids it.")]
+ForbiddenReason: TypeAlias = Literal["forwarded_header", "foreign_host", "foreign_origin"]
+"""What a server without credentials refuses, whoever asks."""
+ForbiddenWord: TypeAlias = Annotated[ForbiddenReason, named("ForbiddenReason", "Why an open server refuses it.")]
 AuthWay: TypeAlias = Annotated[Literal["bearer", "api_key"], named("AuthWay", "A kind of credential that is taken.")]
 BackpressureReason: TypeAlias = Annotated[
     Literal["queue_full", "tenant_queue_full", "rate_limited"],
@@ -60,7 +63,7 @@ class ForbiddenDetails(Struct, frozen=True):
     method: Annotated[str, f.about("What was asked for.")] | UnsetType = UNSET
     path: Annotated[str, f.about("Where.")] | UnsetType = UNSET
     field: Annotated[str, f.about("The field that asks for too much.")] | UnsetType = UNSET
-    reason: Annotated[str, f.about("Why nobody may.")] | UnsetType = UNSET
+    reason: Annotated[ForbiddenWord, f.about("Why nobody may.")] | UnsetType = UNSET
 
 
 class PathDetails(Struct, frozen=True):
