@@ -172,12 +172,40 @@ async def test_the_idle_are_closed_first_when_connections_run_short_and_those_of
         assert (front.connections.turned_away, front.connections.closed_idle) == (0, 3)
 
 
+async def test_one_whose_next_request_has_begun_to_come_stays_and_an_idle_one_goes() -> None:
+    async with running(limits=HttpLimits(connections_max=2)) as front:
+        client, other = await connect(front), await connect(front)
+        for each in (client, other):
+            assert (await each.ask(request("GET", "/v1/things/a"))).status == 200
+        whole = request("POST", "/v1/echo", b'{"value":1}')
+        await client.send(whole[:20])
+        while not front.connections._fresh:
+            await trio.lowlevel.checkpoint()
+        last = await connect(front)
+        assert await other.is_closed()
+        assert (await last.ask(request("GET", "/healthz"))).status == 200
+        await client.send(whole[20:])
+        assert (await client.receive()).json["data"] == 1
+        assert front.connections.closed_idle == 1
+
+
 class _StandIn:
     of_worker = False
     sends_ahead = False
 
     def has_unread(self) -> bool:
         return False
+
+
+async def test_a_head_that_does_not_end_is_closed_before_the_idle(autojump_clock: MockClock) -> None:
+    connections = Connections(2)
+    begun, idle = (cast("ClientStream", _StandIn()) for _ in range(2))
+    for each in (begun, idle):
+        connections.add(each)
+        connections._rests(each, rests=True)
+    connections._begins(begun)
+    await trio.sleep(FRESH_S)
+    assert connections.make_room() is begun
 
 
 async def test_where_nothing_was_asked_for_long_is_closed_before_the_idle(autojump_clock: MockClock) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from oris.api import hypercorn_config
 from oris.api.limits import HttpLimits
 from oris.api.persistence import SLACK_S
 from oris.config import Settings
@@ -55,6 +56,20 @@ async def test_a_server_that_stops_says_that_it_closes() -> None:
         await wait_all_tasks_blocked()
         front.witness.release.set()
         assert (await client.receive()).header("connection") == "close"
+        assert await client.is_closed()
+
+
+async def test_the_last_answer_of_a_connection_says_that_it_closes_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hypercorn_config, "REQUESTS_MAX", 3)
+    async with running(keep_alive_timeout_s=10) as front:
+        client = await connect(front)
+        said = []
+        for _ in range(3):
+            reply = await client.ask(request("GET", "/healthz"))
+            said.append([value for name, value in reply.headers if name in ("connection", "keep-alive")])
+        assert said == [["keep-alive", "timeout=10"], ["keep-alive", "timeout=10"], ["close"]]
         assert await client.is_closed()
 
 

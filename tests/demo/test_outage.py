@@ -36,7 +36,7 @@ class Server:
 
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         assert path == "/v1/workers/w/heartbeat"
-        assert body == {"lease_ids": ["lea"], "lease_ttl_seconds": TTL_S}
+        assert body == {"lease_ids": ["lea"], "session": "s", "lease_ttl_seconds": TTL_S}
         if AWAY_FROM_S <= self.now_s < AWAY_FROM_S + AWAY_S:
             self._was_away = True
             self.unanswered.append(self.now_s)
@@ -67,7 +67,7 @@ def beat_for(server: Server, seconds: float) -> Lease:
             raise OverError
 
     with pytest.raises(OverError):
-        Heartbeat(server, "w", TTL_S, slot, pause)._run()  # type: ignore[arg-type]
+        Heartbeat(server, "w", "s", TTL_S, slot, pause)._run()  # type: ignore[arg-type]
     return lease
 
 
@@ -77,8 +77,9 @@ def beat_for(server: Server, seconds: float) -> Lease:
         (0.0, OSError("refused")),
         (TTL_S / BEATS_A_TTL, OSError("timed out")),
         (0.0, CallError(503, {"code": "unavailable", "message": "no", "details": {"reason": "store_unavailable"}})),
+        (0.0, KeyError("leases")),
     ],
-    ids=["down", "frozen", "without its store"],
+    ids=["down", "frozen", "without its store", "behind what answers something else"],
 )
 def test_the_lease_is_held_over_an_outage_of_a_minute(hang_s: float, silence: Exception) -> None:
     server = Server(hang_s, silence)
@@ -140,13 +141,13 @@ def test_a_control_poll_asks_for_no_work_and_repeats_its_id_until_it_is_answered
     slot, lease = Slot(), Lease("lea")
     pauses: list[float] = []
     slot.fill(lease)
-    control = Control(polls, "w", slot, pauses.append)  # type: ignore[arg-type]
+    control = Control(polls, "w", "s", slot, pauses.append)  # type: ignore[arg-type]
     seen = []
     for _ in range(4):
         control.listen()
         seen.append(lease.lost.is_set())
     assert seen == [False, False, False, True]
-    assert {(body["limit"], body["wait_ms"]) for body in polls.asked} == {(0, 20_000)}
+    assert {(body["limit"], body["wait_ms"], body["session"]) for body in polls.asked} == {(0, 20_000, "s")}
     ids = [body["poll_id"] for body in polls.asked]
     assert ids[1] == ids[2]
     assert len(set(ids)) == 3
@@ -191,7 +192,14 @@ class Line:
 
 
 OK = 200, json.dumps({"data": {"n": 1}}).encode()
-BUSY = 503, json.dumps({"error": {"code": "unavailable", "message": "full"}}).encode()
+
+
+def refused(status: int, reason: str | None = None) -> tuple[int, bytes]:
+    details = {} if reason is None else {"details": {"reason": reason}}
+    return status, json.dumps({"error": {"code": "c", "message": "m", **details}}).encode()
+
+
+BUSY = refused(503)
 
 
 def api_over(line: Line, patience_s: float, pauses: list[float]) -> Api:
@@ -208,6 +216,8 @@ def api_over(line: Line, patience_s: float, pauses: list[float]) -> Api:
         ([TimeoutError("hangs"), OK], True, 60, 1),
         ([HTTPException("half"), OSError("gone"), BUSY, OK], False, 60, 3),
         ([(502, b"<html>bad gateway</html>"), OK], False, 60, 1),
+        ([(502, b'{"message":"bad gateway"}'), (200, b"[]"), (200, b"{}"), OK], False, 60, 3),
+        ([refused(408), refused(429), refused(500), OK], False, 60, 3),
     ],
 )
 def test_a_call_without_an_answer_is_sent_again_as_it_was(
@@ -227,3 +237,25 @@ def test_a_call_without_patience_is_sent_once(answer: Exception | tuple[int, byt
     with pytest.raises((OSError, CallError)):
         api_over(line, 0, []).post("/v1/x", {})
     assert len(line.sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "of_job", "of_lease"),
+    [
+        (refused(400), True, False),
+        (refused(413), True, False),
+        (refused(409, "dedupe_mismatch"), True, False),
+        (refused(409, "lease_lost"), False, True),
+        (refused(404), False, True),
+        (refused(409, "session_superseded"), False, False),
+        (refused(401), False, False),
+        (refused(403), False, False),
+    ],
+)
+def test_a_refusal_is_the_jobs_fault_or_the_end_of_the_lease_or_of_the_worker(
+    answer: tuple[int, bytes], of_job: bool, of_lease: bool
+) -> None:
+    line = Line(answer, kept=False)
+    with pytest.raises(CallError) as caught:
+        api_over(line, 60, []).post("/v1/x", {})
+    assert (caught.value.is_of_job, caught.value.is_of_lease, len(line.sent)) == (of_job, of_lease, 1)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from oris.demo.worker import Attempt, Journal, Worker
+from oris.demo.attempt import Attempt
+from oris.demo.worker import MESSAGE_MAX, Journal, StepFailed, Worker, _failed
 
 
 class Pages:
@@ -37,6 +38,16 @@ def test_steps_that_were_cut_off_are_read_from_where_the_answer_ended(tmp_path: 
     worker(pages, tmp_path)._read_other_steps(attempt)
     assert pages.asked == [f"/v1/attempts/att/steps?lease_id=lea&after={after}&limit=200" for after in (5, 9)]
     assert attempt.outputs == {"a": "a", "b": "b", "c": "c"}
+
+
+def test_a_step_that_was_recorded_without_an_output_is_handed_back_without_one() -> None:
+    attempt = granted()
+    attempt.hand_back([{"action_id": "b", "status": "succeeded"}, {"action_id": "c", "status": "failed", "error": 1}])
+    assert attempt.outputs == {"a": "a", "b": None}
+
+
+def test_a_fault_that_quotes_the_whole_document_is_told_in_short() -> None:
+    assert len(_failed(StepFailed("x" * 10 * MESSAGE_MAX))["error"]["message"]) == MESSAGE_MAX
 
 
 def test_an_attempt_that_holds_all_its_steps_is_not_asked_about(tmp_path: Path) -> None:

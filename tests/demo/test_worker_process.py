@@ -17,6 +17,7 @@ import pytest
 from oris.demo.heartbeat import BEATS_A_TTL
 from oris.demo.http_client import RETRY_S
 from oris.demo.steps import STEPS
+from oris.demo.worker import Journal, Worker
 from tests.e2e.server_process import ServerProcess, clean_environment, data_of, serving, until
 
 from .line_breaker import LineBreaker
@@ -50,9 +51,25 @@ class Work:
         lines = [json.loads(line) for line in text.split("\n")[:-1]]
         return [line["step"] for line in lines if line["thread_id"] == thread_id]
 
+    def log(self) -> str:
+        """All that it has said."""
+        return self._log.read_text()
+
     def heartbeats_in_vain(self) -> int:
         """How many were not answered."""
-        return self._log.read_text().count("oris.demo.heartbeat: the heartbeat goes on")
+        return self.log().count("oris.demo.heartbeat: the heartbeat goes on")
+
+
+@contextmanager
+def ended(folder: Path, address: str, *, pause_ms: int = 0) -> Iterator[Work]:
+    """A worker that ends in the test."""
+    work = Work(folder, address, LONG_TTL_S, pause_ms)
+    try:
+        yield work
+        assert work.process.poll() is not None
+    finally:
+        work.process.kill()
+        work.process.wait()
 
 
 @contextmanager
@@ -61,7 +78,7 @@ def working(folder: Path, address: str, *, ttl_s: int = LONG_TTL_S, pause_ms: in
     work = Work(folder, address, ttl_s, pause_ms)
     try:
         yield work
-        assert work.process.poll() is None, work._log.read_text()
+        assert work.process.poll() is None, work.log()
     finally:
         work.process.kill()
         work.process.wait()
@@ -186,7 +203,10 @@ def test_a_call_whose_answer_was_lost_is_sent_again_and_counts_once(tmp_path: Pa
 def test_a_job_that_cannot_be_done_fails_and_the_worker_goes_on_with_others(tmp_path: Path) -> None:
     large = tmp_path / "large.txt"
     large.write_text("a lease " * 200_000)  # more than a step may have as its output
-    inputs = {"folder": {"path": str(tmp_path)}, "nothing": None, "number": {"path": 7}, "large": {"path": str(large)}}
+    no_text = tmp_path / "no_text"
+    no_text.write_bytes(b"\xff" * 400_000)  # the error quotes them all
+    inputs: dict[str, Any] = {"folder": {"path": str(tmp_path)}, "nothing": None, "number": {"path": 7}}
+    inputs |= {"large": {"path": str(large)}, "no-text": {"path": str(no_text)}}
     with serving(tmp_path) as server, server.client() as http, working(tmp_path, address_of(server)) as work:
         for thread_id, given in inputs.items():
             data_of(http.post("/v1/jobs/run", json={"thread_id": thread_id, "input": given}))
@@ -196,3 +216,51 @@ def test_a_job_that_cannot_be_done_fails_and_the_worker_goes_on_with_others(tmp_
             assert ended["error"]["retryable"] is False
         submit(http, tmp_path, "t1")
         check_done_once(http, work, "t1")
+
+
+def test_a_worker_that_is_ended_at_work_records_its_step_and_gives_the_job_back(tmp_path: Path) -> None:
+    with serving(tmp_path) as server, server.client() as http:
+        with ended(tmp_path, address_of(server), pause_ms=3000) as work:
+            submit(http, tmp_path, "t1")
+            until(lambda: work.effects("t1"), "the first step")
+            work.process.send_signal(signal.SIGTERM)
+            assert work.process.wait(60) == 0
+        assert types(http, "t1")[-3:] == ["step_recorded", "lease_released", "attempt_queued"]
+        with working(tmp_path, address_of(server)) as heir:
+            assert result(http, "t1")["status"] == "completed"
+            assert heir.effects("t1") == NAMES
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_that_is_ended_while_it_waits_ends_at_once(tmp_path: Path, number: signal.Signals) -> None:
+    with serving(tmp_path) as server, ended(tmp_path, address_of(server)) as work, server.client() as http:
+        submit(http, tmp_path, "t1")
+        check_done_once(http, work, "t1")
+        work.process.send_signal(number)
+        assert work.process.wait(60) == 0
+
+
+def test_what_a_poll_was_granted_that_nobody_has_read_is_given_back(tmp_path: Path) -> None:
+    with serving(tmp_path) as server, server.client() as http:
+        for thread_id in ("t1", "t2"):
+            submit(http, tmp_path, thread_id)
+        worker = Worker(address_of(server), "w1", Journal(tmp_path / "journal"), LONG_TTL_S, 0.0)
+        worker._poll()
+        worker._api.close()
+        assert types(http, "t1")[-1] == "lease_granted"
+        worker._give_back_unread()
+        assert types(http, "t1")[-2:] == ["lease_released", "attempt_queued"]
+        assert types(http, "t2")[-1] == "attempt_queued", "nothing else was taken"
+
+
+def test_a_second_process_of_one_name_takes_the_place_of_the_first(tmp_path: Path) -> None:
+    with serving(tmp_path) as server, server.client() as http:
+        with ended(tmp_path, address_of(server), pause_ms=600_000) as first:
+            submit(http, tmp_path, "t1")
+            is_granted(http, "t1")
+            with working(tmp_path, address_of(server)) as second:
+                assert result(http, "t1")["status"] == "completed"
+                assert first.process.wait(60) == 1
+                assert "session" in first.log()
+                assert second.effects("t1") == NAMES
+        assert types(http, "t1").count("lease_granted") == 2

@@ -85,6 +85,7 @@ class Http1Protocol(H11Protocol):
         if isinstance(event, RawData) and event.data and self.stream is None and not self.in_head:
             self.in_head = bool(self.connection.trailing_data[0].strip(b"\r\n"))
             if self.in_head:
+                self._line.on_begin(self._line)
                 await self._to_server(Updated(idle=True))
 
     async def _send_in_order(self, event: Event) -> None:
@@ -222,8 +223,8 @@ class Http1Protocol(H11Protocol):
     def _persistence(self) -> list[tuple[bytes, bytes]]:
         if self.context.terminated.is_set():
             return CLOSES
-        if not self._may_persist:
-            return []  # the parser says that it is closed
+        if not self._may_persist or self.keep_alive_requests >= self.config.keep_alive_max_requests:
+            return []  # the parser says that it is closed, or hypercorn does
         if self._line.gone and not self.connection.trailing_data[0]:
             return CLOSES  # all that the client has asked for is answered then
         return kept(self.config)

@@ -13,6 +13,9 @@ BACKLOG = 1024
 
 _REQUEST_LINE_BYTES = 8 * 1024
 
+REQUESTS_MAX = 100_000
+"""Requests on one connection; with the last answer it is closed, and says so."""
+
 
 def hypercorn_config(
     limits: HttpLimits,
@@ -37,7 +40,7 @@ def hypercorn_config(
         h2_max_concurrent_streams=16,
         include_server_header=False,
         keep_alive_timeout=keep_alive_timeout_s + SLACK_S,
-        keep_alive_max_requests=100_000,
+        keep_alive_max_requests=REQUESTS_MAX,
         read_timeout=None,  # shorter than a parked poll it would cancel the poll
         server_names=[],  # which hosts are answered is the authenticator's decision
         ssl_handshake_timeout=5,

@@ -72,7 +72,8 @@ class Connections:
         self._open: set[ClientStream] = set()
         self._ending: set[ClientStream] = set()
         """Closed to make room, but their tasks are not over. They come on top of the limit, and are few."""
-        # Those that nobody waits on, the longest first: where nothing was asked yet, clients', workers'.
+        # Those that nobody waits on, the longest first: where nothing was asked yet, or a head has begun, and since
+        # when; clients', workers'.
         self._fresh: dict[ClientStream, float] = {}
         self._refused: dict[ClientStream, float] = {}
         """Where a request is being refused that has no place among those under way, and since when."""
@@ -106,7 +107,7 @@ class Connections:
         self._open.add(stream)
         self._fresh[stream] = trio.current_time()
         stream.resting = self._fresh
-        stream.on_rest, stream.on_refused = self._rests, self._is_refused
+        stream.on_begin, stream.on_rest, stream.on_refused = self._begins, self._rests, self._is_refused
 
     def discard(self, stream: ClientStream) -> None:
         """Counts a connection out, whose task is over."""
@@ -156,6 +157,13 @@ class Connections:
             if now - self._fresh.get(each, 0.0) >= SETTLE_S and (each.sends_ahead or not each.has_unread()):
                 return each
         return None
+
+    def _begins(self, stream: ClientStream) -> None:
+        """What was idle is as one that has just been opened: its head has so much time to come."""
+        if stream.resting is self._idle or stream.resting is self._idle_workers:
+            self._wakes(stream)
+            stream.resting = self._fresh
+            self._fresh[stream] = trio.current_time()
 
     def _rests(self, stream: ClientStream, rests: bool) -> None:
         self._answered += rests

@@ -57,6 +57,8 @@ class ClientStream:
         """A worker has called on it."""
         self.resting: dict[ClientStream, Any] | None = None
         """Where it stands among those that nobody waits on; kept by whoever is told in `on_rest`."""
+        self.on_begin: Callable[[ClientStream], None] = lambda stream: None
+        """Told when the first part of a head has come."""
         self.on_rest: Callable[[ClientStream, bool], None] = lambda stream, rests: None
         """Told when a request begins (False), and when its answer is out and the next may come."""
         self.on_refused: Callable[[ClientStream], None] = lambda stream: None

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 Fields: TypeAlias = list[tuple[bytes, bytes]]
 
-_ABSOLUTE = re.compile(rb"https?://([^/?]*)(.*)", re.IGNORECASE)
+_ABSOLUTE = re.compile(rb"https?://([^/?]+)(.*)", re.IGNORECASE)
 
 
 def origin_form(target: bytes, fields: Fields) -> tuple[bytes, Fields]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable
 
-from oris.demo.http_client import POLL_WAIT_MS, RETRY_S, Api, CallError, Json
+from oris.demo.http_client import POLL_WAIT_MS, RETRY_S, Api, Json, is_replaced
 from oris.demo.lease import Slot
 
 _log = logging.getLogger("oris.demo.control")
@@ -17,9 +16,12 @@ _log = logging.getLogger("oris.demo.control")
 class Control:
     """Asks for control messages alone (`limit: 0`), from a thread and a connection of its own."""
 
-    def __init__(self, api: Api, worker_id: str, slot: Slot, pause: Callable[[float], object] = time.sleep) -> None:
+    def __init__(
+        self, api: Api, worker_id: str, session: str, slot: Slot, pause: Callable[[float], object] = time.sleep
+    ) -> None:
         self._api = api
         self._worker_id = worker_id
+        self._session = session
         self._slot = slot
         self._pause = pause
         self._poll_no = 0
@@ -37,13 +39,16 @@ class Control:
         """One parked poll; what it brings is about a lease each."""
         body: Json = {
             "worker_id": self._worker_id,
-            "poll_id": f"control-{os.getpid()}-{self._poll_no}",
+            "session": self._session,
+            "poll_id": f"control-{self._poll_no}",
             "limit": 0,
             "wait_ms": POLL_WAIT_MS,
         }
         try:
             answer = self._api.post("/v1/workers/poll", body)
-        except (OSError, CallError) as error:
+        except Exception as error:  # whatever it is: without this thread no cancel is heard
+            if is_replaced(error):
+                self._slot.lose()
             # The same id again: a message that went with the lost answer comes with the next.
             _log.warning("the control poll goes on: %s", error)
             self._pause(RETRY_S)

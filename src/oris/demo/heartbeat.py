@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from oris.demo.http_client import RETRY_S, Api, CallError
+from oris.demo.http_client import RETRY_S, Api, is_replaced
 from oris.demo.lease import Slot
 
 BEATS_A_TTL = 3
@@ -23,11 +23,18 @@ class Heartbeat:
     """Renews whatever lease is in the slot."""
 
     def __init__(
-        self, api: Api, worker_id: str, ttl_s: int, slot: Slot, pause: Callable[[float], object] = time.sleep
+        self,
+        api: Api,
+        worker_id: str,
+        session: str,
+        ttl_s: int,
+        slot: Slot,
+        pause: Callable[[float], object] = time.sleep,
     ) -> None:
         """`api` sends once: what was not answered is sent again from here, with the lease that is held by then."""
         self._api = api
         self._path = f"/v1/workers/{worker_id}/heartbeat"
+        self._session = session
         self._ttl_s = ttl_s
         self._slot = slot
         self._pause = pause
@@ -48,10 +55,12 @@ class Heartbeat:
         if lease is None or lease.lost.is_set():
             return True
         # The list form answers 200 and a state also for a lease that is gone.
-        body = {"lease_ids": [lease.lease_id], "lease_ttl_seconds": self._ttl_s}
+        body = {"lease_ids": [lease.lease_id], "session": self._session, "lease_ttl_seconds": self._ttl_s}
         try:
             state = self._api.post(self._path, body)["leases"][0]["state"]
-        except (OSError, CallError) as error:
+        except Exception as error:  # whatever it is: without this thread the lease is lost
+            if is_replaced(error):
+                self._slot.lose()
             _log.warning("the heartbeat goes on: %s", error)
             return False
         lease.tell(state)

@@ -32,8 +32,23 @@ class CallError(Exception):
 
     @property
     def is_busy(self) -> bool:
-        """Whether the same call may succeed later: the server is full, stopping, or has no room on its disk."""
-        return self.status in (429, 503)
+        """Whether the same call may succeed later: the body came too slowly, or the server has no room, or a fault."""
+        return self.status in (408, 429) or self.status >= 500
+
+    @property
+    def is_of_job(self) -> bool:
+        """Whether what was sent for a job will never be taken: malformed, too large, or not the same as before."""
+        return self.status in (400, 413) or self.reason == "dedupe_mismatch"
+
+    @property
+    def is_of_lease(self) -> bool:
+        """Whether there is no such lease any more."""
+        return self.status == 404 or self.reason == "lease_lost"
+
+
+def is_replaced(error: Exception) -> bool:
+    """Whether another process has taken the name of this worker, and with it all leases."""
+    return isinstance(error, CallError) and error.reason == "session_superseded"
 
 
 class Api:
@@ -51,6 +66,10 @@ class Api:
         self._connection = HTTPConnection(server, timeout=answer_s)
         self._patience_s = patience_s
         self._pause = pause
+
+    def close(self) -> None:
+        """End the connection."""
+        self._connection.close()
 
     def get(self, path: str) -> Json:
         """The `data` of the answer. Raises CallError, and OSError when the server stays away."""
@@ -81,8 +100,10 @@ class Api:
     def _once(self, method: str, path: str, body: bytes | None) -> Json:
         self._connection.request(method, path, body, {"content-type": "application/json"})
         response = self._connection.getresponse()
-        answer: Json = json.loads(response.read())
+        answer, word = json.loads(response.read()), "data" if response.status == 200 else "error"
+        found: Json | None = answer.get(word) if isinstance(answer, dict) else None
+        if not isinstance(found, dict):
+            raise ValueError(f"{response.status}, and no answer of Oris")
         if response.status != 200:
-            raise CallError(response.status, answer["error"])
-        data: Json = answer["data"]
-        return data
+            raise CallError(response.status, found)
+        return found

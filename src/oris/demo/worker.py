@@ -3,7 +3,8 @@
 It indexes documents. What any worker does is here and beside it: poll and wait for work, report each step as it is
 done, skip the steps that an earlier attempt has recorded, and ack together with the next poll (this file); renew the
 lease, also while the server is away (`heartbeat.py`); hear at once of a cancel (`control.py`); send a call again until
-it is answered (`http_client.py`). The steps themselves are in `steps.py`.
+it is answered (`http_client.py`). Each process has a session, so that a second one under the same name takes its place
+instead of its leases; and at its end (SIGTERM) it gives back what it holds. The steps themselves are in `steps.py`.
 
     python -m oris.demo.worker --server 127.0.0.1:8080 --worker-id w1 --journal effects.jsonl
 """
@@ -14,25 +15,35 @@ import argparse
 import json
 import logging
 import os
+import signal
 import time
+import uuid
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from oris.demo.attempt import Attempt
 from oris.demo.control import Control
 from oris.demo.heartbeat import BEATS_A_TTL, Heartbeat
 from oris.demo.http_client import POLL_WAIT_MS, Api, CallError, Json
-from oris.demo.lease import Lease, Slot
+from oris.demo.lease import Slot
 from oris.demo.steps import STEPS, Document
 
 PATIENCE_S = 600.0
 """For how long the server may stay away. A worker that has waited so long ends, for whoever runs it to see."""
-DRAINED_PAUSE_S = 1.0
+MESSAGE_MAX = 1000
+"""Characters of an error's message: it may quote the whole document."""
+_log = logging.getLogger("oris.demo.worker")
+
+
+class Stopped(BaseException):
+    """Somebody ends this worker while it waits for work."""
 
 
 class LeaseLost(Exception):
-    """The job is ours no more: drop it, somebody else goes on or it is over."""
+    """The job is ours no more, or this worker ends: drop it, somebody else goes on or it is over."""
 
 
 class StepFailed(Exception):
@@ -50,40 +61,14 @@ class Journal:
         os.write(self._file, json.dumps(line).encode() + b"\n")
 
 
-class Attempt:
-    """One attempt at one document."""
-
-    def __init__(self, granted: Json) -> None:
-        self.attempt_id: str = granted["attempt_id"]
-        self.attempt_no: int = granted["attempt_no"]
-        self.lease = Lease(granted["lease_id"])
-        self.thread_id: str = granted["thread_id"]
-        self.input: Any = granted["input"]
-        self.steps_next_after: int | None = granted.get("steps_next_after")
-        self.outputs: dict[str, Any] = {}
-        self.hand_back(granted["steps"])
-
-    @property
-    def path(self) -> Path:
-        """The document. Whatever a client has sent as input, only the step that needs it fails."""
-        return Path(self.input["path"])
-
-    @property
-    def ids(self) -> Json:
-        """What every write of a worker carries."""
-        return {"attempt_id": self.attempt_id, "lease_id": self.lease.lease_id}
-
-    def hand_back(self, steps: list[Json]) -> None:
-        """Take over what earlier attempts have recorded: those steps are not done again."""
-        self.outputs |= {step["action_id"]: step["output"] for step in steps if step["status"] == "succeeded"}
-
-
 class Worker:
-    """Polls, works, acks, for ever."""
+    """Polls, works, acks, until it is stopped."""
 
     def __init__(self, server: str, worker_id: str, journal: Journal, ttl_s: int, pause_s: float) -> None:
+        self._server = server
         self._api = Api(server, patience_s=PATIENCE_S)
         self._worker_id = worker_id
+        self._session = uuid.uuid4().hex
         self._calls = f"/v1/workers/{worker_id}"
         self._journal = journal
         self._ttl_s = ttl_s
@@ -91,60 +76,97 @@ class Worker:
         self._slot = Slot()
         # A heartbeat that hangs is given up before the next one is due.
         beats = Api(server, patience_s=0, answer_s=ttl_s / BEATS_A_TTL)
-        self._heartbeat = Heartbeat(beats, worker_id, ttl_s, self._slot)
-        self._control = Control(Api(server, patience_s=0), worker_id, self._slot)
+        self._heartbeat = Heartbeat(beats, worker_id, self._session, ttl_s, self._slot)
+        self._control = Control(Api(server, patience_s=0), worker_id, self._session, self._slot)
         self._poll_no = 0
 
     def run(self) -> None:
-        """Never returns. Raises OSError when the server stays away."""
+        """Until `stop`. Raises OSError when the server stays away, CallError when it lets this worker do nothing more:
+        its credentials are wrong, or another process has taken its name."""
         self._heartbeat.start()
         self._control.start()
-        while True:
-            attempts = self._poll()
-            while attempts:
-                attempts = self._work(Attempt(attempts[0]))
+        try:
+            while not self._slot.is_stopping:
+                attempts = self._poll()
+                while attempts:
+                    attempts = self._work(Attempt(attempts[0]))
+        except Stopped:
+            self._give_back_unread()
+
+    def stop(self) -> None:
+        """End, from a signal handler: at once where there is no work, else behind the step at hand."""
+        is_first = not self._slot.is_stopping
+        self._slot.stop()
+        if is_first and self._slot.lease is None:
+            raise Stopped
 
     def _poll(self) -> list[Json]:
         self._poll_no += 1
-        body: Json = {
-            "worker_id": self._worker_id,
-            "poll_id": f"{os.getpid()}-{self._poll_no}",
-            "wait_ms": POLL_WAIT_MS,
-            "lease_ttl_seconds": self._ttl_s,
-        }
-        answer = self._api.post("/v1/workers/poll", body)
-        if answer["decision"] == "draining":
-            time.sleep(DRAINED_PAUSE_S)  # it answers at once while nothing is given out
+        answer = self._api.post("/v1/workers/poll", self._poll_body(wait_ms=POLL_WAIT_MS))
+        self._hear(answer)
+        if not answer["attempts"]:
+            # While nothing is given out the answer comes at once, and says when to ask again.
+            time.sleep(answer.get("retry_after_ms", 0) / 1000)
         attempts: list[Json] = answer["attempts"]
         return attempts
+
+    def _poll_body(self, **more: Any) -> Json:
+        named = {"worker_id": self._worker_id, "session": self._session, "poll_id": str(self._poll_no)}
+        return {**named, "lease_ttl_seconds": self._ttl_s, **more}
+
+    def _hear(self, answer: Json) -> None:
+        """Control messages come with any poll, also about the lease that it brings."""
+        for message in answer["control"]:
+            self._slot.tell(message["lease_id"], message["type"])
+
+    def _give_back_unread(self) -> None:
+        """The poll that was cut off may have been granted a job: the same poll again brings it."""
+        answer = self._call_once("/v1/workers/poll", self._poll_body())
+        for granted in answer.get("attempts", ()):
+            self._release(granted["lease_id"])
+
+    def _release(self, lease_id: str) -> None:
+        """Others go on with the job at once, and nobody has lost a lease."""
+        self._call_once(f"{self._calls}/release", {"lease_ids": [lease_id]})
+
+    def _call_once(self, path: str, body: Json) -> Json:
+        """A call at the end, over a connection that no signal has cut. What it does not reach ends with its lease."""
+        with closing(Api(self._server, patience_s=0)) as api:
+            try:
+                return api.post(path, body)
+            except (OSError, CallError) as error:
+                _log.warning("a lease that is not given back ends by itself: %s", error)
+                return {}
 
     def _work(self, attempt: Attempt) -> list[Json]:
         """Do one attempt; what to do next, if the ack brought it."""
         self._slot.fill(attempt.lease)
         try:
-            return self._ack(attempt, self._end_of(attempt))
+            return self._finish(attempt, self._end_of(attempt))
         except LeaseLost:
+            if self._slot.is_stopping:
+                self._release(attempt.lease.lease_id)
             return []
         except CallError as error:
-            if error.reason == "lease_lost":
-                return []
-            raise
+            if not error.is_of_lease:
+                raise
+            return []
         finally:
             self._slot.clear()
 
     def _end_of(self, attempt: Attempt) -> Json:
         """Do the work; how the attempt ends. A job that cannot be done fails, and the worker goes on with others.
 
-        Raises LeaseLost, CallError for a lost lease, and OSError when the server stays away.
+        Raises LeaseLost, CallError for what is not the job's fault, and OSError when the server stays away.
         """
         try:
             return self._do_all(attempt)
-        except (StepFailed, CallError) as error:
-            if isinstance(error, CallError) and error.reason == "lease_lost":
+        except StepFailed as error:
+            return _failed(error)
+        except CallError as error:
+            if not error.is_of_job:
                 raise
-            # Another worker would fare no better with it, also where the server refuses an output as too large.
-            told = {"type": type(error).__name__, "message": str(error), "retryable": False}
-            return {"terminal_status": "failed", "error": told}
+            return _failed(error)
 
     def _do_all(self, attempt: Attempt) -> Json:
         """Do the steps that are left."""
@@ -178,7 +200,7 @@ class Worker:
         try:
             output = step(attempt)
         except Exception as error:  # whatever is wrong with this job, it is not wrong with the next one
-            raise StepFailed(f"{name}: {error!r}") from error
+            raise StepFailed(f"{name}: {error!r}"[:MESSAGE_MAX]) from error
         effect: Json = {
             "thread_id": attempt.thread_id,
             "step": name,
@@ -193,15 +215,35 @@ class Worker:
         self._api.post(f"{self._calls}/report-step", {**attempt.ids, **report, "dedupe_token": token})
         attempt.outputs[name] = output
 
+    def _finish(self, attempt: Attempt, end: Json) -> list[Json]:
+        """Ack. A job whose end the server does not take, as one with a result that is too large, has failed."""
+        try:
+            return self._ack(attempt, end)
+        except CallError as error:
+            if not error.is_of_job:
+                raise
+            return self._ack(attempt, _failed(error))
+
     def _ack(self, attempt: Attempt, end: Json) -> list[Json]:
         """Finish, and fetch the next in the same commit."""
-        body = {**attempt.ids, **end, "poll": {"lease_ttl_seconds": self._ttl_s}}
-        following: list[Json] = self._api.post(f"{self._calls}/ack", body)["next"]["attempts"]
-        return following
+        following = {"session": self._session, "lease_ttl_seconds": self._ttl_s}
+        fetch = {} if self._slot.is_stopping else {"poll": following}
+        answer = self._api.post(f"{self._calls}/ack", {**attempt.ids, **end, **fetch})
+        if "next" not in answer:
+            return []
+        self._hear(answer["next"])
+        attempts: list[Json] = answer["next"]["attempts"]
+        return attempts
+
+
+def _failed(error: Exception) -> Json:
+    """The end of a job that cannot be done: another worker would fare no better with it."""
+    told = {"type": type(error).__name__, "message": str(error)[:MESSAGE_MAX], "retryable": False}
+    return {"terminal_status": "failed", "error": told}
 
 
 def main() -> None:
-    """Work until killed."""
+    """Work until stopped by SIGTERM or Ctrl-C."""
     parser = argparse.ArgumentParser(description="Indexes documents for an Oris server.")
     parser.add_argument("--server", required=True, help="host:port")
     parser.add_argument("--worker-id", required=True)
@@ -211,7 +253,13 @@ def main() -> None:
     given = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(name)s: %(message)s")
     journal = Journal(given.journal)
-    Worker(given.server, given.worker_id, journal, given.lease_ttl_seconds, given.pause_ms / 1000).run()
+    worker = Worker(given.server, given.worker_id, journal, given.lease_ttl_seconds, given.pause_ms / 1000)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: worker.stop())
+    try:
+        worker.run()
+    except (OSError, CallError) as error:
+        raise SystemExit(f"the worker ends: {error}") from error
 
 
 if __name__ == "__main__":

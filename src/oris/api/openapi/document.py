@@ -104,8 +104,8 @@ def _parameters() -> dict[str, Schema]:
             "name": "traceparent",
             "in": "header",
             "required": False,
-            "description": "The caller's place in a trace, as W3C Trace Context has it; later versions are read too.",
-            "schema": _TRACEPARENT,
+            "description": "The caller's place in a trace, as W3C Trace Context has it; any other text is passed over.",
+            "schema": {"type": "string", "examples": _TRACEPARENT["examples"]},
         },
         "LastEventId": {
             "name": "Last-Event-ID",
