@@ -17,7 +17,6 @@ import logging
 import os
 import signal
 import time
-import uuid
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -68,7 +67,7 @@ class Worker:
         self._server = server
         self._api = Api(server, patience_s=PATIENCE_S)
         self._worker_id = worker_id
-        self._session = uuid.uuid4().hex
+        self._session = os.urandom(16).hex()
         self._calls = f"/v1/workers/{worker_id}"
         self._journal = journal
         self._ttl_s = ttl_s
