@@ -77,7 +77,7 @@ class Worker:
         beats = Api(server, patience_s=0, answer_s=ttl_s / BEATS_A_TTL)
         self._heartbeat = Heartbeat(beats, worker_id, self._session, ttl_s, self._slot)
         self._control = Control(Api(server, patience_s=0), worker_id, self._session, self._slot)
-        self._poll_no = 0
+        self._fetch_no = 0
 
     def run(self) -> None:
         """Until `stop`. Raises OSError when the server stays away, CallError when it lets this worker do nothing more:
@@ -100,8 +100,8 @@ class Worker:
             raise Stopped
 
     def _poll(self) -> list[Json]:
-        self._poll_no += 1
-        answer = self._api.post("/v1/workers/poll", self._poll_body(wait_ms=POLL_WAIT_MS))
+        self._fetch_no += 1
+        answer = self._api.post("/v1/workers/poll", {**self._poll_now(), "wait_ms": POLL_WAIT_MS})
         self._hear(answer)
         if not answer["attempts"]:
             # While nothing is given out the answer comes at once, and says when to ask again.
@@ -109,9 +109,13 @@ class Worker:
         attempts: list[Json] = answer["attempts"]
         return attempts
 
-    def _poll_body(self, **more: Any) -> Json:
-        named = {"worker_id": self._worker_id, "session": self._session, "poll_id": str(self._poll_no)}
-        return {**named, "lease_ttl_seconds": self._ttl_s, **more}
+    def _fetch(self) -> Json:
+        """What any poll says, alone or with an ack. Sent again it brings what it was granted."""
+        return {"session": self._session, "poll_id": str(self._fetch_no), "lease_ttl_seconds": self._ttl_s}
+
+    def _poll_now(self) -> Json:
+        """A poll that does not wait."""
+        return {"worker_id": self._worker_id, **self._fetch()}
 
     def _hear(self, answer: Json) -> None:
         """Control messages come with any poll, also about the lease that it brings."""
@@ -120,7 +124,7 @@ class Worker:
 
     def _give_back_unread(self) -> None:
         """The poll that was cut off may have been granted a job: the same poll again brings it."""
-        answer = self._call_once("/v1/workers/poll", self._poll_body())
+        answer = self._call_once("/v1/workers/poll", self._poll_now())
         for granted in answer.get("attempts", ()):
             self._release(granted["lease_id"])
 
@@ -225,8 +229,8 @@ class Worker:
 
     def _ack(self, attempt: Attempt, end: Json) -> list[Json]:
         """Finish, and fetch the next in the same commit."""
-        following = {"session": self._session, "lease_ttl_seconds": self._ttl_s}
-        fetch = {} if self._slot.is_stopping else {"poll": following}
+        self._fetch_no += 1
+        fetch = {} if self._slot.is_stopping else {"poll": self._fetch()}
         answer = self._api.post(f"{self._calls}/ack", {**attempt.ids, **end, **fetch})
         if "next" not in answer:
             return []
