@@ -264,3 +264,17 @@ def test_a_second_process_of_one_name_takes_the_place_of_the_first(tmp_path: Pat
                 assert "session" in first.log()
                 assert second.effects("t1") == NAMES
         assert types(http, "t1").count("lease_granted") == 2
+
+
+def test_a_worker_that_is_ended_waits_for_no_server(tmp_path: Path) -> None:
+    with (
+        serving(tmp_path) as server,
+        server.client() as http,
+        ended(tmp_path, address_of(server), pause_ms=500) as work,
+    ):
+        submit(http, tmp_path, "t1")
+        until(lambda: work.effects("t1"), "the first step")
+        server.kill()
+        until(lambda: "the control poll goes on" in work.log(), "the worker to see that nobody is there")
+        work.process.send_signal(signal.SIGTERM)
+        assert work.process.wait(60) in (0, 1)

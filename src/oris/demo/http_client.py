@@ -64,7 +64,7 @@ class Api:
     ) -> None:
         """`patience_s` is for how long a call is repeated while the server is away or busy; with 0 it is sent once."""
         self._connection = HTTPConnection(server, timeout=answer_s)
-        self._patience_s = patience_s
+        self.patience_s = patience_s
         self._pause = pause
 
     def close(self) -> None:
@@ -80,20 +80,20 @@ class Api:
         return self._call("POST", path, json.dumps(body).encode())
 
     def _call(self, method: str, path: str, body: bytes | None) -> Json:
-        give_up_s = time.monotonic() + self._patience_s
+        begun_s = time.monotonic()
         while True:
             was_kept = self._connection.sock is not None
             try:
                 return self._once(method, path, body)
             except CallError as error:
-                if not error.is_busy or time.monotonic() >= give_up_s:
+                if not error.is_busy or time.monotonic() - begun_s >= self.patience_s:
                     raise
             except (OSError, HTTPException, ValueError) as error:
                 # Whether it was carried out is not known: the connection broke, or a proxy has answered.
                 self._connection.close()
                 if was_kept and isinstance(error, ConnectionError):
                     continue  # it had been idle for so long that the server has closed it: no news of the server
-                if time.monotonic() >= give_up_s:
+                if time.monotonic() - begun_s >= self.patience_s:
                     raise OSError(f"the server does not answer: {error!r}") from error
             self._pause(RETRY_S)
 

@@ -93,10 +93,12 @@ class Worker:
             self._give_back_unread()
 
     def stop(self) -> None:
-        """End, from a signal handler: at once where there is no work, else behind the step at hand."""
+        """End, from a signal handler: at once where there is no work, else behind the step at hand; and asked twice, at
+        once. A server that is away is waited for no longer."""
         is_first = not self._slot.is_stopping
         self._slot.stop()
-        if is_first and self._slot.lease is None:
+        self._api.patience_s = 0
+        if not is_first or self._slot.lease is None:
             raise Stopped
 
     def _poll(self) -> list[Json]:
@@ -261,6 +263,8 @@ def main() -> None:
         signal.signal(number, lambda *_: worker.stop())
     try:
         worker.run()
+    except Stopped:
+        _log.warning("what is held goes on when its lease ends")
     except (OSError, CallError) as error:
         raise SystemExit(f"the worker ends: {error}") from error
 
