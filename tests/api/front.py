@@ -17,12 +17,13 @@ import msgspec
 import trio
 
 from oris.api.auth import Authenticator, Credential
+from oris.api.connections import Connections
 from oris.api.dispatch import Dispatcher, Seen
 from oris.api.envelope import ok
 from oris.api.http import Answer, AnswerForm, Context, Role, Route, RouteTable, Write
 from oris.api.hypercorn_config import hypercorn_config
 from oris.api.limits import HttpLimits
-from oris.api.listener import Connections, addresses, open_listeners, serve
+from oris.api.listener import addresses, open_listeners, serve
 from oris.api.quart_app import ApiApp
 from oris.api.tls import Credentials, ServerTls
 from oris.api.wrapper import Guard

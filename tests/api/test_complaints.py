@@ -52,6 +52,7 @@ FIELDS: list[tuple[type[msgspec.Struct], bytes, str, str]] = [
     (CancelRequest, b'{"mode":"gracefull"}', "mode", 'one of: graceful, terminate; did you mean "graceful"?'),
     (CancelRequest, b'{"mode":"now"}', "mode", "has to be one of: graceful, terminate"),
     (CancelRequest, b'{"mode":1}', "mode", "has to be one of: graceful, terminate"),
+    (SuspendRequest, b'{%b,"waits":[{"kind":1e999,"key":"k"}]}' % A, "waits[0].kind", "one of: time, interrupt"),
     (SuspendRequest, b'{%b,"waits":[{"kind":"signal","key":"k"}]}' % A, "waits[0].kind", "one of: time, interrupt"),
     (CreateKeyRequest, b'{"role":"Admin"}', "role", 'did you mean "admin"?'),
     # Numbers.
@@ -102,6 +103,13 @@ FIELDS: list[tuple[type[msgspec.Struct], bytes, str, str]] = [
         )
     ),
     (BatchRequest, b'{"jobs":[{%b,"priority":"x","priority":1}]}' % T, "jobs[0].priority", "this field is given twice"),
+    (SuspendRequest, b'{%b,"waits":[{"kind":"time","key":1,"key":"k","after_ms":1}]}' % A, "waits[0].key", "twice"),
+    (
+        JobRequest,
+        b'{%b,"input":{"a":1,"a":2},"priority":"x","priority":1}' % T,
+        "priority",
+        "this field is given twice",
+    ),
     # Lists and objects.
     (BatchRequest, b'{"jobs":[]}', "jobs", "the list has to have 1 to 1000 items"),
     (BatchRequest, b'{"jobs":[%b1]}' % (b"1," * 1000), "jobs", "the list has to have 1 to 1000 items"),

@@ -15,17 +15,10 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from oris.api.account import Share
+from oris.api.connections import ENDING_MAX, FRESH_S, Connections
 from oris.api.hypercorn_config import checked, hypercorn_config
 from oris.api.limits import HttpLimits
-from oris.api.listener import (
-    ACCEPT_AT_ONCE,
-    ENDING_MAX,
-    FRESH_S,
-    Connections,
-    _Listener,
-    addresses,
-    open_listeners,
-)
+from oris.api.listener import ACCEPT_AT_ONCE, _Listener, addresses, open_listeners
 from oris.api.persistence import SLACK_S
 from oris.api.stream import ClientStream
 from oris.errors import ConfigError
@@ -179,7 +172,7 @@ async def test_one_whose_next_request_has_begun_to_come_stays_and_an_idle_one_go
             assert (await each.ask(request("GET", "/v1/things/a"))).status == 200
         whole = request("POST", "/v1/echo", b'{"value":1}')
         await client.send(whole[:20])
-        while not front.connections._fresh:
+        while not front.connections._begun:
             await trio.lowlevel.checkpoint()
         last = await connect(front)
         assert await other.is_closed()
@@ -187,6 +180,22 @@ async def test_one_whose_next_request_has_begun_to_come_stays_and_an_idle_one_go
         await client.send(whole[20:])
         assert (await client.receive()).json["data"] == 1
         assert front.connections.closed_idle == 1
+
+
+async def test_of_workers_connections_the_one_whose_next_request_has_begun_to_come_stays() -> None:
+    async with running(limits=HttpLimits(connections_max=2)) as front:
+        begun, idle = await connect(front), await connect(front)
+        for each in (begun, idle):
+            assert (await each.ask(request("POST", "/v1/work", b"{}"))).status == 200
+        whole = request("POST", "/v1/work", b"{}")
+        await begun.send(whole[:20])
+        while not front.connections._begun:
+            await trio.lowlevel.checkpoint()
+        last = await connect(front)
+        assert await idle.is_closed()
+        assert (await last.ask(request("GET", "/healthz"))).status == 200
+        await begun.send(whole[20:])
+        assert (await begun.receive()).status == 200
 
 
 class _StandIn:

@@ -150,7 +150,8 @@ WRONG = "the credential is wrong, or has expired, or was revoked: "
         ({"authorization": "Bearer key_1.wrong"}, f"{WRONG}{STATIC}, or {STORED}"),
         ({"authorization": "Bearer key_2.wrong"}, f"{WRONG}{STATIC}, or {STORED}"),
         ({"x-api-key-id": "key_1", "authorization": "Bearer wrong"}, f"{WRONG}{STATIC}, or {STORED}"),
-        ({"x-api-key": f"key_1.{SECRET}"}, f"a stored key in one piece is no X-Api-Key: send {STORED}"),
+        ({"x-api-key": f"key_{'0' * 32}.{SECRET}"}, f"a stored key in one piece is no X-Api-Key: send {STORED}"),
+        ({"x-api-key": "my.static.typo"}, f"{NO_ID}{STATIC}, or {STORED}"),
         ({"x-api-key": SECRET}, f"{NO_ID}{STATIC}, or {STORED}"),
     ],
 )

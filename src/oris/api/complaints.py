@@ -14,12 +14,12 @@ from math import isinf
 from typing import Any, NamedTuple
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 from msgspec import inspect as i
 
 from oris.api.json_faults import OUT_OF_RANGE, TWICE
 from oris.api.json_parts import entries_of, field_of, fields_of, items_of
-from oris.api.json_place import doubled, joined
+from oris.api.json_place import Open, doubled, joined, name_of
 from oris.api.leniency import SPACE, chosen, is_null, may_be_absent, type_of, whole
 from oris.wire.names import RULES
 
@@ -41,7 +41,7 @@ class Complaint(NamedTuple):
 def of_body(text: bytes, kind: type[Struct]) -> Complaint:
     """What is wrong with a JSON text that should be of this type, and is not. Raises DecodeError: it is no JSON."""
     value, of = text.strip(SPACE), type_of(kind)
-    return _of(value, of, "") or _of_doubled(value, of, "") or Complaint("", "not a body that this route takes")
+    return _of(value, of, "") or _of_doubled(value, of) or Complaint("", "not a body that this route takes")
 
 
 def of_query(query: Mapping[str, str], kind: type[Struct]) -> Complaint:
@@ -155,29 +155,30 @@ def _of_table(text: bytes, kind: i.DictType, path: str) -> Complaint | None:
     return next((each for each in found if each is not None), None)
 
 
-def _of_doubled(text: bytes, kind: i.Type, path: str) -> Complaint | None:
-    """A field that is there twice: msgspec looks at both, and only the last was looked at here."""
-    inner: Iterable[tuple[str, bytes | Raw, i.Type]] = ()
-    match kind, text[:1]:
-        case i.UnionType(), _:
-            one = chosen(text, kind)
-            return None if one is None else _of_doubled(text, one, path)
-        case i.StructType(), b"{":
-            types = {field.encode_name: field.type for field in kind.fields}
-            given = fields_of(text, kind).given.items()
-            inner = ((joined(path, name), value, types[name]) for name, value in given if name in types)
-        case i.DictType(), b"{":
-            pass
-        case i.ListType(), b"[":
-            items = items_of(text, kind) or ()
-            inner = ((f"{path}[{place}]", value, kind.item_type) for place, value in enumerate(items))
-        case _:
-            return None
-    name = doubled(text) if text[:1] == b"{" else None
-    if name is not None:
-        return Complaint(joined(path, name), TWICE)
-    found = (_of_doubled(bytes(value), of, where) for where, value, of in inner)
-    return next((each for each in found if each is not None), None)
+def _of_doubled(text: bytes, kind: i.Type) -> Complaint | None:
+    """A field that is there twice: msgspec looks at both, and only the last was looked at here. In a client's own
+    values it may be."""
+    found = (token for token in doubled(text) if isinstance(_at(token.stack, kind), i.StructType | i.DictType))
+    return next((Complaint(joined(token.path, name_of(token.text)), TWICE) for token in found), None)
+
+
+def _at(stack: Iterable[Open], kind: i.Type) -> i.Type | None:
+    """The type of the innermost object or list that is open."""
+    at: i.Type | None = None
+    inner: i.Type | None = kind
+    for opened in stack:
+        of = inner.types if isinstance(inner, i.UnionType) else (inner,)
+        at = next(each for each in of if not isinstance(each, i.NoneType))
+        match at:
+            case i.StructType():
+                inner = next((field.type for field in at.fields if field.encode_name == opened.key), None)
+            case i.ListType():
+                inner = at.item_type
+            case i.DictType():
+                inner = at.value_type
+            case _:
+                return None
+    return at
 
 
 def _of_word(text: bytes, words: Iterable[Any], path: str) -> Complaint | None:

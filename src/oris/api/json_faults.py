@@ -8,7 +8,7 @@ from math import isinf
 
 import msgspec
 
-from oris.api.json_place import Token, doubled, joined, place, token_at, tokens
+from oris.api.json_place import Token, doubled, joined, name_of, place, token_at, tokens
 from oris.errors import ApiError, invalid
 
 BODY = "body"
@@ -89,7 +89,8 @@ def too_deep(body: bytes, depth_max: int) -> ApiError:
 
 def given_twice(body: bytes) -> ApiError:
     """The 400 for a field of the body that is there two times."""
-    name = doubled(body)
+    names = (name_of(token.text) for token in doubled(body) if len(token.stack) == 1)
+    name = next(names, None)
     return invalid(BODY, "a field is given twice") if name is None else invalid(joined("", name), TWICE)
 
 

@@ -21,7 +21,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 
 @dataclass
-class _Open:
+class Open:
     """An object or a list that has begun and is not over."""
 
     opener: bytes
@@ -37,7 +37,7 @@ class Token:
     text: bytes
     start: int
     end: int
-    stack: list[_Open]
+    stack: list[Open]
     """As it is before this word; it changes with the next one."""
 
     @property
@@ -65,14 +65,14 @@ class Token:
 
 def tokens(text: bytes) -> Iterator[Token]:
     """The first words of a JSON text, which is right as far as they are asked for."""
-    stack: list[_Open] = []
+    stack: list[Open] = []
     for found in islice(_TOKEN.finditer(text), TOKENS_MAX):
         token = Token(found[0], found.start(), found.end(), stack)
         is_key = token.is_key
         yield token
         match found[0]:
             case b"{" | b"[":
-                stack.append(_Open(found[0]))
+                stack.append(Open(found[0]))
             case b"}" | b"]" if stack:
                 stack.pop()
             case b"," if stack:
@@ -111,13 +111,14 @@ def joined(path: str, key: str) -> str:
     return f"{path}.{shown}" if path else shown
 
 
-def doubled(text: bytes) -> str | None:
-    """The first name that the outermost object of a text has twice."""
-    seen: set[str] = set()
+def doubled(text: bytes) -> Iterator[Token]:
+    """The names that their object has had before, among the first words of a text."""
+    seen: dict[int, set[str]] = {}
     for token in tokens(text):
-        if token.is_key and len(token.stack) == 1:
-            name = name_of(token.text)
-            if name in seen:
-                return name
-            seen.add(name)
-    return None
+        if token.text == b"{":
+            seen[len(token.stack) + 1] = set()
+        elif token.is_key:
+            names, name = seen[len(token.stack)], name_of(token.text)
+            if name in names:
+                yield token
+            names.add(name)

@@ -87,7 +87,7 @@ def chosen(text: bytes, kind: i.UnionType) -> i.Type | None:
     if not tagged:
         return others[0]
     tag = field_of(text, str(tagged[0].tag_field)) if text[:1] == b"{" else None
-    said = None if tag is None else msgspec.json.decode(tag)
+    said = msgspec.json.decode(tag) if tag is not None and bytes(tag)[:1] == b'"' else None
     return next((each for each in tagged if said == each.tag), None)
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
+
+from oris.ids import KEY_ID
+
+_STORED = re.compile(KEY_ID.encode() + rb"\.")
 
 
 class Presented(NamedTuple):
@@ -51,7 +56,7 @@ def lacking(fields: Mapping[bytes, bytes], supported: list[str]) -> str:
     if not presented(fields):
         return f"credentials are missing: {_ways(supported)}"
     if stored and not named_keys(fields):
-        if b"." in fields.get(b"x-api-key", b""):
+        if _STORED.match(fields.get(b"x-api-key", b"")):
             return f"a stored key in one piece is no X-Api-Key: {_ways(['stored_key'])}"
         no_static = "this is no static credential, and " if len(supported) > 1 else ""
         return f"{no_static}a stored key needs its id beside its secret: {_ways(supported)}"

@@ -102,7 +102,7 @@ def decode_part(text: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[B], pat
         with suppress(msgspec.ValidationError):
             return decoder.decode(found)
     wrong = complaints.of_body(said, kind)
-    field = ".".join(part for part in (path, wrong.path) if part)
+    field = f"{path}{'.' if path and wrong.path[:1] not in ('', '[') else ''}{wrong.path}"
     raise invalid(field or json_faults.BODY, wrong.message)
 
 

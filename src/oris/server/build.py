@@ -11,10 +11,11 @@ from random import Random
 import trio
 
 from oris.api.auth_limiter import AuthLimiter
+from oris.api.connections import Connections
 from oris.api.http import Caller, RouteTable
 from oris.api.key_ring import KeyRing
 from oris.api.limits import HttpLimits
-from oris.api.listener import Connections, addresses, open_listeners
+from oris.api.listener import addresses, open_listeners
 from oris.api.openapi.document import openapi_document
 from oris.api.places import Waits
 from oris.api.routes import metrics_routes, route_table

@@ -13,12 +13,13 @@ from hypercorn.typing import ASGIFramework
 
 from oris.api.auth import Authenticator, Credential
 from oris.api.auth_limiter import AuthLimiter
+from oris.api.connections import Connections
 from oris.api.dispatch import Dispatcher, Seen
 from oris.api.http import Caller, Role, RouteTable
 from oris.api.hypercorn_config import hypercorn_config
 from oris.api.key_ring import KeyRing
 from oris.api.limits import HttpLimits
-from oris.api.listener import Connections, serve
+from oris.api.listener import serve
 from oris.api.open_server import OpenServer
 from oris.api.quart_app import ApiApp
 from oris.api.services import ApiBounds, Services

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from msgspec.structs import asdict
 
-from oris.api.listener import Connections
+from oris.api.connections import Connections
 from oris.api.places import Waits
 from oris.api.services import Health
 from oris.config.settings import Settings
