@@ -136,6 +136,7 @@ def test_a_control_poll_asks_for_no_work_and_repeats_its_id_until_it_is_answered
         {"decision": "noop", "control": [other]},
         OSError("broken"),
         {"decision": "draining", "control": []},
+        {},
         {"decision": "noop", "control": [message]},
     )
     slot, lease = Slot(), Lease("lea")
@@ -143,15 +144,16 @@ def test_a_control_poll_asks_for_no_work_and_repeats_its_id_until_it_is_answered
     slot.fill(lease)
     control = Control(polls, "w", "s", slot, pauses.append)  # type: ignore[arg-type]
     seen = []
-    for _ in range(4):
+    for _ in range(5):
         control.listen()
         seen.append(lease.lost.is_set())
-    assert seen == [False, False, False, True]
+    assert seen == [False, False, False, False, True]
     assert {(body["limit"], body["wait_ms"], body["session"]) for body in polls.asked} == {(0, 20_000, "s")}
     ids = [body["poll_id"] for body in polls.asked]
     assert ids[1] == ids[2]
+    assert ids[3] == ids[4]
     assert len(set(ids)) == 3
-    assert pauses == [RETRY_S, RETRY_S]
+    assert pauses == [RETRY_S, RETRY_S, RETRY_S]
 
 
 def test_a_cancel_that_is_heard_before_its_lease_is_known_counts() -> None:
@@ -218,6 +220,7 @@ def api_over(line: Line, patience_s: float, pauses: list[float]) -> Api:
         ([(502, b"<html>bad gateway</html>"), OK], False, 60, 1),
         ([(502, b'{"message":"bad gateway"}'), (200, b"[]"), (200, b"{}"), OK], False, 60, 3),
         ([refused(408), refused(429), refused(500), OK], False, 60, 3),
+        ([(503, b'{"error":{"code":503,"message":"down","details":[{"@type":"x"}]}}'), OK], False, 60, 1),
     ],
 )
 def test_a_call_without_an_answer_is_sent_again_as_it_was(

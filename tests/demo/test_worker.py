@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from oris.demo.attempt import Attempt
-from oris.demo.worker import MESSAGE_MAX, Journal, StepFailed, Worker, _failed
+from oris.demo.steps import Document
+from oris.demo.worker import MESSAGE_MAX, Journal, LeaseLost, StepFailed, Worker, _failed
 
 
 class Pages:
@@ -44,6 +47,25 @@ def test_a_step_that_was_recorded_without_an_output_is_handed_back_without_one()
     attempt = granted()
     attempt.hand_back([{"action_id": "b", "status": "succeeded"}, {"action_id": "c", "status": "failed", "error": 1}])
     assert attempt.outputs == {"a": "a", "b": None}
+
+
+@pytest.mark.parametrize("output", [object(), float("nan"), {1, 2}])
+def test_a_step_whose_output_is_no_json_has_failed_before_its_effect(tmp_path: Path, output: Any) -> None:
+    with pytest.raises(StepFailed):
+        worker(Pages(), tmp_path)._do(granted(), "read", lambda document: output)
+    assert (tmp_path / "journal").read_bytes() == b""
+
+
+def test_a_step_during_which_the_lease_was_lost_has_no_effect(tmp_path: Path) -> None:
+    attempt = granted()
+
+    def losing(document: Document) -> str:
+        attempt.lease.tell("lost")
+        return "too late"
+
+    with pytest.raises(LeaseLost):
+        worker(Pages(), tmp_path)._do(attempt, "read", losing)
+    assert (tmp_path / "journal").read_bytes() == b""
 
 
 def test_a_fault_that_quotes_the_whole_document_is_told_in_short() -> None:

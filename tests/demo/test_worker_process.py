@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from oris.demo.heartbeat import BEATS_A_TTL
-from oris.demo.http_client import RETRY_S
+from oris.demo.http_client import POLL_WAIT_MS, RETRY_S
 from oris.demo.steps import STEPS
 from oris.demo.worker import Journal, Worker
 from tests.e2e.server_process import ServerProcess, clean_environment, data_of, serving, until
@@ -237,7 +237,7 @@ def test_a_worker_that_is_ended_while_it_waits_ends_at_once(tmp_path: Path, numb
         submit(http, tmp_path, "t1")
         check_done_once(http, work, "t1")
         work.process.send_signal(number)
-        assert work.process.wait(60) == 0
+        assert work.process.wait(POLL_WAIT_MS / 2000) == 0, "its poll was still parked"
 
 
 def test_what_a_poll_was_granted_that_nobody_has_read_is_given_back(tmp_path: Path) -> None:

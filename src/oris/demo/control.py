@@ -46,6 +46,7 @@ class Control:
         }
         try:
             answer = self._api.post("/v1/workers/poll", body)
+            messages = [(message["lease_id"], message["type"]) for message in answer["control"]]
         except Exception as error:  # whatever it is: without this thread no cancel is heard
             if is_replaced(error):
                 self._slot.lose()
@@ -54,7 +55,7 @@ class Control:
             self._pause(RETRY_S)
             return
         self._poll_no += 1
-        for message in answer["control"]:
-            self._slot.tell(message["lease_id"], message["type"])
-        if answer["decision"] != "noop" and not answer["control"]:
+        for lease_id, word in messages:
+            self._slot.tell(lease_id, word)
+        if answer.get("decision") != "noop" and not messages:
             self._pause(RETRY_S)  # a draining server answers at once

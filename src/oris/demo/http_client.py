@@ -28,7 +28,8 @@ class CallError(Exception):
     def __init__(self, status: int, error: Json) -> None:
         super().__init__(f"{status} {error.get('code')}: {error.get('message')}")
         self.status = status
-        self.reason = (error.get("details") or {}).get("reason")
+        details = error.get("details")
+        self.reason = details.get("reason") if isinstance(details, dict) else None
 
     @property
     def is_busy(self) -> bool:

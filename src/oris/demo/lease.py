@@ -11,8 +11,7 @@ class Lease:
     def __init__(self, lease_id: str) -> None:
         self.lease_id = lease_id
         self.lost = threading.Event()
-        """Set when it is ours no more (cancelled, timed out, expired: whatever we write is refused), or when this
-        worker is to end: stop at once."""
+        """Set when it is ours no more (cancelled, timed out, expired): stop at once, whatever we write is refused."""
         self.cancelling = threading.Event()
         """Set when somebody asks for an orderly end: finish the step at hand, record it, and ack."""
 
@@ -30,7 +29,6 @@ class Slot:
     def __init__(self) -> None:
         self.lease: Lease | None = None
         """The lease in it; None while it is free."""
-        self.is_stopping = False
         self.is_full = threading.Event()
         self._told: dict[str, str] = {}
 
@@ -41,8 +39,6 @@ class Slot:
         if lease.lease_id in self._told:
             lease.tell(self._told[lease.lease_id])
         self._told.clear()
-        if self.is_stopping:
-            lease.lost.set()
         self.is_full.set()
 
     def tell(self, lease_id: str, word: str) -> None:
@@ -51,11 +47,6 @@ class Slot:
         lease = self.lease
         if lease is not None and lease.lease_id == lease_id:
             lease.tell(word)
-
-    def stop(self) -> None:
-        """The worker is to end: drop what is in the slot, as soon as the step at hand is recorded."""
-        self.is_stopping = True
-        self.lose()
 
     def lose(self) -> None:
         """Whatever is in the slot is ours no more."""

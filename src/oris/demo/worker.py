@@ -18,7 +18,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -26,23 +26,24 @@ from urllib.parse import quote
 from oris.demo.attempt import Attempt
 from oris.demo.control import Control
 from oris.demo.heartbeat import BEATS_A_TTL, Heartbeat
-from oris.demo.http_client import POLL_WAIT_MS, Api, CallError, Json
+from oris.demo.http_client import POLL_WAIT_MS, RETRY_S, Api, CallError, Json
 from oris.demo.lease import Slot
 from oris.demo.steps import STEPS, Document
+from oris.demo.stop import Stop, Stopped
 
 PATIENCE_S = 600.0
 """For how long the server may stay away. A worker that has waited so long ends, for whoever runs it to see."""
+END_PATIENCE_S = 5.0
+"""The same once this worker is asked to end."""
+END_ANSWER_S = 3.0
+"""For how long the answers to its last calls are waited for."""
 MESSAGE_MAX = 1000
 """Characters of an error's message: it may quote the whole document."""
 _log = logging.getLogger("oris.demo.worker")
 
 
-class Stopped(BaseException):
-    """Somebody ends this worker while it waits for work."""
-
-
 class LeaseLost(Exception):
-    """The job is ours no more, or this worker ends: drop it, somebody else goes on or it is over."""
+    """The job is ours no more: drop it, somebody else goes on or it is over."""
 
 
 class StepFailed(Exception):
@@ -73,6 +74,7 @@ class Worker:
         self._ttl_s = ttl_s
         self._pause_s = pause_s
         self._slot = Slot()
+        self._stop = Stop()
         # A heartbeat that hangs is given up before the next one is due.
         beats = Api(server, patience_s=0, answer_s=ttl_s / BEATS_A_TTL)
         self._heartbeat = Heartbeat(beats, worker_id, self._session, ttl_s, self._slot)
@@ -84,31 +86,30 @@ class Worker:
         its credentials are wrong, or another process has taken its name."""
         self._heartbeat.start()
         self._control.start()
-        try:
-            while not self._slot.is_stopping:
+        with suppress(Stopped):
+            while not self._stop.asked:
                 attempts = self._poll()
                 while attempts:
                     attempts = self._work(Attempt(attempts[0]))
-        except Stopped:
-            self._give_back_unread()
 
     def stop(self) -> None:
-        """End, from a signal handler: at once where there is no work, else behind the step at hand; and asked twice, at
-        once. A server that is away is waited for no longer."""
-        is_first = not self._slot.is_stopping
-        self._slot.stop()
-        self._api.patience_s = 0
-        if not is_first or self._slot.lease is None:
-            raise Stopped
+        """End, from a signal handler: at once where it waits for work, else behind the step at hand."""
+        self._api.patience_s = END_PATIENCE_S
+        self._stop.ask()
 
     def _poll(self) -> list[Json]:
         self._fetch_no += 1
-        answer = self._api.post("/v1/workers/poll", {**self._poll_now(), "wait_ms": POLL_WAIT_MS})
-        self._hear(answer)
-        if not answer["attempts"]:
+        try:
+            with self._stop.interrupts():
+                answer = self._api.post("/v1/workers/poll", {**self._poll_now(), "wait_ms": POLL_WAIT_MS})
+        except Stopped:
+            self._give_back_unread()
+            raise
+        attempts = self._fetched(answer)
+        if not attempts and answer.get("decision") != "noop":
             # While nothing is given out the answer comes at once, and says when to ask again.
-            time.sleep(answer.get("retry_after_ms", 0) / 1000)
-        attempts: list[Json] = answer["attempts"]
+            with self._stop.interrupts():
+                time.sleep(max(RETRY_S, answer.get("retry_after_ms", 0) / 1000))
         return attempts
 
     def _fetch(self) -> Json:
@@ -119,10 +120,11 @@ class Worker:
         """A poll that does not wait."""
         return {"worker_id": self._worker_id, **self._fetch()}
 
-    def _hear(self, answer: Json) -> None:
-        """Control messages come with any poll, also about the lease that it brings."""
-        for message in answer["control"]:
+    def _fetched(self, answer: Json) -> list[Json]:
+        """The work in the answer to a poll. Control messages come with any of them, also about the lease it brings."""
+        for message in answer.get("control") or ():
             self._slot.tell(message["lease_id"], message["type"])
+        return answer.get("attempts") or []
 
     def _give_back_unread(self) -> None:
         """The poll that was cut off may have been granted a job: the same poll again brings it."""
@@ -136,7 +138,7 @@ class Worker:
 
     def _call_once(self, path: str, body: Json) -> Json:
         """A call at the end, over a connection that no signal has cut. What it does not reach ends with its lease."""
-        with closing(Api(self._server, patience_s=0)) as api:
+        with closing(Api(self._server, patience_s=0, answer_s=END_ANSWER_S)) as api:
             try:
                 return api.post(path, body)
             except (OSError, CallError) as error:
@@ -149,20 +151,19 @@ class Worker:
         try:
             return self._finish(attempt, self._end_of(attempt))
         except LeaseLost:
-            if self._slot.is_stopping:
-                self._release(attempt.lease.lease_id)
             return []
-        except CallError as error:
-            if not error.is_of_lease:
-                raise
-            return []
+        except (Exception, Stopped) as error:
+            if isinstance(error, CallError) and error.is_of_lease:
+                return []
+            self._release(attempt.lease.lease_id)
+            raise
         finally:
             self._slot.clear()
 
     def _end_of(self, attempt: Attempt) -> Json:
         """Do the work; how the attempt ends. A job that cannot be done fails, and the worker goes on with others.
 
-        Raises LeaseLost, CallError for what is not the job's fault, and OSError when the server stays away.
+        Raises LeaseLost, Stopped, CallError for what is not the job's fault, and OSError when the server stays away.
         """
         try:
             return self._do_all(attempt)
@@ -200,12 +201,16 @@ class Worker:
         out.
         """
         # The pause stands for work that takes long: such work asks now and then whether the lease is still ours.
-        if attempt.lease.lost.wait(self._pause_s):
-            raise LeaseLost
+        with self._stop.interrupts():
+            if attempt.lease.lost.wait(self._pause_s):
+                raise LeaseLost
         try:
             output = step(attempt)
+            json.dumps(output, allow_nan=False)  # what cannot be recorded has failed before its effect
         except Exception as error:  # whatever is wrong with this job, it is not wrong with the next one
             raise StepFailed(f"{name}: {error!r}"[:MESSAGE_MAX]) from error
+        if attempt.lease.lost.is_set():
+            raise LeaseLost
         effect: Json = {
             "thread_id": attempt.thread_id,
             "step": name,
@@ -232,13 +237,9 @@ class Worker:
     def _ack(self, attempt: Attempt, end: Json) -> list[Json]:
         """Finish, and fetch the next in the same commit."""
         self._fetch_no += 1
-        fetch = {} if self._slot.is_stopping else {"poll": self._fetch()}
+        fetch = {} if self._stop.asked else {"poll": self._fetch()}
         answer = self._api.post(f"{self._calls}/ack", {**attempt.ids, **end, **fetch})
-        if "next" not in answer:
-            return []
-        self._hear(answer["next"])
-        attempts: list[Json] = answer["next"]["attempts"]
-        return attempts
+        return self._fetched(answer.get("next") or {})
 
 
 def _failed(error: Exception) -> Json:
@@ -263,8 +264,6 @@ def main() -> None:
         signal.signal(number, lambda *_: worker.stop())
     try:
         worker.run()
-    except Stopped:
-        _log.warning("what is held goes on when its lease ends")
     except (OSError, CallError) as error:
         raise SystemExit(f"the worker ends: {error}") from error
 
