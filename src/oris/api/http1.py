@@ -159,14 +159,21 @@ class Http1Protocol(H11Protocol):
         await self.can_read.clear()
         if not self._line.broken:
             self._line.sends_ahead = True
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._look_out)
-                await self.can_read.wait()
-                nursery.cancel_scope.cancel(reason="the answer is out")
+            await self._wait_for_answer()
         if self.connection.their_state is not h11.IDLE:
             return False
         has_come = bool(self.connection.trailing_data[0])
         return not (has_come and self._line.is_broken())
+
+    async def _wait_for_answer(self) -> None:
+        if self.connection.our_state is h11.DONE:
+            # All of it is on its way, and meets what becomes of the client. Fast clients often come just here.
+            await self.can_read.wait()
+            return
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._look_out)
+            await self.can_read.wait()
+            nursery.cancel_scope.cancel(reason="the answer is out")
 
     async def _look_out(self) -> None:
         """While nobody reads: what is under way ends with a connection that breaks, and its waits with the client's
