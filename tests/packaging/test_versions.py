@@ -25,6 +25,7 @@ CURRENT: str = project()["version"]
 
 RELEASED: dict[str, tuple[int, str]] = {
     "0.2.0": (14, "4f5f41d3e1fac972"),
+    "0.3.0": (14, "4f5f41d3e1fac972"),
 }
 """Of each release since versions count: its newest migration, and a digest of the checksums of all up to it.
 
