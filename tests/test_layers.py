@@ -12,7 +12,9 @@ SRC = Path(__file__).parent.parent / "src"
 
 CORE = ("oris.core", "oris.errors", "oris.ids")
 ANYWHERE = ("oris.errors", "oris.ids", "oris.clock")
-STORE_SIDE = (*CORE, "oris.clock", "oris.storage.store", "oris.storage.migrate", "oris.config")
+STORE = ("oris.storage.store", "oris.storage.pages")
+"""What is the same for every store."""
+STORE_SIDE = (*CORE, *STORE, "oris.clock", "oris.storage.migrate", "oris.config")
 
 ALLOWED: dict[str, tuple[str, ...]] = {
     "oris.errors": (),
@@ -24,19 +26,18 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "oris.core": ("oris.errors", "oris.ids"),
     "oris.supervisor": ("oris.errors",),
     "oris.observability": ("oris.errors", "oris.ids", "oris.clock", "oris.config", "oris.wire"),
-    "oris.storage": (),
-    "oris.storage.store": CORE,
+    "oris.storage": (*CORE, *STORE),
     "oris.storage.migrate": ("oris.errors", "oris.config"),
     "oris.storage.sqlite": STORE_SIDE,
     "oris.storage.postgres": STORE_SIDE,
-    "oris.engine": (*CORE, "oris.clock", "oris.patience", "oris.storage.store"),
+    "oris.engine": (*CORE, "oris.clock", "oris.patience", *STORE),
     "oris.api": (
         *CORE,
         "oris.clock",
         "oris.patience",
         "oris.config",
         "oris.wire",
-        "oris.storage.store",
+        *STORE,
         "oris.observability",
         # The engine's face; never its committer, demand or inbox.
         "oris.engine.engine",

@@ -110,8 +110,11 @@ def checkpoint_of(checkpoint: str) -> tuple[RunId, int] | None:
 
 
 def wait_id(run: RunId, kind: str, number: int) -> WaitId:
-    """The id of the wait that a run has raised as its `number`th; those for people have a word of their own."""
-    return WaitId(f"{'int' if kind == 'interrupt' else 'wai'}_{run[4:]}_{number}")
+    """The id of the wait that a run has raised as its `number`th; those for people have a word of their own.
+
+    The number is padded, so that the ids of waits that were raised at one time have the order of the waits.
+    """
+    return WaitId(f"{'int' if kind == 'interrupt' else 'wai'}_{run[4:]}_{number:06}")
 
 
 def number_of_wait(wait: WaitId) -> int:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TypeAlias
 
 from msgspec import Struct
 
-from oris.api.cursors import Cursors
 from oris.api.http import Context
 from oris.api.places import Waits
 from oris.engine.engine import Engine
@@ -63,11 +61,6 @@ class Services:
     """The document of the route table that is served."""
     waits: Waits = field(default_factory=Waits)
     """Clients that wait for runs, and streams."""
-
-    @cached_property
-    def cursors(self) -> Cursors:
-        """What the cursors of lists are masked with."""
-        return Cursors(self.engine.reads.cursor_secret)
 
 
 Call: TypeAlias = Context[Services]

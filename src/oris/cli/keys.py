@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from oris.core.commands import Command
     from oris.core.replies import Reply
     from oris.engine.engine import Engine
+    from oris.storage.pages import Place
 
 T = TypeVar("T")
 _ROLES = ("admin", "operator", "client", "worker")
@@ -108,12 +109,12 @@ def list_(context: click.Context) -> int:
 
     async def read(engine: Engine) -> list[ApiKey]:
         found: list[ApiKey] = []
-        cursor: str | None = None
+        after: Place | None = None
         while True:
-            page = await engine.reads.api_keys(None, cursor, 200)
+            page = await engine.reads.api_keys(None, after, 200)
             found.extend(page.items)
-            cursor = page.next_cursor
-            if cursor is None:
+            after = page.next
+            if after is None:
                 return found
 
     for key in _offline(settings, read):

@@ -42,7 +42,7 @@ class AuditHead(Struct, frozen=True):
 
 
 class AuditRecord(Struct, frozen=True):
-    """One line of the trail, as stored; field order is column order."""
+    """One line of the trail, as stored."""
 
     audit_id: str
     chain_id: str

@@ -230,6 +230,7 @@ def _created(
         handout_bytes=body.input_bytes,
         checkpoint_bytes=0,
         created_ms=at_ms,
+        thread_created_ms=at_ms if job is None else job.thread_created_ms,
         updated_ms=at_ms - skew_ms,
         skew_ms=skew_ms,
         seq=seq,

@@ -1,4 +1,4 @@
-"""The rows the rules work on. Each is frozen; field order is column order in `runtime_*` tables."""
+"""The rows the rules work on. Each is frozen; its fields are the columns of a `runtime_*` table."""
 
 from __future__ import annotations
 
@@ -62,7 +62,8 @@ class RetryPolicy(Struct, frozen=True, forbid_unknown_fields=True):
 
 class Job(Struct, frozen=True):
     """The wide root: one row per (tenant, thread), holding its latest run. Times are ms by the engine's clock, but for
-    `created_ms` and, of a run that waits for a date, `due_ms`: they go by the calendar (see `core.deadlines`).
+    `created_ms`, `thread_created_ms` and, of a run that waits for a date, `due_ms`: they go by the calendar (see
+    `core.deadlines`).
 
     Fields ending in `_seq` name the event whose payload they mean (0: none): payloads are never among the facts.
     """
@@ -109,6 +110,8 @@ class Job(Struct, frozen=True):
     """Size of the input, the newest checkpoint, the steps and the values of waits: what a grant will carry, at most."""
     checkpoint_bytes: int
     created_ms: int
+    thread_created_ms: int
+    """When the thread's first run was made; its place in lists."""
     updated_ms: int
     seq: int
     head_hash: bytes

@@ -19,18 +19,12 @@ from oris.core.needs import Loaded, Needs
 from oris.core.old import OldestRuns
 from oris.core.replies import RaisedWait
 from oris.ids import JobKey, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
+from oris.storage.pages import Page, Place
 
 T = TypeVar("T")
 
 Work: TypeAlias = Callable[[Loaded, int], Changes]
 """`work(loaded, now_ms)`: synchronous and pure, so a rolled-back transaction is simply run again."""
-
-
-class Page(Struct, Generic[T], frozen=True):
-    """Items newest first and where the next page begins; None: this was the last."""
-
-    items: tuple[T, ...]
-    next_cursor: str | None
 
 
 class Stretch(Struct, Generic[T], frozen=True):
@@ -194,10 +188,10 @@ class Reads(Protocol):
     async def run(self, run_id: RunId) -> Job | None:
         """A run, the latest of its thread or one before."""
 
-    async def runs(self, job_key: JobKey, cursor: str | None, limit: int) -> Page[Job]:
+    async def runs(self, job_key: JobKey, after: Place | None, limit: int) -> Page[Job]:
         """A thread's runs."""
 
-    async def jobs(self, where: JobFilter, cursor: str | None, limit: int) -> Page[Job]:
+    async def jobs(self, where: JobFilter, after: Place | None, limit: int) -> Page[Job]:
         """Threads, each with its latest run. A page may be short of `limit` although a next one exists."""
 
     async def payloads(self, job_key: JobKey, seqs: Sequence[int]) -> Mapping[int, bytes]:
@@ -209,7 +203,7 @@ class Reads(Protocol):
     async def told(self, job_key: JobKey, after_seq: int, limit: int, max_bytes: int) -> Stretch[Told]:
         """Events in order with their payloads, from `after_seq` + 1; `max_bytes` of data and payloads together."""
 
-    async def checkpoints(self, job_key: JobKey, cursor: str | None, limit: int) -> Page[SavedCheckpoint]:
+    async def checkpoints(self, job_key: JobKey, after: Place | None, limit: int) -> Page[SavedCheckpoint]:
         """The checkpoints of a thread's runs."""
 
     async def closed_lease(self, lease_id: LeaseId) -> ClosedLease | None:
@@ -225,13 +219,13 @@ class Reads(Protocol):
     async def retries(self, run_id: RunId, after_seq: int, limit: int) -> Stretch[Entry]:
         """The `retry_scheduled` events of a run, in order."""
 
-    async def dead_letters(self, where: DeadLetterFilter, cursor: str | None, limit: int) -> Page[DeadLetter]:
+    async def dead_letters(self, where: DeadLetterFilter, after: Place | None, limit: int) -> Page[DeadLetter]:
         """Dead letters."""
 
     async def dead_letter(self, run_id: RunId) -> DeadLetter | None:
         """The dead letter of a run."""
 
-    async def interrupts(self, where: InterruptFilter, cursor: str | None, limit: int) -> Page[Wait]:
+    async def interrupts(self, where: InterruptFilter, after: Place | None, limit: int) -> Page[Wait]:
         """Interrupts."""
 
     async def wait(self, wait_id: WaitId) -> Wait | None:
@@ -245,7 +239,7 @@ class Reads(Protocol):
     ) -> Sequence[bytes | None]:
         """What waits of a thread were settled with: of the first ones, as many as `max_bytes` hold, one at least."""
 
-    async def workers(self, tenant_id: TenantId | None, cursor: str | None, limit: int) -> Page[Worker]:
+    async def workers(self, tenant_id: TenantId | None, after: Place | None, limit: int) -> Page[Worker]:
         """Workers that have a row, by when they were seen first; None: of all tenants."""
 
     async def worker(self, worker_key: WorkerKey) -> Worker | None:
@@ -257,13 +251,13 @@ class Reads(Protocol):
     async def tenant(self, tenant_id: TenantId) -> Tenant | None:
         """A tenant that ever had a job."""
 
-    async def audit(self, where: AuditFilter, cursor: str | None, limit: int) -> Page[AuditRecord]:
+    async def audit(self, where: AuditFilter, after: Place | None, limit: int) -> Page[AuditRecord]:
         """Audit records."""
 
     async def audit_heads(self) -> Sequence[AuditHead]:
         """The ends of all audit chains, the newest 100."""
 
-    async def api_keys(self, tenant_id: TenantId | None, cursor: str | None, limit: int) -> Page[ApiKey]:
+    async def api_keys(self, tenant_id: TenantId | None, after: Place | None, limit: int) -> Page[ApiKey]:
         """Stored keys, revoked and expired ones too, of one tenant or (None) all. A page may be short of `limit`."""
 
     async def stored_keys(self, now_ms: int) -> StoredKeys:
@@ -311,9 +305,6 @@ class Reads(Protocol):
 
     async def nodes(self) -> Sequence[tuple[str, int]]:
         """Nodes that have committed anything, each with when it did so last; at most 100."""
-
-    async def cursor_secret(self) -> bytes:
-        """32 random bytes that the database was made with, for masking cursors: the same on every node."""
 
     async def statistics(self) -> Statistics:
         """Counts for the gauges."""

@@ -73,7 +73,11 @@ TtlSeconds: TypeAlias = Annotated[
     about("How long a lease lives without a heartbeat, in seconds; null: the server's own."),
 ]
 PageLimit: TypeAlias = Annotated[int, Meta(ge=1, le=200), about("How many items the page may have.")]
-Cursor: TypeAlias = Annotated[Token, about("Where the page begins: the `next_cursor` of the page before.")]
+Cursor: TypeAlias = Annotated[
+    str,
+    Meta(min_length=1, max_length=1024),
+    about("Where the page begins: the `next_cursor` of the page before."),
+]
 NextCursor: TypeAlias = Annotated[str, about("Where the next page begins; null: this is the last one.")]
 AfterSeq: TypeAlias = Annotated[Seq, about("Only events after this one.")]
 EventSeq: TypeAlias = Annotated[int, about("The event's number in its thread.")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from oris.wire import fields as f
 from oris.wire.names import Name, Seq, Token
@@ -179,14 +179,7 @@ class HoldClearedView(Struct, frozen=True):
 class WorkersQuery(WorkerQuery, frozen=True, forbid_unknown_fields=True):
     """Which workers to list."""
 
-    cursor: (
-        Annotated[
-            str,
-            Meta(min_length=1, max_length=1024),
-            f.about("Where the page begins: the `next_cursor` of the page before."),
-        ]
-        | None
-    ) = None
+    cursor: f.Cursor | None = None
     limit: f.PageLimit = 50
 
 

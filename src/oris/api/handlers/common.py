@@ -9,6 +9,7 @@ from typing import TypeVar
 from msgspec import Raw
 from msgspec.structs import replace
 
+from oris.api.cursors import cursor_of, place_in
 from oris.api.http import Role
 from oris.api.services import Call
 from oris.core.audit import Audit
@@ -19,12 +20,14 @@ from oris.errors import ApiError, ErrorCode, invalid
 from oris.ids import NO_TENANT, JobKey, RunId, TenantId, ThreadId, WorkerId, WorkerKey, job_key, worker_key
 from oris.observability.spans import Spans
 from oris.observability.trace import Trace, stored_trace
+from oris.storage.pages import Page, Place
 from oris.wire.jobs import TraceView, is_given
 from oris.wire.names import NAME
 from oris.wire.times import LAST_MS, to_ms
 from oris.wire.workers import CheckpointRequest
 
 R = TypeVar("R")
+T = TypeVar("T")
 _NAME = re.compile(NAME)
 
 NULL = Raw(b"null")
@@ -69,14 +72,15 @@ def tenant_filter(call: Call, named: str | None) -> TenantId | None:
     return None if chosen is None else TenantId(chosen)
 
 
-async def place_of(call: Call, cursor: str | None) -> str | None:
-    """Where the page begins that is asked for; None: at the start. Raises 400 for what this list has not given out."""
-    return None if cursor is None else await call.services.cursors.unmask(call.route.path, cursor)
+def place_after(call: Call, cursor: str | None) -> Place | None:
+    """Behind which place the page begins that is asked for; None: at the start. Raises 400 for what is no cursor of
+    this list."""
+    return None if cursor is None else place_in(call.route.path, cursor)
 
 
-async def cursor_to(call: Call, place: str | None) -> str | None:
-    """The cursor of the next page of this list; None: there is none."""
-    return None if place is None else await call.services.cursors.mask(call.route.path, place)
+def next_cursor(call: Call, page: Page[T]) -> str | None:
+    """The cursor of the page behind this one; None: there is none."""
+    return None if page.next is None else cursor_of(call.route.path, page.next)
 
 
 async def locate(call: Call, tenant: str | None) -> JobKey:

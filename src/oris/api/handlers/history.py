@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Raw
 
 from oris.api.envelope import ok
-from oris.api.handlers.common import NULL, cursor_to, latest_run, not_found, place_of
+from oris.api.handlers.common import NULL, latest_run, next_cursor, not_found, place_after
 from oris.api.http import Answer
 from oris.api.services import Call
 from oris.errors import DataDamaged
@@ -21,8 +21,8 @@ async def list_checkpoints(call: Call, _: None) -> Answer:
     """`GET /v1/jobs/{thread_id}/history`."""
     query: HistoryQuery = call.options
     job = await latest_run(call, query.tenant_id, query.run_id)
-    page = await call.services.engine.reads.checkpoints(job.job_key, await place_of(call, query.cursor), query.limit)
-    return ok(call, CheckpointsPage(tuple(map(checkpoint_row, page.items)), await cursor_to(call, page.next_cursor)))
+    page = await call.services.engine.reads.checkpoints(job.job_key, place_after(call, query.cursor), query.limit)
+    return ok(call, CheckpointsPage(tuple(map(checkpoint_row, page.items)), next_cursor(call, page)))
 
 
 async def show(call: Call, _: None) -> Answer:

@@ -14,11 +14,11 @@ from oris.api.handlers.common import (
     accepted,
     audit,
     audit_refusal,
-    cursor_to,
     locate,
+    next_cursor,
     not_found,
     payload,
-    place_of,
+    place_after,
     run_named,
     tenant_filter,
 )
@@ -30,6 +30,7 @@ from oris.core.replies import Settled
 from oris.engine.unit import Unit
 from oris.errors import ApiError, DataDamaged
 from oris.ids import RunId, ThreadId, WaitId, attempt_of
+from oris.storage.pages import cut, place_of_wait
 from oris.storage.store import InterruptFilter, WaitValue
 from oris.wire.jobs import PendingView
 from oris.wire.pages import InterruptsPage
@@ -51,14 +52,11 @@ async def list_interrupts(call: Call, _: None) -> Answer:
         workflow=query.workflow,
     )
     reads = call.services.engine.reads
-    place = await place_of(call, query.cursor)
-    page = await reads.interrupts(where, place, query.limit)
+    page = await reads.interrupts(where, place_after(call, query.cursor), query.limit)
     values = await reads.wait_values(page.items, PAGE_BYTES)
     shown = tuple(starmap(_view, zip(page.items, values, strict=False)))
-    if len(shown) < len(page.items):
-        # The page ends here: one that is so long has the cursor that goes on behind it.
-        page = await reads.interrupts(where, place, len(shown))
-    return ok(call, InterruptsPage(shown, await cursor_to(call, page.next_cursor)))
+    page = cut(page, len(shown), place_of_wait)
+    return ok(call, InterruptsPage(shown, next_cursor(call, page)))
 
 
 async def show(call: Call, _: None) -> Answer:

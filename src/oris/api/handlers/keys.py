@@ -11,9 +11,9 @@ from oris.api.handlers.common import (
     accepted,
     audit,
     audit_refusal,
-    cursor_to,
+    next_cursor,
     not_found,
-    place_of,
+    place_after,
     tenant_filter,
     tenant_for_new,
     time_ms,
@@ -38,8 +38,8 @@ async def list_keys(call: Call, _: None) -> Answer:
     """`GET /v1/api-keys`."""
     query: KeysQuery = call.options
     tenant = tenant_filter(call, query.tenant_id)
-    page = await call.services.engine.reads.api_keys(tenant, await place_of(call, query.cursor), query.limit)
-    return ok(call, KeysPage(tuple(map(_view, page.items)), await cursor_to(call, page.next_cursor)))
+    page = await call.services.engine.reads.api_keys(tenant, place_after(call, query.cursor), query.limit)
+    return ok(call, KeysPage(tuple(map(_view, page.items)), next_cursor(call, page)))
 
 
 async def create(call: Call, body: CreateKeyRequest) -> Answer:

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from msgspec import UNSET, Raw
 
 from oris.api.envelope import ok
-from oris.api.handlers.common import NULL, PAGE_BYTES, cursor_to, not_found, place_of, tenant_filter
+from oris.api.handlers.common import NULL, PAGE_BYTES, next_cursor, not_found, place_after, tenant_filter
 from oris.api.http import Answer
 from oris.api.services import Call
 from oris.core.audit import AuditRecord
 from oris.core.model import DeadLetter
 from oris.errors import DataDamaged
 from oris.ids import TenantId, attempt_of, run_of
+from oris.storage.pages import cut, place_of_dead_letter
 from oris.storage.store import AuditFilter, DeadLetterFilter
 from oris.wire.operators import AuditQuery, AuditView, DeadLettersQuery, DeadLetterView
 from oris.wire.pages import AuditPage, DeadLettersPage
@@ -24,19 +25,17 @@ async def list_dead_letters(call: Call, _: None) -> Answer:
     """`GET /v1/dlq`."""
     query: DeadLettersQuery = call.options
     where = DeadLetterFilter(tenant_filter(call, query.tenant_id), query.workflow, query.status)
-    place = await place_of(call, query.cursor)
-    page = await call.services.engine.reads.dead_letters(where, place, query.limit)
+    page = await call.services.engine.reads.dead_letters(where, place_after(call, query.cursor), query.limit)
     entries: list[DeadLetterView] = []
     room = PAGE_BYTES
     for letter in page.items:
         entry = await _dead_letter(call, letter, listed=True)
         room -= len(bytes(entry.error))
         if entries and room < 0:
-            # The page ends here: one that is so long has the cursor that goes on behind it.
-            page = await call.services.engine.reads.dead_letters(where, place, len(entries))
             break
         entries.append(entry)
-    return ok(call, DeadLettersPage(tuple(entries), await cursor_to(call, page.next_cursor)))
+    page = cut(page, len(entries), place_of_dead_letter)
+    return ok(call, DeadLettersPage(tuple(entries), next_cursor(call, page)))
 
 
 async def show_dead_letter(call: Call, _: None) -> Answer:
@@ -66,9 +65,9 @@ async def list_audit(call: Call, _: None) -> Answer:
         to_ms=query.to_ms,
         control_only=query.category == "control",
     )
-    page = await call.services.engine.reads.audit(where, await place_of(call, query.cursor), query.limit)
+    page = await call.services.engine.reads.audit(where, place_after(call, query.cursor), query.limit)
     found = tuple(_audit(record, is_bound=bound is not None) for record in page.items)
-    return ok(call, AuditPage(found, await cursor_to(call, page.next_cursor)))
+    return ok(call, AuditPage(found, next_cursor(call, page)))
 
 
 async def _dead_letter(call: Call, entry: DeadLetter, *, listed: bool = False) -> DeadLetterView:

@@ -10,11 +10,11 @@ from oris.api.handlers.common import (
     accepted,
     audit,
     audit_refusal,
-    cursor_to,
     latest_run,
     locate,
+    next_cursor,
     payloads_of,
-    place_of,
+    place_after,
     run_named,
     tenant_filter,
     trace_view,
@@ -53,8 +53,8 @@ async def list_jobs(call: Call, _: None) -> Answer:
     """`GET /v1/jobs`."""
     query: JobsQuery = call.options
     where = JobFilter(tenant_filter(call, query.tenant_id), query.status, query.workflow)
-    page = await call.services.engine.reads.jobs(where, await place_of(call, query.cursor), query.limit)
-    return ok(call, JobsPage(tuple(map(_row, page.items)), await cursor_to(call, page.next_cursor)))
+    page = await call.services.engine.reads.jobs(where, place_after(call, query.cursor), query.limit)
+    return ok(call, JobsPage(tuple(map(_row, page.items)), next_cursor(call, page)))
 
 
 async def show(call: Call, _: None) -> Answer:
@@ -73,8 +73,8 @@ async def list_runs(call: Call, _: None) -> Answer:
     """`GET /v1/jobs/{thread_id}/runs`."""
     query: RunsQuery = call.options
     job = await latest_run(call, query.tenant_id, query.run_id)
-    page = await call.services.engine.reads.runs(job.job_key, await place_of(call, query.cursor), query.limit)
-    return ok(call, RunsPage(tuple(map(_row, page.items)), await cursor_to(call, page.next_cursor)))
+    page = await call.services.engine.reads.runs(job.job_key, place_after(call, query.cursor), query.limit)
+    return ok(call, RunsPage(tuple(map(_row, page.items)), next_cursor(call, page)))
 
 
 async def result(call: Call, _: None) -> Answer:

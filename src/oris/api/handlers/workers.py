@@ -7,10 +7,10 @@ from oris.api.handlers.common import (
     accepted,
     audit,
     audit_refusal,
-    cursor_to,
     name_in_path,
+    next_cursor,
     not_found,
-    place_of,
+    place_after,
     tenant_filter,
 )
 from oris.api.handlers.dates import date_or_none
@@ -32,9 +32,9 @@ async def list_workers(call: Call, _: None) -> Answer:
     """`GET /v1/workers`."""
     query: WorkersQuery = call.options
     tenant = tenant_filter(call, query.tenant_id)
-    page = await call.services.engine.reads.workers(tenant, await place_of(call, query.cursor), query.limit)
+    page = await call.services.engine.reads.workers(tenant, place_after(call, query.cursor), query.limit)
     found = tuple(_view(call, worker) for worker in page.items)
-    return ok(call, WorkersPage(found, await cursor_to(call, page.next_cursor)))
+    return ok(call, WorkersPage(found, next_cursor(call, page)))
 
 
 async def show(call: Call, _: None) -> Answer:

@@ -279,12 +279,6 @@ def nodes(connection: sqlite3.Connection) -> Sequence[tuple[str, int]]:
     return connection.execute(sql.NODES).fetchall()
 
 
-def cursor_secret(connection: sqlite3.Connection) -> bytes:
-    """The random bytes that cursors are masked with."""
-    (secret,) = connection.execute(sql.CURSOR_SECRET).fetchone()
-    return bytes(secret)
-
-
 def high_water_ms(connection: sqlite3.Connection) -> int:
     """The latest time of any batch of any node."""
     (now_ms,) = connection.execute(HIGH_WATER).fetchone()

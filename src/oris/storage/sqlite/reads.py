@@ -17,6 +17,7 @@ from oris.core.old import OldestRuns
 from oris.core.replies import RaisedWait
 from oris.errors import DataDamaged
 from oris.ids import JobKey, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
+from oris.storage.pages import Page, Place
 from oris.storage.sqlite import pages, queries, retention
 from oris.storage.store import (
     AuditFilter,
@@ -28,7 +29,6 @@ from oris.storage.store import (
     OldPlace,
     OldThreads,
     OldWorkers,
-    Page,
     SavedCheckpoint,
     Statistics,
     StepCounts,
@@ -67,13 +67,13 @@ class SqliteReads:
         """A run, the latest of its thread or one before."""
         return await self._run(lambda c: queries.run(c, run_id))
 
-    async def runs(self, job_key: JobKey, cursor: str | None, limit: int) -> Page[Job]:
+    async def runs(self, job_key: JobKey, after: Place | None, limit: int) -> Page[Job]:
         """A thread's runs."""
-        return await self._run(lambda c: pages.runs_page(c, job_key, cursor, limit))
+        return await self._run(lambda c: pages.runs_page(c, job_key, after, limit))
 
-    async def jobs(self, where: JobFilter, cursor: str | None, limit: int) -> Page[Job]:
+    async def jobs(self, where: JobFilter, after: Place | None, limit: int) -> Page[Job]:
         """Threads, each with its latest run; at most 10,000 rows are looked at."""
-        return await self._run(lambda c: pages.jobs_page(c, where, cursor, limit))
+        return await self._run(lambda c: pages.jobs_page(c, where, after, limit))
 
     async def payloads(self, job_key: JobKey, seqs: Sequence[int]) -> Mapping[int, bytes]:
         """The payloads of these events, those that have one."""
@@ -95,9 +95,9 @@ class SqliteReads:
                 self._on_damage(DataDamaged(job_key, line.entry.seq))
         return found
 
-    async def checkpoints(self, job_key: JobKey, cursor: str | None, limit: int) -> Page[SavedCheckpoint]:
+    async def checkpoints(self, job_key: JobKey, after: Place | None, limit: int) -> Page[SavedCheckpoint]:
         """The checkpoints of a thread's runs."""
-        return await self._run(lambda c: pages.checkpoints_page(c, job_key, cursor, limit))
+        return await self._run(lambda c: pages.checkpoints_page(c, job_key, after, limit))
 
     async def closed_lease(self, lease_id: LeaseId) -> ClosedLease | None:
         """How a lease ended, when it has."""
@@ -115,17 +115,17 @@ class SqliteReads:
         """The `retry_scheduled` events of a run, in order."""
         return await self._run(lambda c: queries.retries(c, run_id, after_seq, limit))
 
-    async def dead_letters(self, where: DeadLetterFilter, cursor: str | None, limit: int) -> Page[DeadLetter]:
+    async def dead_letters(self, where: DeadLetterFilter, after: Place | None, limit: int) -> Page[DeadLetter]:
         """Dead letters."""
-        return await self._run(lambda c: pages.dead_letters_page(c, where, cursor, limit))
+        return await self._run(lambda c: pages.dead_letters_page(c, where, after, limit))
 
     async def dead_letter(self, run_id: RunId) -> DeadLetter | None:
         """The dead letter of a run."""
         return await self._run(lambda c: queries.dead_letter(c, run_id))
 
-    async def interrupts(self, where: InterruptFilter, cursor: str | None, limit: int) -> Page[Wait]:
+    async def interrupts(self, where: InterruptFilter, after: Place | None, limit: int) -> Page[Wait]:
         """Interrupts; at most 10,000 rows are looked at."""
-        return await self._run(lambda c: pages.interrupts_page(c, where, cursor, limit))
+        return await self._run(lambda c: pages.interrupts_page(c, where, after, limit))
 
     async def wait(self, wait_id: WaitId) -> Wait | None:
         """One wait."""
@@ -145,9 +145,9 @@ class SqliteReads:
         """What waits of a thread were settled with, of the first that fit, one at least."""
         return await self._run(lambda c: queries.settled_values(c, job_key, waits, max_bytes))
 
-    async def workers(self, tenant_id: TenantId | None, cursor: str | None, limit: int) -> Page[Worker]:
+    async def workers(self, tenant_id: TenantId | None, after: Place | None, limit: int) -> Page[Worker]:
         """Workers that were ever granted something."""
-        return await self._run(lambda c: pages.workers_page(c, tenant_id, cursor, limit))
+        return await self._run(lambda c: pages.workers_page(c, tenant_id, after, limit))
 
     async def worker(self, worker_key: WorkerKey) -> Worker | None:
         """One of them."""
@@ -161,17 +161,17 @@ class SqliteReads:
         """A tenant that ever had a job."""
         return await self._run(lambda c: queries.tenant(c, tenant_id))
 
-    async def audit(self, where: AuditFilter, cursor: str | None, limit: int) -> Page[AuditRecord]:
+    async def audit(self, where: AuditFilter, after: Place | None, limit: int) -> Page[AuditRecord]:
         """Audit records; at most 10,000 are looked at."""
-        return await self._run(lambda c: pages.audit_page(c, where, cursor, limit))
+        return await self._run(lambda c: pages.audit_page(c, where, after, limit))
 
     async def audit_heads(self) -> Sequence[AuditHead]:
         """The ends of all audit chains, the newest 100."""
         return await self._run(queries.audit_heads)
 
-    async def api_keys(self, tenant_id: TenantId | None, cursor: str | None, limit: int) -> Page[ApiKey]:
+    async def api_keys(self, tenant_id: TenantId | None, after: Place | None, limit: int) -> Page[ApiKey]:
         """Stored keys; at most 10,000 are looked at."""
-        return await self._run(lambda c: pages.api_keys_page(c, tenant_id, cursor, limit))
+        return await self._run(lambda c: pages.api_keys_page(c, tenant_id, after, limit))
 
     async def stored_keys(self, now_ms: int) -> StoredKeys:
         """Those that let anybody in."""
@@ -232,10 +232,6 @@ class SqliteReads:
     async def nodes(self) -> Sequence[tuple[str, int]]:
         """Nodes that have committed anything, each with when it did so last; at most 100."""
         return await self._run(queries.nodes)
-
-    async def cursor_secret(self) -> bytes:
-        """The random bytes that cursors are masked with."""
-        return await self._run(queries.cursor_secret)
 
     async def statistics(self) -> Statistics:
         """Counts for the gauges."""

@@ -58,9 +58,9 @@ def delete(connection: sqlite3.Connection, changes: Changes) -> None:
 def _prune(connection: sqlite3.Connection, pruned: Pruned) -> None:
     """By the thread and a place in it, whatever number of runs that is."""
     past = pruned.run_ids[:-1] if pruned.whole else pruned.run_ids
-    last_id = connection.execute(sql.PAST_RUN_ID, past[-1:]).fetchone()[0] if past else 0
+    last_seq = connection.execute(sql.PAST_RUN_SEQ, past[-1:]).fetchone()[0] if past else 0
     latest = pruned.run_ids[-1] if pruned.whole else None
-    values = {"job_key": pruned.job_key, "last_id": last_id, "latest": latest, "pruned_ms": pruned.pruned_ms}
+    values = {"job_key": pruned.job_key, "last_seq": last_seq, "latest": latest, "pruned_ms": pruned.pruned_ms}
     for statement in (sql.INSERT_PRUNED_RUNS, sql.DELETE_IDEMPOTENT, sql.DELETE_CLAIMS, sql.DELETE_DEAD_LETTERS):
         connection.execute(statement, values)
     if past:
@@ -118,9 +118,9 @@ def oldest_runs(connection: sqlite3.Connection, key: JobKey, after: int, limit: 
         return OldestRuns(place, (), None)
     rows = connection.execute(sql.OLDEST_PAST_RUNS, (key, after, limit)).fetchall()
     # The latest run may be the newest that goes on from one of them.
-    runs = [OldRun(*(*row[1:7], row[7] == 1, seq if row[1] == replay_of else row[8])) for row in rows]
+    runs = [OldRun(*(*row[:6], row[6] == 1, seq if row[0] == replay_of else row[7])) for row in rows]
     if len(rows) == limit:
-        return OldestRuns(place, tuple(runs), rows[-1][0])
+        return OldestRuns(place, tuple(runs), runs[-1].seq)
     runs.append(OldRun(*(run_id, seq, *more, dead == 1, 0)))
     return OldestRuns(place, tuple(runs), None)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from oris.storage.sqlite import columns as c
+
 # --- what may go: walks over what is old, oldest first; a number of rows at a time, and what each is ---
 
 OLD_PAST_RUNS = """
 SELECT r.updated_ms, r.id, r.job_key,
-       NOT EXISTS (SELECT 1 FROM runtime_runs AS o WHERE o.job_key = r.job_key AND o.id < r.id)
+       NOT EXISTS (SELECT 1 FROM runtime_runs AS o WHERE o.job_key = r.job_key AND o.seq < r.seq)
        AND NOT EXISTS (
            SELECT 1 FROM runtime_dead_letters AS d WHERE d.run_id = r.run_id AND d.replay_status = 'pending'
        )
@@ -41,26 +43,23 @@ WHERE now_ms < ? AND NOT EXISTS (SELECT 1 FROM runtime_modes AS m WHERE m.node_i
 LIMIT ?
 """
 NEXT_CHAIN = "SELECT chain_id FROM runtime_audit_log WHERE chain_id > ? ORDER BY chain_id LIMIT 1"
-OLDEST_RECORDS = """
-SELECT audit_id, chain_id, seq, actor_type, actor_id, actor_role, tenant_id, source, action, resource_type,
-       resource_id, result, request_id, details, created_ms, hash
+OLDEST_RECORDS = f"""
+SELECT {c.AUDIT_RECORD}
 FROM runtime_audit_log WHERE chain_id = ? ORDER BY seq LIMIT ?
 """
-PRUNED_RUNS = (
-    "SELECT run_id, job_key, seq, pruned_ms FROM runtime_pruned_runs WHERE run_id > '' ORDER BY run_id LIMIT ?"
-)
+PRUNED_RUNS = f"SELECT {c.PRUNED_RUN} FROM runtime_pruned_runs WHERE run_id > '' ORDER BY run_id LIMIT ?"
 
 # --- what may go of one thread: of each run what `core.old.OldRun` is, and its place ---
 
 OLDEST_PAST_RUNS = """
-SELECT r.id, r.run_id, r.seq, r.head_hash, r.fence, r.status, r.updated_ms,
+SELECT r.run_id, r.seq, r.head_hash, r.fence, r.status, r.updated_ms,
        EXISTS (SELECT 1 FROM runtime_dead_letters AS d WHERE d.run_id = r.run_id AND d.replay_status = 'pending'),
        coalesce((
            SELECT n.seq FROM runtime_runs AS n INDEXED BY runtime_runs_replays
            WHERE n.replay_of = r.run_id ORDER BY n.id DESC LIMIT 1
        ), 0)
-FROM runtime_runs AS r INDEXED BY runtime_runs_job_key
-WHERE r.job_key = ? AND r.id > ? ORDER BY r.id LIMIT ?
+FROM runtime_runs AS r INDEXED BY runtime_runs_thread
+WHERE r.job_key = ? AND r.seq > ? ORDER BY r.seq LIMIT ?
 """
 LATEST_RUN = """
 SELECT pruned_seq, replay_of, run_id, seq, head_hash, fence, status, updated_ms,
@@ -70,22 +69,22 @@ FROM runtime_jobs AS j WHERE thread_id = ? AND tenant_id = ?
 
 # --- the facts of retention ---
 
-PRUNED_RUN = "SELECT run_id, job_key, seq, pruned_ms FROM runtime_pruned_runs WHERE run_id = ?"
-AUDIT_PLACE = "SELECT chain_id, seq, hash FROM runtime_audit_log WHERE chain_id = ? AND seq = ?"
-ANCHOR = "SELECT chain_id, seq, hash, signature FROM runtime_audit_anchors WHERE chain_id = ?"
-NEWEST_ANCHORS = """
-SELECT chain_id, seq, hash FROM runtime_audit_anchors WHERE chain_id > '' ORDER BY chain_id DESC LIMIT 100
+PRUNED_RUN = f"SELECT {c.PRUNED_RUN} FROM runtime_pruned_runs WHERE run_id = ?"
+AUDIT_PLACE = f"SELECT {c.AUDIT_HEAD} FROM runtime_audit_log WHERE chain_id = ? AND seq = ?"
+ANCHOR = f"SELECT {c.ANCHOR} FROM runtime_audit_anchors WHERE chain_id = ?"
+NEWEST_ANCHORS = f"""
+SELECT {c.AUDIT_HEAD} FROM runtime_audit_anchors WHERE chain_id > '' ORDER BY chain_id DESC LIMIT 100
 """
 
 # --- a run goes: the rows that name it at once, the others later ---
 
-PAST_RUN_ID = "SELECT id FROM runtime_runs WHERE run_id = ?"
+PAST_RUN_SEQ = "SELECT seq FROM runtime_runs WHERE run_id = ?"
 
 
 def _of_those_that_go(columns: str) -> str:
-    """These columns of a thread's past runs up to an id, and of its latest run if that one is named."""
+    """These columns of a thread's past runs up to an event, and of its latest run if that one is named."""
     return f"""
-    SELECT {columns} FROM runtime_runs INDEXED BY runtime_runs_job_key WHERE job_key = :job_key AND id <= :last_id
+    SELECT {columns} FROM runtime_runs INDEXED BY runtime_runs_thread WHERE job_key = :job_key AND seq <= :last_seq
     UNION ALL SELECT {columns} FROM runtime_jobs WHERE run_id = :latest"""
 
 
@@ -110,7 +109,7 @@ DELETE FROM runtime_dead_letters WHERE run_id IN ({_of_those_that_go("run_id")})
 """
 # The last: the others go by them.
 DELETE_PAST_RUNS = """
-DELETE FROM runtime_runs INDEXED BY runtime_runs_job_key WHERE job_key = :job_key AND id <= :last_id
+DELETE FROM runtime_runs INDEXED BY runtime_runs_thread WHERE job_key = :job_key AND seq <= :last_seq
 """
 
 LEFT_EVENTS = """
@@ -142,8 +141,5 @@ DELETE_WORKER = "DELETE FROM runtime_workers WHERE worker_key = ?"
 DELETE_NODE = "DELETE FROM runtime_nodes WHERE node_id = ?"
 DELETE_ENDED_SESSION = "DELETE FROM runtime_ended_sessions WHERE worker_key = ? AND session = ?"
 
-WRITE_ANCHOR = """
-INSERT INTO runtime_audit_anchors (chain_id, seq, hash, signature) VALUES (?, ?, ?, ?)
-ON CONFLICT (chain_id) DO UPDATE SET seq = excluded.seq, hash = excluded.hash, signature = excluded.signature
-"""
+WRITE_ANCHOR = c.ANCHORS.upsert(("chain_id",))
 DELETE_AUDIT = "DELETE FROM runtime_audit_log WHERE chain_id = ? AND seq <= ?"

@@ -15,12 +15,12 @@ from oris.core.hold import FORGETS_MS, Hold
 from oris.core.model import Job, Lane
 from oris.ids import JobKey
 from oris.storage.sqlite import statements as sql
-from oris.storage.sqlite.columns import RUN_FIELDS
+from oris.storage.sqlite.columns import EVENTS, RUN_FIELDS
 from oris.storage.sqlite.load import JobRow
 from oris.storage.sqlite.retention import delete
 
 _run_fields: Callable[[Job], tuple[Any, ...]] = attrgetter(*RUN_FIELDS)
-_event_fields: Callable[[Entry], tuple[Any, ...]] = attrgetter(*Entry.__struct_fields__[1:])
+_event_fields: Callable[[Entry], tuple[Any, ...]] = attrgetter(*EVENTS.fields)
 
 
 def write(connection: sqlite3.Connection, changes: Changes, rows: Mapping[JobKey, JobRow]) -> dict[JobKey, int]:
