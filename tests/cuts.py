@@ -5,7 +5,7 @@ from __future__ import annotations
 from oris.core import commands as c
 from oris.core.retention import Found, may_go
 from oris.ids import JobKey
-from oris.storage.store import Reads
+from oris.storage.reads import Reads
 
 
 async def looked(reads: Reads, key: JobKey, before_ms: int, page: int = 16) -> Found:

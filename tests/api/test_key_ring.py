@@ -20,7 +20,7 @@ from oris.api.key_ring import NOTED_EVERY_MS, KeyRing, digest_of, new_key
 from oris.core.api_key import ApiKey
 from oris.errors import ApiError, ErrorCode
 from oris.ids import KeyId, TenantId
-from oris.storage.store import StoredKeys
+from oris.storage.reads.cluster import StoredKeys
 
 from .front import make_front
 

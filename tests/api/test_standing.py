@@ -16,7 +16,7 @@ from oris.api.key_ring import KeyRing, digest_of
 from oris.core.api_key import ApiKey
 from oris.errors import ApiError, ErrorCode
 from oris.ids import KeyId
-from oris.storage.store import StoredKeys
+from oris.storage.reads.cluster import StoredKeys
 
 from .front import Front, Witness, make_front
 

@@ -30,10 +30,11 @@ from oris.engine.engine import Engine, EngineSettings, Polled
 from oris.engine.observer import Observer, Passed, Sample
 from oris.engine.unit import Answered, Unit
 from oris.ids import LeaseId, RunId, TenantId, ThreadId, WorkerId
+from oris.storage.reads import Reads
 from oris.storage.sqlite.database import MemoryDatabase
 from oris.storage.sqlite.snapshot import read_snapshot
 from oris.storage.sqlite.store import SqliteStore
-from oris.storage.store import Reads, Store, Work
+from oris.storage.store import Store, Work
 
 START_MS = 1_700_000_000_000
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

@@ -21,7 +21,7 @@ from oris.core.commands import ReportStep
 from oris.core.model import Job
 from oris.errors import OutcomeUnknown, StoreError, Unavailable
 from oris.ids import attempt_of
-from oris.storage.store import Reads
+from oris.storage.reads import Reads
 
 from ..cancel_sweep import Cut, cancel_sweep
 from .harness import Later, World, ack, cancel, heartbeat, lease_of, running, submit

@@ -10,7 +10,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from oris.core.model import Job
 from oris.ids import RunId
-from oris.storage.store import Reads
+from oris.storage.reads import Reads
 
 from .harness import running
 from .heard import Api, Ear

@@ -18,7 +18,7 @@ from oris.ids import KeyId, TenantId
 from oris.observability.log_format import render_json
 from oris.observability.logs import Logs
 from oris.server.keys import LOOK_S, keep_keys, learn_keys, look
-from oris.storage.store import StoredKeys
+from oris.storage.reads.cluster import StoredKeys
 
 from ..engine.harness import World, running
 

@@ -17,16 +17,9 @@ from oris.core.model import Lane, RetryPolicy, Wait
 from oris.core.needs import Needs
 from oris.ids import JobKey, TenantId, ThreadId, run_id
 from oris.storage.pages import Page, Place
-from oris.storage.store import (
-    AuditFilter,
-    DeadLetterFilter,
-    Earliest,
-    InterruptFilter,
-    JobFilter,
-    StepCounts,
-    Stretch,
-    WaitValue,
-)
+from oris.storage.reads.operators import AuditFilter, DeadLetterFilter, InterruptFilter, JobFilter
+from oris.storage.reads.sweeper import Earliest
+from oris.storage.reads.threads import StepCounts, Stretch, WaitValue
 
 from .driver import (
     ACME,

@@ -9,7 +9,7 @@ from oris.core.model import Job
 from oris.core.needs import Needs
 from oris.core.replies import Refusal, Replayed
 from oris.ids import RunId, TenantId, checkpoint_id
-from oris.storage.store import DeadLetterFilter
+from oris.storage.reads.operators import DeadLetterFilter
 
 from .driver import TRACE, Driver, Harness, ack, key, replayed, report, submit, want
 

@@ -10,7 +10,8 @@ from oris.core.model import Job
 from oris.core.needs import Needs
 from oris.core.replies import Forgotten, RunsPruned, Settled, Submitted
 from oris.ids import JobKey, wait_id
-from oris.storage.store import InterruptFilter, JobFilter, OldPlace
+from oris.storage.reads.operators import InterruptFilter, JobFilter
+from oris.storage.reads.retention import OldPlace
 
 from ..cuts import pruning
 from .driver import (

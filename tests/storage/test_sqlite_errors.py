@@ -14,11 +14,11 @@ import trio
 import trio.testing
 
 from oris.errors import ConfigError, OutcomeUnknown, Unavailable
+from oris.storage.reads.operators import JobFilter
 from oris.storage.sqlite.connect import Tuning
 from oris.storage.sqlite.faults import Fault, fault_of
 from oris.storage.sqlite.space import Disk
 from oris.storage.sqlite.writer import Writer
-from oris.storage.store import JobFilter
 
 from .driver import Driver, key, submit, want
 from .sqlite_harness import SqliteHarness

@@ -11,8 +11,8 @@ from oris.core.commands import Cancel, Resume
 from oris.core.model import Lane
 from oris.ids import TenantId
 from oris.storage.pages import cut, place_of_wait
+from oris.storage.reads.operators import AuditFilter, DeadLetterFilter, InterruptFilter, JobFilter
 from oris.storage.sqlite import pages
-from oris.storage.store import AuditFilter, DeadLetterFilter, InterruptFilter, JobFilter
 
 from .driver import ACME, Driver, ack, audited, key, question, replayed, submit, suspend, want
 from .sqlite_harness import SqliteHarness

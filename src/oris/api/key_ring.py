@@ -21,7 +21,7 @@ from oris.api.standing import Standing
 from oris.core.api_key import ApiKey
 from oris.errors import ApiError, ErrorCode
 from oris.ids import KeyId
-from oris.storage.store import StoredKeys
+from oris.storage.reads.cluster import StoredKeys
 
 NOTED_EVERY_MS = 60_000
 """A key's last use is written at most so often."""

@@ -43,7 +43,8 @@ from oris.engine.watch import Session, Watch
 from oris.errors import Unavailable
 from oris.ids import LeaseId, RandomBits, RunId, SeedSource, TenantId, WorkerKey
 from oris.patience import Patience
-from oris.storage.store import Reads, Store
+from oris.storage.reads import Reads
+from oris.storage.store import Store
 
 
 class EngineSettings(Struct, frozen=True):

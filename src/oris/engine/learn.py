@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from oris.core.model import Lane
 from oris.engine.demand import Demand
-from oris.storage.store import Reads
+from oris.storage.reads.cluster import ClusterReads
 
 LANES_AT_ONCE = 1000
 """Lanes that are learnt in one read."""
 
 
-async def learn_lanes(demand: Demand, reads: Reads) -> None:
+async def learn_lanes(demand: Demand, reads: ClusterReads) -> None:
     """Learn which lanes have work: all of them, page by page, however many they are. Raises StoreError.
 
     Cancelled, it has learnt some of them.

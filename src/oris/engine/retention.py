@@ -25,7 +25,7 @@ from oris.engine.observer import Observer, Passed
 from oris.engine.roster import Roster
 from oris.engine.unit import Unit
 from oris.ids import JobKey, WorkerKey
-from oris.storage.store import OldPlace, Reads
+from oris.storage.reads.retention import OldPlace, RetentionReads
 
 LOOKED_AT = 500
 """Rows that one read looks at."""
@@ -82,7 +82,7 @@ class Retention:
     def __init__(
         self,
         committer: Committer,
-        reads: Reads,
+        reads: RetentionReads,
         roster: Roster,
         admission: Admission,
         observer: Observer,

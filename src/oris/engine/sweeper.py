@@ -28,7 +28,7 @@ from oris.engine.unit import Unit
 from oris.engine.watch import Session, Watch
 from oris.errors import StoreError, Unavailable
 from oris.ids import JobKey, WorkerKey
-from oris.storage.store import Earliest, Reads
+from oris.storage.reads.sweeper import Earliest, SweeperReads
 
 LOOK_AGAIN_S = 0.25
 SIGN_OF_LIFE_MS = 3000
@@ -65,7 +65,7 @@ class Sweeper:
     def __init__(
         self,
         committer: Committer,
-        reads: Reads,
+        reads: SweeperReads,
         clock: EngineClock,
         demand: Demand,
         outages: Outages,

@@ -10,7 +10,7 @@ from oris.clock import EngineClock
 from oris.errors import StoreError
 from oris.observability.logs import Logs
 from oris.observability.metrics import Metrics
-from oris.storage.store import Reads
+from oris.storage.reads.cluster import ClusterReads
 
 REFRESH_S = 5.0
 
@@ -33,7 +33,7 @@ def front_gauges(metrics: Metrics, found: Mapping[str, int]) -> None:
 
 
 async def refresh_gauges(
-    metrics: Metrics, logs: Logs, reads: Reads, clock: EngineClock, beat: Callable[[], None]
+    metrics: Metrics, logs: Logs, reads: ClusterReads, clock: EngineClock, beat: Callable[[], None]
 ) -> None:
     """Refresh until cancelled. A store that cannot be read leaves the gauges as they were."""
     log = logs.get("oris.server.gauges")

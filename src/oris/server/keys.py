@@ -14,7 +14,7 @@ from oris.engine.engine import Engine
 from oris.engine.unit import Unit
 from oris.errors import StoreError
 from oris.observability.logs import Logs
-from oris.storage.store import Reads
+from oris.storage.reads.cluster import ClusterReads
 
 LOOK_S = 1.0
 """How long another node's revocation may go unnoticed."""
@@ -22,7 +22,7 @@ USES_MAX = 1000
 """Last uses in one commit; the rest go into the next."""
 
 
-async def learn_keys(ring: KeyRing, reads: Reads, settings: Settings, now_ms: int) -> None:
+async def learn_keys(ring: KeyRing, reads: ClusterReads, settings: Settings, now_ms: int) -> None:
     """Read the keys at the start. Raises ConfigError when there never was one, and other machines could call."""
     ring.learn(await reads.stored_keys(now_ms), ring.version)
     check_exposure(settings, {field.name: field.env for field in FIELDS}, any_key=ring.any_ever)

@@ -12,7 +12,8 @@ from oris.ids import RunId
 from oris.sim.clock import pause
 from oris.sim.faults import Faults
 from oris.sim.outages import KnownOutages
-from oris.storage.store import Reads, Store, Work
+from oris.storage.reads import Reads
+from oris.storage.store import Store, Work
 
 FSYNC_MOST_S = 0.004
 """The time that every commit takes, so that others gather meanwhile."""

@@ -17,7 +17,7 @@ from oris.api.services import Call
 from oris.core.events import Entry
 from oris.core.model import Job
 from oris.core.observe import LeaseSpan, Moment, StepSpan, observe
-from oris.storage.store import InterruptFilter
+from oris.storage.reads.operators import InterruptFilter
 from oris.wire.history import (
     DetailView,
     LeaseSpanView,

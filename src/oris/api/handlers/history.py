@@ -10,7 +10,7 @@ from oris.api.http import Answer
 from oris.api.services import Call
 from oris.errors import DataDamaged
 from oris.ids import checkpoint_id, checkpoint_of
-from oris.storage.store import SavedCheckpoint
+from oris.storage.reads.threads import SavedCheckpoint
 from oris.wire.history import CheckpointDetailView, CheckpointRow, HistoryQuery
 from oris.wire.jobs import ThreadQuery
 from oris.wire.pages import CheckpointsPage

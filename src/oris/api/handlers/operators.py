@@ -15,7 +15,7 @@ from oris.core.model import DeadLetter
 from oris.errors import DataDamaged
 from oris.ids import TenantId, attempt_of, run_of
 from oris.storage.pages import cut, place_of_dead_letter
-from oris.storage.store import AuditFilter, DeadLetterFilter
+from oris.storage.reads.operators import AuditFilter, DeadLetterFilter
 from oris.wire.operators import AuditQuery, AuditView, DeadLettersQuery, DeadLetterView
 from oris.wire.pages import AuditPage, DeadLettersPage
 from oris.wire.times import rfc3339, rfc3339_or_none

@@ -32,7 +32,7 @@ from oris.engine.unit import Unit
 from oris.errors import ApiError, ErrorCode
 from oris.ids import attempt_of, worker_of
 from oris.observability.trace import stored_trace
-from oris.storage.store import JobFilter
+from oris.storage.reads.operators import JobFilter
 from oris.wire.jobs import (
     CancelledView,
     CancelRequest,

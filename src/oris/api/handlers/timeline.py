@@ -16,7 +16,7 @@ from oris.core.model import Job
 from oris.core.verify import ChainCheck
 from oris.errors import Unavailable
 from oris.ids import JobKey
-from oris.storage.store import Told
+from oris.storage.reads.threads import Told
 from oris.wire.history import EventView, ExportedEventView, ExportQuery, TimelineQuery, VerifiedView
 from oris.wire.jobs import ThreadQuery
 from oris.wire.pages import TimelinePage

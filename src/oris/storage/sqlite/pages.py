@@ -14,10 +14,11 @@ from oris.core.model import DeadLetter, Job, Wait, Worker
 from oris.ids import JobKey, TenantId
 from oris.storage import pages as p
 from oris.storage.pages import END, WALK_MAX_ROWS, Page, Place, page_of
+from oris.storage.reads.operators import AuditFilter, DeadLetterFilter, InterruptFilter, JobFilter
+from oris.storage.reads.threads import SavedCheckpoint
 from oris.storage.sqlite import list_statements as sql
 from oris.storage.sqlite.columns import split
 from oris.storage.sqlite.statements import JOB_BY_KEY
-from oris.storage.store import AuditFilter, DeadLetterFilter, InterruptFilter, JobFilter, SavedCheckpoint
 
 T = TypeVar("T", bound=Struct)
 _FIRST = Place(-(2**63))

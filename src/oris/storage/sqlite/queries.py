@@ -16,6 +16,9 @@ from oris.core.model import ClosedLease, DeadLetter, Job, Lane, Tenant, Wait, Wo
 from oris.core.replies import RaisedWait
 from oris.errors import DataDamaged
 from oris.ids import JobKey, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
+from oris.storage.reads.cluster import Statistics, StoredKeys
+from oris.storage.reads.sweeper import Earliest
+from oris.storage.reads.threads import StepCounts, Stretch, Told, WaitValue
 from oris.storage.sqlite import read_statements as sql
 from oris.storage.sqlite.columns import split
 from oris.storage.sqlite.handouts import steps_of
@@ -38,7 +41,6 @@ from oris.storage.sqlite.statements import (
 from oris.storage.sqlite.stretch import stretch
 from oris.storage.sqlite.wait_values import WaitValues
 from oris.storage.sqlite.whole import is_whole, whole
-from oris.storage.store import Earliest, Statistics, StepCounts, StoredKeys, Stretch, Told, WaitValue
 
 LANES_FOR_AGE = 200
 """Lanes that are asked for their oldest job; with more, the gauge looks at these."""

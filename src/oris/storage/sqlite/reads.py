@@ -3,41 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-from oris.core.api_key import ApiKey
-from oris.core.audit import AuditHead, AuditRecord
-from oris.core.changes import HandedStep
 from oris.core.events import Entry, body_of
-from oris.core.hold import Hold
-from oris.core.mode import Mode
-from oris.core.model import ClosedLease, DeadLetter, Job, Lane, PrunedRun, Tenant, Wait, Worker
-from oris.core.old import OldestRuns
-from oris.core.replies import RaisedWait
+from oris.core.model import Wait
 from oris.errors import DataDamaged
-from oris.ids import JobKey, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
-from oris.storage.pages import Page, Place
+from oris.ids import JobKey
+from oris.storage.reads.threads import Stretch, Told, WaitValue
 from oris.storage.sqlite import pages, queries, retention
-from oris.storage.store import (
-    AuditFilter,
-    DeadLetterFilter,
-    Earliest,
-    InterruptFilter,
-    JobFilter,
-    OldAudit,
-    OldPlace,
-    OldThreads,
-    OldWorkers,
-    SavedCheckpoint,
-    Statistics,
-    StepCounts,
-    StoredKeys,
-    Stretch,
-    Told,
-    WaitValue,
-)
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -47,192 +23,93 @@ class Runner(Protocol):
     def __call__(self, query: Callable[[sqlite3.Connection], T], /) -> Awaitable[T]: ...
 
 
-class SqliteReads:
-    """`Reads` for SQLite; see there."""
+def _read(
+    query: Callable[Concatenate[sqlite3.Connection, P], T],
+) -> Callable[Concatenate[SqliteReads, P], Coroutine[Any, Any, T]]:
+    """The method that runs a query."""
 
-    def __init__(self, run: Runner, on_damage: Callable[[DataDamaged], None]) -> None:
+    async def method(reads: SqliteReads, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await reads.run_query(lambda connection: query(connection, *args, **kwargs))
+
+    return method
+
+
+class SqliteReads:
+    """`Reads` for SQLite; what each one gives is said there."""
+
+    def __init__(self, run_query: Runner, on_damage: Callable[[DataDamaged], None]) -> None:
         """`on_damage` is told of what is damaged where the rest is told all the same."""
-        self._run = run
+        self.run_query = run_query
         self._on_damage = on_damage
 
-    async def tenants_of(self, thread_id: ThreadId) -> Sequence[TenantId]:
-        """The tenants that have a thread of this name; at most two are told."""
-        return await self._run(lambda c: queries.tenants_of(c, thread_id))
-
-    async def job(self, job_key: JobKey) -> Job | None:
-        """A thread's latest run."""
-        return await self._run(lambda c: queries.job(c, job_key))
-
-    async def run(self, run_id: RunId) -> Job | None:
-        """A run, the latest of its thread or one before."""
-        return await self._run(lambda c: queries.run(c, run_id))
-
-    async def runs(self, job_key: JobKey, after: Place | None, limit: int) -> Page[Job]:
-        """A thread's runs."""
-        return await self._run(lambda c: pages.runs_page(c, job_key, after, limit))
-
-    async def jobs(self, where: JobFilter, after: Place | None, limit: int) -> Page[Job]:
-        """Threads, each with its latest run; at most 10,000 rows are looked at."""
-        return await self._run(lambda c: pages.jobs_page(c, where, after, limit))
-
-    async def payloads(self, job_key: JobKey, seqs: Sequence[int]) -> Mapping[int, bytes]:
-        """The payloads of these events, those that have one."""
-        return await self._run(lambda c: queries.payloads(c, job_key, seqs))
+    # ThreadReads
+    tenants_of = _read(queries.tenants_of)
+    job = _read(queries.job)
+    run = _read(queries.run)
+    runs = _read(pages.runs_page)
+    payloads = _read(queries.payloads)
+    checkpoints = _read(pages.checkpoints_page)
+    closed_lease = _read(queries.closed_lease)
+    steps = _read(queries.steps)
+    step_counts = _read(queries.step_counts)
+    retries = _read(queries.retries)
+    dead_letter = _read(queries.dead_letter)
+    wait = _read(queries.wait)
+    settled_values = _read(queries.settled_values)
 
     async def timeline(self, job_key: JobKey, after_seq: int, limit: int) -> Sequence[Entry]:
-        """Events in order, from `after_seq` + 1."""
-        entries = await self._run(lambda c: queries.timeline(c, job_key, after_seq, limit))
-        for entry in entries:
-            if body_of(entry) is None:
-                self._on_damage(DataDamaged(job_key, entry.seq))
+        """See `ThreadReads`."""
+        entries = await self.run_query(lambda c: queries.timeline(c, job_key, after_seq, limit))
+        self._damaged(job_key, (entry.seq for entry in entries if body_of(entry) is None))
         return entries
 
     async def told(self, job_key: JobKey, after_seq: int, limit: int, max_bytes: int) -> Stretch[Told]:
-        """Events in order with their payloads, from `after_seq` + 1."""
-        found = await self._run(lambda c: queries.told(c, job_key, after_seq, limit, max_bytes))
-        for line in found.items:
-            if line.damaged:
-                self._on_damage(DataDamaged(job_key, line.entry.seq))
+        """See `ThreadReads`."""
+        found = await self.run_query(lambda c: queries.told(c, job_key, after_seq, limit, max_bytes))
+        self._damaged(job_key, (line.entry.seq for line in found.items if line.damaged))
         return found
-
-    async def checkpoints(self, job_key: JobKey, after: Place | None, limit: int) -> Page[SavedCheckpoint]:
-        """The checkpoints of a thread's runs."""
-        return await self._run(lambda c: pages.checkpoints_page(c, job_key, after, limit))
-
-    async def closed_lease(self, lease_id: LeaseId) -> ClosedLease | None:
-        """How a lease ended, when it has."""
-        return await self._run(lambda c: queries.closed_lease(c, lease_id))
-
-    async def steps(self, run_id: RunId, after_seq: int, limit: int, max_bytes: int) -> Stretch[HandedStep]:
-        """The latest report of each step of a run, by seq."""
-        return await self._run(lambda c: queries.steps(c, run_id, after_seq, limit, max_bytes))
-
-    async def step_counts(self, run_id: RunId) -> StepCounts:
-        """How many steps of a run stand as succeeded, and how many do not."""
-        return await self._run(lambda c: queries.step_counts(c, run_id))
-
-    async def retries(self, run_id: RunId, after_seq: int, limit: int) -> Stretch[Entry]:
-        """The `retry_scheduled` events of a run, in order."""
-        return await self._run(lambda c: queries.retries(c, run_id, after_seq, limit))
-
-    async def dead_letters(self, where: DeadLetterFilter, after: Place | None, limit: int) -> Page[DeadLetter]:
-        """Dead letters."""
-        return await self._run(lambda c: pages.dead_letters_page(c, where, after, limit))
-
-    async def dead_letter(self, run_id: RunId) -> DeadLetter | None:
-        """The dead letter of a run."""
-        return await self._run(lambda c: queries.dead_letter(c, run_id))
-
-    async def interrupts(self, where: InterruptFilter, after: Place | None, limit: int) -> Page[Wait]:
-        """Interrupts; at most 10,000 rows are looked at."""
-        return await self._run(lambda c: pages.interrupts_page(c, where, after, limit))
-
-    async def wait(self, wait_id: WaitId) -> Wait | None:
-        """One wait."""
-        return await self._run(lambda c: queries.wait(c, wait_id))
 
     async def wait_values(self, waits: Sequence[Wait], max_bytes: int) -> Sequence[WaitValue]:
-        """What waits were raised and settled with, of the first that fit, one at least."""
-        found = await self._run(lambda c: queries.wait_values(c, waits, max_bytes))
+        """See `ThreadReads`."""
+        found = await self.run_query(lambda c: queries.wait_values(c, waits, max_bytes))
         for wait, value in zip(waits, found, strict=False):
-            if value.damaged_seq:
-                self._on_damage(DataDamaged(wait.job_key, value.damaged_seq))
+            self._damaged(wait.job_key, [value.damaged_seq] if value.damaged_seq else [])
         return found
 
-    async def settled_values(
-        self, job_key: JobKey, waits: Sequence[RaisedWait], max_bytes: int
-    ) -> Sequence[bytes | None]:
-        """What waits of a thread were settled with, of the first that fit, one at least."""
-        return await self._run(lambda c: queries.settled_values(c, job_key, waits, max_bytes))
+    # OperatorReads
+    jobs = _read(pages.jobs_page)
+    dead_letters = _read(pages.dead_letters_page)
+    interrupts = _read(pages.interrupts_page)
+    workers = _read(pages.workers_page)
+    worker = _read(queries.worker)
+    hold = _read(queries.hold)
+    tenant = _read(queries.tenant)
+    audit = _read(pages.audit_page)
+    api_keys = _read(pages.api_keys_page)
 
-    async def workers(self, tenant_id: TenantId | None, after: Place | None, limit: int) -> Page[Worker]:
-        """Workers that were ever granted something."""
-        return await self._run(lambda c: pages.workers_page(c, tenant_id, after, limit))
+    # SweeperReads
+    due = _read(queries.due)
+    earliest = _read(queries.earliest)
+    dead_leases = _read(queries.dead_leases)
+    leased = _read(queries.leased)
 
-    async def worker(self, worker_key: WorkerKey) -> Worker | None:
-        """One of them."""
-        return await self._run(lambda c: queries.worker(c, worker_key))
+    # RetentionReads
+    old_threads = _read(retention.old_threads)
+    oldest_runs = _read(retention.oldest_runs)
+    pruned_runs = _read(retention.pruned_runs)
+    old_workers = _read(retention.old_workers)
+    old_sessions = _read(retention.old_sessions)
+    old_nodes = _read(retention.old_nodes)
+    old_audit = _read(retention.old_audit)
 
-    async def hold(self, lane: Lane) -> Hold | None:
-        """What is known of a workflow's losses."""
-        return await self._run(lambda c: queries.hold(c, lane))
+    # ClusterReads
+    lanes = _read(queries.lanes)
+    modes = _read(queries.modes)
+    nodes = _read(queries.nodes)
+    audit_heads = _read(queries.audit_heads)
+    stored_keys = _read(queries.stored_keys)
+    statistics = _read(queries.counters)
 
-    async def tenant(self, tenant_id: TenantId) -> Tenant | None:
-        """A tenant that ever had a job."""
-        return await self._run(lambda c: queries.tenant(c, tenant_id))
-
-    async def audit(self, where: AuditFilter, after: Place | None, limit: int) -> Page[AuditRecord]:
-        """Audit records; at most 10,000 are looked at."""
-        return await self._run(lambda c: pages.audit_page(c, where, after, limit))
-
-    async def audit_heads(self) -> Sequence[AuditHead]:
-        """The ends of all audit chains, the newest 100."""
-        return await self._run(queries.audit_heads)
-
-    async def api_keys(self, tenant_id: TenantId | None, after: Place | None, limit: int) -> Page[ApiKey]:
-        """Stored keys; at most 10,000 are looked at."""
-        return await self._run(lambda c: pages.api_keys_page(c, tenant_id, after, limit))
-
-    async def stored_keys(self, now_ms: int) -> StoredKeys:
-        """Those that let anybody in."""
-        return await self._run(lambda c: queries.stored_keys(c, now_ms))
-
-    async def due(self, now_ms: int, date_ms: int, limit: int) -> Sequence[JobKey]:
-        """Threads whose wake-up time, or whose date, has come."""
-        return await self._run(lambda c: queries.due(c, now_ms, date_ms, limit))
-
-    async def dead_leases(self, workers: Sequence[WorkerKey] | None, limit: int) -> Sequence[JobKey]:
-        """Threads whose lease is of a session that is over."""
-        return await self._run(lambda c: queries.dead_leases(c, workers, limit))
-
-    async def leased(self, before_ms: int, after: int, limit: int) -> Sequence[tuple[int, JobKey]]:
-        """Threads whose lease ends before this time, each with a number; those after a number, in its order."""
-        return await self._run(lambda c: queries.leased(c, before_ms, after, limit))
-
-    async def earliest(self) -> Earliest:
-        """When the sweeper has to look next."""
-        return await self._run(queries.earliest)
-
-    async def lanes(self, limit: int, after: Lane | None = None) -> Sequence[Lane]:
-        """Lanes with a due job, found by a loose scan."""
-        return await self._run(lambda c: queries.lanes(c, limit, after))
-
-    async def old_threads(self, before_ms: int, after: OldPlace | None, limit: int) -> OldThreads:
-        """Threads whose oldest run was over before this time."""
-        return await self._run(lambda c: retention.old_threads(c, before_ms, after, limit))
-
-    async def oldest_runs(self, threads: Sequence[tuple[JobKey, int]], limit: int) -> Sequence[OldestRuns]:
-        """A page of each thread's kept runs, the oldest first."""
-        return await self._run(lambda c: [retention.oldest_runs(c, key, after, limit) for key, after in threads])
-
-    async def pruned_runs(self, limit: int) -> Sequence[PrunedRun]:
-        """Pruned runs that have left rows."""
-        return await self._run(lambda c: retention.pruned_runs(c, limit))
-
-    async def old_workers(self, before_ms: int, after: tuple[int, WorkerKey] | None, limit: int) -> OldWorkers:
-        """Workers that hold nothing and were granted nothing since this time."""
-        return await self._run(lambda c: retention.old_workers(c, before_ms, after, limit))
-
-    async def old_sessions(self, before_ms: int, limit: int) -> Sequence[tuple[WorkerKey, str]]:
-        """Sessions that ended before this time."""
-        return await self._run(lambda c: retention.old_sessions(c, before_ms, limit))
-
-    async def old_nodes(self, before_ms: int, limit: int) -> Sequence[str]:
-        """Nodes that have committed nothing since this time."""
-        return await self._run(lambda c: retention.old_nodes(c, before_ms, limit))
-
-    async def old_audit(self, after: str, limit: int) -> OldAudit | None:
-        """The first records that are kept of the next audit chain."""
-        return await self._run(lambda c: retention.old_audit(c, after, limit))
-
-    async def modes(self) -> Sequence[Mode]:
-        """What operators have switched, for the cluster and for single nodes."""
-        return await self._run(queries.modes)
-
-    async def nodes(self) -> Sequence[tuple[str, int]]:
-        """Nodes that have committed anything, each with when it did so last; at most 100."""
-        return await self._run(queries.nodes)
-
-    async def statistics(self) -> Statistics:
-        """Counts for the gauges."""
-        return await self._run(queries.counters)
+    def _damaged(self, job_key: JobKey, seqs: Iterable[int]) -> None:
+        for seq in seqs:
+            self._on_damage(DataDamaged(job_key, seq))

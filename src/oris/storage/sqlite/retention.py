@@ -14,10 +14,10 @@ from oris.core.model import PrunedRun
 from oris.core.needs import Loaded, Needs
 from oris.core.old import OldestRuns, OldRun, Place
 from oris.ids import JobKey, WorkerKey
+from oris.storage.reads.retention import OldAudit, OldPlace, OldThreads, OldWorkers
 from oris.storage.sqlite import retention_statements as sql
 from oris.storage.sqlite.columns import split
 from oris.storage.sqlite.statements import JOB_ID
-from oris.storage.store import OldAudit, OldPlace, OldThreads, OldWorkers
 
 _FIRST = -(2**63)
 
@@ -107,7 +107,14 @@ def old_threads(connection: sqlite3.Connection, before_ms: int, after: OldPlace 
     return OldThreads(found, None if stage else (1, _FIRST, _FIRST))
 
 
-def oldest_runs(connection: sqlite3.Connection, key: JobKey, after: int, limit: int) -> OldestRuns:
+def oldest_runs(
+    connection: sqlite3.Connection, threads: Sequence[tuple[JobKey, int]], limit: int
+) -> Sequence[OldestRuns]:
+    """A page of each thread's kept runs."""
+    return [_oldest_runs(connection, key, after, limit) for key, after in threads]
+
+
+def _oldest_runs(connection: sqlite3.Connection, key: JobKey, after: int, limit: int) -> OldestRuns:
     """Past runs, and behind the last of them the latest one."""
     row = connection.execute(sql.LATEST_RUN, split(key)).fetchone()
     if row is None:

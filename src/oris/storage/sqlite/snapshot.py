@@ -17,9 +17,15 @@ from oris.storage.sqlite.load import mode_of, step_of
 
 T = TypeVar("T")
 
-_JOB_OF = "LEFT JOIN runtime_jobs AS j ON j.id ="
-_EVENTS = f"SELECT j.job_key, {c.names(c.EVENTS.fields, 'e')} FROM runtime_events AS e {_JOB_OF} e.job_id"
-_PAYLOADS = f"SELECT j.job_key, {c.names(c.PAYLOADS.fields, 'p')} FROM runtime_payloads AS p {_JOB_OF} p.job_id"
+# What belongs to no thread is under a key that no thread can have.
+_EVENTS = f"""
+SELECT coalesce(j.job_key, '?/' || e.job_id), {c.names(c.EVENTS.fields, "e")}
+FROM runtime_events AS e LEFT JOIN runtime_jobs AS j ON j.id = e.job_id
+"""
+_PAYLOADS = f"""
+SELECT coalesce(j.job_key, '?/' || p.job_id), {c.names(c.PAYLOADS.fields, "p")}
+FROM runtime_payloads AS p LEFT JOIN runtime_jobs AS j ON j.id = p.job_id
+"""
 
 
 def read_snapshot(connection: sqlite3.Connection) -> Snapshot:

@@ -23,6 +23,7 @@ from oris.core.changes import Handed
 from oris.core.needs import Needs
 from oris.errors import ConfigError, DataDamaged, Unavailable
 from oris.ids import RunId
+from oris.storage.reads import Reads
 from oris.storage.sqlite import queries
 from oris.storage.sqlite.connect import Tuning, version_warnings
 from oris.storage.sqlite.database import Database, MemoryDatabase, open_file
@@ -33,7 +34,7 @@ from oris.storage.sqlite.schema import SqliteSchema
 from oris.storage.sqlite.space import Space
 from oris.storage.sqlite.upgrade import prepare
 from oris.storage.sqlite.writer import Prepared, Writer
-from oris.storage.store import Reads, Work
+from oris.storage.store import Work
 
 T = TypeVar("T")
 

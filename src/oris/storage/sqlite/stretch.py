@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from oris.storage.store import Stretch
+from oris.storage.reads.threads import Stretch
 
 T = TypeVar("T")
 

@@ -1,0 +1,64 @@
+"""What a node has to know of the whole store: where work may be, what is switched, who may call, how much there is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from oris.core.api_key import ApiKey
+from oris.core.audit import AuditHead
+from oris.core.mode import Mode
+from oris.core.model import Lane
+
+
+class StoredKeys(Struct, frozen=True):
+    """The keys that let anybody in, and whether there ever was one."""
+
+    keys: tuple[ApiKey, ...]
+    any_ever: bool
+
+
+class Statistics(Struct, frozen=True):
+    """What the gauges show; counted by the store."""
+
+    waiting: int
+    """Runs scheduled, queued or backing off."""
+    leased: int
+    dead_letters: int
+    """Those that nobody has replayed yet."""
+    oldest_queued_ms: int | None
+    """Since when the longest-waiting due run has been available."""
+    pending_interrupts: int = 0
+    delayed: int = 0
+    """Those of the waiting runs that are not due yet: scheduled, or backing off."""
+
+    workflows_held: int = 0
+
+    @property
+    def due(self) -> int:
+        """Those that could run now."""
+        return self.waiting - self.delayed
+
+
+class ClusterReads(Protocol):
+    """What all nodes have in common. See `Reads`."""
+
+    async def lanes(self, limit: int, after: Lane | None = None) -> Sequence[Lane]:
+        """The first lanes with a due job behind this one, in their order; found by a loose scan."""
+
+    async def modes(self) -> Sequence[Mode]:
+        """What operators have switched, for the cluster and for single nodes."""
+
+    async def nodes(self) -> Sequence[tuple[str, int]]:
+        """Nodes that have committed anything, each with when it did so last; at most 100."""
+
+    async def audit_heads(self) -> Sequence[AuditHead]:
+        """The ends of all audit chains, the newest 100."""
+
+    async def stored_keys(self, now_ms: int) -> StoredKeys:
+        """What is needed to tell who calls: the keys that are neither revoked nor expired."""
+
+    async def statistics(self) -> Statistics:
+        """Counts for the gauges."""
