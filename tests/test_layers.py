@@ -14,7 +14,10 @@ CORE = ("oris.core", "oris.errors", "oris.ids")
 ANYWHERE = ("oris.errors", "oris.ids", "oris.clock")
 STORE = ("oris.storage.store", "oris.storage.reads", "oris.storage.pages")
 """What is the same for every store."""
-STORE_SIDE = (*CORE, *STORE, "oris.clock", "oris.storage.migrate", "oris.config")
+STORE_SIDE = (
+    *(*CORE, *STORE, "oris.storage.stretch", "oris.storage.audit_trail", "oris.storage.migrate"),
+    *("oris.clock", "oris.config"),
+)
 
 ALLOWED: dict[str, tuple[str, ...]] = {
     "oris.errors": (),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from oris.core import lookups as ask
 from oris.core.api_key import ApiKey
 from oris.core.audit import AuditHead
 from oris.core.audit_anchor import AuditAnchor
 from oris.core.changes import Changes
 from oris.core.events import Entry
 from oris.core.hold import Hold, is_held, lost_least
+from oris.core.lookups import Lookup, Saved, answered
 from oris.core.mode import Mode
 from oris.core.model import (
     DELAYED,
@@ -106,7 +108,7 @@ class Tables:
         loaded.api_keys = {k: v for k, v in self.api_keys.items() if k in needs.api_keys}
         for key, run_id, seq in sorted(needs.replays):
             if key in loaded.jobs:
-                gather(loaded.jobs[key], run_id, seq, self, loaded)
+                answered(gather(loaded.jobs[key], run_id, seq, loaded), self.look)
         loaded.ended_sessions = self.ended_sessions & needs.ended_sessions
         self._load_waits(needs, loaded)
         loaded.nodes = {node: at_ms for node, at_ms in self.nodes.items() if node in needs.nodes}
@@ -127,35 +129,32 @@ class Tables:
             if pending or named or (wait.run_id in asked and wait.kind == "interrupt"):
                 loaded.waits[wait.wait_id] = wait
 
-    def run(self, run_id: RunId) -> Job | None:
-        """See `Lookup`."""
-        return self.past_runs.get(run_id)
+    def look(self, lookup: Lookup[object]) -> object:
+        """The answer to a lookup of a replay."""
+        match lookup:
+            case ask.PastRun(run_id):
+                return self.past_runs.get(run_id)
+            case ask.SavedAt(key, seq):
+                return self._saved(key, seq)
+            case ask.PayloadBytes(key, seq):
+                return len(self.payloads[key, seq])
+            case ask.StepBytes(key, run_id, until_seq):
+                steps = [step for (run, _), rows in self.steps.items() if run == run_id for step in rows.values()]
+                done = [step.seq for step in steps if step.status == "succeeded" and step.seq <= until_seq]
+                return sum(len(self.payloads.get((key, seq), b"")) for seq in done)
+            case ask.ClaimOf(target):
+                return self.claims.get(target)
+            case ask.LetterOf(run_id):
+                return self.dead_letters.get(run_id)
+            case _:
+                raise AssertionError(lookup)
 
-    def saved(self, key: JobKey, seq: int) -> tuple[RunId, bytes, int] | None:
-        """See `Lookup`."""
+    def _saved(self, key: JobKey, seq: int) -> Saved | None:
         for entry in self.entries[key]:
             if (entry.seq, entry.event_type) == (seq, "checkpoint_saved"):
                 assert entry.payload_digest is not None
-                return entry.run_id, entry.payload_digest, len(self.payloads[key, seq])
+                return Saved(entry.run_id, entry.payload_digest, len(self.payloads[key, seq]))
         return None
-
-    def payload_bytes(self, key: JobKey, seq: int) -> int:
-        """See `Lookup`."""
-        return len(self.payloads[key, seq])
-
-    def step_bytes(self, key: JobKey, run_id: RunId, until_seq: int) -> int:
-        """See `Lookup`."""
-        steps = [step for (run, _), rows in self.steps.items() if run == run_id for step in rows.values()]
-        done = [step.seq for step in steps if step.status == "succeeded" and step.seq <= until_seq]
-        return sum(len(self.payloads.get((key, seq), b"")) for seq in done)
-
-    def claim(self, target: str) -> ReplayClaim | None:
-        """See `Lookup`."""
-        return self.claims.get(target)
-
-    def dead_letter(self, run_id: RunId) -> DeadLetter | None:
-        """See `Lookup`."""
-        return self.dead_letters.get(run_id)
 
     def oldest_runs(self, key: JobKey, after: int, limit: int) -> OldestRuns:
         """See `Reads`; a place is the last event of a run."""

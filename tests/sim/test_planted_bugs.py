@@ -11,8 +11,10 @@ from msgspec.structs import replace
 
 from oris.clock import EngineClock
 from oris.core import events as ev
+from oris.core.changes import Handed, HandedResume, Handout
 from oris.core.facts import Facts
 from oris.core.lease import lost as lease_lost
+from oris.core.lookups import Lookups, look_all
 from oris.core.mode import Mode, Modes
 from oris.core.model import TERMINAL
 from oris.core.replies import SessionOpened
@@ -213,13 +215,22 @@ def a_step_succeeds_twice(patch: Patch) -> None:
 
 
 def answers_are_not_handed_on(patch: Patch) -> None:
-    patch.setattr(module("storage.sqlite.handouts"), "_resumes", lambda *_: ((), False))
+    def none(handout: Handout, room: int) -> Lookups[tuple[tuple[HandedResume, ...], bool]]:
+        yield from look_all([])
+        return (), False
+
+    patch.setattr(module("core.handouts"), "_resumes", none)
 
 
 def recorded_steps_are_not_handed_on(patch: Patch) -> None:
     writer = module("storage.sqlite.writer")
     real = writer.read_handout
-    patch.setattr(writer, "read_handout", lambda *args: replace(real(*args), steps=()))
+
+    def without_steps(handout: Handout) -> Lookups[Handed]:
+        handed: Handed = yield from real(handout)
+        return replace(handed, steps=())
+
+    patch.setattr(writer, "read_handout", without_steps)
 
 
 def the_fence_falls(patch: Patch) -> None:

@@ -8,8 +8,8 @@ from oris.core import commands as c
 from oris.core.changes import Handed
 from oris.core.model import Job, Wait
 from oris.core.replies import Suspended
+from oris.core.wait_values import WaitValue
 from oris.storage.reads.operators import InterruptFilter
-from oris.storage.reads.threads import WaitValue
 
 from .driver import Driver, key, question, report, submit, suspend, want
 

@@ -12,14 +12,16 @@ from oris.core import commands as c
 from oris.core.commands import Cancel, SetMode
 from oris.core.decide.suspend import shown
 from oris.core.events import first_bad_seq
+from oris.core.lookups import Stretch
 from oris.core.mode import CLUSTER, Mode
 from oris.core.model import Lane, RetryPolicy, Wait
 from oris.core.needs import Needs
+from oris.core.wait_values import WaitValue
 from oris.ids import JobKey, TenantId, ThreadId, run_id
 from oris.storage.pages import Page, Place
 from oris.storage.reads.operators import AuditFilter, DeadLetterFilter, InterruptFilter, JobFilter
 from oris.storage.reads.sweeper import Earliest
-from oris.storage.reads.threads import StepCounts, Stretch, WaitValue
+from oris.storage.reads.threads import StepCounts
 
 from .driver import (
     ACME,

@@ -40,7 +40,8 @@ def verify(context: click.Context, heads_file: TextIO | None) -> int:
     noted_heads = () if heads_file is None else _heads(heads_file)
 
     from oris.core.audit_anchor import AnchorKey
-    from oris.storage.sqlite.audit_trail import Check, open_trail
+    from oris.storage.audit_trail import Check
+    from oris.storage.sqlite.audit_trail import open_trail
 
     secret = settings.audit_anchor_key
     key = None if secret is None else AnchorKey(secret.reveal())

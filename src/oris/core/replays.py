@@ -8,12 +8,12 @@ not complete is no state of its own: replaying it goes on with the same target, 
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Protocol
 
 from oris.core.facts import Facts
-from oris.core.model import DeadLetter, Job, ReplayClaim, SavedCheckpoint, Source, Step, sources_of
+from oris.core.lookups import ClaimOf, LetterOf, Lookups, PastRun, PayloadBytes, SavedAt, StepBytes, look, look_all
+from oris.core.model import Job, SavedCheckpoint, Source, Step, sources_of
 from oris.core.needs import Loaded
-from oris.ids import CheckpointId, JobKey, RunId, checkpoint_id
+from oris.ids import CheckpointId, RunId, checkpoint_id
 
 _LATEST = "latest_state:"
 
@@ -52,61 +52,36 @@ def with_own_steps(run: Job, until_seq: int) -> tuple[Source, ...]:
     return (*sources_of(run), *own)
 
 
-class Lookup(Protocol):
-    """What a store is asked for a replay, one row each."""
-
-    def run(self, run_id: RunId) -> Job | None:
-        """A run that a newer one has replaced."""
-
-    def saved(self, key: JobKey, seq: int) -> tuple[RunId, bytes, int] | None:
-        """The run, the digest and the size of the checkpoint that an event has saved."""
-
-    def payload_bytes(self, key: JobKey, seq: int) -> int:
-        """The size of an event's payload."""
-
-    def step_bytes(self, key: JobKey, run_id: RunId, until_seq: int) -> int:
-        """The size of what a run's steps that had succeeded by then have given."""
-
-    def claim(self, target: str) -> ReplayClaim | None:
-        """Who has claimed a target last."""
-
-    def dead_letter(self, run_id: RunId) -> DeadLetter | None:
-        """The dead letter of a run."""
-
-
-def gather(job: Job, run_id: RunId | str, seq: int, look: Lookup, loaded: Loaded) -> None:
+def gather(job: Job, run_id: RunId | str, seq: int, loaded: Loaded) -> Lookups[None]:
     """Load what a replay may have to see: of a checkpoint (`seq`), or of the state of a run ("": the latest)."""
-    origin = job if run_id in ("", job.run_id) else look.run(RunId(run_id))
+    origin = job if run_id in ("", job.run_id) else (yield from look(PastRun(RunId(run_id))))
     if origin is None or job.is_pruned:
         return
     saved_seq = seq or origin.checkpoint_seq
-    saved = look.saved(job.job_key, saved_seq) if saved_seq else None
+    saved = (yield from look(SavedAt(job.job_key, saved_seq))) if saved_seq else None
     targets = {job.replay_target, origin.replay_target}
     if saved is not None:
-        whose, digest, size_bytes = saved
-        carried = _carried(origin, seq, look) + size_bytes if seq else 0
-        found = SavedCheckpoint(job.job_key, whose, saved_seq, digest, size_bytes, carried)
+        carried = (yield from _carried(origin, seq)) + saved.size_bytes if seq else 0
+        found = SavedCheckpoint(job.job_key, saved.run_id, saved_seq, saved.digest, saved.size_bytes, carried)
         loaded.checkpoints[job.job_key, saved_seq] = found
         if seq:
-            targets.add(checkpoint_target(checkpoint_id(whose, seq)))
+            targets.add(checkpoint_target(checkpoint_id(saved.run_id, seq)))
     if not seq:
-        targets.add(state_target(origin, None if saved is None else saved[1]))
+        targets.add(state_target(origin, None if saved is None else saved.digest))
     runs = {job.run_id, origin.run_id}
-    for target in sorted(target for target in targets if target is not None):
-        claim = look.claim(target)
+    for claim in (yield from look_all([ClaimOf(target) for target in sorted(filter(None, targets))])):
         if claim is not None:
-            loaded.claims[target] = claim
+            loaded.claims[claim.target] = claim
             runs.add(claim.run_id)
-    for named in sorted(runs):
-        past = None if named == job.run_id else look.run(named)
+    for past in (yield from look_all([PastRun(named) for named in sorted(runs - {job.run_id})])):
         if past is not None:
-            loaded.past_runs[named] = past
-        letter = look.dead_letter(named)
+            loaded.past_runs[past.run_id] = past
+    for letter in (yield from look_all([LetterOf(named) for named in sorted(runs)])):
         if letter is not None:
-            loaded.dead_letters[named] = letter
+            loaded.dead_letters[letter.run_id] = letter
 
 
-def _carried(run: Job, seq: int, look: Lookup) -> int:
+def _carried(run: Job, seq: int) -> Lookups[int]:
     """The size of the input, and of the steps that had succeeded by then."""
-    steps = sum(look.step_bytes(run.job_key, *source) for source in with_own_steps(run, seq))
-    return steps + (look.payload_bytes(run.job_key, run.input_seq) if run.input_seq else 0)
+    steps = yield from look_all([StepBytes(run.job_key, *source) for source in with_own_steps(run, seq)])
+    return sum(steps) + ((yield from look(PayloadBytes(run.job_key, run.input_seq))) if run.input_seq else 0)

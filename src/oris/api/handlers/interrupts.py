@@ -27,12 +27,12 @@ from oris.api.services import Call
 from oris.core.commands import Command, Reject, Resume, ResumeThread
 from oris.core.model import Wait
 from oris.core.replies import Settled
+from oris.core.wait_values import WaitValue
 from oris.engine.unit import Unit
 from oris.errors import ApiError, DataDamaged
 from oris.ids import RunId, ThreadId, WaitId, attempt_of
 from oris.storage.pages import cut, place_of_wait
 from oris.storage.reads.operators import InterruptFilter
-from oris.storage.reads.threads import WaitValue
 from oris.wire.jobs import PendingView
 from oris.wire.pages import InterruptsPage
 from oris.wire.times import rfc3339, rfc3339_or_none

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol
 
 from msgspec import Struct
 
 from oris.core.changes import HandedStep
 from oris.core.events import Entry
+from oris.core.lookups import Stretch
 from oris.core.model import ClosedLease, DeadLetter, Job, Wait
 from oris.core.replies import RaisedWait
+from oris.core.wait_values import WaitValue
 from oris.ids import JobKey, LeaseId, RunId, TenantId, ThreadId, WaitId
 from oris.storage.pages import Page, Place
-
-T = TypeVar("T")
-
-
-class Stretch(Struct, Generic[T], frozen=True):
-    """Items in order, bounded in number and in bytes, but one at least if there is one."""
-
-    items: tuple[T, ...]
-    more: bool
-    """There are others behind them."""
 
 
 class Told(Struct, frozen=True):
@@ -47,20 +39,6 @@ class StepCounts(Struct, frozen=True):
 
     succeeded: int
     open: int
-
-
-class WaitValue(Struct, frozen=True):
-    """What a wait was raised with, and what it was settled with; None: with nothing, or it is not settled."""
-
-    raised: bytes | None
-    settled: bytes | None
-    damaged_seq: int = 0
-    """The event whose payload is not what was written; neither value is told then. 0: none."""
-
-    @property
-    def size(self) -> int:
-        """Bytes of both."""
-        return len(self.raised or b"") + len(self.settled or b"")
 
 
 class ThreadReads(Protocol):

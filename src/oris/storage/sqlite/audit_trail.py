@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from oris.core.audit import AuditHead, AuditRecord
-from oris.core.audit_anchor import AnchorKey, AuditAnchor
-from oris.core.audit_check import Bad, broken, differs, head_of, noted_in, start_of, unsigned
+from oris.core.audit_anchor import AuditAnchor
 from oris.errors import ConfigError
 from oris.storage.sqlite import audit_statements as sql
 from oris.storage.sqlite.connect import Tuning, open_reader
@@ -24,7 +23,7 @@ _BEFORE_ALL = -(2**63)
 
 
 @contextmanager
-def open_trail(path: Path) -> Iterator[AuditTrail]:
+def open_trail(path: Path) -> Iterator[SqliteTrail]:
     """Open a file's trail, for reading alone. Raises ConfigError when the file is none of ours, cannot be read,
     or was changed by a newer program."""
     if not path.exists():
@@ -36,13 +35,13 @@ def open_trail(path: Path) -> Iterator[AuditTrail]:
             if connection.execute(_HAS_TRAIL).fetchone() is None:
                 raise ConfigError(f"{path}: there is no audit trail in this database")
             check_not_newer(connection)
-            yield AuditTrail(connection)
+            yield SqliteTrail(connection)
     except sqlite3.Error as error:
         raise ConfigError(f"{path}: cannot read the database: {described(error)}") from error
 
 
-class AuditTrail:
-    """All chains of a database."""
+class SqliteTrail:
+    """`AuditTrail` over a connection; see there."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -87,98 +86,6 @@ class AuditTrail:
             gone[chain] = AuditHead(*self._connection.execute(sql.CHAIN_END, (_bytes(chain),)).fetchone())
         for chain in sorted(gone):
             yield gone[chain]
-
-
-class Check:
-    """One check of a whole trail. What it keeps is the end of every chain, of which there is one per server start."""
-
-    def __init__(self, trail: AuditTrail, tell: Callable[[Bad], None], key: AnchorKey | None = None) -> None:
-        """`tell` is called with the first bad record of each chain that has one; `key` signs anchors."""
-        self._trail = trail
-        self._key = key
-        self._gone: dict[str, AuditHead] = {}
-        """The heads of anchors that hold: what comes before them was let go."""
-        self._tell = tell
-        self._heads: dict[str, AuditHead] = {}
-        self.bad: set[str] = set()
-        """Chains that do not hold."""
-        self.records = 0
-        self.noted = 0
-        """Heads noted elsewhere that were looked for."""
-
-    @property
-    def chains(self) -> int:
-        """Chains that were found."""
-        return len(self._heads)
-
-    def run(self, noted: Iterable[AuditHead]) -> None:
-        """Check every record, what each chain has noted of those before it, and what was noted elsewhere."""
-        for anchor in self._trail.anchors():
-            self._anchored(anchor)
-        for record in self._trail.records():
-            self.records += 1
-            if record.chain_id not in self.bad:
-                self._next(record)
-        for head in noted:
-            self.noted += 1
-            self._compare(head)
-
-    def _next(self, record: AuditRecord) -> None:
-        head = self._heads.get(record.chain_id) or start_of(record.chain_id)
-        bad = broken(head, record)
-        if bad is not None and record.seq > head.seq + 1 and self._was_cut(head, record):
-            head = self._gone[record.chain_id]
-            bad = broken(head, record)
-        if bad is not None:
-            self._heads.setdefault(record.chain_id, head)
-            self._found(bad)
-            return
-        self._heads[record.chain_id] = head_of(record)
-        if record.seq == 1:
-            for noted in noted_in(record):
-                self._compare(noted)
-
-    def _anchored(self, anchor: AuditAnchor) -> None:
-        self._heads[anchor.chain_id] = anchor.head
-        bad = unsigned(anchor, self._key)
-        if bad is not None:
-            self._found(bad)
-            return
-        self._gone[anchor.chain_id] = anchor.head
-
-    def _was_cut(self, head: AuditHead, record: AuditRecord) -> bool:
-        """Whether a server beside this check has let go what is missing between the two."""
-        anchor = self._trail.anchor(record.chain_id)
-        if anchor is None or not head.seq <= anchor.seq < record.seq or unsigned(anchor, self._key) is not None:
-            return False
-        if anchor.seq == head.seq and anchor.hash != head.hash:
-            return False
-        self._gone[anchor.chain_id] = anchor.head
-        return True
-
-    def _compare(self, noted: AuditHead) -> None:
-        if noted.chain_id in self.bad or not noted.seq:
-            return
-        gone = self._gone.get(noted.chain_id)
-        if gone is not None and noted.seq <= gone.seq:
-            # Of what came before the anchor nothing is left to compare; its signature says that it was in order.
-            bad = None if noted.seq < gone.seq else differs(noted, gone, gone)
-            if bad is not None:
-                self._found(bad)
-            return
-        end = self._heads.get(noted.chain_id) or start_of(noted.chain_id)
-        if end.seq == noted.seq:
-            found: AuditHead | None = end
-        else:
-            record = self._trail.record(noted.chain_id, noted.seq) if end.seq > noted.seq else None
-            found = None if record is None else head_of(record)
-        bad = differs(noted, found, end)
-        if bad is not None:
-            self._found(bad)
-
-    def _found(self, bad: Bad) -> None:
-        self.bad.add(bad.chain_id)
-        self._tell(bad)
 
 
 def _bytes(text: str) -> bytes:

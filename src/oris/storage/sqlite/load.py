@@ -8,13 +8,15 @@ from typing import Any, NamedTuple
 
 from oris.core.api_key import ApiKey
 from oris.core.hold import PROBE_HEADS, Hold, is_held
+from oris.core.lookups import answered
 from oris.core.mode import Mode
 from oris.core.model import SUSPENDED, ClosedLease, IdempotentSubmit, Job, Lane, Step, Tenant, Wait, Worker, sources_of
 from oris.core.needs import Heads, Loaded, Needs
+from oris.core.replays import gather
 from oris.ids import JobKey, LeaseId, RunId, TenantId, WorkerKey
 from oris.storage.sqlite import statements as sql
 from oris.storage.sqlite.columns import split
-from oris.storage.sqlite.load_replays import load_replays
+from oris.storage.sqlite.lookups import SqliteLookups
 from oris.storage.sqlite.retention import load_retention
 
 
@@ -42,7 +44,7 @@ def load(connection: sqlite3.Connection, needs: Needs) -> Found:
     _load_heads(connection, needs, found)
     _load_polls(connection, needs, found)
     _load_waits(connection, needs, found)
-    load_replays(connection, needs, found.loaded, {key: row.id for key, row in found.rows.items()})
+    _load_replays(connection, needs, found)
     load_retention(connection, needs, found.loaded)
     if any_hold:
         runs = (*(job for _, job in found.rows.values()), *found.loaded.past_runs.values())
@@ -127,6 +129,15 @@ def _load_polls(connection: sqlite3.Connection, needs: Needs, found: Found) -> N
         rows = connection.execute(sql.JOBS_BY_POLL, poll).fetchall()
         if rows:
             found.loaded.polls[poll] = tuple(_job(found, row) for row in rows)
+
+
+def _load_replays(connection: sqlite3.Connection, needs: Needs, found: Found) -> None:
+    """What each replay has to see; a thread that is not there has nothing."""
+    lookups = SqliteLookups(connection, lambda key: found.rows[key].id)
+    for key, run_id, seq in sorted(needs.replays):
+        job = found.loaded.jobs.get(key)
+        if job is not None:
+            answered(gather(job, run_id, seq, found.loaded), lookups)
 
 
 def _load_waits(connection: sqlite3.Connection, needs: Needs, found: Found) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from oris.core.api_key import ApiKey
@@ -11,19 +12,23 @@ from oris.core.audit import AuditHead
 from oris.core.changes import HandedStep
 from oris.core.events import Entry, body_of
 from oris.core.hold import Hold
+from oris.core.lookups import StepsOf, Stretch, answered, look
 from oris.core.mode import Mode
 from oris.core.model import ClosedLease, DeadLetter, Job, Lane, Tenant, Wait, Worker, sources_of
 from oris.core.replies import RaisedWait
+from oris.core.wait_values import WaitValue, values_of_waits
+from oris.core.wait_values import settled_values as values_settled
+from oris.core.whole import is_whole, whole
 from oris.errors import DataDamaged
 from oris.ids import JobKey, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
 from oris.storage.reads.cluster import Statistics, StoredKeys
 from oris.storage.reads.sweeper import Earliest
-from oris.storage.reads.threads import StepCounts, Stretch, Told, WaitValue
+from oris.storage.reads.threads import StepCounts, Told
 from oris.storage.sqlite import read_statements as sql
 from oris.storage.sqlite.columns import split
-from oris.storage.sqlite.handouts import steps_of
 from oris.storage.sqlite.history_statements import PRUNED_SEQ, STEP_COUNTS, TOLD
 from oris.storage.sqlite.load import mode_of
+from oris.storage.sqlite.lookups import SqliteLookups
 from oris.storage.sqlite.retention import newest_anchors
 from oris.storage.sqlite.statements import (
     CALM,
@@ -38,9 +43,7 @@ from oris.storage.sqlite.statements import (
     WAIT,
     WORKER,
 )
-from oris.storage.sqlite.stretch import stretch
-from oris.storage.sqlite.wait_values import WaitValues
-from oris.storage.sqlite.whole import is_whole, whole
+from oris.storage.stretch import stretch
 
 LANES_FOR_AGE = 200
 """Lanes that are asked for their oldest job; with more, the gauge looks at these."""
@@ -105,9 +108,8 @@ def steps(
     found = run(connection, run_id)
     if found is None:
         return Stretch((), more=False)
-    key = found.job_key
-    rows = steps_of(connection, key, _id(connection, key), run_id, sources_of(found), after_seq, limit + 1)
-    return stretch(rows, limit, max_bytes, lambda step: len(step.body or b""))
+    wanted = StepsOf(found.job_key, run_id, sources_of(found), after_seq, limit, max_bytes)
+    return answered(look(wanted), _lookups(connection))
 
 
 def step_counts(connection: sqlite3.Connection, run_id: RunId) -> StepCounts:
@@ -141,29 +143,15 @@ def wait(connection: sqlite3.Connection, wait_id: WaitId) -> Wait | None:
 
 
 def wait_values(connection: sqlite3.Connection, waits: Sequence[Wait], max_bytes: int) -> Sequence[WaitValue]:
-    """What waits were raised and settled with, of the first that fit, one at least."""
-    return stretch(_values(connection, waits), len(waits), max_bytes, lambda value: value.size).items
-
-
-def _values(connection: sqlite3.Connection, waits: Sequence[Wait]) -> Generator[WaitValue]:
-    values: WaitValues | None = None
-    for wait in waits:
-        if values is None or wait.job_key != values.job_key:
-            values = WaitValues(connection, wait.job_key, _id(connection, wait.job_key))
-        try:
-            settled = values.settled(wait.status, wait.value_seq, wait.value_index, wait.settled_seq)
-            yield WaitValue(values.raised(wait.value_seq, wait.value_index), settled)
-        except DataDamaged as error:
-            yield WaitValue(None, None, error.seq)
+    """What waits were raised and settled with."""
+    return answered(values_of_waits(waits, max_bytes), _lookups(connection))
 
 
 def settled_values(
     connection: sqlite3.Connection, job_key: JobKey, waits: Sequence[RaisedWait], max_bytes: int
 ) -> Sequence[bytes | None]:
-    """What waits of a thread were settled with, of the first that fit, one at least."""
-    values = WaitValues(connection, job_key, _id(connection, job_key))
-    found = (values.settled(wait.status, wait.value_seq, wait.value_index, wait.settled_seq) for wait in waits)
-    return stretch(found, len(waits), max_bytes, lambda value: len(value or b"")).items
+    """What waits of a thread were settled with."""
+    return answered(values_settled(job_key, waits, max_bytes), _lookups(connection))
 
 
 def worker(connection: sqlite3.Connection, worker_key: WorkerKey) -> Worker | None:
@@ -291,6 +279,11 @@ def calm_ms(connection: sqlite3.Connection) -> int:
     """Until when some node has owed no lease anything."""
     (calm_ms,) = connection.execute(CALM).fetchone()
     return int(calm_ms)
+
+
+def _lookups(connection: sqlite3.Connection) -> SqliteLookups:
+    """Answers lookups; the id of a thread is looked for once."""
+    return SqliteLookups(connection, cache(lambda key: _id(connection, key)))
 
 
 def _id(connection: sqlite3.Connection, job_key: JobKey) -> int | None:

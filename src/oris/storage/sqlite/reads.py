@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from oris.core.events import Entry, body_of
+from oris.core.lookups import Stretch
 from oris.core.model import Wait
+from oris.core.wait_values import WaitValue
 from oris.errors import DataDamaged
 from oris.ids import JobKey
-from oris.storage.reads.threads import Stretch, Told, WaitValue
+from oris.storage.reads.threads import Told
 from oris.storage.sqlite import pages, queries, retention
 
 P = ParamSpec("P")

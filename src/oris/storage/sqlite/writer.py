@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from oris.core.changes import Handed
+from oris.core.handouts import read_handout
+from oris.core.lookups import answered
 from oris.core.needs import Needs
 from oris.errors import OutcomeUnknown, Unavailable
 from oris.ids import RunId
@@ -18,8 +20,8 @@ from oris.storage.sqlite import statements as sql
 from oris.storage.sqlite.connect import set_pragma
 from oris.storage.sqlite.faults import Fault, cause_of, described, fault_of, is_refused_write, unavailable
 from oris.storage.sqlite.guard import Guard
-from oris.storage.sqlite.handouts import read_handout
 from oris.storage.sqlite.load import load
+from oris.storage.sqlite.lookups import SqliteLookups
 from oris.storage.sqlite.space import Disk
 from oris.storage.sqlite.write import write
 from oris.storage.store import Work
@@ -105,7 +107,8 @@ class Writer:
             ids = write(connection, changes, found.rows)
             if not changes.empty:
                 connection.execute(sql.WRITE_NODE, (self._node_id, batch_id, now_ms, changes.calm_ms, changes.skew_ms))
-            handed = {h.run_id: read_handout(connection, h, ids[h.job_key]) for h in changes.handouts}
+            lookups = SqliteLookups(connection, ids.__getitem__)
+            handed = {each.run_id: answered(read_handout(each), lookups) for each in changes.handouts}
         except sqlite3.Error as error:
             self._roll_back()
             self._raise_for(error)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from oris.storage.reads.threads import Stretch
+from oris.core.lookups import Stretch
 
 T = TypeVar("T")
 
 
 def stretch(rows: Iterable[T], limit: int, max_bytes: int, size: Callable[[T], int]) -> Stretch[T]:
-    """The first rows that fit, one at least. SQLite reads a row when it is asked for: no more than one in vain.
+    """The first rows that fit, one at least. A row is read when it is asked for: no more than one in vain.
 
     `rows` has to hold one more than `limit`, if there is one.
     """
