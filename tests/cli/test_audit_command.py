@@ -460,16 +460,16 @@ def test_a_trail_that_is_cut_while_it_is_read_is_in_order(
     database: Path, verify: Verify, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server beside the check lets records go between two of its pages."""
-    real = audit_trail.AuditTrail.records
+    real = audit_trail.SqliteTrail.records
     done: list[str] = []
 
-    def records(self: audit_trail.AuditTrail) -> Iterator[AuditRecord]:
+    def records(self: audit_trail.SqliteTrail) -> Iterator[AuditRecord]:
         for number, entry in enumerate(real(self)):
             if number == 1 and not done:
                 done.append(cut(database, 4))
             yield entry
 
     monkeypatch.setattr(audit_trail, "PAGE", 2)
-    monkeypatch.setattr(audit_trail.AuditTrail, "records", records)
+    monkeypatch.setattr(audit_trail.SqliteTrail, "records", records)
     code, said = verify(*WITH_KEY)
     assert (code, said) == (0, ["13 records in 3 chains: all as they were written"])
