@@ -29,6 +29,7 @@ from oris.api.handlers import (
     workflows,
 )
 from oris.api.http import AnswerForm
+from oris.errors import ConflictReason
 from oris.wire import admin as a
 from oris.wire import history as h
 from oris.wire import jobs as j
@@ -39,7 +40,6 @@ from oris.wire import replays as r
 from oris.wire import server as s
 from oris.wire import waits as i
 from oris.wire import workers as w
-from oris.wire.refusals import ConflictReason
 
 _OF_THREAD: tuple[ConflictReason, ...] = ("ambiguous_thread", "run_mismatch")
 _OF_ANSWER: tuple[ConflictReason, ...] = ("interrupt_settled", "resume_mismatch")

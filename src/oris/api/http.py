@@ -14,10 +14,10 @@ from urllib.parse import unquote
 import msgspec
 
 from oris.api.freight import Freight
+from oris.errors import ConflictReason
 from oris.ids import KeyId
 from oris.observability.trace import Trace
 from oris.patience import Patience
-from oris.wire.refusals import ConflictReason
 
 S = TypeVar("S")
 """The services a handler works with."""

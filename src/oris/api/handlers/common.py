@@ -13,7 +13,7 @@ from oris.api.http import Role
 from oris.api.services import Call
 from oris.core.audit import Audit
 from oris.core.model import Job
-from oris.core.replies import Refusal, SessionOpened
+from oris.core.replies import Refusal, SessionOpened, conflict, run_mismatch
 from oris.engine.unit import Unit
 from oris.errors import ApiError, ErrorCode, invalid
 from oris.ids import NO_TENANT, JobKey, RunId, TenantId, ThreadId, WorkerId, WorkerKey, job_key, worker_key
@@ -89,11 +89,8 @@ async def locate(call: Call, tenant: str | None) -> JobKey:
     if not tenants:
         raise not_found("thread")
     if len(tenants) > 1:
-        raise ApiError(
-            ErrorCode.CONFLICT,
-            "several tenants have a thread of this name; say which with tenant_id",
-            {"reason": "ambiguous_thread"},
-        )
+        message = "several tenants have a thread of this name; say which with tenant_id"
+        raise refused(conflict("ambiguous_thread", message))
     return job_key(tenants[0], thread_id)
 
 
@@ -104,11 +101,7 @@ async def latest_run(call: Call, tenant: str | None, run_id: str | None) -> Job:
     if job is None:
         raise not_found("thread")
     if run_id is not None and run_id != job.run_id:
-        raise ApiError(
-            ErrorCode.CONFLICT,
-            "the thread's latest run is another one",
-            {"reason": "run_mismatch", "run_id": job.run_id},
-        )
+        raise refused(run_mismatch(job.run_id))
     return job
 
 

@@ -22,7 +22,7 @@ from oris.core.deadlines import timeout_at
 from oris.core.model import Job
 from oris.core.replies import Granted
 from oris.engine.engine import Polled
-from oris.errors import ApiError, ErrorCode, invalid
+from oris.errors import ApiError, ErrorCode, UnavailableReason, invalid
 from oris.ids import RunId, TenantId, ThreadId, WorkerKey, attempt_of
 from oris.wire.times import rfc3339
 from oris.wire.workers import (
@@ -87,7 +87,7 @@ def want_of(
     )
 
 
-def poll_view(call: Call, polled: Polled, no_room: str = "inbox_full") -> PollView:
+def poll_view(call: Call, polled: Polled, no_room: UnavailableReason = "inbox_full") -> PollView:
     """A poll's answer. One that is refused is a noop with the reason: it came with acks, which are answered.
 
     Raises ApiError 503 with the reason `no_room` when there is none even for what it was granted before.
