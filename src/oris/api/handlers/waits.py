@@ -19,6 +19,7 @@ from oris.api.handlers.common import (
 from oris.api.http import Answer
 from oris.api.services import Call
 from oris.core.commands import Suspend, WaitSpec
+from oris.core.model import WaitMode
 from oris.core.replies import Suspended
 from oris.engine.unit import Unit
 from oris.errors import invalid
@@ -57,7 +58,7 @@ async def interrupt(call: Call, body: InterruptRequest) -> Answer:
 
 
 async def _ask(
-    call: Call, body: SuspendRequest | InterruptRequest, specs: tuple[WaitSpec, ...], field: str, mode: str
+    call: Call, body: SuspendRequest | InterruptRequest, specs: tuple[WaitSpec, ...], field: str, mode: WaitMode
 ) -> Suspended:
     if len({spec.key for spec in specs}) < len(specs):
         raise invalid(field, "each key may be named once in a request")
@@ -67,7 +68,7 @@ async def _ask(
         attempt_id=AttemptId(body.attempt_id),
         lease_id=LeaseId(body.lease_id),
         waits=specs,
-        mode="any" if mode == "any" else "all",
+        mode=mode,
         checkpoint=checkpoint_of(call, body.checkpoint),
     )
     size = sum(len(spec.value or b"") + len(spec.expire_value or b"") for spec in specs)
