@@ -195,7 +195,7 @@ TABLE = RouteTable(
             ANYTHING,
             EchoBody,
             body_max_bytes=BODY_MAX_BYTES,
-            audit_action="echo.run",
+            audit_action="job.run",
         ),
         Route("POST", "/v1/things/{thing_id}/cancel", cancel, EVERYBODY, ANYTHING, CancelBody),
         Route("GET", "/v1/things/{thing_id}", thing, EVERYBODY, ANYTHING, query=ListOptions),

@@ -372,4 +372,4 @@ async def test_a_role_refused_an_audited_action_is_told_of() -> None:
     answered = await ask(front, "POST", "/v1/echo", request_id, body=body, token=TOKENS[Role.WORKER])
     assert _code(answered) == (403, "forbidden")
     await ask(front, "GET", "/v1/late", request_id, token=TOKENS[Role.WORKER])
-    assert told == [(Role.WORKER, "echo.run", "r-9")]
+    assert told == [(Role.WORKER, "job.run", "r-9")]

@@ -38,6 +38,7 @@ from oris.api.limits import HttpLimits
 from oris.api.no_route import no_route
 from oris.api.presented import named_keys
 from oris.api.proxies import client_address
+from oris.audit_actions import ControlAction
 from oris.config.networks import Networks
 from oris.errors import ApiError, ErrorCode, invalid
 from oris.ids import RandomBits
@@ -106,7 +107,7 @@ class Observe(Protocol):
 class OnForbidden(Protocol):
     """Called when a role may not do an audited action, before the 403 is sent."""
 
-    def __call__(self, caller: Caller, action: str, request_id: str, /) -> None: ...
+    def __call__(self, caller: Caller, action: ControlAction, request_id: str, /) -> None: ...
 
 
 class Dispatcher(Generic[S]):

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 import msgspec
 
 from oris.api.freight import Freight
+from oris.audit_actions import ControlAction
 from oris.errors import ConflictReason
 from oris.ids import KeyId
 from oris.observability.trace import Trace
@@ -125,7 +126,8 @@ class Route(msgspec.Struct, frozen=True):
     body_max_bytes: int = 4 * 1024 * 1024
     long_poll: bool = False
     """Its time is parked time and has a histogram of its own."""
-    audit_action: str | None = None
+    audit_action: ControlAction | None = None
+    """What is written to the audit trail: what the handler commits, what it refuses, and a caller that may not."""
     whole_server: bool = False
     """It concerns the server with all its tenants: refused to a credential that is bound to one."""
     urgent: bool = False

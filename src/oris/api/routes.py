@@ -73,7 +73,7 @@ def route_table(body_max_bytes: int) -> RouteTable:
                 OPERATORS,
                 body=a.ModeRequest,
                 body_max_bytes=small,
-                audit_action=admin.ACTION,
+                audit_action="admin.mode",
                 whole_server=True,
             ),
             post("/v1/jobs", submit.run, CLIENTS, **run),

@@ -181,9 +181,11 @@ def is_admin(call: Call) -> bool:
     return call.caller.role is Role.ADMIN and call.caller.actor_type != "anonymous"
 
 
-def audit(call: Call, action: str, resource_type: str, resource_id: str, tenant_id: str = "") -> Audit:
-    """Who does this, for the record in the commit of the change. The caller's own tenant can see it at any rate."""
-    caller = call.caller
+def audit(call: Call, resource_type: str, resource_id: str, tenant_id: str = "") -> Audit:
+    """Who does what the route is for, for the record in the commit of the change. The caller's own tenant can see it
+    at any rate."""
+    caller, action = call.caller, call.route.audit_action
+    assert action is not None, call.route.path
     return Audit(
         actor_type=caller.actor_type,
         actor_id=caller.actor_id,
