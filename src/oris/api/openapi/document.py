@@ -51,7 +51,7 @@ def openapi_document(table: RouteTable, bounds: ApiBounds, limits: HttpLimits) -
     responses = refusal_components(schemas, HEADERS)
     paths: dict[str, Schema] = {}
     for route in table.routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = operation(route, schemas)
+        paths.setdefault(route.path, {})[route.method.lower()] = operation(route, table.body_max_bytes(route), schemas)
     return msgspec.json.encode(
         {
             "openapi": "3.1.0",
