@@ -47,13 +47,14 @@ from oris.api.limits import HttpLimits
 from oris.api.no_route import no_route
 from oris.api.presented import named_keys
 from oris.api.proxies import client_address
+from oris.api.worker_calls import HearsWorkers, note_worker
 from oris.audit_actions import ControlAction
 from oris.config.networks import Networks
 from oris.errors import ApiError, ErrorCode, invalid
 from oris.ids import RandomBits
 from oris.observability.trace import Trace, read_traceparent
 
-S = TypeVar("S")
+S = TypeVar("S", bound=HearsWorkers)
 
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
@@ -252,12 +253,19 @@ class Dispatcher(Generic[S]):
         route, caller = context.route, context.caller
         if route.long_poll:
             with self._authenticator.while_valid(caller):
-                return await route.handler(context, self._decode(context))
+                return await route.handler(context, self._body(context))
         self._authenticator.check(caller)
         if route.large_answer:
             await context.freight.begin_answer()
-        answer = await route.handler(context, self._decode(context))
+        answer = await route.handler(context, self._body(context))
         return answer if answer.stream is None else self._cut_short(caller, answer, answer.stream)
+
+    def _body(self, context: Context[S]) -> msgspec.Struct | None:
+        """The body for the handler. A worker's call that came as far as this shows that the worker is alive."""
+        body = self._decode(context)
+        if context.route.of_worker:
+            note_worker(context, body)
+        return body
 
     def _cut_short(self, caller: Caller, answer: Answer, stream: Stream) -> Answer:
         """A stream ends when that does under which it was asked for."""

@@ -13,7 +13,7 @@ from oris.api.cursors import Cursors
 from oris.api.http import Context
 from oris.api.places import Waits
 from oris.engine.engine import Engine
-from oris.ids import RandomBits
+from oris.ids import RandomBits, WorkerKey
 from oris.observability.spans import Spans
 
 
@@ -63,6 +63,10 @@ class Services:
     """The document of the route table that is served."""
     waits: Waits = field(default_factory=Waits)
     """Clients that wait for runs, and streams."""
+
+    def heard(self, worker: WorkerKey, session: str | None) -> None:
+        """A worker has called, as this session if it said so."""
+        self.engine.heard(worker, session)
 
     @cached_property
     def cursors(self) -> Cursors:

@@ -16,7 +16,7 @@ from oris.core.model import Job
 from oris.core.replies import Refusal, SessionOpened, conflict, run_mismatch
 from oris.engine.unit import Unit
 from oris.errors import ApiError, ErrorCode, invalid
-from oris.ids import NO_TENANT, JobKey, RunId, TenantId, ThreadId, WorkerId, WorkerKey, job_key, worker_key
+from oris.ids import NO_TENANT, JobKey, RunId, TenantId, ThreadId, WorkerKey, job_key
 from oris.observability.spans import Spans
 from oris.observability.trace import Trace, stored_trace
 from oris.wire.jobs import TraceView, is_given
@@ -120,29 +120,12 @@ def name_in_path(call: Call, parameter: str, what: str) -> str:
     return name
 
 
-def worker_in_path(call: Call) -> WorkerKey:
-    """The worker that the path names, in the credential's tenant."""
-    return worker_of_caller(call, name_in_path(call, "worker_id", "worker"))
-
-
-def calling_worker(call: Call, session: str | None = None) -> WorkerKey:
-    """The worker that the path names and that is calling: it is heard of."""
-    worker = worker_in_path(call)
-    call.services.engine.heard(worker, session)
-    return worker
-
-
 async def check_session(call: Call, worker: WorkerKey, session: str | None) -> None:
     """Make the caller's session known, if it has one. Raises 409 `session_superseded`."""
     if session is not None:
         refusal = await call.services.engine.open_session(worker, session)
         if refusal is not None:
             accepted(refusal, SessionOpened)
-
-
-def worker_of_caller(call: Call, worker_id: str) -> WorkerKey:
-    """A worker, in the credential's tenant."""
-    return worker_key(TenantId(call.caller.tenant_id or ""), WorkerId(worker_id))
 
 
 def optional_payload(call: Call, value: Raw, field: str) -> bytes | None:

@@ -12,10 +12,10 @@ from oris.api.handlers.common import (
     accepted,
     trace_of_run,
     wait_seconds,
-    worker_of_caller,
 )
 from oris.api.http import Answer, Role
 from oris.api.services import Call
+from oris.api.worker_calls import worker_of_caller
 from oris.core.changes import Handed, HandedStep
 from oris.core.commands import Want
 from oris.core.deadlines import timeout_at
@@ -48,7 +48,6 @@ async def poll(call: Call, body: PollRequest) -> Answer:
     if body.only_threads is not None and call.caller.role is not Role.ADMIN:
         raise ApiError(ErrorCode.FORBIDDEN, "only an admin may choose threads", {"field": "only_threads"})
     worker, engine = worker_of_caller(call, body.worker_id), call.services.engine
-    engine.heard(worker, body.session)
     threads = None if body.only_threads is None else frozenset(map(ThreadId, body.only_threads))
     want = want_of(call, worker, body, body.poll_id, threads)
     watch = body.watch

@@ -9,7 +9,6 @@ from oris.api.handlers.common import (
     NULL,
     PAGE_BYTES,
     accepted,
-    calling_worker,
     checkpoint_of,
     optional_payload,
     payload,
@@ -18,6 +17,7 @@ from oris.api.handlers.common import (
 )
 from oris.api.http import Answer
 from oris.api.services import Call
+from oris.api.worker_calls import worker_in_path
 from oris.core.commands import Suspend, WaitSpec
 from oris.core.model import WaitMode
 from oris.core.replies import Suspended
@@ -62,7 +62,7 @@ async def _ask(
 ) -> Suspended:
     if len({spec.key for spec in specs}) < len(specs):
         raise invalid(field, "each key may be named once in a request")
-    worker = calling_worker(call)
+    worker = worker_in_path(call)
     command = Suspend(
         worker_key=worker,
         attempt_id=AttemptId(body.attempt_id),
