@@ -22,6 +22,7 @@ from oris.api.routes import ROUTES, route_table
 from oris.api.services import ApiBounds
 from oris.core.replies import conflict
 from oris.errors import ConflictReason, ErrorCode
+from oris.wire.fields import about, shaped, shapes_of
 from oris.wire.names import NAME
 
 from ..contract import document
@@ -329,6 +330,7 @@ class Odd(msgspec.Struct, forbid_unknown_fields=True):
     """What msgspec's own generator cannot make."""
 
     own: msgspec.Raw = msgspec.Raw(b"")
+    kept: typing.Annotated[msgspec.Raw, about("kept"), shaped(Inner)] = msgspec.Raw(b"")
     either: Inner | Role | None = None
     maybe: typing.Literal["a", "b"] | msgspec.UnsetType | None = msgspec.UNSET
     nothing: tuple[()] = ()
@@ -338,7 +340,8 @@ class Odd(msgspec.Struct, forbid_unknown_fields=True):
 def test_structs_are_walked_where_msgspec_gives_up() -> None:
     with pytest.raises(TypeError):
         msgspec.json.schema(Odd)
-    schemas = Schemas({"maybe": {"description": "one of two"}}, {Inner: {"minProperties": 1}}, {})
+    schemas = Schemas({"maybe": {"description": "one of two"}}, {Inner: {"minProperties": 1}})
+    assert shapes_of(Odd) == {"kept": Inner}
     assert schemas.of(Odd) == {"$ref": "#/components/schemas/Odd"}
     assert schemas.components == {
         "Inner": {
@@ -353,6 +356,7 @@ def test_structs_are_walked_where_msgspec_gives_up() -> None:
             "description": "What msgspec's own generator cannot make.",
             "properties": {
                 "own": {"$ref": "#/components/schemas/Json"},
+                "kept": {"anyOf": [{"$ref": "#/components/schemas/Inner"}, {"type": "null"}], "description": "kept"},
                 "either": {
                     "anyOf": [
                         {"$ref": "#/components/schemas/Inner"},
