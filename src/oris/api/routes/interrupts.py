@@ -8,7 +8,7 @@ from oris.api.routes.roles import CLIENTS
 from oris.wire import pages as p
 from oris.wire import waits as i
 
-INTERRUPTS = (
+INTERRUPT_ROUTES = (
     Route(
         "GET",
         "/v1/interrupts",

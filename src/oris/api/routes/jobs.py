@@ -16,7 +16,7 @@ from oris.wire import workers as w
 _OF_THREAD: tuple[ConflictReason, ...] = ("ambiguous_thread", "run_mismatch")
 _SUBMITTED = AnswerForm(j.SubmittedView, ("idempotency_mismatch", "run_active"))
 
-JOBS = (
+JOB_ROUTES = (
     Route(
         "POST",
         "/v1/jobs",
@@ -182,4 +182,4 @@ JOBS = (
     ),
 )
 
-RUNS = (Route("GET", "/v1/runs/{run_id}", threads.show_run, CLIENTS, AnswerForm(j.JobView), large_answer=True),)
+RUN_ROUTES = (Route("GET", "/v1/runs/{run_id}", threads.show_run, CLIENTS, AnswerForm(j.JobView), large_answer=True),)

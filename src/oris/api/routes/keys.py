@@ -8,7 +8,7 @@ from oris.api.routes.roles import ADMINS
 from oris.wire import keys as k
 from oris.wire import pages as p
 
-KEYS = (
+KEY_ROUTES = (
     Route("GET", "/v1/api-keys", keys.list_keys, ADMINS, AnswerForm(p.KeysPage), query=k.KeysQuery),
     Route(
         "POST",

@@ -9,7 +9,7 @@ from oris.wire import operators as o
 from oris.wire import pages as p
 from oris.wire import replays as r
 
-OPERATIONS = (
+OPERATOR_ROUTES = (
     Route("GET", "/v1/workers", workers.list_workers, OPERATORS, AnswerForm(p.WorkersPage), query=o.WorkersQuery),
     Route("GET", "/v1/workers/{worker_id}", workers.show, OPERATORS, AnswerForm(o.WorkerView), query=o.WorkerQuery),
     Route(

@@ -8,15 +8,15 @@ from oris.api.routes.roles import ADMINS, ANY_ROLE, OPERATORS, PUBLIC
 from oris.wire import admin as a
 from oris.wire import server as s
 
-PROBES = (
+PROBE_ROUTES = (
     Route("GET", "/healthz", server.healthz, PUBLIC, AnswerForm(s.HealthzView, also=(503,)), kind="probe"),
     Route("GET", "/readyz", server.readyz, PUBLIC, AnswerForm(s.ReadyzView, also=(503,)), kind="probe"),
     Route("GET", "/metrics", server.metrics, PUBLIC, AnswerForm(None, media_type="text/plain"), kind="probe"),
 )
 """What the address for metrics answers, too."""
 
-SERVER = (
-    *PROBES,
+SERVER_ROUTES = (
+    *PROBE_ROUTES,
     Route(
         "GET",
         "/openapi.json",

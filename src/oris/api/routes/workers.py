@@ -8,9 +8,9 @@ from oris.api.routes.roles import WORKERS
 from oris.wire import waits as i
 from oris.wire import workers as w
 
-_BEATEN = AnswerForm(w.HeartbeatView, ("lease_lost", "lease_owner_mismatch", "session_superseded"))
+_RENEWED = AnswerForm(w.HeartbeatView, ("lease_lost", "lease_owner_mismatch", "session_superseded"))
 
-WORKER_CALLS = (
+WORKER_ROUTES = (
     Route(
         "POST",
         "/v1/workers/poll",
@@ -26,7 +26,7 @@ WORKER_CALLS = (
         "/v1/workers/{worker_id}/heartbeat",
         leases.heartbeat,
         WORKERS,
-        _BEATEN,
+        _RENEWED,
         body=w.HeartbeatRequest,
         large_body=True,
         kind="worker",
@@ -36,7 +36,7 @@ WORKER_CALLS = (
         "/v1/workers/{worker_id}/extend-lease",
         leases.heartbeat,
         WORKERS,
-        _BEATEN,
+        _RENEWED,
         body=w.HeartbeatRequest,
         large_body=True,
         kind="worker",
