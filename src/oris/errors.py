@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Literal, TypeAlias
 
 
 class ErrorCode(StrEnum):
@@ -35,6 +36,33 @@ class ErrorCode(StrEnum):
     UNAVAILABLE = "unavailable"
     INTERNAL = "internal"
 
+
+# The `details.reason` of a refusal. A reason is written here and nowhere else, and has a page in docs/errors.
+ForbiddenReason: TypeAlias = Literal["forwarded_header", "foreign_host", "foreign_origin"]
+"""What a server without credentials refuses, whoever asks."""
+ConflictReason: TypeAlias = Literal[
+    "idempotency_mismatch",
+    "run_active",
+    "run_terminal",
+    "run_mismatch",
+    "ambiguous_thread",
+    "lease_lost",
+    "lease_owner_mismatch",
+    "session_superseded",
+    "interrupt_settled",
+    "resume_mismatch",
+    "several_pending",
+    "nothing_pending",
+    "wait_kind_mismatch",
+    "replay_in_progress",
+    "already_replayed",
+    "dedupe_mismatch",
+]
+"""Why the state forbids it. `core.replies.conflict` makes the refusal; the route table says which routes have it."""
+BackpressureReason: TypeAlias = Literal["queue_full", "tenant_queue_full", "rate_limited"]
+"""Which limit on the load is reached."""
+UnavailableReason: TypeAlias = Literal["draining", "inbox_full", "store_unavailable", "outcome_unknown"]
+"""Why not now."""
 
 Details = Mapping[str, "str | int | bool | list[str] | None"]
 
@@ -94,14 +122,19 @@ class StoreError(OrisError):
 
 
 class Unavailable(StoreError):
-    """Nothing was written. `reason` is a word of API 1: draining, inbox_full, store_unavailable.
+    """Nothing was written.
 
     `cause` is what is the matter with the store, as far as it is known: disk_full, read_only, busy, read_too_long,
     file_lost, other. `again`: room has just been made, and the same may succeed at once.
     """
 
     def __init__(
-        self, message: str, reason: str = "store_unavailable", *, cause: str | None = None, again: bool = False
+        self,
+        message: str,
+        reason: UnavailableReason = "store_unavailable",
+        *,
+        cause: str | None = None,
+        again: bool = False,
     ) -> None:
         super().__init__(message)
         self.reason = reason

@@ -20,7 +20,7 @@ from oris.api.auth import Authenticator, Credential
 from oris.api.connections import Connections
 from oris.api.dispatch import Dispatcher, Seen
 from oris.api.envelope import ok
-from oris.api.http import Answer, AnswerForm, Context, Role, Route, RouteTable, Write
+from oris.api.http import SMALL_BODY_BYTES, Answer, AnswerForm, Context, Role, Route, RouteTable, Write
 from oris.api.hypercorn_config import hypercorn_config
 from oris.api.limits import HttpLimits
 from oris.api.listener import addresses, open_listeners, serve
@@ -28,6 +28,7 @@ from oris.api.quart_app import ApiApp
 from oris.api.tls import Credentials, ServerTls
 from oris.api.wrapper import Guard
 from oris.errors import ApiError, ErrorCode, OutcomeUnknown, Unavailable
+from oris.ids import WorkerKey
 
 from ..certificates import Authority
 
@@ -41,7 +42,7 @@ class Wire:
 
 
 WIRE = Wire()
-BODY_MAX_BYTES = 4096
+BODY_MAX_BYTES = SMALL_BODY_BYTES
 PATIENCE_S = 20.0
 
 
@@ -70,6 +71,10 @@ class Witness:
     release: trio.Event = field(default_factory=trio.Event)
     undelivered: trio.Event = field(default_factory=trio.Event)
     calls: list[Any] = field(default_factory=list)
+    workers: list[tuple[str, str | None]] = field(default_factory=list)
+
+    def heard(self, worker: WorkerKey, session: str | None) -> None:
+        self.workers.append((worker, session))
 
 
 Ctx = Context[Witness]
@@ -194,10 +199,9 @@ TABLE = RouteTable(
             frozenset((Role.ADMIN, Role.CLIENT)),
             ANYTHING,
             EchoBody,
-            body_max_bytes=BODY_MAX_BYTES,
-            audit_action="echo.run",
+            audit_action="job.run",
         ),
-        Route("POST", "/v1/things/{thing_id}/cancel", cancel, EVERYBODY, ANYTHING, CancelBody),
+        Route("POST", "/v1/things/{thing_id}/cancel", cancel, EVERYBODY, ANYTHING, CancelBody, large_body=True),
         Route("GET", "/v1/things/{thing_id}", thing, EVERYBODY, ANYTHING, query=ListOptions),
         Route("GET", "/v1/things", things, frozenset((Role.ADMIN, Role.OPERATOR)), ANYTHING, query=ListOptions),
         Route(
@@ -207,8 +211,7 @@ TABLE = RouteTable(
             frozenset((Role.ADMIN, Role.WORKER)),
             ANYTHING,
             CancelBody,
-            body_max_bytes=BODY_MAX_BYTES,
-            urgent=True,
+            kind="worker",
         ),
         Route("GET", "/v1/park", park, frozenset((Role.ADMIN, Role.WORKER)), ANYTHING, long_poll=True),
         Route("GET", "/v1/late", late, ADMINS, ANYTHING),
@@ -216,8 +219,8 @@ TABLE = RouteTable(
         Route("GET", "/v1/stream/{how}", streamed, ADMINS, ANYTHING),
         Route("GET", "/v1/nothing", nothing, ADMINS, ANYTHING),
         Route("GET", "/v1/fail/{how}", fail, ADMINS, ANYTHING),
-        Route("GET", "/healthz", healthz, None, ANYTHING, urgent=True),
-        Route("GET", "/metrics", metrics, None, ANYTHING, urgent=True),
+        Route("GET", "/healthz", healthz, None, ANYTHING, kind="probe"),
+        Route("GET", "/metrics", metrics, None, ANYTHING, kind="probe"),
     ]
 )
 

@@ -164,12 +164,12 @@ def test_what_a_worker_was_owed_is_refused_only_when_twice_as_much_is_held_and_n
     hold = Hold(Account(100, 0), Account(2 * COUNTED_BYTES, 0))
     unread, again = Freight(hold, of_worker=True), Freight(hold, of_worker=True)
     unread.answer_made(4 * COUNTED_BYTES - 1)
-    again.answer_again(COUNTED_BYTES + 1, "why")
+    again.answer_again(COUNTED_BYTES + 1, "outcome_unknown")
     unread.answer_made(4 * COUNTED_BYTES)
     with pytest.raises(ApiError) as refused:
-        again.answer_again(COUNTED_BYTES + 1, "why")
-    assert refused.value.details == {"reason": "why"}
-    again.answer_again(COUNTED_BYTES, "why")
+        again.answer_again(COUNTED_BYTES + 1, "outcome_unknown")
+    assert refused.value.details == {"reason": "outcome_unknown"}
+    again.answer_again(COUNTED_BYTES, "outcome_unknown")
     unread.release()
 
 

@@ -8,21 +8,15 @@ from typing import get_args, get_type_hints
 
 import pytest
 
-from oris.wire.refusals import (
-    BackpressureDetails,
-    ConflictDetails,
-    ConflictReason,
-    ForbiddenReason,
-    InternalDetails,
-    UnavailableDetails,
-)
+from oris.errors import BackpressureReason, ConflictReason, ForbiddenReason, UnavailableReason
+from oris.wire.refusals import ConflictDetails, InternalDetails, UnavailableDetails
 
 PAGES = Path(__file__).parents[2] / "docs" / "errors"
 REASONS = {
     **dict.fromkeys(get_args(ForbiddenReason), "403 forbidden"),
     **dict.fromkeys(get_args(ConflictReason), "409 conflict"),
-    **dict.fromkeys(get_args(get_type_hints(BackpressureDetails)["reason"]), "429 backpressure"),
-    **dict.fromkeys(get_args(get_type_hints(UnavailableDetails)["reason"]), "503 unavailable"),
+    **dict.fromkeys(get_args(BackpressureReason), "429 backpressure"),
+    **dict.fromkeys(get_args(UnavailableReason), "503 unavailable"),
     **dict.fromkeys(get_args(get_type_hints(InternalDetails)["reason"]), "500 internal"),
 }
 DETAILS = {

@@ -6,7 +6,20 @@ from typing import Any
 
 import pytest
 
-from oris.api.http import Answer, AnswerForm, Match, MethodNotAllowed, NotFound, Route, RouteTable
+from oris.api.http import (
+    SMALL_BODY_BYTES,
+    Answer,
+    AnswerForm,
+    Match,
+    MethodNotAllowed,
+    NotFound,
+    Role,
+    Route,
+    RouteTable,
+)
+from oris.api.routes import ROUTES
+
+SIZES = (1024, 1 << 20)
 
 
 async def _handler(context: Any, body: Any) -> Answer:
@@ -81,3 +94,15 @@ def test_a_wrong_method_is_told_the_right_ones(method: str, path: str, allowed: 
 def test_two_routes_for_the_same_requests_are_a_mistake() -> None:
     with pytest.raises(ValueError, match="two routes"):
         _table(("GET", "/v1/a/{x}"), ("GET", "/v1/a/{y}"))
+
+
+def test_a_body_may_be_as_large_as_its_row_and_the_operator_allow() -> None:
+    small = Route("POST", "/v1/small", _handler, None, AnswerForm(Any))
+    large = Route("POST", "/v1/large", _handler, None, AnswerForm(Any), large_body=True)
+    limits = [[RouteTable([small, large], limit).body_max_bytes(route) for route in (small, large)] for limit in SIZES]
+    assert limits == [[1024, 1024], [SMALL_BODY_BYTES, 1 << 20]]
+
+
+def test_room_is_kept_for_workers_where_workers_may_call_and_for_probes_where_anybody_may() -> None:
+    assert all(route.roles is not None and Role.WORKER in route.roles for route in ROUTES if route.of_worker)
+    assert all(route.roles is None for route in ROUTES if route.of_probe)

@@ -87,7 +87,7 @@ async def test_a_body_over_the_routes_limit_is_refused_in_chunks_before_its_end(
     async with running() as front:
         assert front.guard is not None
         client = await connect(front)
-        body = _chunked(*[b"x" * 1000] * 5, end=False)
+        body = _chunked(*[b"x" * (BODY_MAX_BYTES // 4)] * 5, end=False)
         reply = await client.ask(_post("Content-Type: application/json", "Transfer-Encoding: chunked", body=body))
         assert _code(reply) == (413, "payload_too_large")
         await client.stream.aclose()

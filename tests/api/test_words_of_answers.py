@@ -26,7 +26,7 @@ KINDS: dict[str, Any] = {
     "ack": w.AckWord,
     "dead letter": w.DeadLetterWord,
     "dead letter reason": w.DeadLetterReason,
-    "audit": w.AuditAction,
+    "audit": w.AuditActionShown,
 }
 OPENS_A_CHAIN = {"chain.open"}
 """The one record that tells of nobody's action."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import astuple, replace
 
+from oris.audit_actions import AuditAction
 from oris.cli import main
 from oris.core.audit import Audit, AuditHead, AuditRecord, link, record
 from oris.core.audit_anchor import AnchorKey
@@ -102,7 +103,7 @@ def forge(database: Path, chain: str, length: int) -> None:
     head = start_of(chain)
     rows: list[AuditRecord] = []
     for seq in range(1, length + 1):
-        action = "chain.open" if seq == 1 else "job.run"
+        action: AuditAction = "chain.open" if seq == 1 else "job.run"
         deed = Audit("system", "forger", "system", "", "", action, "audit_chain", chain, "")
         rows.append(record(head, deed, "ok", b"{}", Stamp(seq, seq << 16)))
         head = head_of(rows[-1])

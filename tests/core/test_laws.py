@@ -150,6 +150,8 @@ class Story:
                 self.expires[command.lease_id] = reply.expires_ms
             case c.Cancel():
                 self.over |= {job.lease_id for job in self.granted if job.job_key == command.job_key and job.lease_id}
+            case _:
+                pass
 
     def _has_to_be_live(self, lease_id: LeaseId) -> None:
         assert lease_id not in self.over
@@ -165,6 +167,8 @@ class Story:
                 return c.Sweep(key(thread, tenant))
             case ("poll", *_) | ("time", *_) | ("wall", *_):
                 return None
+            case _:
+                pass
         if not self.granted:
             return None
         job = self.granted[-1 - act[1] % len(self.granted)]
@@ -178,7 +182,8 @@ class Story:
                 return c.Release(job.worker_key, job.lease_id, delay_ms)
             case ("beat", _, ttl_ms, single, worker):
                 return heartbeat(job, ttl_ms, single=single, worker=worker)
-        raise AssertionError(act)
+            case _:
+                raise AssertionError(act)
 
     def _want(self, act: Act) -> Want:
         _, worker, limit, ttl_ms, poll_id = act

@@ -10,8 +10,7 @@ import httpx
 import pytest
 
 from oris.api.routes import route_table
-from oris.core.audit_check import OPENING
-from oris.wire.words import KnownAction
+from oris.audit_actions import OPENING, AuditAction
 
 from .server_process import ServerProcess, data_of, error_of, serving
 
@@ -149,8 +148,8 @@ def test_every_action_of_the_route_table_is_done_here() -> None:
 
 
 def test_every_action_can_be_asked_for_and_no_other(http: httpx.Client) -> None:
-    assert set(get_args(KnownAction)) == {*ACTIONS, OPENING}
-    for action in get_args(KnownAction):
+    assert set(get_args(AuditAction)) == {*ACTIONS, OPENING}
+    for action in get_args(AuditAction):
         data_of(http.get("/v1/audit/logs", params={"action": action}))
     for action in ("job.runn", "job", "", "JOB.RUN"):
         refused = error_of(http.get("/v1/audit/logs", params={"action": action}))

@@ -20,6 +20,7 @@ from oris.api.routes import route_table
 from oris.core import events, explain, model, replies
 from oris.engine.control import Control
 from oris.engine.engine import Decision
+from oris.errors import BackpressureReason, ConflictReason, UnavailableReason
 from oris.wire.words import StepWord
 
 from ..api.front import connect, request
@@ -75,6 +76,9 @@ def field(struct: type, name: str) -> frozenset[str]:
 
 IN_THE_SOURCE: dict[str, frozenset[str]] = {
     "error": frozenset(f"{status} {code}" for code, status in STATUS.items()),
+    "conflict": frozenset(get_args(ConflictReason)),
+    "backpressure": frozenset(get_args(BackpressureReason)),
+    "unavailable": frozenset(get_args(UnavailableReason)),
     "lease_lost": frozenset(get_args(model.ClosedState)),
     "run status": frozenset(get_args(model.Status)),
     "explain": frozenset(get_args(explain.ReasonWord)),

@@ -7,8 +7,9 @@ import sys
 from typing import Any
 
 import trio
+from msgspec.structs import replace
 
-from oris.api import answers
+from oris.api import routes
 from oris.api.handlers import server
 from oris.api.http import Answer
 from oris.cli import main
@@ -32,6 +33,7 @@ async def no_envelope(call: Any, _: None) -> Answer:
 
 if __name__ == "__main__":
     fault = {"raises": raises, "hangs": hangs, "no_envelope": no_envelope}[os.environ["ORIS_TEST_FAULT"]]
-    answers.FORMS = {**answers.FORMS, fault: answers.FORMS[server.capabilities]}
-    server.capabilities = fault
+    routes.ROUTES = tuple(
+        replace(route, handler=fault) if route.handler is server.capabilities else route for route in routes.ROUTES
+    )
     sys.exit(main())

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 from msgspec import Struct
 
 from oris import ids
+from oris.audit_actions import ControlAction
 from oris.core import commands as c
 from oris.core.audit import Audit, AuditHead, record
 from oris.core.changes import Changes, Handed
@@ -259,6 +260,8 @@ def heartbeat(job: Job, ttl_ms: int = 30_000) -> c.Heartbeat:
     return c.Heartbeat(job.worker_key, job.lease_id, ttl_ms, single=True)
 
 
-def audited(action: str = "job.run", request_id: str = "r1", actor_id: str = "ops", tenant: str = ACME) -> Audit:
+def audited(
+    action: ControlAction = "job.run", request_id: str = "r1", actor_id: str = "ops", tenant: str = ACME
+) -> Audit:
     """A line for the trail."""
     return Audit("api_key", actor_id, "admin", tenant, "127.0.0.1", action, "thread", "t", request_id)

@@ -7,7 +7,7 @@ from oris.api.http import Route
 from oris.errors import ApiError, ErrorCode, invalid
 
 
-def check_body_head(fields: HeadFields, route: Route) -> None:
+def check_body_head(fields: HeadFields, route: Route, limit_bytes: int) -> None:
     """Raises ApiError 400, 413 or 415 when the route takes no such body."""
     named = fields.named
     if b"content-encoding" in named:
@@ -25,8 +25,8 @@ def check_body_head(fields: HeadFields, route: Route) -> None:
         sent = f"not {_shown(media_type)}" if media_type else "and there is none"
         message = f"the Content-Type has to be application/json, {sent}"
         raise ApiError(ErrorCode.UNSUPPORTED_MEDIA_TYPE, message)
-    if fields.content_length is not None and fields.content_length > route.body_max_bytes:
-        raise too_large(route.body_max_bytes)
+    if fields.content_length is not None and fields.content_length > limit_bytes:
+        raise too_large(limit_bytes)
 
 
 def _shown(media_type: bytes) -> str:

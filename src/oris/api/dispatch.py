@@ -20,7 +20,16 @@ from oris.api.auth import Authenticator
 from oris.api.auth_limiter import AuthLimiter
 from oris.api.body_head import check_body_head, too_large
 from oris.api.freight import Freight, Hold
-from oris.api.head import Head, HeadFields, last_event_id, parse_query, query_options, read_fields
+from oris.api.head import (
+    Head,
+    HeadFields,
+    check_head,
+    last_event_id,
+    parse_query,
+    query_options,
+    read_fields,
+    unread,
+)
 from oris.api.http import (
     NO_CONTENT,
     NOBODY,
@@ -38,12 +47,14 @@ from oris.api.limits import HttpLimits
 from oris.api.no_route import no_route
 from oris.api.presented import named_keys
 from oris.api.proxies import client_address
+from oris.api.worker_calls import HearsWorkers, note_worker
+from oris.audit_actions import ControlAction
 from oris.config.networks import Networks
 from oris.errors import ApiError, ErrorCode, invalid
 from oris.ids import RandomBits
 from oris.observability.trace import Trace, read_traceparent
 
-S = TypeVar("S")
+S = TypeVar("S", bound=HearsWorkers)
 
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
@@ -106,7 +117,7 @@ class Observe(Protocol):
 class OnForbidden(Protocol):
     """Called when a role may not do an audited action, before the 403 is sent."""
 
-    def __call__(self, caller: Caller, action: str, request_id: str, /) -> None: ...
+    def __call__(self, caller: Caller, action: ControlAction, request_id: str, /) -> None: ...
 
 
 class Dispatcher(Generic[S]):
@@ -156,7 +167,7 @@ class Dispatcher(Generic[S]):
         admitted = self.admit(head)
         if isinstance(admitted, Refusal):
             return admitted.answer
-        limit = admitted.context.route.body_max_bytes
+        limit = self.table.body_max_bytes(admitted.context.route)
         if len(request.body) > limit:
             return self.refuse(admitted, too_large(limit))
         admitted.context.freight.put(request.body)
@@ -176,11 +187,11 @@ class Dispatcher(Generic[S]):
         trace: Trace | None = None
         stranger = False
         try:
-            self._check_head(fields)
+            check_head(fields, self.limits)
             route, path_params = self._find_route(head)
             caller = NOBODY if route.roles is None else self._authenticate(head, fields, route)
             trace = self._trace(fields)
-            check_body_head(fields, route)
+            check_body_head(fields, route, self.table.body_max_bytes(route))
             query = parse_query(head.query_string)
             options = query_options(query, route.query)
         except ApiError as error:
@@ -242,12 +253,19 @@ class Dispatcher(Generic[S]):
         route, caller = context.route, context.caller
         if route.long_poll:
             with self._authenticator.while_valid(caller):
-                return await route.handler(context, self._decode(context))
+                return await route.handler(context, self._body(context))
         self._authenticator.check(caller)
-        if route.large:
+        if route.large_answer:
             await context.freight.begin_answer()
-        answer = await route.handler(context, self._decode(context))
+        answer = await route.handler(context, self._body(context))
         return answer if answer.stream is None else self._cut_short(caller, answer, answer.stream)
+
+    def _body(self, context: Context[S]) -> msgspec.Struct | None:
+        """The body for the handler. A worker's call that came as far as this shows that the worker is alive."""
+        body = self._decode(context)
+        if context.route.of_worker:
+            note_worker(context, body)
+        return body
 
     def _cut_short(self, caller: Caller, answer: Answer, stream: Stream) -> Answer:
         """A stream ends when that does under which it was asked for."""
@@ -271,25 +289,12 @@ class Dispatcher(Generic[S]):
         """The answer where no request was read: 431 or 400 as the parser suggests, 503 for a connection too many,
         and for 497 a 400 that says what was wrong.
         """
-        if status == 503:
-            busy = {"reason": "inbox_full"}
-            error = ApiError(ErrorCode.UNAVAILABLE, "too many connections", busy, retry_after_s=1)
-        elif status == 497:
-            error = invalid("scheme", "this address speaks TLS: use https")
-        else:
-            error = headers_too_large() if status == 431 else invalid("request", "not a well-formed request")
-        return self.reject(Head("", "", b"", ()), error)
+        return self.reject(Head("", "", b"", ()), unread(status))
 
     def fault(self, request_id: str, method: str, path: str, error: BaseException) -> Answer:
         """Logs a bug and gives the 500 for it."""
         self._fault_log(request_id, method, path, error)
         return envelope.failure(request_id, envelope.internal())
-
-    def _check_head(self, fields: HeadFields) -> None:
-        if fields.count > self.limits.header_fields_max or fields.size_bytes > self.limits.headers_max_bytes:
-            raise headers_too_large()
-        if fields.error is not None:
-            raise fields.error
 
     def _find_route(self, head: Head) -> tuple[Route, Any]:
         found = self.table.match(head.method, head.path)
@@ -379,11 +384,6 @@ class Dispatcher(Generic[S]):
         if answer.status != NO_CONTENT and not any(name == "content-type" for name, _ in answer.headers):
             headers = (("content-type", "application/json"), *headers)
         return Answer(answer.status, answer.body, headers, answer.on_undelivered, answer.stream, answer.shared)
-
-
-def headers_too_large() -> ApiError:
-    """Too many header fields, or too long ones."""
-    return ApiError(ErrorCode.HEADERS_TOO_LARGE, "too many header fields, or too long ones")
 
 
 def _only_exceptions(group: BaseExceptionGroup[BaseException]) -> Exception:

@@ -8,7 +8,16 @@ from typing import Any
 import msgspec
 
 from oris.api.http import Answer, Context
-from oris.errors import ApiError, DataDamaged, Details, ErrorCode, OutcomeUnknown, StoreError, Unavailable
+from oris.errors import (
+    ApiError,
+    DataDamaged,
+    Details,
+    ErrorCode,
+    OutcomeUnknown,
+    StoreError,
+    Unavailable,
+    UnavailableReason,
+)
 
 STATUS: dict[ErrorCode, int] = {
     ErrorCode.INVALID_ARGUMENT: 400,
@@ -112,6 +121,6 @@ def of_exception(error: BaseException) -> ApiError | None:
     return None
 
 
-def _unavailable(reason: str, message: str, cause: str | None = None) -> ApiError:
-    details = {"reason": reason} if cause is None else {"reason": reason, "cause": cause}
+def _unavailable(reason: UnavailableReason, message: str, cause: str | None = None) -> ApiError:
+    details: Details = {"reason": reason} if cause is None else {"reason": reason, "cause": cause}
     return ApiError(ErrorCode.UNAVAILABLE, message, details, retry_after_s=1)

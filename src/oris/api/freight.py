@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 import trio
 
 from oris.api.account import Account, Share
-from oris.errors import ApiError, ErrorCode
+from oris.errors import ApiError, ErrorCode, UnavailableReason
 
 COUNTED_BYTES = 16 * 1024
 """Answers up to this size are not counted: all connections together hold little of them."""
@@ -102,7 +102,7 @@ class Freight:
         if self.upload is not None and self.upload.size:
             self.upload.set(0)
 
-    async def begin_answer(self, reason: str = "inbox_full") -> None:
+    async def begin_answer(self, reason: UnavailableReason = "inbox_full") -> None:
         """Before an answer is made that may be large: wait for room. Raises ApiError 503 when there is none in time.
 
         Ends with `answer_made`. `reason`: of the refusal; what was done for the answer may stand already.
@@ -117,7 +117,7 @@ class Freight:
         self.answer_made(0)
         raise _no_room(reason)
 
-    def answer_again(self, size: int, reason: str) -> None:
+    def answer_again(self, size: int, reason: UnavailableReason) -> None:
         """Before an answer is made that a worker was owed already, room or not. Raises ApiError 503 when twice as much
         is held as should be: somebody asks for the same again and again, and reads none of it. `reason`: as above."""
         if self.answer is not None and size > COUNTED_BYTES and self.answer.is_twice_full:
@@ -167,6 +167,6 @@ class Freight:
         self.piece_taken()
 
 
-def _no_room(reason: str) -> ApiError:
+def _no_room(reason: UnavailableReason) -> ApiError:
     message = "too many answers wait to be read by their clients"
     return ApiError(ErrorCode.UNAVAILABLE, message, {"reason": reason}, retry_after_s=1)

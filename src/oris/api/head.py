@@ -10,7 +10,8 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from oris.api import complaints
-from oris.errors import ApiError, invalid
+from oris.api.limits import HttpLimits
+from oris.errors import ApiError, ErrorCode, invalid
 from oris.ids import RandomBits
 
 _QUERY_FIELDS_MAX = 32
@@ -92,6 +93,32 @@ def read_fields(head: Head, rng: RandomBits) -> HeadFields:
     request_id = sent_id.decode("ascii") if is_usable else f"req_{rng.getrandbits(96):024x}"
     has_body = chunked or bool(content_length)
     return HeadFields(named, count, size, request_id, has_body, content_length, error)
+
+
+def check_head(fields: HeadFields, limits: HttpLimits) -> None:
+    """Raises ApiError 400 or 431 for a head that is not in order."""
+    if fields.count > limits.header_fields_max or fields.size_bytes > limits.headers_max_bytes:
+        raise _headers_too_large()
+    if fields.error is not None:
+        raise fields.error
+
+
+def unread(status: int) -> ApiError:
+    """The error where no head could be read; what the statuses stand for is told by `Dispatcher.unparsed`."""
+    match status:
+        case 431:
+            return _headers_too_large()
+        case 497:
+            return invalid("scheme", "this address speaks TLS: use https")
+        case 503:
+            busy = {"reason": "inbox_full"}
+            return ApiError(ErrorCode.UNAVAILABLE, "too many connections", busy, retry_after_s=1)
+        case _:
+            return invalid("request", "not a well-formed request")
+
+
+def _headers_too_large() -> ApiError:
+    return ApiError(ErrorCode.HEADERS_TOO_LARGE, "too many header fields, or too long ones")
 
 
 def _of_two(name: bytes, first: bytes, second: bytes) -> bytes:

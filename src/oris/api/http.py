@@ -14,10 +14,12 @@ from urllib.parse import unquote
 import msgspec
 
 from oris.api.freight import Freight
+from oris.api.places import Kind
+from oris.audit_actions import ControlAction
+from oris.errors import ConflictReason
 from oris.ids import KeyId
 from oris.observability.trace import Trace
 from oris.patience import Patience
-from oris.wire.refusals import ConflictReason
 
 S = TypeVar("S")
 """The services a handler works with."""
@@ -108,8 +110,12 @@ class AnswerForm(msgspec.Struct, frozen=True):
     """When the answer is a 204 instead; empty: never."""
 
 
+SMALL_BODY_BYTES = 64 * 1024
+"""The most of a body without payloads."""
+
+
 class Route(msgspec.Struct, frozen=True):
-    """One row of the route table."""
+    """One row of the route table (`api.routes`)."""
 
     method: str
     path: str
@@ -122,26 +128,29 @@ class Route(msgspec.Struct, frozen=True):
     body: type[msgspec.Struct] | None = None
     query: type[msgspec.Struct] | None = None
     """Decoded into `Context.options`; a query field it does not name is refused, and without it all are."""
-    body_max_bytes: int = 4 * 1024 * 1024
+    large_body: bool = False
+    """Its body carries payloads: it may be as large as the operator allows. Others are small by nature."""
+    large_answer: bool = False
+    """Its answers carry payloads: one is made only once there is room for it."""
+    kind: Kind = "client"
+    """Who calls. For workers and probes room is kept that no waiting client, stream or stranger can take; a worker that
+    gives its name is noted as heard of."""
     long_poll: bool = False
     """Its time is parked time and has a histogram of its own."""
-    audit_action: str | None = None
+    audit_action: ControlAction | None = None
+    """What is written to the audit trail: what the handler commits, what it refuses, and a caller that may not."""
     whole_server: bool = False
     """It concerns the server with all its tenants: refused to a credential that is bound to one."""
-    urgent: bool = False
-    """Workers' calls, and probes: room is kept for them that no waiting caller, stream or stranger can take."""
-    large: bool = False
-    """Its answers carry payloads: one is made only once there is room for it."""
 
     @property
     def of_worker(self) -> bool:
-        """Workers call it, and room is kept for them."""
-        return self.urgent and self.roles is not None
+        """Workers call it, polling or not."""
+        return self.kind in ("worker", "poll")
 
     @property
     def of_probe(self) -> bool:
         """It tells how the server is, whoever asks."""
-        return self.urgent and self.roles is None
+        return self.kind == "probe"
 
 
 class Context(msgspec.Struct, Generic[S], frozen=True):
@@ -204,10 +213,15 @@ _NOT_FOUND = NotFound()
 
 
 class RouteTable:
-    """Finds a route by method and path. Built once; ValueError when two routes claim the same requests."""
+    """Finds a route by method and path. Built once; ValueError when two routes claim the same requests.
 
-    def __init__(self, routes: Iterable[Route]) -> None:
+    `body_max_bytes` bounds the large bodies.
+    """
+
+    def __init__(self, routes: Iterable[Route], body_max_bytes: int = 4 * 1024 * 1024) -> None:
         self.routes = tuple(routes)
+        self._large_body_bytes = body_max_bytes
+        self._small_body_bytes = min(SMALL_BODY_BYTES, body_max_bytes)
         self._exact: dict[tuple[str, str], Match] = {}
         self._shapes: dict[int, list[_Shape]] = {}
         for route in self.routes:
@@ -230,6 +244,10 @@ class RouteTable:
         shape.routes[route.method] = (route, params)
         if not params:
             self._exact[route.method, route.path] = Match(route, _NO_PARAMS)
+
+    def body_max_bytes(self, route: Route) -> int:
+        """How large the body of a request to this route may be."""
+        return self._large_body_bytes if route.large_body else self._small_body_bytes
 
     def match(self, method: str, path: str) -> Match | NotFound | MethodNotAllowed:
         """The route for a method and a path as sent (percent-encoded, no query). HEAD is answered by GET's route.

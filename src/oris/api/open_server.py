@@ -11,8 +11,7 @@ import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 
-from oris.errors import ApiError, ErrorCode
-from oris.wire.refusals import ForbiddenReason
+from oris.errors import ApiError, ErrorCode, ForbiddenReason
 
 _MAKE_A_KEY = 'make a key on this machine (POST /v1/api-keys with {"role": "admin"}), which closes the server to others'
 _WILDCARDS = ("0.0.0.0", "::")

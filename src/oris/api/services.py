@@ -11,7 +11,7 @@ from msgspec import Struct
 from oris.api.http import Context
 from oris.api.places import Waits
 from oris.engine.engine import Engine
-from oris.ids import RandomBits
+from oris.ids import RandomBits, WorkerKey
 from oris.observability.spans import Spans
 
 
@@ -61,6 +61,10 @@ class Services:
     """The document of the route table that is served."""
     waits: Waits = field(default_factory=Waits)
     """Clients that wait for runs, and streams."""
+
+    def heard(self, worker: WorkerKey, session: str | None) -> None:
+        """A worker has called, as this session if it said so."""
+        self.engine.heard(worker, session)
 
 
 Call: TypeAlias = Context[Services]

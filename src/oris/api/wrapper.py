@@ -31,7 +31,7 @@ from oris.api.exchange import EXCHANGE, GO_ON, LINE, Exchange, Line, encoded_hea
 from oris.api.freight import COUNTED_BYTES, Hold
 from oris.api.head import Head
 from oris.api.http import Answer, Route
-from oris.api.places import Kind, Places
+from oris.api.places import Places
 from oris.errors import ApiError, ErrorCode, invalid
 
 WORKERS_PART = 4
@@ -46,7 +46,8 @@ class Guard:
         self._dispatcher = dispatcher
         limits = self._limits = dispatcher.limits
         self.places = places or Places(limits.connections_max)
-        largest = max((route.body_max_bytes for route in dispatcher.table.routes if route.body is not None), default=0)
+        table = dispatcher.table
+        largest = max((table.body_max_bytes(route) for route in table.routes if route.body is not None), default=0)
         bodies, answers = limits.bodies_in_flight_max_bytes, limits.answers_in_flight_max_bytes
         # A client's body of full size has to fit beside the workers' part.
         bodies_reserve = min(bodies // WORKERS_PART, max(0, bodies - largest))
@@ -80,12 +81,11 @@ class Guard:
             await self._turn_away(admitted, line, receive, send)
             return
         route = admitted.context.route
-        kind = kind_of(route)
         if line is not None:
             line.is_waited_on(admitted.context.patience)
-            if kind in ("worker", "poll"):
+            if route.of_worker:
                 line.serves_worker()
-        place = self.places.enter(kind)
+        place = self.places.enter(route.kind)
         if place is None:
             answer = self._dispatcher.refuse(admitted, self._no_room(route, "too many requests are under way"))
             await self._turn_away(Refusal(answer, admitted.has_body), line, receive, send)
@@ -128,7 +128,7 @@ class Guard:
         go_on = cast("dict[str, Any]", scope["state"]).get(GO_ON)
         if go_on is not None:
             await go_on()
-        limit = route.body_max_bytes
+        limit = self._dispatcher.table.body_max_bytes(route)
         body = bytearray()  # a list of parts would cost many times what a body of tiny chunks holds
         with trio.move_on_after(self._limits.body_timeout_s):
             while True:
@@ -172,15 +172,6 @@ class Guard:
         except Exception as error:
             context = exchange.admission.context
             self._dispatcher.fault(context.request_id, context.method, context.path, error)
-
-
-def kind_of(route: Route) -> Kind:
-    """Whose request it is, for its place."""
-    if route.of_probe:
-        return "probe"
-    if not route.of_worker:
-        return "client"
-    return "poll" if route.long_poll else "worker"
 
 
 class _Receive:

@@ -15,6 +15,7 @@ from oris.config.one_line import one_line
 from oris.errors import ConfigError
 
 if TYPE_CHECKING:
+    from oris.audit_actions import ControlAction
     from oris.config.settings import Settings
     from oris.core.api_key import ApiKey
     from oris.core.audit import Audit
@@ -191,7 +192,7 @@ async def _ask(engine: Engine, command: Command, audit: Audit) -> Reply:
     return (await engine.ask(Unit("write", [command], audit=audit))).replies[0]
 
 
-def _audit(action: str, key_id: str, tenant: str) -> Audit:
+def _audit(action: ControlAction, key_id: str, tenant: str) -> Audit:
     """Whoever may write the database may do all; the name is what the machine calls him."""
     from oris.core.audit import Audit
 

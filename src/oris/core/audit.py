@@ -10,6 +10,7 @@ from hashlib import sha256
 from msgspec import Struct
 from msgspec.structs import replace
 
+from oris.audit_actions import AuditAction
 from oris.core.stamp import Stamp
 
 
@@ -21,7 +22,7 @@ class Audit(Struct, frozen=True):
     actor_role: str
     tenant_id: str
     source: str
-    action: str
+    action: AuditAction
     resource_type: str
     resource_id: str
     request_id: str

@@ -12,11 +12,9 @@ from typing import Annotated, TypeAlias
 import msgspec
 from msgspec import Meta, Struct
 
+from oris.audit_actions import OPENING
 from oris.core.audit import AuditHead, AuditRecord, link
 from oris.core.audit_anchor import AnchorKey, AuditAnchor
-
-OPENING = "chain.open"
-"""The action of a chain's first record, which holds the heads of the chains before it."""
 
 Seq: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 _heads = msgspec.json.Decoder(dict[str, tuple[Seq, str]])

@@ -102,10 +102,11 @@ class Line:
         order = self.jobs[0].order if self.jobs else self.behind
         if order is None:
             return
-        if facts.limits.fairness == "round_robin":
-            self.rank = (tenant.leased, tenant.served, tenant.tenant_id, *order)
-        else:
-            self.rank = order
+        match facts.limits.fairness:
+            case "round_robin":
+                self.rank = (tenant.leased, tenant.served, tenant.tenant_id, *order)
+            case "fifo":
+                self.rank = order
 
 
 class Queue:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import assert_never
 
 from msgspec.structs import replace
 
@@ -347,17 +348,21 @@ class Facts:
         """What the end of a lease says of its worker, and of its workflow."""
         worker, rules = self.worker(key, now_ms), self.limits.quarantine
         row = replace(worker, leased=worker.leased - 1)
-        if end == "lost":
-            hold = self.hold_after_loss(before, now_ms)
-            self._put_hold(hold)
-            row = spared(row, before, rules) if is_held(hold) else with_loss(row, before, now_ms, rules)
-        elif end == "normal":
-            row = replace(cleared(row), last_seen_ms=now_ms + self.skew_ms)
-            if self._holds:
-                self._unhold(before.lane)
-        elif self._holds and before.lane in self._holds:
-            assert before.lease_id is not None
-            self._put_hold(after_taken(self._holds[before.lane], before.lease_id))
+        match end:
+            case "lost":
+                hold = self.hold_after_loss(before, now_ms)
+                self._put_hold(hold)
+                row = spared(row, before, rules) if is_held(hold) else with_loss(row, before, now_ms, rules)
+            case "normal":
+                row = replace(cleared(row), last_seen_ms=now_ms + self.skew_ms)
+                if self._holds:
+                    self._unhold(before.lane)
+            case "taken" | None:
+                if self._holds and before.lane in self._holds:
+                    assert before.lease_id is not None
+                    self._put_hold(after_taken(self._holds[before.lane], before.lease_id))
+            case _:
+                assert_never(end)
         self._put_worker(row)
 
     def _take_back_incidents(self, run_id: RunId) -> None:

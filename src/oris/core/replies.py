@@ -9,7 +9,7 @@ from msgspec import Struct
 from oris.core.api_key import ApiKey
 from oris.core.mode import Mode
 from oris.core.model import Job, Lane, Status, Wait, WaitKind, WaitStatus, Worker
-from oris.errors import Details, ErrorCode
+from oris.errors import ConflictReason, Details, ErrorCode
 from oris.ids import AttemptId, CheckpointId, JobKey, LeaseId, RunId, ThreadId, WaitId
 
 
@@ -260,14 +260,19 @@ SWITCHED_OFF = Refusal(
 )
 
 
-def conflict(reason: str, message: str, **details: str | int | None) -> Refusal:
-    """A 409 with its reason word."""
+def conflict(reason: ConflictReason, message: str, **details: str | int | list[str] | None) -> Refusal:
+    """A 409 with its reason. Nothing else makes one, so that no reason goes unchecked."""
     return Refusal(ErrorCode.CONFLICT, message, {"reason": reason, **details})
 
 
 def lease_of_another_attempt() -> Refusal:
     """The 400 for a lease and an attempt that do not belong together."""
     return Refusal(ErrorCode.INVALID_ARGUMENT, "the lease belongs to another attempt", {"field": "attempt_id"})
+
+
+def run_mismatch(latest: RunId) -> Refusal:
+    """The 409 for a caller who has named a run that is not the thread's latest."""
+    return conflict("run_mismatch", "the thread's latest run is another one", run_id=latest)
 
 
 def session_superseded() -> Refusal:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from oris.core.model import RetryPolicy
 
 FIRST_LOSS_PAUSE_MS = 1000
@@ -13,14 +15,22 @@ LONGEST_BACKOFF_MS = 30 * 24 * 3600 * 1000
 def band(policy: RetryPolicy, retry_no: int) -> tuple[int, int]:
     """The least and the most that the backoff before retry `retry_no` (from 1) may be, in ms."""
     cap = LONGEST_BACKOFF_MS if policy.max_backoff_ms is None else policy.max_backoff_ms
-    if policy.strategy == "fixed":
-        fixed = min(cap, policy.backoff_ms)
-        return fixed, fixed
+    match policy.strategy:
+        case "fixed":
+            fixed = min(cap, policy.backoff_ms)
+            return fixed, fixed
+        case "exponential":
+            return 0, _grown(policy, retry_no, cap)
+        case _:
+            assert_never(policy.strategy)
+
+
+def _grown(policy: RetryPolicy, retry_no: int, cap: int) -> int:
+    """The exponential backoff without jitter, in ms, at most `cap`."""
     try:
-        most = int(min(float(cap), policy.backoff_ms * policy.multiplier ** (retry_no - 1)))
+        return int(min(float(cap), policy.backoff_ms * policy.multiplier ** (retry_no - 1)))
     except OverflowError:
-        most = cap if policy.backoff_ms else 0
-    return 0, most
+        return cap if policy.backoff_ms else 0
 
 
 def backoff_ms(policy: RetryPolicy, retry_no: int, fraction: float) -> int:

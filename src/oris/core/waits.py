@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, assert_never
 
 import msgspec
 from msgspec.structs import replace
@@ -71,11 +71,14 @@ def reject_wait(t: Transition, facts: Facts, wait: Wait, reason: str | None, dig
         settled_digest=digest,
     )
     t.record_wait(rejected)
-    if wait.on_reject == "cancel":
-        drop_waits(t, facts)
-        t.emit(ev.Cancelled("rejected"))
-    else:
-        go_on_if_satisfied(t, facts)
+    match wait.on_reject:
+        case "cancel":
+            drop_waits(t, facts)
+            t.emit(ev.Cancelled("rejected"))
+        case "resume":
+            go_on_if_satisfied(t, facts)
+        case _:
+            assert_never(wait.on_reject)
     return rejected
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 from msgspec import Struct, field
 
+from oris.audit_actions import OPENING
 from oris.core import audit as trail
 from oris.core.audit import Audit, AuditHead
 from oris.core.changes import Decision
@@ -245,7 +246,7 @@ def _audit(audit: Audit, replies: list[Reply], facts: Facts, stamp: Stamp, conte
 
 def _open_chain(facts: Facts, stamp: Stamp, context: Context) -> None:
     """A chain's first record holds the heads of the others."""
-    opening = Audit("system", "oris", "system", "", "", "chain.open", "audit_chain", context.chain_id, "")
+    opening = Audit("system", "oris", "system", "", "", OPENING, "audit_chain", context.chain_id, "")
     heads = {head.chain_id: [head.seq, head.hash.hex()] for head in context.other_chains}
     start = AuditHead(context.chain_id, 0, bytes(32))
     facts.audit(trail.record(start, opening, "ok", msgspec.json.encode(heads), stamp))

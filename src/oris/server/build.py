@@ -21,6 +21,7 @@ from oris.api.places import Waits
 from oris.api.routes import metrics_routes, route_table
 from oris.api.services import Health, Services
 from oris.api.tls import ServerTls, load_credentials
+from oris.audit_actions import ControlAction
 from oris.clock import EngineClock, SystemClock
 from oris.config.settings import Settings
 from oris.config.version import program_version
@@ -325,7 +326,7 @@ class Server:
         """A client with which there is no TLS: anybody can be one at any rate, so it is no warning."""
         self.logs.get("oris.api.listener").debug("tls_refused", peer=peer, reason=reason)
 
-    def _audit_forbidden(self, caller: Caller, action: str, request_id: str) -> None:
+    def _audit_forbidden(self, caller: Caller, action: ControlAction, request_id: str) -> None:
         """A caller tried what its role may not: a record of its own. One that finds no room is only logged."""
         audit = Audit(
             caller.actor_type,

@@ -14,8 +14,8 @@ from hypercorn.typing import ASGIFramework
 from oris.api.auth import Authenticator, Credential
 from oris.api.auth_limiter import AuthLimiter
 from oris.api.connections import Connections
-from oris.api.dispatch import Dispatcher, Seen
-from oris.api.http import Caller, Role, RouteTable
+from oris.api.dispatch import Dispatcher, OnForbidden, Seen
+from oris.api.http import Role, RouteTable
 from oris.api.hypercorn_config import hypercorn_config
 from oris.api.key_ring import KeyRing
 from oris.api.limits import HttpLimits
@@ -156,7 +156,7 @@ def dispatcher(
     *,
     clock: Callable[[], float],
     random: RandomBits,
-    on_forbidden: Callable[[Caller, str, str], None],
+    on_forbidden: OnForbidden,
     limits: HttpLimits,
     limiter: AuthLimiter,
     spans: Spans | None = None,

@@ -186,6 +186,8 @@ class AnswerCheck:
                 self._judge.require(same and bound == reply.run_id, "I9", where, f"replayed {reply.run_id}: {bound}")
             case Refusal():
                 self._judge.require(bound is None or not same, "I9", where, f"refused, though bound to {bound}")
+            case _:
+                pass
 
     def _was_bound(self, key: str | None, run_id: RunId) -> bool:
         """Whether the key was this run's until this very commit."""

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import inspect as i
 
 from oris.api.leniency import type_of
-from oris.wire.workers import AckError, AckRequest, ListedAck
+from oris.wire.fields import shapes_of
 
 OTHERWISE = 0.4
 """How often a body is written by another serializer than the first."""
@@ -62,8 +62,7 @@ def changed(value: Any, kind: i.Type, change: Change) -> Any:
         return changed(value, (found or kinds)[0], change)
     if isinstance(kind, i.StructType) and isinstance(value, dict):
         types = {field.encode_name: field.type for field in kind.fields}
-        if kind.cls in (AckRequest, ListedAck):
-            types["error"] = type_of(AckError)
+        types |= {name: type_of(shape) for name, shape in shapes_of(kind.cls).items()}
         value = {name: changed(each, types[name], change) if name in types else each for name, each in value.items()}
     if isinstance(kind, i.ListType):
         value = [changed(each, kind.item_type, change) for each in value]

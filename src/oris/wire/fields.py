@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 from typing import Annotated, TypeAlias
 
-from msgspec import Meta, Raw
+from msgspec import Meta, Raw, Struct
+from msgspec.structs import fields
 
 from oris.wire.names import BoundTenant, DurationMs, Name, Seq, TenantName, Token
+
+_SHAPE = "shape"
 
 
 def about(text: str) -> Meta:
     """What the OpenAPI document says of a field."""
     return Meta(description=text)
+
+
+def shaped(shape: type[Struct]) -> Meta:
+    """A client's own value that is kept as it is, and has to be one of these all the same."""
+    return Meta(extra={_SHAPE: shape})
+
+
+def shape_of(metas: tuple[Meta, ...]) -> type[Struct] | None:
+    """What a client's own value has to be; None: any JSON value."""
+    shapes: list[type[Struct]] = [meta.extra[_SHAPE] for meta in metas if meta.extra and _SHAPE in meta.extra]
+    return shapes[0] if shapes else None
+
+
+@cache
+def shapes_of(struct: type[Struct]) -> Mapping[str, type[Struct]]:
+    """The shapes of a struct's fields that have one, by the name of the field in JSON."""
+    found = {field.encode_name: shape_of(getattr(field.type, "__metadata__", ())) for field in fields(struct)}
+    return {name: shape for name, shape in found.items() if shape is not None}
 
 
 # What things are called.

@@ -9,8 +9,8 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from oris.wire import fields as f
 from oris.wire.names import Name, Seq, Token
 from oris.wire.words import (
-    AuditAction,
     AuditActionAsked,
+    AuditActionShown,
     AuditCategory,
     DeadLetterAsked,
     DeadLetterReason,
@@ -114,7 +114,7 @@ class AuditView(Struct, frozen=True):
     actor_role: Annotated[str, f.about("The role that the caller had; empty: none.")]
     tenant_id: f.TenantId
     source: Annotated[str, f.about("From where: the address of the client.")]
-    action: Annotated[AuditAction, f.about("What was done.")]
+    action: Annotated[AuditActionShown, f.about("What was done.")]
     resource_type: Annotated[str, f.about("The kind of thing that it was done to.")]
     resource_id: Annotated[str, f.about("The thing.")]
     result: Annotated[str, f.about("What came of it.")]

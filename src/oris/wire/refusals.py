@@ -1,4 +1,4 @@
-"""The words a refusal is made of: reasons by HTTP status, and the `details` that come with each code."""
+"""The `details` that come with each error code, and what the document says of their reasons."""
 
 from __future__ import annotations
 
@@ -6,42 +6,17 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 
-from oris.errors import ErrorCode
+from oris.errors import BackpressureReason, ConflictReason, ErrorCode, ForbiddenReason, UnavailableReason
 from oris.wire import fields as f
 from oris.wire.words import LeaseEnd, named
 
-ConflictReason: TypeAlias = Literal[
-    "idempotency_mismatch",
-    "run_active",
-    "run_terminal",
-    "run_mismatch",
-    "ambiguous_thread",
-    "lease_lost",
-    "lease_owner_mismatch",
-    "session_superseded",
-    "interrupt_settled",
-    "resume_mismatch",
-    "several_pending",
-    "nothing_pending",
-    "wait_kind_mismatch",
-    "replay_in_progress",
-    "already_replayed",
-    "dedupe_mismatch",
-]
-"""Every reason of the contract, those too that no route has yet."""
 ConflictWord: TypeAlias = Annotated[ConflictReason, named("ConflictReason", "Why the state forbids it.")]
-ForbiddenReason: TypeAlias = Literal["forwarded_header", "foreign_host", "foreign_origin"]
-"""What a server without credentials refuses, whoever asks."""
 ForbiddenWord: TypeAlias = Annotated[ForbiddenReason, named("ForbiddenReason", "Why an open server refuses it.")]
 AuthWay: TypeAlias = Annotated[Literal["bearer", "api_key"], named("AuthWay", "A kind of credential that is taken.")]
-BackpressureReason: TypeAlias = Annotated[
-    Literal["queue_full", "tenant_queue_full", "rate_limited"],
-    named("BackpressureReason", "Which limit on the load is reached."),
+BackpressureWord: TypeAlias = Annotated[
+    BackpressureReason, named("BackpressureReason", "Which limit on the load is reached.")
 ]
-UnavailableReason: TypeAlias = Annotated[
-    Literal["draining", "inbox_full", "store_unavailable", "outcome_unknown"],
-    named("UnavailableReason", "Why not now."),
-]
+UnavailableWord: TypeAlias = Annotated[UnavailableReason, named("UnavailableReason", "Why not now.")]
 
 
 class FieldDetails(Struct, frozen=True):
@@ -100,13 +75,13 @@ class LimitDetails(Struct, frozen=True):
 class BackpressureDetails(Struct, frozen=True):
     """Which limit on the load is reached."""
 
-    reason: Annotated[BackpressureReason, f.about("Which limit.")]
+    reason: Annotated[BackpressureWord, f.about("Which limit.")]
 
 
 class UnavailableDetails(Struct, frozen=True):
     """Why not now. It is safe to send the same again."""
 
-    reason: Annotated[UnavailableReason, f.about("Why.")]
+    reason: Annotated[UnavailableWord, f.about("Why.")]
     cause: Annotated[str, f.about("What is the matter with the store, where it is known.")] | UnsetType = UNSET
 
 

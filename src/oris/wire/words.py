@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from msgspec import Meta
 
+from oris.audit_actions import AuditAction
 from oris.errors import ErrorCode
 
 
@@ -187,26 +188,9 @@ DeadLetterReason: TypeAlias = Annotated[
     ),
 ]
 
-KnownAction: TypeAlias = Literal[
-    "job.run",
-    "job.batch",
-    "job.resume",
-    "job.replay",
-    "job.cancel",
-    "interrupt.resume",
-    "interrupt.reject",
-    "dlq.replay",
-    "worker.clear_quarantine",
-    "workflow.clear_hold",
-    "apikey.create",
-    "apikey.revoke",
-    "admin.mode",
-    "chain.open",
-]
-"""What is audited; the last one is the trail's own, and found with `category=all`."""
-_AUDIT_ACTION = named("AuditAction", "What was done, or was tried.", _text(KnownAction))
-AuditAction: TypeAlias = Annotated[str, _AUDIT_ACTION]
-AuditActionAsked: TypeAlias = Annotated[KnownAction, _AUDIT_ACTION]
+_AUDIT_ACTION = named("AuditAction", "What was done, or was tried.", _text(AuditAction))
+AuditActionShown: TypeAlias = Annotated[str, _AUDIT_ACTION]
+AuditActionAsked: TypeAlias = Annotated[AuditAction, _AUDIT_ACTION]
 AuditCategory: TypeAlias = Annotated[
     Literal["control", "all"],
     named(

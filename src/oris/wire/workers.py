@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Generic, TypeAlias, TypeVar
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
@@ -123,6 +123,9 @@ class AckError(Struct, frozen=True, forbid_unknown_fields=True):
     retryable: Annotated[bool, f.about("False: do not try again.")] = True
 
 
+KeptError: TypeAlias = Annotated[Raw, f.about("What went wrong; only with `failed`."), f.shaped(AckError)]
+
+
 class ListedAck(Struct, frozen=True, forbid_unknown_fields=True):
     """The end of one attempt, in a list of them."""
 
@@ -130,7 +133,7 @@ class ListedAck(Struct, frozen=True, forbid_unknown_fields=True):
     lease_id: f.LeaseId
     terminal_status: Annotated[TerminalStatus, f.about("How the attempt ended.")]
     result: f.Result = ABSENT
-    error: Annotated[Raw, f.about("What went wrong; only with `failed`.")] = ABSENT
+    error: KeptError = ABSENT
     retry_policy: (
         Annotated[RetryPolicyRequest, f.about("How to try again this time, instead of the run's own policy.")] | None
     ) = None
@@ -143,7 +146,7 @@ class AckRequest(Struct, frozen=True, forbid_unknown_fields=True):
     lease_id: f.LeaseId | None = None
     terminal_status: Annotated[TerminalStatus, f.about("How the attempt ended.")] | None = None
     result: f.Result = ABSENT
-    error: Annotated[Raw, f.about("What went wrong; only with `failed`.")] = ABSENT
+    error: KeptError = ABSENT
     retry_policy: (
         Annotated[RetryPolicyRequest, f.about("How to try again this time, instead of the run's own policy.")] | None
     ) = None

@@ -19,8 +19,6 @@ from oris.errors import StoreError
 from oris.wire.admin import ModeRequest, ModeView, NodeView
 from oris.wire.times import rfc3339
 
-ACTION = "admin.mode"
-
 
 async def set_mode(call: Call, body: ModeRequest) -> Answer:
     """`POST /v1/admin/mode`. Durable; parked polls are answered before this is."""
@@ -29,7 +27,7 @@ async def set_mode(call: Call, body: ModeRequest) -> Answer:
         CLUSTER if body.node is None else body.node, body.submit, body.dispatch, body.reason, call.caller.actor_id
     )
     said = {"submit": body.submit, "dispatch": body.dispatch, "reason": body.reason}
-    record = msgspec.structs.replace(audit(call, ACTION, *place), details=msgspec.json.encode(said))
+    record = msgspec.structs.replace(audit(call, *place), details=msgspec.json.encode(said))
     answer = await call.services.engine.ask(Unit("write", [command], audit=record))
     return ok(call, _view(accepted(answer.replies[0], ModeSet).mode))
 

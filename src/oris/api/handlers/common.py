@@ -14,10 +14,10 @@ from oris.api.http import Role
 from oris.api.services import Call
 from oris.core.audit import Audit
 from oris.core.model import Job
-from oris.core.replies import Refusal, SessionOpened
+from oris.core.replies import Refusal, SessionOpened, conflict, run_mismatch
 from oris.engine.unit import Unit
 from oris.errors import ApiError, ErrorCode, invalid
-from oris.ids import NO_TENANT, JobKey, RunId, TenantId, ThreadId, WorkerId, WorkerKey, job_key, worker_key
+from oris.ids import NO_TENANT, JobKey, RunId, TenantId, ThreadId, WorkerKey, job_key
 from oris.observability.spans import Spans
 from oris.observability.trace import Trace, stored_trace
 from oris.storage.pages import Page, Place
@@ -93,11 +93,8 @@ async def locate(call: Call, tenant: str | None) -> JobKey:
     if not tenants:
         raise not_found("thread")
     if len(tenants) > 1:
-        raise ApiError(
-            ErrorCode.CONFLICT,
-            "several tenants have a thread of this name; say which with tenant_id",
-            {"reason": "ambiguous_thread"},
-        )
+        message = "several tenants have a thread of this name; say which with tenant_id"
+        raise refused(conflict("ambiguous_thread", message))
     return job_key(tenants[0], thread_id)
 
 
@@ -108,11 +105,7 @@ async def latest_run(call: Call, tenant: str | None, run_id: str | None) -> Job:
     if job is None:
         raise not_found("thread")
     if run_id is not None and run_id != job.run_id:
-        raise ApiError(
-            ErrorCode.CONFLICT,
-            "the thread's latest run is another one",
-            {"reason": "run_mismatch", "run_id": job.run_id},
-        )
+        raise refused(run_mismatch(job.run_id))
     return job
 
 
@@ -131,29 +124,12 @@ def name_in_path(call: Call, parameter: str, what: str) -> str:
     return name
 
 
-def worker_in_path(call: Call) -> WorkerKey:
-    """The worker that the path names, in the credential's tenant."""
-    return worker_of_caller(call, name_in_path(call, "worker_id", "worker"))
-
-
-def calling_worker(call: Call, session: str | None = None) -> WorkerKey:
-    """The worker that the path names and that is calling: it is heard of."""
-    worker = worker_in_path(call)
-    call.services.engine.heard(worker, session)
-    return worker
-
-
 async def check_session(call: Call, worker: WorkerKey, session: str | None) -> None:
     """Make the caller's session known, if it has one. Raises 409 `session_superseded`."""
     if session is not None:
         refusal = await call.services.engine.open_session(worker, session)
         if refusal is not None:
             accepted(refusal, SessionOpened)
-
-
-def worker_of_caller(call: Call, worker_id: str) -> WorkerKey:
-    """A worker, in the credential's tenant."""
-    return worker_key(TenantId(call.caller.tenant_id or ""), WorkerId(worker_id))
 
 
 def optional_payload(call: Call, value: Raw, field: str) -> bytes | None:
@@ -192,9 +168,11 @@ def is_admin(call: Call) -> bool:
     return call.caller.role is Role.ADMIN and call.caller.actor_type != "anonymous"
 
 
-def audit(call: Call, action: str, resource_type: str, resource_id: str, tenant_id: str = "") -> Audit:
-    """Who does this, for the record in the commit of the change. The caller's own tenant can see it at any rate."""
-    caller = call.caller
+def audit(call: Call, resource_type: str, resource_id: str, tenant_id: str = "") -> Audit:
+    """Who does what the route is for, for the record in the commit of the change. The caller's own tenant can see it
+    at any rate."""
+    caller, action = call.caller, call.route.audit_action
+    assert action is not None, call.route.path
     return Audit(
         actor_type=caller.actor_type,
         actor_id=caller.actor_id,

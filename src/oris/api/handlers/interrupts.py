@@ -71,12 +71,12 @@ async def show(call: Call, _: None) -> Answer:
 
 async def resume(call: Call, body: ResumeRequest) -> Answer:
     """`POST /v1/interrupts/{interrupt_id}/resume`: durable before the answer; admission does not apply."""
-    return await _settle(call, "interrupt.resume", lambda wait: Resume(wait.wait_id, _given(call, body), _by(call)))
+    return await _settle(call, lambda wait: Resume(wait.wait_id, _given(call, body), _by(call)))
 
 
 async def reject(call: Call, body: RejectRequest) -> Answer:
     """`POST /v1/interrupts/{interrupt_id}/reject`."""
-    return await _settle(call, "interrupt.reject", lambda wait: Reject(wait.wait_id, body.reason, _by(call)))
+    return await _settle(call, lambda wait: Reject(wait.wait_id, body.reason, _by(call)))
 
 
 async def resume_thread(call: Call, body: ResumeThreadRequest) -> Answer:
@@ -86,12 +86,12 @@ async def resume_thread(call: Call, body: ResumeThreadRequest) -> Answer:
     try:
         key = await locate(call, body.tenant_id)
     except ApiError as error:
-        await audit_refusal(call, audit(call, "job.resume", "thread", thread), error)
+        await audit_refusal(call, audit(call, "thread", thread), error)
         raise
     tenant, _, thread = key.partition("/")
     run_id = None if body.run_id is None else run_named(body.run_id)
     command = ResumeThread(key, value, _by(call), run_id, body.key)
-    unit = Unit("client", [command], audit=audit(call, "job.resume", "thread", thread, tenant), size_bytes=len(value))
+    unit = Unit("client", [command], audit=audit(call, "thread", thread, tenant), size_bytes=len(value))
     answer = await call.services.engine.ask(unit)
     return ok(call, await interrupt_view(call, accepted(answer.replies[0], Settled).wait))
 
@@ -142,14 +142,14 @@ def _raw(value: bytes | None) -> Raw:
     return NULL if value is None else Raw(value)
 
 
-async def _settle(call: Call, action: str, command_for: Callable[[Wait], Command]) -> Answer:
+async def _settle(call: Call, command_for: Callable[[Wait], Command]) -> Answer:
     try:
         wait = await _named(call)
     except ApiError as error:
-        await audit_refusal(call, audit(call, action, "interrupt", call.path_params["interrupt_id"][:256]), error)
+        await audit_refusal(call, audit(call, "interrupt", call.path_params["interrupt_id"][:256]), error)
         raise
     command = command_for(wait)
-    told = audit(call, action, "interrupt", wait.wait_id, wait.tenant_id)
+    told = audit(call, "interrupt", wait.wait_id, wait.tenant_id)
     size = len(command.value) if isinstance(command, Resume) else 0
     answer = await call.services.engine.ask(Unit("client", [command], audit=told, size_bytes=size))
     return ok(call, await interrupt_view(call, accepted(answer.replies[0], Settled).wait))

@@ -50,10 +50,10 @@ async def create(call: Call, body: CreateKeyRequest) -> Answer:
     try:
         tenant = _tenant(call, body.tenant_id)
     except ApiError as error:
-        await audit_refusal(call, audit(call, "apikey.create", "api_key", ""), error)
+        await audit_refusal(call, audit(call, "api_key", ""), error)
         raise
     expires_ms = None if body.expires_at is None else time_ms(body.expires_at, "expires_at")
-    told = audit(call, "apikey.create", "api_key", key_id, tenant or "")
+    told = audit(call, "api_key", key_id, tenant or "")
     command = CreateKey(key_id, body.role, tenant, digest, expires_ms)
     answer = await call.services.engine.ask(Unit("write", [command], audit=told))
     key = accepted(answer.replies[0], KeyCreated).key
@@ -67,11 +67,11 @@ async def revoke(call: Call, _: RevokeKeyRequest) -> Answer:
     if not _KEY_ID.fullmatch(named):
         # What it is instead may be a secret, put there by mistake: it goes nowhere.
         refused = not_found("key")
-        await audit_refusal(call, audit(call, "apikey.revoke", "api_key", ""), refused)
+        await audit_refusal(call, audit(call, "api_key", ""), refused)
         raise refused
     bound = call.caller.tenant_id
     command = RevokeKey(KeyId(named), None if bound is None else TenantId(bound))
-    told = audit(call, "apikey.revoke", "api_key", named)
+    told = audit(call, "api_key", named)
     answer = await call.services.engine.ask(Unit("write", [command], audit=told))
     return ok(call, _view(accepted(answer.replies[0], KeyRevoked).key))
 

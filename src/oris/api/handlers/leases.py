@@ -11,7 +11,6 @@ from msgspec import UNSET, Raw, UnsetType
 from oris.api.envelope import ok
 from oris.api.handlers.common import (
     accepted,
-    calling_worker,
     check_session,
     checkpoint_of,
     optional_payload,
@@ -24,6 +23,7 @@ from oris.api.handlers.submit import to_policy
 from oris.api.http import Answer
 from oris.api.services import Call
 from oris.api.strict_json import decode_part
+from oris.api.worker_calls import worker_in_path
 from oris.core.commands import Ack, Heartbeat, Release, ReportStep
 from oris.core.replies import Acked, Beaten, Refusal, Released, Reply, Reported
 from oris.engine.unit import Unit
@@ -54,7 +54,7 @@ _error_decoder = msgspec.json.Decoder(AckError)
 
 async def heartbeat(call: Call, body: HeartbeatRequest) -> Answer:
     """`POST /v1/workers/{worker_id}/heartbeat`, `…/extend-lease`."""
-    worker = calling_worker(call, body.session)
+    worker = worker_in_path(call)
     if (body.lease_id is None) == (body.lease_ids is None):
         raise invalid("lease_id", "give lease_id or lease_ids, one of them")
     if body.lease_ids == [] and body.session is None:
@@ -91,7 +91,7 @@ async def heartbeat(call: Call, body: HeartbeatRequest) -> Answer:
 
 async def report_step(call: Call, body: ReportRequest) -> Answer:
     """`POST /v1/workers/{worker_id}/report-step`, one step or a list."""
-    worker = calling_worker(call)
+    worker = worker_in_path(call)
     steps, prefixes = one_or_list(body, "steps", ListedStep)
     commands = [_report(call, worker, body, step, prefix) for step, prefix in zip(steps, prefixes, strict=True)]
     size = sum(len(command.body or b"") + len(command.checkpoint or b"") for command in commands)
@@ -104,7 +104,7 @@ async def report_step(call: Call, body: ReportRequest) -> Answer:
 
 async def ack(call: Call, body: AckRequest) -> Answer:
     """`POST /v1/workers/{worker_id}/ack`, one or a list; with `poll`, finish and fetch in one commit."""
-    worker = calling_worker(call)
+    worker = worker_in_path(call)
     acks, prefixes = one_or_list(body, "acks", ListedAck)
     commands = [_ack(call, worker, one, prefix) for one, prefix in zip(acks, prefixes, strict=True)]
     engine, want, refusal = call.services.engine, None, None
@@ -136,7 +136,7 @@ def _ack_view(
 
 async def release(call: Call, body: ReleaseRequest) -> Answer:
     """`POST /v1/workers/{worker_id}/release`. When none of the leases is the caller's, it is told why."""
-    worker = calling_worker(call)
+    worker = worker_in_path(call)
     leases = dict.fromkeys(body.lease_ids)
     commands = [Release(worker, LeaseId(lease), body.delay_ms) for lease in leases]
     answer = await call.services.engine.ask(Unit("write", commands))

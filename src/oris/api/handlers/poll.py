@@ -12,17 +12,17 @@ from oris.api.handlers.common import (
     accepted,
     trace_of_run,
     wait_seconds,
-    worker_of_caller,
 )
 from oris.api.http import Answer, Role
 from oris.api.services import Call
+from oris.api.worker_calls import worker_of_caller
 from oris.core.changes import Handed, HandedStep
 from oris.core.commands import Want
 from oris.core.deadlines import timeout_at
 from oris.core.model import Job
 from oris.core.replies import Granted
 from oris.engine.engine import Polled
-from oris.errors import ApiError, ErrorCode, invalid
+from oris.errors import ApiError, ErrorCode, UnavailableReason, invalid
 from oris.ids import RunId, TenantId, ThreadId, WorkerKey, attempt_of
 from oris.wire.times import rfc3339
 from oris.wire.workers import (
@@ -48,7 +48,6 @@ async def poll(call: Call, body: PollRequest) -> Answer:
     if body.only_threads is not None and call.caller.role is not Role.ADMIN:
         raise ApiError(ErrorCode.FORBIDDEN, "only an admin may choose threads", {"field": "only_threads"})
     worker, engine = worker_of_caller(call, body.worker_id), call.services.engine
-    engine.heard(worker, body.session)
     threads = None if body.only_threads is None else frozenset(map(ThreadId, body.only_threads))
     want = want_of(call, worker, body, body.poll_id, threads)
     watch = body.watch
@@ -87,7 +86,7 @@ def want_of(
     )
 
 
-def poll_view(call: Call, polled: Polled, no_room: str = "inbox_full") -> PollView:
+def poll_view(call: Call, polled: Polled, no_room: UnavailableReason = "inbox_full") -> PollView:
     """A poll's answer. One that is refused is a noop with the reason: it came with acks, which are answered.
 
     Raises ApiError 503 with the reason `no_room` when there is none even for what it was granted before.

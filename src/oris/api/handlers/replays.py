@@ -26,12 +26,12 @@ async def replay(call: Call, body: ReplayRequest) -> Answer:
         key = await locate(call, body.tenant_id)
         checkpoint = _checkpoint(body.checkpoint_id)
     except ApiError as error:
-        await audit_refusal(call, audit(call, "job.replay", "thread", thread), error)
+        await audit_refusal(call, audit(call, "thread", thread), error)
         raise
     tenant, _, thread = key.partition("/")
     run_id = None if body.run_id is None else run_named(body.run_id)
     command = Replay(key, call.trace.traceparent, checkpoint, run_id)
-    unit = Unit("submit", [command], audit=audit(call, "job.replay", "thread", thread, tenant))
+    unit = Unit("submit", [command], audit=audit(call, "thread", thread, tenant))
     reply = accepted((await call.services.engine.ask(unit)).replies[0], Replayed)
     result = await _result(call, key, reply)
     view = ReplayedView(
@@ -52,10 +52,10 @@ async def replay_dead_letter(call: Call, _: ReplayDeadLetterRequest) -> Answer:
     try:
         letter = await dead_letter_named(call)
     except ApiError as error:
-        await audit_refusal(call, audit(call, "dlq.replay", "dead_letter", call.path_params["attempt_id"][:256]), error)
+        await audit_refusal(call, audit(call, "dead_letter", call.path_params["attempt_id"][:256]), error)
         raise
     command = ReplayDeadLetter(letter.job_key, letter.run_id, call.trace.traceparent)
-    told = audit(call, "dlq.replay", "dead_letter", attempt_of(letter.run_id), letter.tenant_id)
+    told = audit(call, "dead_letter", attempt_of(letter.run_id), letter.tenant_id)
     answer = await call.services.engine.ask(Unit("submit", [command], audit=told))
     reply = accepted(answer.replies[0], Replayed)
     attempt = attempt_of(reply.run_id)

@@ -55,13 +55,13 @@ async def run(call: Call, body: JobRequest) -> Answer:
     try:
         command = to_command(call, body, "")
     except ApiError as refused:
-        await audit_refusal(call, audit(call, "job.run", "thread", body.thread_id), refused)
+        await audit_refusal(call, audit(call, "thread", body.thread_id), refused)
         raise
     wait_s = wait_seconds(call, body.wait_ms)
     unit = Unit(
         "submit",
         [command],
-        audit=audit(call, "job.run", "thread", command.thread_id, command.tenant_id),
+        audit=audit(call, "thread", command.thread_id, command.tenant_id),
         size_bytes=len(command.input or b""),
         by_admin=is_admin(call),
     )
@@ -93,7 +93,7 @@ async def batch(call: Call, body: BatchRequest) -> Answer:
     made = [_command_or_refusal(call, job, f"jobs[{place}].") for place, job in enumerate(body.jobs)]
     commands = [each for each in made if isinstance(each, Submit)]
     refused = [each for each in made if isinstance(each, ApiError)]
-    told = replace(audit(call, "job.batch", "batch", call.request_id), refused_before=len(refused))
+    told = replace(audit(call, "batch", call.request_id), refused_before=len(refused))
     if not commands:
         await audit_refusal(call, told, refused[0])
     replies = iter(await _submit_all(call, commands, told) if commands else ())

@@ -112,12 +112,12 @@ async def cancel(call: Call, body: CancelRequest) -> Answer:
     try:
         key = await locate(call, body.tenant_id)
     except ApiError as error:
-        await audit_refusal(call, audit(call, "job.cancel", "thread", thread), error)
+        await audit_refusal(call, audit(call, "thread", thread), error)
         raise
     tenant, _, thread = key.partition("/")
     grace_ms = body.grace_ms if body.mode == "graceful" else None
     command = Cancel(key, body.reason, None if body.run_id is None else run_named(body.run_id), grace_ms)
-    unit = Unit("client", [command], audit=audit(call, "job.cancel", "thread", thread, tenant))
+    unit = Unit("client", [command], audit=audit(call, "thread", thread, tenant))
     answer = await call.services.engine.ask(unit)
     reply = accepted(answer.replies[0], CancelledRun)
     return ok(call, CancelledView(reply.thread_id, reply.run_id, reply.status, reply.reason))

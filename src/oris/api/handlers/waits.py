@@ -9,7 +9,6 @@ from oris.api.handlers.common import (
     NULL,
     PAGE_BYTES,
     accepted,
-    calling_worker,
     checkpoint_of,
     optional_payload,
     payload,
@@ -18,7 +17,9 @@ from oris.api.handlers.common import (
 )
 from oris.api.http import Answer
 from oris.api.services import Call
+from oris.api.worker_calls import worker_in_path
 from oris.core.commands import Suspend, WaitSpec
+from oris.core.model import WaitMode
 from oris.core.replies import Suspended
 from oris.engine.unit import Unit
 from oris.errors import invalid
@@ -57,17 +58,17 @@ async def interrupt(call: Call, body: InterruptRequest) -> Answer:
 
 
 async def _ask(
-    call: Call, body: SuspendRequest | InterruptRequest, specs: tuple[WaitSpec, ...], field: str, mode: str
+    call: Call, body: SuspendRequest | InterruptRequest, specs: tuple[WaitSpec, ...], field: str, mode: WaitMode
 ) -> Suspended:
     if len({spec.key for spec in specs}) < len(specs):
         raise invalid(field, "each key may be named once in a request")
-    worker = calling_worker(call)
+    worker = worker_in_path(call)
     command = Suspend(
         worker_key=worker,
         attempt_id=AttemptId(body.attempt_id),
         lease_id=LeaseId(body.lease_id),
         waits=specs,
-        mode="any" if mode == "any" else "all",
+        mode=mode,
         checkpoint=checkpoint_of(call, body.checkpoint),
     )
     size = sum(len(spec.value or b"") + len(spec.expire_value or b"") for spec in specs)

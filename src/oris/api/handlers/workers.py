@@ -52,10 +52,10 @@ async def clear_quarantine(call: Call, body: ClearQuarantineRequest) -> Answer:
         key = _named(call, body.tenant_id)
     except ApiError as error:
         name = call.path_params["worker_id"][:256]
-        await audit_refusal(call, audit(call, "worker.clear_quarantine", "worker", name), error)
+        await audit_refusal(call, audit(call, "worker", name), error)
         raise
     tenant = key.partition("/")[0]
-    told = audit(call, "worker.clear_quarantine", "worker", worker_of(key), tenant)
+    told = audit(call, "worker", worker_of(key), tenant)
     answer = await call.services.engine.ask(Unit("write", [ClearQuarantine(key)], audit=told))
     return ok(call, _view(call, accepted(answer.replies[0], QuarantineCleared).worker))
 

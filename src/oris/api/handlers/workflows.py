@@ -21,9 +21,9 @@ async def clear_hold(call: Call, body: ClearHoldRequest) -> Answer:
         tenant = tenant_filter(call, body.tenant_id) or NO_TENANT
     except ApiError as error:
         name = call.path_params["workflow"][:256]
-        await audit_refusal(call, audit(call, "workflow.clear_hold", "workflow", name), error)
+        await audit_refusal(call, audit(call, "workflow", name), error)
         raise
-    told = audit(call, "workflow.clear_hold", "workflow", workflow, tenant)
+    told = audit(call, "workflow", workflow, tenant)
     answer = await call.services.engine.ask(Unit("write", [ClearHold(tenant, workflow)], audit=told))
     reply = accepted(answer.replies[0], HoldCleared)
     return ok(call, HoldClearedView(workflow, tenant, was_held=reply.was_held, held=False))

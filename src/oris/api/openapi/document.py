@@ -9,7 +9,7 @@ from oris.api.http import RouteTable
 from oris.api.limits import HttpLimits
 from oris.api.openapi.operations import HEADERS, operation
 from oris.api.openapi.refusals import refusal_components
-from oris.api.openapi.rules import FORMS, RULES, SHAPES
+from oris.api.openapi.rules import FORMS, RULES
 from oris.api.openapi.schemas import ANY_JSON, Schema, Schemas
 from oris.api.openapi.words import TAGS
 from oris.api.services import ApiBounds
@@ -33,7 +33,7 @@ _TRACEPARENT: Schema = {
 
 def openapi_document(table: RouteTable, bounds: ApiBounds, limits: HttpLimits) -> bytes:
     """The document as JSON."""
-    schemas = Schemas(_bounds(bounds), RULES, SHAPES, FORMS)
+    schemas = Schemas(_bounds(bounds), RULES, FORMS)
     schemas.components[ANY_JSON] = {
         "description": f"Any JSON value, at most {bounds.payload_max_bytes} bytes of it; kept byte for byte.",
         "x-oris-max-bytes": bounds.payload_max_bytes,
@@ -51,7 +51,7 @@ def openapi_document(table: RouteTable, bounds: ApiBounds, limits: HttpLimits) -
     responses = refusal_components(schemas, HEADERS)
     paths: dict[str, Schema] = {}
     for route in table.routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = operation(route, schemas)
+        paths.setdefault(route.path, {})[route.method.lower()] = operation(route, table.body_max_bytes(route), schemas)
     return msgspec.json.encode(
         {
             "openapi": "3.1.0",

@@ -38,7 +38,7 @@ HEADERS: Schema = {
 SECURITY: list[Schema] = [{"bearer": []}, {"apiKey": []}, {"apiKey": [], "apiKeyId": []}]
 
 
-def operation(route: Route, schemas: Schemas) -> Schema:
+def operation(route: Route, body_max_bytes: int, schemas: Schemas) -> Schema:
     """All that a caller can know of a route."""
     told = told_of(route)
     made: Schema = {
@@ -51,7 +51,7 @@ def operation(route: Route, schemas: Schemas) -> Schema:
         "security": [] if route.roles is None else SECURITY,
     }
     if route.body is not None:
-        made["requestBody"] = _body(route, schemas)
+        made["requestBody"] = _body(route.body, body_max_bytes, schemas)
     if route.roles is not None:
         made["x-oris-roles"] = [role.value for role in Role if role in route.roles]
     if route.audit_action is not None:
@@ -105,15 +105,14 @@ def _without_null(schema: Schema) -> Schema:
     return schema
 
 
-def _body(route: Route, schemas: Schemas) -> Schema:
-    assert route.body is not None
-    may_be_empty = schemas.takes_empty(route.body)
+def _body(body: type[Struct], max_bytes: int, schemas: Schemas) -> Schema:
+    may_be_empty = schemas.takes_empty(body)
     empty = " An empty body stands for an empty object." if may_be_empty else ""
     return {
         "required": not may_be_empty,
-        "description": f"At most {route.body_max_bytes} bytes.{empty}",
-        "content": {"application/json": {"schema": schemas.of(route.body), "examples": _examples(route.body)}},
-        "x-oris-max-bytes": route.body_max_bytes,
+        "description": f"At most {max_bytes} bytes.{empty}",
+        "content": {"application/json": {"schema": schemas.of(body), "examples": _examples(body)}},
+        "x-oris-max-bytes": max_bytes,
     }
 
 

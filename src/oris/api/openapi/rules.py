@@ -92,6 +92,3 @@ FORMS: Mapping[type[Struct], tuple[Form, ...]] = {
     ),
 }
 """By struct: the forms of bodies that are decoded to it, each a schema, so that generators type its fields."""
-
-SHAPES: Mapping[str, type[Struct]] = {"ListedAck.error": w.AckError, "Ack.error": w.AckError}
-"""Values of the client's own that are kept as they are and still must have a shape."""

@@ -20,6 +20,8 @@ import msgspec
 from msgspec import NODEFAULT, Raw, Struct, UnsetType
 from msgspec.structs import FieldInfo
 
+from oris.wire.fields import shape_of
+
 Schema = dict[str, Any]
 
 REF = "#/components/schemas/"
@@ -47,19 +49,16 @@ class Schemas:
     """Collects the components that the schemas it makes refer to.
 
     `bounds` are tighter than the structs': what the settings allow, by `field` or `Component.field`. `rules` say what a
-    struct asks beyond its fields, `shapes` what a client's own value must look like, by `Component.field`. A struct
-    with `forms` has a component for each, and none itself.
+    struct asks beyond its fields. A struct with `forms` has a component for each, and none itself.
     """
 
     def __init__(
         self,
         bounds: Mapping[str, Schema],
         rules: Mapping[type[Struct], Schema],
-        shapes: Mapping[str, type[Struct]],
         forms: Mapping[type[Struct], tuple[Form, ...]] = MappingProxyType({}),
     ) -> None:
         self._forms = forms
-        self._shapes = shapes
         self.components: dict[str, Schema] = {}
         self._bounds = bounds
         self._rules = rules
@@ -116,7 +115,7 @@ class Schemas:
             return {**_plain(Annotated[(hollow, *metas)]), **self.of(inner)}
         if inner in (str, int, float, bool, datetime):
             return _plain(Annotated[(inner, *metas)])
-        return {**self.of(inner), **told}
+        return {**self.of(shape_of(metas) or inner), **told}
 
     def _enum(self, inner: Any, told: Schema) -> Schema:
         """A component of its own, so that generators name it well; the same words are one, whoever uses them."""
@@ -181,9 +180,6 @@ class Schemas:
     def _field(self, component: str, field: FieldInfo, kind: Any) -> Schema:
         name = field.encode_name
         schema = self.of(kind)
-        shape = self._shapes.get(f"{component}.{name}")
-        if shape is not None:
-            schema = {**schema, **self.of(shape)}
         if name.endswith("_at") and "string" in schema.get("type", ()):
             schema = {**schema, "format": "date-time"}
         for bound in (name, f"{component}.{name}"):

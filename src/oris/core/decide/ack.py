@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from typing import assert_never
 
 import msgspec
 
@@ -108,6 +109,8 @@ def _end(t: Transition, command: Ack) -> None:
             reason = "retries_exhausted" if exhausted else "failed"
             t.emit(ev.Failed(reason, command.lease_id), command.body)
             t.bury(reason)
+        case _:
+            assert_never(command.terminal_status)
 
 
 def _digests(command: Ack) -> tuple[bytes, bytes]:

@@ -8,7 +8,7 @@ from oris.core.commands import Cancel
 from oris.core.decide.due import settle
 from oris.core.facts import Facts
 from oris.core.model import TERMINAL
-from oris.core.replies import CancelledRun, Refusal, conflict, not_found
+from oris.core.replies import CancelledRun, Refusal, conflict, not_found, run_mismatch
 from oris.core.stamp import Stamp
 from oris.core.transition import Transition
 from oris.core.waits import drop_waits
@@ -51,7 +51,7 @@ def _refuse(t: Transition, command: Cancel) -> Refusal | None:
     if job is None:
         return not_found("thread")
     if command.run_id is not None and command.run_id != job.run_id:
-        return conflict("run_mismatch", "the thread's latest run is another one", run_id=job.run_id)
+        return run_mismatch(job.run_id)
     if job.status in TERMINAL and job.status != "cancelled":
         return conflict("run_terminal", f"the run is over: {job.status}", run_id=job.run_id)
     return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 import msgspec
 from msgspec.structs import replace
 
@@ -85,20 +87,35 @@ def end_cancelled(t: Transition, lease_id: LeaseId | None, body: bytes | None = 
 
 def _expire_wait(t: Transition, facts: Facts, wait: Wait) -> None:
     """A wait's time has come: a timer's is what it waited for, an interrupt's that nobody has answered."""
-    if wait.kind == "time":
-        settle_wait(t, facts, wait, "resumed")
-        return
-    if wait.on_expire == "resume":
-        settle_wait(t, facts, wait, "expired")
-        return
-    t.emit(ev.WaitSettled(wait.wait_id, wait.kind, "expired"))
-    t.record_wait(replace(wait, status="expired", settled_ms=t.date_ms))
+    match wait.kind:
+        case "time":
+            settle_wait(t, facts, wait, "resumed")
+        case "interrupt":
+            _expire_interrupt(t, facts, wait)
+        case _:
+            assert_never(wait.kind)
+
+
+def _expire_interrupt(t: Transition, facts: Facts, wait: Wait) -> None:
+    match wait.on_expire:
+        case "resume":
+            settle_wait(t, facts, wait, "expired")
+        case "cancel":
+            _end_waiting(t, facts, wait)
+            t.emit(ev.Cancelled("interrupt_expired"))
+        case "fail":
+            _end_waiting(t, facts, wait)
+            t.emit(ev.Failed("interrupt_expired"), _error("interrupt_expired", f"nobody answered {wait.key!r} in time"))
+            t.bury("interrupt_expired")
+        case _:
+            assert_never(wait.on_expire)
+
+
+def _end_waiting(t: Transition, facts: Facts, expired: Wait) -> None:
+    """The run ends because of this wait: it waits for nothing else either."""
+    t.emit(ev.WaitSettled(expired.wait_id, expired.kind, "expired"))
+    t.record_wait(replace(expired, status="expired", settled_ms=t.date_ms))
     drop_waits(t, facts)
-    if wait.on_expire == "cancel":
-        t.emit(ev.Cancelled("interrupt_expired"))
-    else:
-        t.emit(ev.Failed("interrupt_expired"), _error("interrupt_expired", f"nobody answered {wait.key!r} in time"))
-        t.bury("interrupt_expired")
 
 
 def _time_out(t: Transition, at_ms: int) -> None:
@@ -107,11 +124,14 @@ def _time_out(t: Transition, at_ms: int) -> None:
     assert job.worker_key is not None
     t.close_lease("timed_out")
     t.emit(ev.TimedOut(job.lease_id, job.worker_key, at_ms))
-    if job.on_timeout == "cancelled":
-        t.emit(ev.Cancelled("timed_out"))
-    else:
-        t.emit(ev.Failed("timed_out"), _error("timed_out", "the run used up its time under lease"))
-        t.bury("timed_out")
+    match job.on_timeout:
+        case "cancelled":
+            t.emit(ev.Cancelled("timed_out"))
+        case "failed":
+            t.emit(ev.Failed("timed_out"), _error("timed_out", "the run used up its time under lease"))
+            t.bury("timed_out")
+        case _:
+            assert_never(job.on_timeout)
 
 
 def _lose(t: Transition, facts: Facts, end: Expiry) -> None:

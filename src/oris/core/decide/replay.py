@@ -14,7 +14,7 @@ from oris.core.decide.submit import active, full
 from oris.core.facts import Facts
 from oris.core.model import TERMINAL, DeadLetter, Job, ReplayClaim, SavedCheckpoint
 from oris.core.replays import checkpoint_target, is_of_state, state_target, with_own_steps
-from oris.core.replies import Refusal, Replayed, conflict, not_found
+from oris.core.replies import Refusal, Replayed, conflict, not_found, run_mismatch
 from oris.core.stamp import Stamp
 from oris.core.transition import Transition
 from oris.ids import CheckpointId, RunId, checkpoint_id
@@ -83,7 +83,7 @@ def _origin(t: Transition, facts: Facts, command: Replay) -> Origin | Refusal:
         return Origin(_target_of(facts, job), job)
     if is_of_state(job) and _goes_on_from(facts, job, command.run_id):
         return Origin(job.replay_target or "", job)
-    return _another_run(job)
+    return run_mismatch(job.run_id)
 
 
 def _target_of(facts: Facts, run: Job) -> str:
@@ -123,11 +123,7 @@ def _in_progress(earlier: Job | None) -> Refusal | None:
 
 
 def _mismatch(t: Transition, command: Replay) -> Refusal | None:
-    return None if command.run_id in (None, t.job.run_id) else _another_run(t.job)
-
-
-def _another_run(job: Job) -> Refusal:
-    return conflict("run_mismatch", "the thread's latest run is another one", run_id=job.run_id)
+    return None if command.run_id in (None, t.job.run_id) else run_mismatch(t.job.run_id)
 
 
 def _refuse(t: Transition, facts: Facts) -> Refusal | None:

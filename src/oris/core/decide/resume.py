@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from msgspec.structs import replace
-
 from oris.core.changes import Decision
 from oris.core.commands import Reject, Resume, ResumeThread
 from oris.core.decide.due import settle
 from oris.core.facts import Facts
 from oris.core.meaning import canonical, compact
 from oris.core.model import Job, Wait
-from oris.core.replies import Refusal, Settled, conflict, not_found
+from oris.core.replies import Refusal, Settled, conflict, not_found, run_mismatch
 from oris.core.stamp import Stamp
 from oris.core.transition import Transition
 from oris.core.waits import pending, reject_wait, settle_wait
@@ -35,7 +33,7 @@ def resume_thread(facts: Facts, command: ResumeThread, stamp: Stamp) -> Decision
     if job is None:
         return t.decision(not_found("thread"))
     if command.run_id is not None and command.run_id != job.run_id:
-        return t.decision(conflict("run_mismatch", "the thread's latest run is another one", run_id=job.run_id))
+        return t.decision(run_mismatch(job.run_id))
     found = _only(t, facts, job, command.key)
     if isinstance(found, Refusal):
         return t.decision(found)
@@ -71,8 +69,8 @@ def _only(t: Transition, facts: Facts, job: Job, key: str | None) -> Wait | Refu
     open_ones = [wait for wait in pending(t, facts) if wait.kind == "interrupt"]
     if len(open_ones) > 1:
         ids = [str(wait.wait_id) for wait in open_ones]
-        refusal = conflict("several_pending", f"the run waits for several answers; name one of: {', '.join(ids)}")
-        return replace(refusal, details={"reason": "several_pending", "interrupt_ids": ids})
+        message = f"the run waits for several answers; name one of: {', '.join(ids)}"
+        return conflict("several_pending", message, interrupt_ids=ids)
     if open_ones or asked:
         return open_ones[0] if open_ones else max(asked, key=_answered)
     return conflict("nothing_pending", "the run waits for nobody's answer")
