@@ -94,7 +94,7 @@ class StoreError(OrisError):
 
 
 class Unavailable(StoreError):
-    """Nothing was written. `reason` is a word of API 1: draining, inbox_full, store_unavailable.
+    """Nothing was written. `reason` is a word of docs/api.md: draining, inbox_full, store_unavailable.
 
     `cause` is what is the matter with the store, as far as it is known: disk_full, read_only, busy, read_too_long,
     file_lost, other. `again`: room has just been made, and the same may succeed at once.

@@ -28,7 +28,7 @@ ConflictReason: TypeAlias = Literal[
     "already_replayed",
     "dedupe_mismatch",
 ]
-"""Every reason of the contract, those too that no route has yet."""
+"""Every reason of a 409; docs/errors/ has a page for each."""
 ConflictWord: TypeAlias = Annotated[ConflictReason, named("ConflictReason", "Why the state forbids it.")]
 ForbiddenReason: TypeAlias = Literal["forwarded_header", "foreign_host", "foreign_origin"]
 """What a server without credentials refuses, whoever asks."""
