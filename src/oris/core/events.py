@@ -164,6 +164,7 @@ class Rejected(Struct, frozen=True, tag="rejected", omit_defaults=True):
 
     wait_id: WaitId
     reason: str | None
+    """The reason that was given."""
     by: str | None = None
     due_ms: int | None = None
     """The earliest date of the waits that are left."""
@@ -232,6 +233,7 @@ class CancelRequested(Struct, frozen=True, tag="cancel_requested", omit_defaults
     mode: Literal["terminate", "graceful"]
     """`graceful`: the worker is told, and has until `due_ms`."""
     reason: str | None
+    """The reason that was given."""
     due_ms: int | None = None
     """When the run ends at the latest, by the clock of leases."""
 

@@ -69,7 +69,10 @@ class Declared:
 
 
 class Maker:
-    """Declares metrics in a registry, and keeps the declarations. `section` is the heading on the reference page."""
+    """Declares metrics in a registry, and keeps the declarations. `section` is the heading on the reference page.
+
+    Labels are given as keywords, in order: the name of each, and its values for the page.
+    """
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
@@ -81,7 +84,7 @@ class Maker:
         self.declared.append(Declared(self.section, "counter", name, unit, doc, advice))
         return Counter(name, doc, registry=self._registry)
 
-    def counters(self, name: str, unit: str, doc: str, advice: str, labels: Labels) -> Family[Counter]:
+    def counters(self, name: str, unit: str, doc: str, advice: str, /, **labels: str) -> Family[Counter]:
         """A count for each combination of labels."""
         self.declared.append(Declared(self.section, "counter", name, unit, doc, advice, labels))
         return Family(Counter(name, doc, tuple(labels), registry=self._registry))
@@ -91,7 +94,7 @@ class Maker:
         self.declared.append(Declared(self.section, "gauge", name, unit, doc, advice))
         return Gauge(name, doc, registry=self._registry)
 
-    def gauges(self, name: str, unit: str, doc: str, advice: str, labels: Labels) -> Family[Gauge]:
+    def gauges(self, name: str, unit: str, doc: str, advice: str, /, **labels: str) -> Family[Gauge]:
         """A value for each combination of labels."""
         self.declared.append(Declared(self.section, "gauge", name, unit, doc, advice, labels))
         return Family(Gauge(name, doc, tuple(labels), registry=self._registry))
@@ -102,7 +105,7 @@ class Maker:
         return Histogram(name, doc, registry=self._registry, buckets=buckets)
 
     def histograms(
-        self, name: str, unit: str, doc: str, advice: str, buckets: Sequence[float], labels: Labels
+        self, name: str, unit: str, doc: str, advice: str, buckets: Sequence[float], /, **labels: str
     ) -> Family[Histogram]:
         """A histogram for each combination of labels."""
         self.declared.append(Declared(self.section, "histogram", name, unit, doc, advice, labels, tuple(buckets)))

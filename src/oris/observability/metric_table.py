@@ -94,7 +94,7 @@ class MetricTable:
             "submits",
             "Jobs that clients submitted, refused ones included.",
             'The load. Clients without idempotency keys (`keyed="false"`) cannot safely repeat a submit.',
-            {"keyed": "`true`: with an idempotency key; `false`: without one, or refused before it was looked at"},
+            keyed="`true`: with an idempotency key; `false`: without one, or refused before it was looked at",
         )
         self.idempotent_replays = make.counter(
             "oris_runtime_idempotent_replays_total",
@@ -122,10 +122,8 @@ class MetricTable:
             "calls",
             "Leases granted, and worker calls that name a lease.",
             "Many `conflict` results mean that workers lose leases: see the next two metrics.",
-            {
-                "operation": "`grant`, `renew`, `report`, `ack`, `release`, `suspend`",
-                "result": "`ok`; `conflict`: the lease was no longer the caller's; `refused`: for another reason",
-            },
+            operation="`grant`, `renew`, `report`, `ack`, `release`, `suspend`",
+            result="`ok`; `conflict`: the lease was no longer the caller's; `refused`: for another reason",
         )
         self.lease_conflicts = make.counter(
             "oris_runtime_lease_conflicts_total",
@@ -172,7 +170,7 @@ class MetricTable:
             "runs",
             "Runs that ended, by how they ended.",
             "Its rate is the throughput.",
-            {"status": "`completed`, `failed`, `cancelled`"},
+            status="`completed`, `failed`, `cancelled`",
         )
         self.terminal_error_rate = make.gauge(
             "oris_runtime_terminal_error_rate",
@@ -200,17 +198,15 @@ class MetricTable:
             "requests",
             "Submits refused, and polls that got no work because of a limit.",
             "The reason names the limit. For `queue_full` and `tenant_queue_full` start more workers.",
-            {
-                "reason": "submits: `queue_full`, `tenant_queue_full`, `rate_limited`, `draining`, `disk_full`; "
-                "polls: `worker_limit`, `tenant_limit`, `quarantined`, `session_superseded`"
-            },
+            reason="submits: `queue_full`, `tenant_queue_full`, `rate_limited`, `draining`, `disk_full`; "
+            "polls: `worker_limit`, `tenant_limit`, `quarantined`, `session_superseded`",
         )
         self.backpressure_active = make.gauges(
             "oris_runtime_backpressure_active",
             "0 or 1",
             "1 while this reason holds back submits, or with `dispatch_off` polls.",
             "`disk_full` needs space on the disk. `rate_limited` ends by itself when the load falls.",
-            {"reason": "`rate_limited`, `draining`, `disk_full`, `dispatch_off`"},
+            reason="`rate_limited`, `draining`, `disk_full`, `dispatch_off`",
         )
         self.admission_level = make.gauge(
             "oris_runtime_admission_level",
@@ -240,7 +236,7 @@ class MetricTable:
             "commits",
             "Commits that the database refused. Nothing was written.",
             "Callers got 503 and try again. The cause says what to repair.",
-            {"cause": "`disk_full`, `read_only`, `busy`, `read_too_long`, `file_lost`, `other`"},
+            cause="`disk_full`, `read_only`, `busy`, `read_too_long`, `file_lost`, `other`",
         )
         self.store_free_disk_bytes = make.gauge(
             "oris_store_free_disk_bytes",
@@ -269,14 +265,14 @@ class MetricTable:
             "outages",
             "Periods of half a second or more in which this node could not commit.",
             "Leases are extended by the outage, so no attempt is lost. The cause says where to look.",
-            _OUTAGE,
+            **_OUTAGE,
         )
         self.outage_seconds = make.counters(
             "oris_runtime_outage_seconds_total",
             "s",
             "Total time of these outages.",
             "Its rate is the share of time in which the node was not available.",
-            _OUTAGE,
+            **_OUTAGE,
         )
         self.clock_skew_seconds = make.gauge(
             "oris_runtime_clock_skew_seconds",
@@ -311,7 +307,7 @@ class MetricTable:
             "Time to answer a request, on routes that do not wait.",
             "See which route and status are slow. Alert on status 500.",
             _SHORT_MS,
-            _HTTP,
+            **_HTTP,
         )
         self.http_wait_ms = make.histograms(
             "oris_http_wait_duration_ms",
@@ -319,7 +315,7 @@ class MetricTable:
             "Time to answer a request on routes that may wait: polls, submits and results with `wait_ms`.",
             "Long times are normal here. Alert on status 500 and 503.",
             _WAIT_MS,
-            _HTTP,
+            **_HTTP,
         )
         self.http_unauthorized = make.counter(
             "oris_http_unauthorized_total",
@@ -332,21 +328,21 @@ class MetricTable:
             "requests",
             "Requests in progress.",
             "If they approach `ORIS_HTTP_MAX_CONNECTIONS`, raise that setting and the limit on open files.",
-            {"what": "`clients`, `polls`: of workers; `waiting`: callers that wait, and event streams"},
+            what="`clients`, `polls`: of workers; `waiting`: callers that wait, and event streams",
         )
         self.http_held_bytes = make.gauges(
             "oris_http_held_bytes",
             "bytes",
             "Memory held by request bodies, and by responses that clients have not read yet.",
             "Compare it with `ORIS_HTTP_BODIES_MAX_BYTES` and `ORIS_HTTP_ANSWERS_MAX_BYTES`.",
-            {"what": "`bodies`, `answers`"},
+            what="`bodies`, `answers`",
         )
         self.http_no_room = make.counters(
             "oris_http_no_room_total",
             "refusals",
             "Requests refused and connections closed because a limit on connections or memory was reached.",
             "`closed_idle` is harmless. For the others raise the limit, or make clients send less and read faster.",
-            {"what": "`requests`, `waits`, `bodies`, `answers`, `turned_away`: new connections, `closed_idle`"},
+            what="`requests`, `waits`, `bodies`, `answers`, `turned_away`: new connections, `closed_idle`",
         )
 
     def _make_process(self, make: Maker, version: str) -> None:
@@ -356,7 +352,7 @@ class MetricTable:
             "restarts",
             "Background tasks restarted after an error.",
             "Any rise is a bug or a broken environment. The log line `task_restarting` has the error.",
-            {"task": "a restarted child of the task tree, such as `sweeper` ([architecture.md](architecture.md))"},
+            task="a restarted child of the task tree, such as `sweeper` ([architecture.md](architecture.md))",
         )
         self.loop_lag_ms = make.histogram(
             "oris_runtime_loop_lag_ms",
@@ -376,6 +372,6 @@ class MetricTable:
             "1",
             "Always 1; the label has the version.",
             "Shows which versions are running.",
-            {"version": "the version of the program"},
+            version="the version of the program",
         )
         info(version).set(1)

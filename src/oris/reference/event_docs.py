@@ -14,7 +14,6 @@ COMMON = {
     "worker_key": "The worker, as `tenant/worker_id`; the tenant is empty for a worker of all tenants.",
     "wait_id": "The wait.",
     "kind": "What the wait waits for.",
-    "reason": "The reason that was given.",
     "by": "Who did it, as `actor_type:actor_id` of the audit trail.",
     "payload_bytes": "Size of the payload.",
 }
