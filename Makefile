@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 NODE := tests/clients/node_modules
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check sim bench fuzz pythons
+.PHONY: help demo serve test check sim bench fuzz pythons docs
 
 INPUTS ?= 100000
 SEED ?= 1
@@ -50,3 +50,8 @@ sim: $(VENV)/ready  ## simulate 1000 seeds; a failing one prints the command tha
 
 bench: $(VENV)/ready  ## measure requests, jobs and latencies on this machine, against an echo route
 	$(BIN)/python -m bench
+
+docs: $(VENV)/ready  ## write the pages of docs/ that are made from the code
+	$(BIN)/python -m oris config --markdown > docs/configuration.md
+	$(BIN)/python -m oris reference metrics > docs/metrics.md
+	$(BIN)/python -m oris reference events > docs/events.md

@@ -1,4 +1,4 @@
-"""A server that is stopped, or down, for longer than its leases live: what that costs those who hold them."""
+"""A server that is stopped, or down, for longer than its leases live: what that costs those who hold them (L6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The operations guide's targets for latency, and whether they are met."""
+"""The targets for latency (docs/benchmarks.md), and whether they are met."""
 
 from __future__ import annotations
 

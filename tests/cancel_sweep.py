@@ -1,4 +1,4 @@
-"""The sweep: a piece of code is cancelled at its first checkpoint, then at its second, until it runs to its end uncut.
+"""The sweep (I19): a piece of code is cancelled at its first checkpoint, then at its second, until it ends uncut.
 
     async def trial(cut: Cut) -> None:
         async with world() as w:

@@ -62,6 +62,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "oris.console",
     ),
     "oris.console": (*CORE, "oris.api", "oris.wire"),
+    "oris.reference": (*CORE, "oris.observability"),
     "oris.sim": ("oris",),
     "oris.ops": ("oris",),
     "oris.demo": ("oris",),

@@ -1,7 +1,7 @@
-"""The words of the API's contract: statuses, reasons, events, audit actions. One list; nothing else in the tests is.
+"""The words of the API's contract, docs/api.md: statuses, reasons, events, audit actions.
 
-A word that is not here is none of the contract. tests/engine/test_words.py compares the list with the words that the
-source knows, and with those that a real engine was heard to say.
+A word that is not here is not part of the contract. tests/engine/test_words.py compares the list with the words that
+the source knows, and with those that a real engine was heard to say.
 """
 
 from __future__ import annotations

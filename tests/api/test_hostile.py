@@ -1,4 +1,4 @@
-"""Probes of hostile clients, each over a raw socket against the real stack (RELIABILITY 1 lists what was measured)."""
+"""Probes of hostile clients, each over a raw socket against the real stack (docs/architecture.md, "api")."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def complaint(flags: dict[str, str | None], environ: dict[str, str], file: Path 
     return text
 
 
-def test_nothing_given_is_the_defaults_of_the_guide() -> None:
+def test_nothing_given_is_the_defaults() -> None:
     loaded = from_env()
     assert loaded.settings == Settings()
     assert loaded.settings.server_addr == Address("127.0.0.1", 8080)

@@ -1,4 +1,4 @@
-"""What holds after every commit, whatever was asked (RELIABILITY 3, as far as the rules alone can show it)."""
+"""What holds after every commit, whatever was asked (docs/invariants.md, as far as the rules alone can show it)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every audited action there is (API 7): done on a real server, and found in the trail with who did it and how it
+"""Every audited action there is (docs/api.md): done on a real server, and found in the trail with who did it and how it
 ended, in the commit of the change."""
 
 from __future__ import annotations

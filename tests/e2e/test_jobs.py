@@ -1,4 +1,4 @@
-"""Submitting and reading jobs (API 3)."""
+"""Submitting and reading jobs (docs/api.md, "Jobs")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Upgrading as the operations guide says it: drain, replace the server, smoke test, let workers in, let clients in."""
+"""Upgrading as docs/api.md says it ("Mode"): drain, replace the server, smoke test, let workers in, let clients in."""
 
 from __future__ import annotations
 

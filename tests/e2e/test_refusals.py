@@ -1,4 +1,4 @@
-"""What is wrong with a request, in the words of the contract (API 1)."""
+"""What is wrong with a request, in the words of docs/api.md."""
 
 from __future__ import annotations
 

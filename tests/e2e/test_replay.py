@@ -1,4 +1,4 @@
-"""Replays and dead letters over real HTTP (API 6)."""
+"""Replays and dead letters over real HTTP (docs/api.md, "Jobs")."""
 
 from __future__ import annotations
 

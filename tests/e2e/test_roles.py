@@ -1,4 +1,4 @@
-"""Who may call what (API 1): every route, with every role, over real credentials."""
+"""Who may call what (docs/api.md): every route, with every role, over real credentials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The secrets of keys and tokens are in no log, trace, audit record, timeline, page, print or dump (API 1, 7)."""
+"""The secrets of keys and tokens are in no log, trace, audit record, timeline, page, print or dump."""
 
 from __future__ import annotations
 

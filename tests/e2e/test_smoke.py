@@ -1,4 +1,4 @@
-"""The operations guide's first boot, with its own commands."""
+"""A first boot with curl: health, metrics, a job from submit to ack, and the page of metrics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from .server_process import ServerProcess, metric, serving, until
 
-pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="the guide's commands are curl's")
+pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="its commands are curl's")
 
 HEALTH = "curl -s http://127.0.0.1:8080/healthz"
 METRICS = "curl -s http://127.0.0.1:8080/metrics"
@@ -26,7 +26,7 @@ POLL = """curl -s -X POST http://127.0.0.1:8080/v1/workers/poll \\
 
 
 def shell(server: ServerProcess, command: str) -> str:
-    """What a command of the guide prints; only the port is another."""
+    """What a command prints, sent to this server's port."""
     host, port = server.address
     ours = command.replace("127.0.0.1:8080", f"{host}:{port}")
     return subprocess.run(ours, shell=True, capture_output=True, text=True, timeout=30, check=True).stdout
@@ -51,7 +51,7 @@ def ack(first: dict[str, Any]) -> str:
   -H 'content-type: application/json' -d '{json.dumps(body)}'"""
 
 
-def test_the_guides_smoke_flow_works_word_for_word(tmp_path: Path) -> None:
+def test_a_first_job_goes_from_submit_to_ack_by_curl(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         assert answer(server, HEALTH) == {"status": "ok"}
         assert "oris_runtime_queue_depth" in shell(server, METRICS)

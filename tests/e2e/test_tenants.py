@@ -1,4 +1,4 @@
-"""The whole table (API 1): every route, asked by every role: bound to no tenant, to the tenant whose thing it is, to
+"""The whole table (I18): every route, asked by every role: bound to no tenant, to the tenant whose thing it is, to
 another one; and by strangers. To a key that is bound to a tenant the things of others do not exist: what it is answered
 about them is, to the letter, what it is answered about nothing.
 """

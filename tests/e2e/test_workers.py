@@ -1,4 +1,4 @@
-"""What workers call, and what they get (API 4)."""
+"""What workers call, and what they get (docs/api.md, "Workers")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every await of the engine's calls, cut: all or nothing in the store, and nothing granted to nobody."""
+"""Every await of the engine's calls, cut (I19): all or nothing in the store, and nothing granted to nobody."""
 
 from __future__ import annotations
 

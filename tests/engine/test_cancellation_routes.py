@@ -1,5 +1,5 @@
-"""Every mutating route, cut at every point of its way through the dispatcher: repeated, it is answered as the first
-time, and nothing is left behind."""
+"""Every mutating route, cut at every point of its way through the dispatcher (I19): repeated, it is answered as the
+first time, and nothing is left behind."""
 
 from __future__ import annotations
 

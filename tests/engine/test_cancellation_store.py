@@ -1,4 +1,4 @@
-"""The store's transaction, cut anywhere: written whole or not at all, and free for the next one."""
+"""The store's transaction, cut anywhere (I19): written whole or not at all, and free for the next one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a submit with `wait_ms` waits for: the end of its run, or that it asks people something (API 3)."""
+"""What a submit with `wait_ms` waits for (docs/api.md, "Jobs"): the end of its run, or a question to people."""
 
 from __future__ import annotations
 

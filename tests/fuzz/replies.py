@@ -1,4 +1,4 @@
-"""Answers as bytes, read and judged: whatever was asked, the contract holds for what comes back (API 1)."""
+"""Answers as bytes, read and judged: whatever was asked, the contract holds for what comes back (docs/api.md)."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ FROM_AN_INDEX = re.compile(r"pip3? install\b[^\n`]*\boris(?!_runtime-)[-_\w]*")
 
 def texts() -> Iterator[Path]:
     """All that a user reads, help texts and messages in the sources among it."""
-    yield from (ROOT / name for name in ("README.md", "CHANGELOG.md", "Makefile", "pyproject.toml"))
+    yield from (ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", "pyproject.toml"))
     yield from (ROOT / "docs").rglob("*.md")
     yield from (ROOT / "src").rglob("*.py")
 

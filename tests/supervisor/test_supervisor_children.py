@@ -1,4 +1,4 @@
-"""What each fault of a ready child means, for both kinds of child."""
+"""What each fault of a ready child means, for both kinds of child (L5)."""
 
 from __future__ import annotations
 

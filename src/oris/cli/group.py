@@ -17,12 +17,13 @@ from oris.cli.demo import demo
 from oris.cli.flags import load_settings, load_sources, settings_flags
 from oris.cli.keys import keys
 from oris.cli.migrate import migrate
+from oris.cli.reference import reference
 from oris.cli.simulate import simulate
 from oris.cli.version import version
 from oris.config.one_line import one_line
 from oris.errors import ConfigError
 
-_COMMANDS = (adopt, audit, config, demo, keys, migrate, simulate, version)
+_COMMANDS = (adopt, audit, config, demo, keys, migrate, reference, simulate, version)
 _WRONG_USE = 2
 _INTERRUPTED = 130
 

@@ -79,27 +79,27 @@ _MARKDOWN_PAGE = """\
 
 This page is printed by `python -m oris config --markdown` from the table in `src/oris/config/settings.py`.
 
-A setting is taken from the first of these that gives it: a flag, an environment variable, the TOML file named
-with `--config FILE`, its default. All are read at the start; a value that is not allowed stops the start
-with one line on stderr and exit code 2. `python -m oris config` prints what is in force and where it comes from,
-with secrets hidden; `--json` prints the same for programs.
+A setting is taken from the first of these that has it: a flag, an environment variable, the TOML file named with
+`--config FILE`, its default. All are read at the start. A value that is not allowed stops the start with one line on
+stderr and exit code 2. `python -m oris config` prints the values in force and where they come from, with secrets
+hidden; `--json` prints the same for programs.
 
-SIGHUP reads the sources again and takes over, without dropping a connection: `log`, the credentials, the TLS files, and
-how long things are kept (see [tls.md](tls.md)). All else needs a restart; a change of it in the file is named in a
-warning. The environment and the flags of a running process cannot change, but the files they name can.
+SIGHUP reads the sources again and applies, without closing a connection: `log`, the credentials, the TLS files, and the
+retention settings (see [tls.md](tls.md)). All other settings need a restart; if one of them changes in the file, a
+warning names it. The environment and the flags of a running process cannot change, but the files they name can.
 
-- A variable that is set to the empty text is not set.
-- Keys of the file stand at its top level. A key that is not a setting is an error. Relative paths are relative to
-  the working directory.
+- A variable that is set to the empty text counts as not set.
+- Keys of the file are at its top level. A key that is not a setting is an error. Relative paths are relative to the
+  working directory.
 - A secret can be given as the name of a file that holds it, which keeps it out of the process list and the
-  environment: {secrets}, and the flags and keys of the same names. Spaces and line ends around it are dropped.
-- An `ORIS_*` variable that is not a setting is a warning, because Kubernetes injects such for a service named
-  `oris`. It is an error when it is one edit away from a setting's name, or with `--strict-config`.
-- Without a credential, set here or stored as an API key, only loopback addresses are listened on, unless
+  environment: {secrets}, and the flags and keys of the same names. Spaces and line ends around it are removed.
+- An `ORIS_*` variable that is not a setting is a warning, because Kubernetes sets such variables for a service named
+  `oris`. It is an error if it is one edit away from a setting's name, or with `--strict-config`.
+- Without a credential (set here, or stored as an API key) the server listens on loopback addresses only, unless
   `ORIS_ALLOW_INSECURE` is true.
-- The bearer token and the API key may have two values at a time. To change one without a gap: set the `_NEXT` one to
-  the new value, let all callers move to it, set the first to the new value, and take `_NEXT` away or leave it equal.
-  With files or the config file each step is a SIGHUP, with variables a restart.
+- The bearer token and the API key may have two values at a time. To change one without refusing anybody: set the
+  `_NEXT` one to the new value, let all callers move to it, set the first to the new value, and remove `_NEXT` or leave
+  it equal. With files or the config file each step is a SIGHUP, with variables a restart.
 
 | variable | flag | key | allowed | default | meaning [unit] |
 |---|---|---|---|---|---|

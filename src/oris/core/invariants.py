@@ -1,6 +1,6 @@
-"""What must hold in every committed state (RELIABILITY 3), as pure functions over stored rows.
+"""What must hold in every committed state, as pure functions over stored rows. docs/invariants.md explains the codes.
 
-Each answers with what is wrong; an empty list: it holds. The simulator and every test that touches a store ask.
+Each returns what is wrong; an empty list: it holds. The simulator and every test that touches a store ask.
 """
 
 from __future__ import annotations

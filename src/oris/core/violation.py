@@ -9,6 +9,6 @@ class Violation(Struct, frozen=True):
     """One thing that is not as it must be."""
 
     rule: str
-    """The invariant's number."""
+    """The invariant's code: see docs/invariants.md."""
     where: str
     what: str

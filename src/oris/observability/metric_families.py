@@ -6,8 +6,9 @@ Here a child is made once per combination of labels and found by one dictionary 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Literal, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
@@ -45,26 +46,67 @@ class Family(Generic[M]):
         return child
 
 
+Labels = Mapping[str, str]
+"""Each label's name, in order, with its values for the reference page."""
+_NONE: Labels = {}
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A metric as docs/metrics.md shows it."""
+
+    section: str
+    kind: Literal["counter", "gauge", "histogram"]
+    name: str
+    unit: str
+    """What one stands for, such as `ms` or `jobs`."""
+    doc: str
+    """What is measured. Prometheus shows it as the metric's help."""
+    advice: str
+    """When it matters, and what to do then."""
+    labels: Labels = field(default_factory=dict)
+    buckets: tuple[float, ...] = ()
+
+
 class Maker:
-    """Declares metrics in a registry."""
+    """Declares metrics in a registry, and keeps the declarations. `section` is the heading on the reference page.
+
+    Labels are given as keywords, in order: the name of each, and its values for the page.
+    """
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
+        self.section = ""
+        self.declared: list[Declared] = []
 
-    def counter(self, name: str, doc: str) -> Counter:
+    def counter(self, name: str, unit: str, doc: str, advice: str) -> Counter:
+        """A count that only rises while the server runs."""
+        self.declared.append(Declared(self.section, "counter", name, unit, doc, advice))
         return Counter(name, doc, registry=self._registry)
 
-    def counters(self, name: str, doc: str, *labels: str) -> Family[Counter]:
-        return Family(Counter(name, doc, labels, registry=self._registry))
+    def counters(self, name: str, unit: str, doc: str, advice: str, /, **labels: str) -> Family[Counter]:
+        """A count for each combination of labels."""
+        self.declared.append(Declared(self.section, "counter", name, unit, doc, advice, labels))
+        return Family(Counter(name, doc, tuple(labels), registry=self._registry))
 
-    def gauge(self, name: str, doc: str) -> Gauge:
+    def gauge(self, name: str, unit: str, doc: str, advice: str) -> Gauge:
+        """A value that rises and falls."""
+        self.declared.append(Declared(self.section, "gauge", name, unit, doc, advice))
         return Gauge(name, doc, registry=self._registry)
 
-    def gauges(self, name: str, doc: str, *labels: str) -> Family[Gauge]:
-        return Family(Gauge(name, doc, labels, registry=self._registry))
+    def gauges(self, name: str, unit: str, doc: str, advice: str, /, **labels: str) -> Family[Gauge]:
+        """A value for each combination of labels."""
+        self.declared.append(Declared(self.section, "gauge", name, unit, doc, advice, labels))
+        return Family(Gauge(name, doc, tuple(labels), registry=self._registry))
 
-    def histogram(self, name: str, doc: str, buckets: Sequence[float]) -> Histogram:
+    def histogram(self, name: str, unit: str, doc: str, advice: str, buckets: Sequence[float]) -> Histogram:
+        """Counts of observations by size. `buckets` are their upper bounds."""
+        self.declared.append(Declared(self.section, "histogram", name, unit, doc, advice, _NONE, tuple(buckets)))
         return Histogram(name, doc, registry=self._registry, buckets=buckets)
 
-    def histograms(self, name: str, doc: str, buckets: Sequence[float], *labels: str) -> Family[Histogram]:
-        return Family(Histogram(name, doc, labels, registry=self._registry, buckets=buckets))
+    def histograms(
+        self, name: str, unit: str, doc: str, advice: str, buckets: Sequence[float], /, **labels: str
+    ) -> Family[Histogram]:
+        """A histogram for each combination of labels."""
+        self.declared.append(Declared(self.section, "histogram", name, unit, doc, advice, labels, tuple(buckets)))
+        return Family(Histogram(name, doc, tuple(labels), registry=self._registry, buckets=buckets))

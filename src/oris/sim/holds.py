@@ -1,4 +1,4 @@
-"""The account of held workflows: what the contract says of them, said again, from committed events alone."""
+"""The account of held workflows: what docs/api.md says of them, written a second time, from committed events alone."""
 
 from __future__ import annotations
 

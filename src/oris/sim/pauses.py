@@ -1,4 +1,4 @@
-"""How long a run has to wait before it is tried again: what the contract says, said again."""
+"""How long a run has to wait before it is tried again: what docs/api.md says, written a second time."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from oris.core import events as ev
 
 
 def pause_ms(losses: int) -> int:
-    """What the contract says of pauses after losses in a row, said again."""
+    """What docs/api.md says of pauses after losses in a row, written a second time."""
     return 0 if losses < 2 else int(min(60, 2.0 ** (losses - 2)) * 1000)
 
 
 def band_ms(policy: dict[str, Any], retry_no: int) -> tuple[int, int]:
-    """What the contract says of backoffs, said again."""
+    """What docs/api.md says of backoffs, written a second time."""
     base = policy["backoff_ms"]
     if policy["strategy"] == "fixed":
         return base, base

@@ -1,4 +1,4 @@
-"""Names and numbers as the contract bounds them."""
+"""Names and numbers, and their bounds in the API."""
 
 from __future__ import annotations
 
