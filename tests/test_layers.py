@@ -15,7 +15,14 @@ ANYWHERE = ("oris.errors", "oris.ids", "oris.clock")
 STORE = ("oris.storage.store", "oris.storage.reads", "oris.storage.pages")
 """What is the same for every store."""
 STORE_SIDE = (
-    *(*CORE, *STORE, "oris.storage.stretch", "oris.storage.audit_trail", "oris.storage.migrate"),
+    *(
+        *CORE,
+        *STORE,
+        "oris.storage.stretch",
+        "oris.storage.open_store",
+        "oris.storage.audit_trail",
+        "oris.storage.migrate",
+    ),
     *("oris.clock", "oris.config"),
 )
 
@@ -31,6 +38,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "oris.supervisor": ("oris.errors",),
     "oris.observability": ("oris.errors", "oris.ids", "oris.clock", "oris.config", "oris.wire"),
     "oris.storage": (*CORE, *STORE),
+    "oris.storage.backends": ("oris.config", "oris.storage"),
     "oris.storage.migrate": ("oris.errors", "oris.config"),
     "oris.storage.sqlite": STORE_SIDE,
     "oris.storage.postgres": STORE_SIDE,
@@ -72,6 +80,12 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "oris.worker": (*ANYWHERE, "oris.wire", "oris.client"),
     "oris.testing": (*ANYWHERE, "oris.wire", "oris.client", "oris.worker"),
 }
+
+BACKENDS = {
+    "oris.storage.sqlite": ("oris.storage.backends", "oris.sim"),
+    "oris.storage.postgres": ("oris.storage.backends",),
+}
+"""Who may name a store: everybody else works on what `backends` gives."""
 
 PURE = frozenset({"__future__", "collections", "enum", "hashlib", "hmac", "itertools", "re", "typing", "msgspec"})
 """All that the core may import from outside: no clock, no chance, no files, no tasks."""
@@ -130,7 +144,10 @@ def violations(source: str, module: str, *, package: bool = False) -> list[str]:
     for name in imports(source, module, package=package):
         top = name.partition(".")[0]
         if top == "oris":
-            if not within(name, (layer, *ALLOWED[layer])):
+            backend = next((each for each in BACKENDS if within(name, (each,))), None)
+            if not within(name, (layer, *ALLOWED[layer])) or (
+                backend and not within(module, (backend, *BACKENDS[backend]))
+            ):
                 found.append(f"{module} imports {name}")
         elif layer in CORE and top not in PURE:
             found.append(f"{module} is pure and imports {name}")

@@ -18,7 +18,7 @@ from oris.observability.log_format import render_json
 from oris.observability.logs import Logs
 from oris.observability.metrics import Metrics
 from oris.server.disk import CHECKPOINT_S, LOOK_S, PROBE_S, WAL_LARGE_BYTES, DiskWatch
-from oris.storage.sqlite.space import Space
+from oris.storage.open_store import Space
 
 from .test_meter import Lines
 

@@ -18,13 +18,13 @@ def adopt(context: click.Context) -> int:
     A log that lies beside the database is applied to it then: move away what does not belong there first.
     """
     settings = load_settings(context, serving=False)
-    path = settings.sqlite_db.resolve()
+    from oris.storage import backends
+
+    path = backends.location(settings).resolve()
     if not path.exists():
         raise ConfigError(f"{one_line(str(path))}: there is no database")
 
-    from oris.storage.sqlite.guard import adopt as take
-
-    log = take(path)
+    log = backends.adopt(settings)
     with_log = f" with its log {one_line(str(log))}" if log is not None else ", without a log"
     click.echo(f"{one_line(str(path))} is opened as it is at the next start{with_log}")
     return 0

@@ -41,11 +41,11 @@ def verify(context: click.Context, heads_file: TextIO | None) -> int:
 
     from oris.core.audit_anchor import AnchorKey
     from oris.storage.audit_trail import Check
-    from oris.storage.sqlite.audit_trail import open_trail
+    from oris.storage.backends import open_trail
 
     secret = settings.audit_anchor_key
     key = None if secret is None else AnchorKey(secret.reveal())
-    with open_trail(settings.sqlite_db) as trail:
+    with open_trail(settings) as trail:
         check = Check(trail, _tell, key)
         check.run(noted_heads)
     if check.bad:
@@ -64,9 +64,9 @@ def heads(context: click.Context) -> int:
     settings = load_settings(context)
 
     from oris.core.audit_check import write_head
-    from oris.storage.sqlite.audit_trail import open_trail
+    from oris.storage.backends import open_trail
 
-    with open_trail(settings.sqlite_db) as trail:
+    with open_trail(settings) as trail:
         for head in trail.heads():
             try:
                 click.echo(write_head(head))

@@ -13,6 +13,7 @@ import click
 from oris.cli.flags import load_settings, settings_flags, warn
 from oris.config.one_line import one_line
 from oris.errors import ConfigError
+from oris.storage.backends import exists, location
 
 if TYPE_CHECKING:
     from oris.audit_actions import ControlAction
@@ -71,8 +72,8 @@ def create(
     from oris.ids import TenantId
     from oris.wire.times import rfc3339_or_none
 
-    if not make_database and not settings.sqlite_db.exists():
-        shown = one_line(str(settings.sqlite_db.resolve()))
+    if not make_database and not exists(settings):
+        shown = one_line(str(location(settings).resolve()))
         raise ConfigError(f"{shown}: there is no database; with --create it is made")
     key_id, secret, digest = new_key()
     is_kept_out = False
@@ -95,7 +96,7 @@ def create(
     click.echo(f"role     {key.role}")
     click.echo(f"tenant   {key.tenant_id or '-'}")
     click.echo(f"expires  {rfc3339_or_none(key.expires_ms) or 'never'}")
-    click.echo(f"stored   {one_line(str(settings.sqlite_db.resolve()))}")
+    click.echo(f"stored   {one_line(str(location(settings).resolve()))}")
     if is_kept_out:
         click.echo(_NO_ADMIN, err=True)
     return 0
@@ -151,8 +152,8 @@ def revoke(context: click.Context, key_id: str) -> int:
 def _of_a_database(context: click.Context) -> Settings:
     """The settings, for a command that makes no database."""
     settings = load_settings(context, serving=False)
-    if not settings.sqlite_db.exists():
-        raise ConfigError(f"{one_line(str(settings.sqlite_db))}: there is no database")
+    if not exists(settings):
+        raise ConfigError(f"{one_line(str(location(settings)))}: there is no database")
     return settings
 
 
@@ -162,14 +163,14 @@ def _offline(settings: Settings, work: Callable[[Engine], Awaitable[T]]) -> T:
 
     from oris.errors import StoreError
     from oris.server.offline import run_offline
-    from oris.storage.sqlite.lock import InUse
+    from oris.storage.open_store import InUse
 
     try:
         return trio.run(run_offline, settings, work, warn)
     except InUse as error:
         raise ConfigError(f"{error}; while it runs, keys are managed over HTTP: see POST /v1/api-keys") from None
     except StoreError as error:
-        raise ConfigError(f"{one_line(str(settings.sqlite_db))}: {error}") from error
+        raise ConfigError(f"{one_line(str(location(settings)))}: {error}") from error
 
 
 def _has_static_admin(settings: Settings) -> bool:

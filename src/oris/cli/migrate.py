@@ -16,17 +16,17 @@ def migrate(context: click.Context, plan_only: bool) -> int:
     settings = load_settings(context)
 
     from oris.clock import SystemClock
-    from oris.storage.sqlite.upgrade import migrate_file, plan_file
+    from oris.storage.backends import exists, location, migrate_store, pending_migrations
 
-    path = settings.sqlite_db.resolve()
+    path = location(settings).resolve()
     if plan_only:
-        pending = plan_file(path)
+        pending = pending_migrations(settings)
         click.echo(f"{path}: {len(pending)} to apply" if pending else f"{path}: up to date")
         for migration in pending:
             click.echo(f"  {migration.title} (for version {migration.min_program_version} or later)")
         return 0
-    click.echo(f"{path}: {'open' if path.exists() else 'made'}")
-    applied = migrate_file(path, SystemClock().wall_ms, warn)
+    click.echo(f"{path}: {'open' if exists(settings) else 'made'}")
+    applied = migrate_store(settings, SystemClock().wall_ms, warn)
     for migration in applied:
         click.echo(f"applied {migration.title}")
     click.echo(f"{path}: up to date")

@@ -48,8 +48,8 @@ from oris.server.status import front_status, status_page
 from oris.server.tasks import BEAT_S, first, until_stopping, watch_listener
 from oris.server.tracing import TracingMeter
 from oris.server.watchdog import Watchdog
-from oris.storage.sqlite.connect import Tuning
-from oris.storage.sqlite.store import SqliteStore
+from oris.storage.backends import open_store
+from oris.storage.open_store import OpenStore
 from oris.supervisor import Handle, Tree
 
 HTTP_GRACE_PART = 0.5
@@ -85,7 +85,7 @@ class Server:
         self.waits = Waits()
         self.front: Front | None = None
         """The API's, once it is served."""
-        self.store: SqliteStore | None = None
+        self.store: OpenStore | None = None
         self.tree: Tree | None = None
         self._engine: Engine | None = None
         self.disk: DiskWatch | None = None
@@ -120,19 +120,13 @@ class Server:
     async def run_store(self, handle: Handle, *, task_status: trio.TaskStatus[object]) -> None:
         """Open the store and build the engine on it; close it last."""
         settings = self.settings
-        store = await SqliteStore.open(
-            settings.sqlite_db,
-            self.clock.now_ms,
-            node_id=self.node_id,
-            migrate="check" if settings.migrate == "check" else "auto",
-            tuning=tuning(settings),
-        )
+        store = await open_store(settings, self.clock.now_ms, self.node_id)
         try:
             high_water_ms = await store.high_water_ms()
             self.clock.start_after(high_water_ms)
             for warning in store.warnings:
                 self.logs.get("oris.storage").warning("store_warning", detail=warning)
-            for warning in store.file_warnings:
+            for warning in store.database_warnings:
                 self.logs.get("oris.storage").warning("database_warning", detail=warning)
             store.on_damage = self._tell_damage
             await learn_keys(self.keys, store.reads, settings, self.clock.calendar_ms())
@@ -150,7 +144,7 @@ class Server:
                     await first(handle.stopping, store.failed)
                 await self._store_answers(store)
                 handle.beat()
-            store.look_for_files()  # what happened since the last look, which is the last
+            store.look_for_database()  # what happened since the last look, which is the last
             if store.lost:
                 # No story for the log: this one line says it all.
                 self.logs.get("oris.storage").error("database_lost", detail=store.failure)
@@ -345,7 +339,7 @@ class Server:
         except StoreError as error:
             self.logs.get("oris.api").warning("audit_lost", request_id=request_id, action=action, error=str(error))
 
-    async def _store_answers(self, store: SqliteStore) -> None:
+    async def _store_answers(self, store: OpenStore) -> None:
         """Read something. An error is an answer too, and told where it matters; only silence is a hang."""
         try:
             await store.high_water_ms()
@@ -355,15 +349,6 @@ class Server:
     async def _stop_committer(self, handle: Handle) -> None:
         await handle.stopping.wait()
         self.engine.committer.stop()
-
-
-def tuning(settings: Settings) -> Tuning:
-    """The store's part of the settings."""
-    reserve = settings.disk_reserve_bytes
-    return Tuning(
-        synchronous="normal" if settings.sqlite_synchronous == "normal" else "full",
-        reserve="auto" if reserve is None else reserve,
-    )
 
 
 def engine_settings(settings: Settings, node_id: str) -> EngineSettings:

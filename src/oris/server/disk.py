@@ -10,8 +10,7 @@ from oris.engine.committer import Committer
 from oris.errors import Unavailable
 from oris.observability.logs import Logs
 from oris.observability.metrics import Metrics
-from oris.storage.sqlite.space import Space
-from oris.storage.sqlite.store import SqliteStore
+from oris.storage.open_store import OpenStore, Space
 
 LOOK_S = 0.25
 PROBE_S = 1.0
@@ -25,7 +24,7 @@ CHECKPOINT_S = 10.0
 class DiskWatch:
     """Looks, tells what has changed, and tries what may help."""
 
-    def __init__(self, store: SqliteStore, committer: Committer, metrics: Metrics, logs: Logs) -> None:
+    def __init__(self, store: OpenStore, committer: Committer, metrics: Metrics, logs: Logs) -> None:
         self._store = store
         self._committer = committer
         self._metrics = metrics

@@ -24,6 +24,7 @@ from oris.server.reload import Reloader
 from oris.server.tasks import BEAT_S
 from oris.server.tracing import FLUSH_S, flush_spans
 from oris.server.watchdog import Watchdog
+from oris.storage.backends import location
 from oris.supervisor import Child, EventKind, Handle, Outcome, RestartBudget, Step, StopPlan, Tree
 
 STALL_S = 30.0
@@ -185,7 +186,7 @@ class _Events:
             metrics_address=None if metrics is None else f"{metrics[0]}:{metrics[1]}",
             version=program_version(),
             backend=server.settings.runtime_backend,
-            database=str(server.settings.sqlite_db),
+            database=str(location(server.settings)),
             auth="off" if server.authenticator.is_open else "on",
             tls="off" if server.tls is None else "mutual" if server.tls.asks_clients else "on",
         )

@@ -8,7 +8,6 @@ from random import Random
 from typing import TypeVar
 
 import trio
-from msgspec.structs import replace
 
 from oris.clock import EngineClock, SystemClock
 from oris.config.settings import Settings
@@ -19,8 +18,8 @@ from oris.core.replies import Refusal
 from oris.engine.batch import Batch, Outcome
 from oris.engine.engine import Engine
 from oris.engine.observer import Passed, Sample
-from oris.server.build import engine_settings, tuning
-from oris.storage.sqlite.store import SqliteStore
+from oris.server.build import engine_settings
+from oris.storage.backends import open_store
 
 T = TypeVar("T")
 
@@ -62,14 +61,8 @@ async def run_offline(
     `work` raises, bare.
     """
     clock = EngineClock(SystemClock())
-    store = await SqliteStore.open(
-        settings.sqlite_db,
-        clock.now_ms,
-        node_id=OFFLINE,
-        migrate="check" if settings.migrate == "check" else "auto",
-        tuning=replace(tuning(settings), reserve="as_it_is"),
-    )
-    for warning in store.file_warnings:
+    store = await open_store(settings, clock.now_ms, OFFLINE, serves=False)
+    for warning in store.database_warnings:
         warn(warning)
     async with store:
         clock.start_after(await store.high_water_ms())

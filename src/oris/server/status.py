@@ -18,7 +18,7 @@ from oris.server.disk import DiskWatch
 from oris.server.front import Front
 from oris.server.retention import retention_status
 from oris.storage.migrate import migrations_folder, read_migrations
-from oris.storage.sqlite.store import SqliteStore
+from oris.storage.open_store import OpenStore
 from oris.supervisor import Tree
 
 
@@ -28,7 +28,7 @@ class Serving(Protocol):
     settings: Settings
     node_id: str
     tree: Tree | None
-    store: SqliteStore | None
+    store: OpenStore | None
     disk: DiskWatch | None
     connections: Connections | None
     front: Front | None

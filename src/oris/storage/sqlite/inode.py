@@ -18,8 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from oris.errors import ConfigError
+from oris.storage.open_store import InUse
 from oris.storage.sqlite.files import MODE, narrow
-from oris.storage.sqlite.lock import InUse
 
 _MOUNTS = Path("/proc/self/mountinfo")
 _MOUNT_POINT = 4

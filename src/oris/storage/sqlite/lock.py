@@ -8,11 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from oris.errors import ConfigError
+from oris.storage.open_store import InUse
 from oris.storage.sqlite.files import beside, open_beside
-
-
-class InUse(ConfigError):
-    """Another process has the database."""
 
 
 class FileLock:

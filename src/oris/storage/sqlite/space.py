@@ -12,9 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from msgspec import Struct
-
 from oris.errors import ConfigError
+from oris.storage.open_store import Space
 from oris.storage.sqlite.files import MODE, beside
 from oris.storage.sqlite.reserve import Reserve
 
@@ -26,19 +25,6 @@ _CAUSES = {errno.ENOSPC: "disk_full", errno.EDQUOT: "disk_full", errno.EROFS: "r
 
 ReserveSize = int | Literal["auto", "as_it_is"]
 """Bytes; `auto`: 64 MiB or a twentieth of the disk; `as_it_is`: none is kept, and one that is there is left alone."""
-
-
-class Space(Struct, frozen=True):
-    """One look at the disk."""
-
-    free_bytes: int
-    wal_bytes: int
-    reserve_bytes: int
-    """What the reserve should be."""
-    held_bytes: int
-    """What is left of it."""
-    low: bool
-    """New runs are refused."""
 
 
 class Disk:

@@ -23,6 +23,7 @@ from oris.core.changes import Handed
 from oris.core.needs import Needs
 from oris.errors import ConfigError, DataDamaged, Unavailable
 from oris.ids import RunId
+from oris.storage.open_store import Space
 from oris.storage.reads import Reads
 from oris.storage.sqlite import queries
 from oris.storage.sqlite.connect import Tuning, version_warnings
@@ -31,7 +32,6 @@ from oris.storage.sqlite.faults import Fault, fault_of, unavailable
 from oris.storage.sqlite.read_limit import ReadLimit
 from oris.storage.sqlite.reads import SqliteReads
 from oris.storage.sqlite.schema import SqliteSchema
-from oris.storage.sqlite.space import Space
 from oris.storage.sqlite.upgrade import prepare
 from oris.storage.sqlite.writer import Prepared, Writer
 from oris.storage.store import Work
@@ -72,7 +72,7 @@ class SqliteStore:
         """The newest migration that the database has, as its file is called."""
         self.warnings: list[str] = []
         """What the operator should know of this SQLite and its settings; to be logged at the start."""
-        self.file_warnings: list[str] = []
+        self.database_warnings: list[str] = []
         """What the operator should know of the database file: what is missing of it, or who could read it."""
 
     @classmethod
@@ -116,7 +116,7 @@ class SqliteStore:
             opened = await trio.to_thread.run_sync(open_now)
         store = cls(opened, node_id, now_ms, inline, tuning.busy_timeout_ms)
         store.warnings = warnings
-        store.file_warnings = opened.warnings
+        store.database_warnings = opened.warnings
         store.schema_title = schema[0]
         monotonic_s, limit_s = SystemClock().monotonic_s, tuning.read_limit_ms / 1000
         store._limits = {reader: ReadLimit(reader, limit_s, monotonic_s) for reader in opened.readers}
@@ -180,18 +180,18 @@ class SqliteStore:
         if disk is None:
             await trio.lowlevel.checkpoint()
             return None
-        if self.look_for_files():
+        if self.look_for_database():
             await self._see_to_claim()
             try:
                 return await trio.to_thread.run_sync(disk.look, limiter=self._look_limiter, abandon_on_cancel=True)
             except OSError:
                 # A folder that has gone is told of as what it is.
-                if self.look_for_files():
+                if self.look_for_database():
                     raise
         await trio.lowlevel.checkpoint()
         return None
 
-    def look_for_files(self) -> bool:
+    def look_for_database(self) -> bool:
         """Whether the files are where they were, and the database is in its own: see `failed`."""
         with suppress(Unavailable):
             self._writer.look(at_length=True)
