@@ -38,7 +38,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "oris.supervisor": ("oris.errors",),
     "oris.observability": ("oris.errors", "oris.ids", "oris.clock", "oris.config", "oris.wire"),
     "oris.storage": (*CORE, *STORE),
-    "oris.storage.backends": ("oris.config", "oris.storage"),
+    "oris.storage.backends": ("oris.config", "oris.ids", "oris.storage"),
     "oris.storage.migrate": ("oris.errors", "oris.config"),
     "oris.storage.sqlite": STORE_SIDE,
     "oris.storage.postgres": STORE_SIDE,

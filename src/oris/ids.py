@@ -21,6 +21,8 @@ LeaseId = NewType("LeaseId", str)
 CheckpointId = NewType("CheckpointId", str)
 WaitId = NewType("WaitId", str)
 KeyId = NewType("KeyId", str)
+NodeId = NewType("NodeId", str)
+"""One start of a node: `name#start`."""
 JobKey = NewType("JobKey", str)
 """`tenant/thread`; neither part may contain a slash."""
 WorkerKey = NewType("WorkerKey", str)
@@ -37,6 +39,16 @@ _FENCE_DIGITS = 12
 _SALT_DIGITS = 8
 _LEASE_LENGTH = 4 + _RUN_DIGITS + _FENCE_DIGITS + _SALT_DIGITS
 _HEX = frozenset("0123456789abcdef")
+
+
+def node_id(name: str, start: int) -> NodeId:
+    """The id of one start of a node; `start` is 32 random bits."""
+    return NodeId(f"{name}#{start & 0xFFFFFFFF:08x}")
+
+
+def name_of_node(node: NodeId) -> str:
+    """The node's name, which stays over its restarts."""
+    return node.rpartition("#")[0] or node
 
 
 def job_key(tenant_id: TenantId, thread_id: ThreadId) -> JobKey:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from oris.core import lookups as ask
 from oris.core.api_key import ApiKey
 from oris.core.audit import AuditHead
@@ -22,7 +24,6 @@ from oris.core.model import (
     PrunedRun,
     ReplayClaim,
     Step,
-    Tenant,
     Wait,
     Worker,
     sources_of,
@@ -30,15 +31,18 @@ from oris.core.model import (
 from oris.core.needs import Heads, Loaded, Needs
 from oris.core.old import OldestRuns, OldRun, Place, place_of
 from oris.core.replays import gather
+from oris.core.tenant import Counts, Tenant
 from oris.ids import (
     IdempotencyKey,
     JobKey,
     KeyId,
     LeaseId,
+    NodeId,
     RunId,
     TenantId,
     WaitId,
     WorkerKey,
+    name_of_node,
     run_of_lease,
 )
 
@@ -62,7 +66,8 @@ class Tables:
         self.waits: dict[WaitId, Wait] = {}
         self.api_keys: dict[KeyId, ApiKey] = {}
         self.modes: dict[str, Mode] = {}
-        self.nodes: dict[str, int] = {}
+        self.nodes: dict[NodeId, int] = {}
+        self.total = Counts()
         self.pruned_runs: dict[RunId, PrunedRun] = {}
         self.anchors: dict[str, AuditAnchor] = {}
         self.audit: dict[tuple[str, int], AuditHead] = {}
@@ -115,6 +120,9 @@ class Tables:
         loaded.old.pruned = {k: v for k, v in self.pruned_runs.items() if k in needs.pruned_runs}
         loaded.old.audit_heads = {k: v for k, v in self.audit.items() if k in needs.audit_places}
         loaded.old.anchors = {k: v for k, v in self.anchors.items() if k in {chain for chain, _ in needs.audit_places}}
+        loaded.node_names = needs.node_names & set(map(name_of_node, self.nodes))
+        loaded.modes = dict(self.modes)
+        loaded.total = self.total
         self._load_counters(needs, loaded)
         loaded.holds = dict(self.holds)
         return loaded
@@ -199,7 +207,9 @@ class Tables:
         self.past_runs.update({job.run_id: job for job in changes.past_runs})
         self.dead_letters.update({dead.run_id: dead for dead in changes.dead_letters})
         self.claims.update(changes.claims)
-        self.workers.update(changes.workers)
+        for key, worker in changes.workers.items():
+            before = self.workers[key].leased if key in self.workers else 0
+            self.workers[key] = replace(worker, leased=before + changes.worker_leases[key])
         self.waits.update(changes.waits)
         self.holds.update({lane: hold for lane, hold in changes.holds.items() if hold is not None})
         for lane in [lane for lane, hold in changes.holds.items() if hold is None]:
@@ -207,7 +217,16 @@ class Tables:
         self.api_keys.update(changes.api_keys)
         self.modes.update(changes.modes)
         self.ended_sessions |= {(ended.worker_key, ended.session) for ended in changes.ended_sessions}
-        self.tenants.update({tenant.tenant_id: tenant for tenant in changes.tenants.values()})
+        for tenant_id, added in changes.tenants.items():
+            row = self.tenants.get(tenant_id) or Tenant(tenant_id, 0, 0, 0)
+            self.tenants[tenant_id] = Tenant(
+                tenant_id,
+                row.waiting + added.waiting,
+                row.leased + added.leased,
+                max(row.served, added.served),
+                row.delayed + added.delayed,
+            )
+        self.total += changes.total
 
     def _delete(self, changes: Changes) -> None:
         """What goes; the rows of a pruned run that a store erases piece by piece go at once."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from oris.core.audit import Audit, AuditHead, record
 from oris.core.changes import Changes
@@ -20,6 +20,7 @@ from oris.core.limits import Limits
 from oris.core.model import Job
 from oris.core.needs import Heads, Loaded
 from oris.core.stamp import Stamp
+from oris.core.tenant import Counts, Tenant
 from oris.ids import JobKey, TenantId, ThreadId, WorkerId, attempt_of, job_key, worker_key
 
 ACME = TenantId("acme")
@@ -69,7 +70,8 @@ def snapshot(changes: Changes, audit: list[Any]) -> Snapshot:
         idempotent=list(changes.idempotent),
         dead_letters={letter.run_id: letter for letter in changes.dead_letters},
         workers=dict(changes.workers),
-        tenants={TenantId(key): row for key, row in changes.tenants.items()},
+        tenants={key: Tenant(*astuple(row)) for key, row in changes.tenants.items()},
+        total=changes.total,
         audit=audit,
     )
     for entry in changes.entries:
@@ -184,8 +186,8 @@ def test_planted_damage_is_found_under_its_rule(rows: Snapshot, rule: str, plant
     assert rule in {violation.rule for violation in check_all(rows)}
 
 
-def test_the_engines_own_depth_is_compared_too(rows: Snapshot) -> None:
-    jobs = list(rows.jobs.values())
-    assert check_counters(jobs, rows.workers, rows.tenants, depth=(2, 0)) == []
-    for wrong in ((3, 0), (2, 1), (1, 1)):
-        assert [v.where for v in check_counters(jobs, rows.workers, rows.tenants, depth=wrong)] == ["depth"]
+def test_what_the_nodes_have_counted_is_compared_too(rows: Snapshot) -> None:
+    jobs, total = list(rows.jobs.values()), rows.total
+    assert check_counters(jobs, rows.workers, rows.tenants, total) == []
+    for wrong in (Counts(waiting=1), Counts(delayed=1), Counts(leased=-1)):
+        assert [v.where for v in check_counters(jobs, rows.workers, rows.tenants, total + wrong)] == ["total"]

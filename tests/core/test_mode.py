@@ -8,6 +8,7 @@ from oris.core.commands import SetMode
 from oris.core.mode import CLUSTER, OFFLINE, Mode, Modes
 from oris.core.replies import Beaten, ModeSet, Refusal, Reported, Submitted
 from oris.errors import ErrorCode
+from oris.ids import NodeId
 
 from .world import START_MS, World, submit, the, want
 
@@ -52,7 +53,7 @@ def test_at_a_node_is_on_what_both_it_and_the_cluster_have_on() -> None:
 
 def test_another_nodes_mode_is_stored_and_changes_nothing_here() -> None:
     world = World()
-    world.tables.nodes = {"there": 1}
+    world.tables.nodes = {NodeId("there"): 1}
     switch(world, "there", submit=False, dispatch=False)
     assert world.modes.word == "serving"
     assert world.tables.modes["there"].dispatch is False
@@ -60,7 +61,7 @@ def test_another_nodes_mode_is_stored_and_changes_nothing_here() -> None:
 
 def test_a_node_that_was_never_there_is_not_found() -> None:
     world = World()
-    world.tables.nodes = {"there": 1}
+    world.tables.nodes = {NodeId("there"): 1}
     refused = the(Refusal, world.ask(SetMode("ther", False, False, None, "ann")))
     assert refused.code is ErrorCode.NOT_FOUND
     assert world.tables.modes == {}
@@ -68,7 +69,7 @@ def test_a_node_that_was_never_there_is_not_found() -> None:
 
 def test_the_name_of_commands_without_a_server_is_no_nodes() -> None:
     world = World()
-    world.tables.nodes = {"there": 1, OFFLINE: 1}
+    world.tables.nodes = {NodeId("there"): 1, NodeId(OFFLINE): 1}
     refused = the(Refusal, world.ask(SetMode(OFFLINE, False, False, None, "ann")))
     assert refused.code is ErrorCode.NOT_FOUND
     assert world.tables.modes == {}

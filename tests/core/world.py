@@ -40,7 +40,7 @@ from oris.core.replies import (
     Suspended,
 )
 from oris.core.stamp import Stamp
-from oris.ids import JobKey, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
+from oris.ids import JobKey, LeaseId, NodeId, RunId, TenantId, ThreadId, WaitId, WorkerKey
 
 from . import laws
 from .tables import Tables
@@ -92,11 +92,9 @@ class World:
         facts = Facts(
             self.tables.load(self._needs(commands, wants)),
             self.limits,
-            depth=self.tables.depth(),
-            delayed=self.tables.delayed(),
             admission=self.admission,
             outages=self.outages,
-            modes=self.modes,
+            node_id=NodeId("here"),
             skew_ms=self.skew_ms,
         )
         replies = []
@@ -108,7 +106,6 @@ class World:
         before, old = dict(self.tables.jobs), laws.what_is_known_of_old_runs(self.tables)
         self.tables.write(facts.changes)
         self.modes = facts.modes
-        assert (facts.depth, facts.delayed) == (self.tables.depth(), self.tables.delayed())
         laws.check(self.tables, before, facts.changes, self.now_ms)
         laws.a_thread_at_one_place_has_the_same_old_runs(old, self.tables)
         return replies

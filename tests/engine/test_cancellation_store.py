@@ -18,7 +18,7 @@ from oris.core.invariants import check_all
 from oris.core.limits import Limits
 from oris.core.needs import Loaded, Needs
 from oris.core.stamp import Stamp
-from oris.ids import RunId
+from oris.ids import NodeId, RunId
 from oris.storage.sqlite.snapshot import read_snapshot
 from oris.storage.sqlite.store import SqliteStore
 
@@ -46,7 +46,7 @@ async def write(store: SqliteStore, thread: str, seed: int) -> HANDED:
 @asynccontextmanager
 async def opened(folder: Path, *, inline: bool) -> AsyncIterator[SqliteStore]:
     path = folder / f"{next(NUMBERS)}.db"
-    async with await SqliteStore.open(path, lambda: START_MS, node_id="node", inline=inline) as store:
+    async with await SqliteStore.open(path, lambda: START_MS, node_id=NodeId("node"), inline=inline) as store:
         yield store
     with closing(sqlite3.connect(path)) as connection:
         assert check_all(read_snapshot(connection)) == []

@@ -129,7 +129,7 @@ async def test_a_batch_that_fails_for_good_is_halved_until_the_guilty_stands_alo
         assert guilty not in world.rows().jobs
         made = {run for runs in world.store.made for run in runs}
         assert len(made) == 16, "a unit that is decided again makes the same run"
-        assert world.engine.committer.depth == 16
+        assert world.rows().total.due == 16
 
 
 async def test_a_failing_unit_costs_the_polls_of_its_batch_nothing(autojump_clock: MockClock) -> None:
@@ -161,7 +161,7 @@ async def test_a_store_that_is_away_fails_that_batch_and_nothing_else(
         assert not idle.done.is_set()
         world.store.before = lambda needs: None
         assert isinstance(await world.submit("after"), Submitted)
-        assert world.engine.committer.depth == 2
+        assert world.rows().total.due == 2
         await world.submitted("other", workflow="other")
         assert [job.thread_id for job in granted(await idle.get())] == ["other"]
 
@@ -189,7 +189,7 @@ async def test_after_an_unknown_outcome_the_engine_learns_again_what_the_store_h
         world.store.after = lambda needs: None
         # The poll that was in the unknown batch may hold the job; whoever asks next is decided on the truth.
         await world.submitted("next", workflow="flow")
-        assert world.engine.committer.depth == sum(job.status == "queued" for job in world.rows().jobs.values())
+        assert world.rows().total.due == sum(job.status == "queued" for job in world.rows().jobs.values())
 
 
 async def test_audit_chains_go_on_after_an_unknown_outcome(autojump_clock: MockClock) -> None:

@@ -28,7 +28,7 @@ from oris.engine.observer import Passed, Sample
 from oris.engine.parked import Parked
 from oris.engine.unit import Unit
 from oris.errors import OutcomeUnknown
-from oris.ids import NO_TENANT, JobKey, LeaseId, TenantId, ThreadId, WorkerId, job_key, worker_key
+from oris.ids import NO_TENANT, JobKey, LeaseId, NodeId, TenantId, ThreadId, WorkerId, job_key, worker_key
 from oris.sim import simulate
 from oris.sim.clock import JumpingClock, WallClock
 from oris.sim.disk import Disk
@@ -148,7 +148,7 @@ def a_submit(thread: str, workflow: str) -> Unit:
 
 async def test_after_an_unknown_outcome_the_older_job_still_goes_first(autojump_clock: trio.testing.MockClock) -> None:
     clock = EngineClock(SystemClock())
-    inner = await SqliteStore.open(Disk(), clock.now_ms, node_id="n", inline=True)
+    inner = await SqliteStore.open(Disk(), clock.now_ms, node_id=NodeId("n"), inline=True)
     store = FaultyStore(
         inner,
         OneUnknownOutcome(),

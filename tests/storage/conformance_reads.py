@@ -16,8 +16,9 @@ from oris.core.lookups import Stretch
 from oris.core.mode import CLUSTER, Mode
 from oris.core.model import Lane, RetryPolicy, Wait
 from oris.core.needs import Needs
+from oris.core.tenant import Counts
 from oris.core.wait_values import WaitValue
-from oris.ids import JobKey, TenantId, ThreadId, run_id
+from oris.ids import JobKey, NodeId, TenantId, ThreadId, run_id
 from oris.storage.pages import Page, Place
 from oris.storage.reads.operators import AuditFilter, DeadLetterFilter, InterruptFilter, JobFilter
 from oris.storage.reads.sweeper import Earliest
@@ -296,10 +297,28 @@ class ReadsConformance:
         assert list(await driver.store.reads.nodes()) == [("node-1", START_MS + 5)]
 
     async def test_a_node_is_known_once_it_has_committed_something(self, driver: Driver) -> None:
-        needs = Needs(nodes={"node-1", "node-2"})
+        first, other = NodeId("node-1"), NodeId("node-2")
+        needs = Needs(nodes={first, other}, node_names={"node-1", "node-2"})
         assert (await driver.load(needs)).nodes == {}
         await driver.commit(submit("t1"))
-        assert (await driver.load(needs)).nodes == {"node-1": START_MS}
+        loaded = await driver.load(needs)
+        assert (loaded.nodes, loaded.node_names) == ({first: START_MS}, {"node-1"})
+
+    async def test_each_start_of_a_node_has_a_row_and_they_have_one_name(self, driver: Driver) -> None:
+        await driver.harness.reopen("node#1")
+        await driver.commit(submit("t1"))
+        await driver.harness.reopen("node#2")
+        driver.harness.clock.ms += 5
+        await driver.commit(submit("t2"))
+        assert list(await driver.store.reads.nodes()) == [("node", START_MS + 5)]
+        assert (await driver.load(Needs(node_names={"node", "node#1"}))).node_names == {"node"}
+
+    async def test_what_all_nodes_have_counted_is_summed(self, driver: Driver) -> None:
+        await driver.commit(submit("t1"), submit("t2", delay_ms=1000))
+        await driver.harness.reopen("node-2")
+        await driver.commit(submit("t3"), wants=[want()])
+        assert (await driver.load(Needs(total=True))).total == Counts(waiting=2, delayed=1, leased=1)
+        assert (await driver.load(Needs())).total == Counts()
 
     async def test_the_sweeper_is_told_what_is_due_the_earliest_first(self, driver: Driver) -> None:
         reads = driver.store.reads

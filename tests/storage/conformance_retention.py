@@ -9,7 +9,7 @@ from oris.core.audit_anchor import AnchorKey, AuditAnchor, cut
 from oris.core.model import Job
 from oris.core.needs import Needs
 from oris.core.replies import Forgotten, RunsPruned, Settled, Submitted
-from oris.ids import JobKey, wait_id
+from oris.ids import JobKey, NodeId, wait_id
 from oris.storage.reads.operators import InterruptFilter, JobFilter
 from oris.storage.reads.retention import OldPlace
 
@@ -246,7 +246,7 @@ class RetentionConformance:
         last_ms = driver.harness.clock.ms
         await driver.commit(c.SetMode("box-1", True, True, None, "ops"))
         assert list(await driver.store.reads.old_nodes(last_ms, 10)) == ["box-2"], "one that is named somewhere stays"
-        done = await driver.commit(c.ForgetNodes(("box-2", "box-4"), last_ms))
+        done = await driver.commit(c.ForgetNodes((NodeId("box-2"), NodeId("box-4")), last_ms))
         assert done.replies == [Forgotten(1)]
         assert [node for node, _ in await driver.store.reads.nodes()] == ["box-1", "box-3"]
         assert list(await driver.store.reads.old_nodes(last_ms, 10)) == []

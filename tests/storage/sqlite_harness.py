@@ -9,6 +9,7 @@ from pathlib import Path
 import trio
 
 from oris.core.invariants import Snapshot
+from oris.ids import NodeId
 from oris.storage.sqlite.connect import Tuning
 from oris.storage.sqlite.snapshot import read_snapshot
 from oris.storage.sqlite.store import SqliteStore
@@ -36,7 +37,7 @@ class SqliteHarness:
         self.store = await SqliteStore.open(
             self.path,
             self.clock,
-            node_id=node_id,
+            node_id=NodeId(node_id),
             inline=self._inline,
             tuning=tuning or Tuning(busy_timeout_ms=0),
             connection_class=self._class,

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from oris.cli.migrate import migrate as migrate_command
 from oris.errors import ConfigError
+from oris.ids import NodeId
 from oris.storage.migrate import Migration, migrate, migrations_folder, plan, read_migrations
 from oris.storage.sqlite.schema import SqliteSchema, statements_of
 from oris.storage.sqlite.store import SqliteStore
@@ -181,11 +182,11 @@ def test_scripts_are_cut_into_their_statements() -> None:
 
 async def test_a_store_that_only_checks_does_not_start_on_a_fresh_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="migrations are pending"):
-        await SqliteStore.open(tmp_path / "x.db", Ticks(), node_id="n1", migrate="check")
+        await SqliteStore.open(tmp_path / "x.db", Ticks(), node_id=NodeId("n1"), migrate="check")
     assert [m.version for m in migrate_file(tmp_path / "x.db", Ticks())] == [
         m.version for m in read_migrations(migrations_folder("sqlite"))
     ]
-    async with await SqliteStore.open(tmp_path / "x.db", Ticks(), node_id="n1", migrate="check"):
+    async with await SqliteStore.open(tmp_path / "x.db", Ticks(), node_id=NodeId("n1"), migrate="check"):
         with pytest.raises(ConfigError, match="in use by another server"):
             migrate_file(tmp_path / "x.db", Ticks())
         assert plan_file(tmp_path / "x.db") == ()

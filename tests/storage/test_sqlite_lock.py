@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from oris.errors import ConfigError, Unavailable
+from oris.ids import NodeId
 from oris.storage.sqlite.database import MemoryDatabase
 from oris.storage.sqlite.lock import FileLock
 from oris.storage.sqlite.store import SqliteStore
@@ -76,10 +77,10 @@ async def test_a_second_store_on_one_file_is_refused_also_through_a_link(tmp_pat
         (tmp_path / "other.db").symlink_to(harness.path)
         for path in (harness.path, tmp_path / "other.db"):
             with pytest.raises(ConfigError, match="in use by another server"):
-                await SqliteStore.open(path, Ticks(), node_id="n2")
+                await SqliteStore.open(path, Ticks(), node_id=NodeId("n2"))
     finally:
         await harness.aclose()
-    async with await SqliteStore.open(harness.path, Ticks(), node_id="n2"):
+    async with await SqliteStore.open(harness.path, Ticks(), node_id=NodeId("n2")):
         pass
 
 
@@ -89,31 +90,31 @@ async def test_a_file_that_is_no_database_is_refused_and_let_go(tmp_path: Path, 
     path.write_bytes(content)
     for _ in range(2):
         with pytest.raises(ConfigError, match="cannot open the database"):
-            await SqliteStore.open(path, Ticks(), node_id="n1")
+            await SqliteStore.open(path, Ticks(), node_id=NodeId("n1"))
     assert path.read_bytes() == content
 
 
 async def test_a_missing_directory_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="the directory does not exist"):
-        await SqliteStore.open(tmp_path / "none" / "x.db", Ticks(), node_id="n1")
+        await SqliteStore.open(tmp_path / "none" / "x.db", Ticks(), node_id=NodeId("n1"))
 
 
 async def test_a_database_in_memory_outlives_its_stores_but_serves_one_at_a_time() -> None:
     memory, clock = MemoryDatabase(), Ticks()
     harness = SqliteHarness(Path(), inline=True)
-    harness.store = first = await SqliteStore.open(memory, clock, node_id="n1", inline=True)
+    harness.store = first = await SqliteStore.open(memory, clock, node_id=NodeId("n1"), inline=True)
     await Driver(harness).commit(submit("t1"))
     with pytest.raises(ConfigError, match="in use"):
-        await SqliteStore.open(memory, clock, node_id="n1", inline=True)
+        await SqliteStore.open(memory, clock, node_id=NodeId("n1"), inline=True)
     memory.crash()
     with pytest.raises(Unavailable, match="closed"):
         await first.reads.statistics()
-    async with await SqliteStore.open(memory, clock, node_id="n1", inline=True) as second:
+    async with await SqliteStore.open(memory, clock, node_id=NodeId("n1"), inline=True) as second:
         await first.aclose()
         assert (await second.reads.statistics()).waiting == 1
         image = memory.image()
     memory.close()
     copied = MemoryDatabase(image)
-    async with await SqliteStore.open(copied, clock, node_id="n1", inline=True) as copy:
+    async with await SqliteStore.open(copied, clock, node_id=NodeId("n1"), inline=True) as copy:
         assert (await copy.reads.statistics()).waiting == 1
     copied.close()

@@ -46,7 +46,7 @@ ALL = dict(texts())
 # One row per tenant, and one per node: summed as a whole. Keys in force are all kept in memory.
 WALKS = {
     "statements.HIGH_WATER": "runtime_nodes",
-    "read_statements.COUNTERS": "runtime_tenants",
+    "statements.TOTAL": "runtime_nodes",
     "read_statements.STORED_KEYS": "runtime_api_keys",
     "read_statements.MODES": "runtime_modes",
     "read_statements.NODES": "runtime_nodes",

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, field
 
+from oris.core.tenant import Counts
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -26,12 +28,11 @@ if TYPE_CHECKING:
         PrunedRun,
         ReplayClaim,
         Step,
-        Tenant,
         Wait,
         Worker,
     )
     from oris.core.replies import Granted, Reply
-    from oris.ids import JobKey, KeyId, RunId, WaitId, WorkerKey
+    from oris.ids import JobKey, KeyId, NodeId, RunId, TenantId, WaitId, WorkerKey
 
 
 LeaseEnd = Literal["lost", "normal", "taken"]
@@ -86,13 +87,23 @@ class Decision(Struct, frozen=True):
     erased: Erasure | None = None
     forgotten_worker: WorkerKey | None = None
     forgotten_sessions: tuple[tuple[WorkerKey, str], ...] = ()
-    forgotten_nodes: tuple[str, ...] = ()
+    forgotten_nodes: tuple[NodeId, ...] = ()
     anchor: AuditAnchor | None = None
     """What is kept of the beginning of an audit chain."""
     sign_of_life: bool = False
     """Nothing changes, and that the node could commit is written."""
     unheld: Lane | None = None
     """The workflow whose losses an operator has forgiven."""
+
+
+class TenantChange(Struct, frozen=True):
+    """What is added to the counters of a tenant; `served` is its newest turn. Its fields are those of `Tenant`."""
+
+    tenant_id: TenantId
+    waiting: int = 0
+    leased: int = 0
+    served: int = 0
+    delayed: int = 0
 
 
 class Handout(Struct, frozen=True):
@@ -169,13 +180,19 @@ class Changes(Struct):
     past_runs: list[Job]
     dead_letters: list[DeadLetter]
     workers: dict[WorkerKey, Worker]
-    tenants: dict[str, Tenant]
+    """Their rows; what is added to `leased` is in `worker_leases`."""
+    tenants: dict[TenantId, TenantChange]
     audit: list[AuditRecord]
     handouts: list[Handout]
     ended_sessions: list[EndedSession]
     waits: dict[WaitId, Wait]
     claims: dict[str, ReplayClaim]
     modes: dict[str, Mode]
+    worker_leases: dict[WorkerKey, int] = field(default_factory=dict)
+    """What is added to the leases that each worker's row counts. Counters are added to, never set: another node may
+    have added to them since they were read."""
+    total: Counts = Counts()
+    """What is added to the counts of this node."""
     calm_ms: int = 0
     """Until when nothing was owed to any lease: until here no time has been lost to one. 0: nobody knows."""
     skew_ms: int = 0
@@ -188,7 +205,7 @@ class Changes(Struct):
     forgotten_workers: list[WorkerKey] = field(default_factory=list)
     """Deleted before anything else is written: who is heard of afterwards has a row again."""
     forgotten_sessions: list[tuple[WorkerKey, str]] = field(default_factory=list)
-    forgotten_nodes: list[str] = field(default_factory=list)
+    forgotten_nodes: list[NodeId] = field(default_factory=list)
     anchors: dict[str, AuditAnchor] = field(default_factory=dict)
     """By chain; the records up to each go."""
     holds: dict[Lane, Hold | None] = field(default_factory=dict)

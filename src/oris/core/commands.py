@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from oris.core.api_key import KeyRole
 from oris.core.model import OnExpire, OnReject, RetryPolicy, StepStatus, TimeoutStatus, WaitKind, WaitMode
-from oris.ids import AttemptId, JobKey, KeyId, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
+from oris.ids import AttemptId, JobKey, KeyId, LeaseId, NodeId, RunId, TenantId, ThreadId, WaitId, WorkerKey
 
 if TYPE_CHECKING:
     from oris.core.audit_anchor import AuditAnchor
@@ -199,7 +199,7 @@ class ForgetSessions(Struct, frozen=True):
 class ForgetNodes(Struct, frozen=True):
     """Let nodes go that have not committed anything since this time: each container that ever ran had a name."""
 
-    node_ids: tuple[str, ...]
+    node_ids: tuple[NodeId, ...]
     before_ms: int
 
 
@@ -262,7 +262,7 @@ class NoteKeyUses(Struct, frozen=True):
 class SetMode(Struct, frozen=True):
     """An operator switches new runs, or the giving out of work, off or on; at one node, or (`mode.CLUSTER`) at all."""
 
-    node_id: str
+    node: str
     submit: bool
     dispatch: bool
     reason: str | None

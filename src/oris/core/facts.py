@@ -10,9 +10,10 @@ from msgspec.structs import replace
 from oris.core.api_key import ApiKey
 from oris.core.audit import AuditHead, AuditRecord
 from oris.core.changes import Changes, Decision, Handout, LeaseEnd, Pruned, no_changes
+from oris.core.counters import Counters
 from oris.core.hold import Hold, after_loss, after_taken, is_held
 from oris.core.limits import Limits
-from oris.core.mode import Modes
+from oris.core.mode import CLUSTER, Modes
 from oris.core.model import (
     DELAYED,
     WAITING,
@@ -24,7 +25,6 @@ from oris.core.model import (
     ReplayClaim,
     SavedCheckpoint,
     Step,
-    Tenant,
     Wait,
     Worker,
     sources_of,
@@ -33,15 +33,18 @@ from oris.core.needs import Loaded
 from oris.core.outage import Outage
 from oris.core.quarantine import cleared, spared, taken_back, with_loss
 from oris.core.replies import Refusal
+from oris.core.tenant import Counts, Tenant
 from oris.ids import (
     IdempotencyKey,
     JobKey,
     KeyId,
     LeaseId,
+    NodeId,
     RunId,
     TenantId,
     WaitId,
     WorkerKey,
+    name_of_node,
 )
 
 
@@ -53,22 +56,18 @@ class Facts:
         loaded: Loaded,
         limits: Limits,
         *,
-        depth: int = 0,
-        delayed: int = 0,
         admission: Refusal | None = None,
         audit_head: AuditHead | None = None,
         set_aside: frozenset[RunId] = frozenset(),
         outages: tuple[Outage, ...] = (),
-        modes: Modes | None = None,
+        node_id: NodeId = NodeId("node"),  # noqa: B008
         skew_ms: int = 0,
     ) -> None:
         self.limits = limits
         self.skew_ms = skew_ms
         """How far the calendar is ahead of the engine's time; see `core.stamp`."""
-        self.depth = depth
-        """Runs in the whole store that are due and wait for a worker."""
-        self.delayed = delayed
-        """Runs in the whole store that wait for their time: scheduled, or backing off."""
+        self.node_id = node_id
+        """This node, or rather this start of it."""
         self.admission = admission
         """Set while new runs are refused; repeats of a bound idempotency key are answered all the same."""
         self.audit_head = audit_head
@@ -76,7 +75,8 @@ class Facts:
         """Queued runs that are not to be granted: granting them has raised."""
         self.outages = outages
         """Those that may still matter to a lease, in time order."""
-        self.modes = modes or Modes()
+        here = name_of_node(node_id)
+        self.modes = Modes(here, loaded.modes.get(CLUSTER), loaded.modes.get(here))
         """What is switched on here, as far as this batch has come."""
         self.jobs = dict(loaded.jobs)
         self.heads = loaded.heads
@@ -89,10 +89,10 @@ class Facts:
         self._closed = dict(loaded.closed)
         self._idempotent = dict(loaded.idempotent)
         self._steps = {key: list(rows) for key, rows in loaded.steps.items()}
-        self._workers = dict(loaded.workers)
-        self._tenants = dict(loaded.tenants)
+        self.counters = Counters(loaded, self.changes)
         self._ended_sessions = set(loaded.ended_sessions)
         self._nodes = dict(loaded.nodes)
+        self._node_names = loaded.node_names
         self._waits = dict(loaded.waits)
         self._waits_of: dict[RunId, dict[WaitId, Wait]] = {}
         for wait in loaded.waits.values():
@@ -170,18 +170,18 @@ class Facts:
     def worker(self, key: WorkerKey, now_ms: int) -> Worker:
         """The worker's row, a fresh one if it was never granted anything."""
         date_ms = now_ms + self.skew_ms
-        return self._workers.get(key) or Worker(key, 0, date_ms, date_ms)
+        return self.counters.workers.get(key) or Worker(key, 0, date_ms, date_ms)
 
     def knows_worker(self, key: WorkerKey) -> bool:
         """True when the worker has a row."""
-        return key in self._workers
+        return key in self.counters.workers
 
-    def knows_node(self, node_id: str) -> bool:
+    def knows_node(self, name: str) -> bool:
         """True when this is the node that asks, or one that has ever committed anything."""
-        return node_id == self.modes.here or node_id in self._nodes
+        return name == self.modes.here or name in self._node_names
 
-    def node_ms(self, node_id: str) -> int | None:
-        """When a node that was asked for has committed something last, by the engine's clock; None: never."""
+    def node_ms(self, node_id: NodeId) -> int | None:
+        """When a start of a node has committed something last, by the engine's clock; None: never."""
         return self._nodes.get(node_id)
 
     def is_session_ended(self, key: WorkerKey, session: str) -> bool:
@@ -190,7 +190,7 @@ class Facts:
 
     def tenant(self, tenant_id: TenantId) -> Tenant:
         """The tenant's row, a fresh one if it has no jobs yet."""
-        return self._tenants.get(tenant_id) or Tenant(tenant_id, 0, 0, 0)
+        return self.counters.tenant(tenant_id)
 
     def api_key(self, key_id: KeyId) -> ApiKey | None:
         """A stored key, revoked or not."""
@@ -217,8 +217,8 @@ class Facts:
         """Take a decision over, whole."""
         job, changes = decision.job, self.changes
         worker = decision.worker
-        if worker is not None and worker is not self._workers.get(worker.worker_key):
-            self._put_worker(worker)
+        if worker is not None and worker is not self.counters.workers.get(worker.worker_key):
+            self.counters.put_worker(worker)
         if decision.ended_session is not None:
             ended = decision.ended_session
             self._ended_sessions.add((ended.worker_key, ended.session))
@@ -226,7 +226,7 @@ class Facts:
         for key in decision.api_keys:
             self._api_keys[key.key_id] = changes.api_keys[key.key_id] = key
         if decision.mode is not None:
-            changes.modes[decision.mode.node_id] = decision.mode
+            changes.modes[decision.mode.node] = decision.mode
             self.modes = self.modes.with_row(decision.mode)
         if decision.unheld is not None:
             self._unhold(decision.unheld)
@@ -270,9 +270,7 @@ class Facts:
         if decision.erased is not None:
             changes.erased.append(decision.erased)
         if decision.forgotten_worker is not None:
-            self._workers.pop(decision.forgotten_worker, None)
-            changes.workers.pop(decision.forgotten_worker, None)
-            changes.forgotten_workers.append(decision.forgotten_worker)
+            self.counters.forget_worker(decision.forgotten_worker)
         self._ended_sessions.difference_update(decision.forgotten_sessions)
         changes.forgotten_sessions.extend(decision.forgotten_sessions)
         for node in decision.forgotten_nodes:
@@ -294,7 +292,7 @@ class Facts:
 
     def served(self, tenant_id: TenantId, turn: int) -> None:
         """Note when a tenant got something last: the tie-break between equals."""
-        self._put_tenant(replace(self.tenant(tenant_id), served=turn))
+        self.counters.served(tenant_id, turn)
 
     def _prune(self, pruned: Pruned) -> None:
         """What names a pruned run names nothing any more."""
@@ -332,17 +330,13 @@ class Facts:
                 worker = self.worker(job.worker_key, now_ms)
                 granted_ms = now_ms if job.lease_session == worker.session else worker.granted_ms
                 seen = {"last_seen_ms": now_ms + self.skew_ms, "granted_ms": granted_ms}
-                self._put_worker(replace(worker, leased=worker.leased + 1, **seen))
+                self.counters.put_worker(replace(worker, leased=worker.leased + 1, **seen))
                 if job.poll_id is not None:
                     # A poll sent twice is in one batch with its copy: the copy is to find what the first was granted.
                     self._polls.setdefault((job.worker_key, job.poll_id), {})[job.job_key] = None
         leased = (job.worker_key is not None) - (held_before is not None)
         if waiting or delayed or leased:
-            self.depth += waiting - delayed
-            self.delayed += delayed
-            row = self.tenant(job.tenant_id)
-            counted = (row.waiting + waiting, row.leased + leased, row.served, row.delayed + delayed)
-            self._put_tenant(Tenant(row.tenant_id, *counted))
+            self.counters.count(job.tenant_id, Counts(waiting, delayed, leased))
 
     def _lease_ended(self, before: Job, key: WorkerKey, end: LeaseEnd | None, now_ms: int) -> None:
         """What the end of a lease says of its worker, and of its workflow."""
@@ -363,14 +357,14 @@ class Facts:
                     self._put_hold(after_taken(self._holds[before.lane], before.lease_id))
             case _:
                 assert_never(end)
-        self._put_worker(row)
+        self.counters.put_worker(row)
 
     def _take_back_incidents(self, run_id: RunId) -> None:
         """A run has lost too many leases: those who held them are not to blame."""
-        for worker in list(self._workers.values()):
+        for worker in list(self.counters.workers.values()):
             row = taken_back(worker, run_id, self.limits.quarantine)
             if row is not worker:
-                self._put_worker(row)
+                self.counters.put_worker(row)
                 self.freed.add(row.worker_key)
 
     def _put_hold(self, hold: Hold) -> None:
@@ -387,9 +381,3 @@ class Facts:
     def _put_dead_letter(self, letter: DeadLetter) -> None:
         self._dead_letters[letter.run_id] = letter
         self.changes.dead_letters.append(letter)
-
-    def _put_worker(self, worker: Worker) -> None:
-        self._workers[worker.worker_key] = self.changes.workers[worker.worker_key] = worker
-
-    def _put_tenant(self, tenant: Tenant) -> None:
-        self._tenants[tenant.tenant_id] = self.changes.tenants[tenant.tenant_id] = tenant

@@ -35,11 +35,11 @@ from oris.core.model import (
     PrunedRun,
     ReplayClaim,
     Step,
-    Tenant,
     Wait,
     Worker,
 )
 from oris.core.replay_checks import check_causes, check_replays, check_taken_over
+from oris.core.tenant import Counts, Tenant
 from oris.core.violation import Violation
 from oris.ids import JobKey, LeaseId, RunId, TenantId, WaitId, WorkerKey, run_of_lease
 
@@ -65,6 +65,8 @@ class Snapshot(Struct):
     pruned_runs: dict[RunId, PrunedRun] = field(default_factory=dict)
     anchors: dict[str, AuditAnchor] = field(default_factory=dict)
     holds: dict[Lane, Hold] = field(default_factory=dict)
+    total: Counts = Counts()
+    """What all nodes have counted."""
 
 
 def check_all(rows: Snapshot) -> list[Violation]:
@@ -94,7 +96,7 @@ def check_all(rows: Snapshot) -> list[Violation]:
     found += check_replays(runs, rows.claims)
     found += check_taken_over(runs.values(), steps)
     found += check_waits(runs, waits)
-    found += check_counters(rows.jobs.values(), rows.workers, rows.tenants)
+    found += check_counters(rows.jobs.values(), rows.workers, rows.tenants, rows.total)
     found += check_conservation(runs, kept)
     found += check_holds(rows.jobs.values(), rows.holds)
     return found + check_audit(rows.audit, rows.anchors)
@@ -306,10 +308,9 @@ def check_counters(
     jobs: Iterable[Job],
     workers: Mapping[WorkerKey, Worker],
     tenants: Mapping[TenantId, Tenant],
-    depth: tuple[int, int] | None = None,
+    total: Counts,
 ) -> list[Violation]:
-    """I20: limits are decided on counters, so they equal counts. `depth` is the engine's own count of those that are
-    due and of those that are not yet, if given."""
+    """I20: limits are decided on counters, so they equal counts. `total` is what all nodes have counted."""
     held: Counter[WorkerKey] = Counter()
     leased: Counter[TenantId] = Counter()
     waiting: Counter[TenantId] = Counter()
@@ -332,10 +333,9 @@ def check_counters(
         if said != counted:
             what = f"the tenant's row says {said} waiting, delayed, leased: it is {counted}"
             found.append(Violation("I20", tenant_id, what))
-    later = sum(delayed.values())
-    total = (sum(waiting.values()) - later, later)
-    if depth is not None and depth != total:
-        found.append(Violation("I20", "depth", f"counted as {depth} due, delayed: it is {total}"))
+    there = Counts(sum(waiting.values()), sum(delayed.values()), sum(leased.values()))
+    if total != there:
+        found.append(Violation("I20", "total", f"the nodes have counted {total}, there are {there}"))
     return found
 
 

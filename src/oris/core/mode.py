@@ -15,10 +15,10 @@ OFFLINE = "offline"
 
 
 class Mode(Struct, frozen=True):
-    """One row; field order is column order."""
+    """One row."""
 
-    node_id: str
-    """`CLUSTER`, or the node it is for alone."""
+    node: str
+    """`CLUSTER`, or the name of the node it is for alone."""
     submit: bool
     dispatch: bool
     reason: str | None
@@ -59,6 +59,6 @@ class Modes(Struct, frozen=True):
 
     def with_row(self, row: Mode) -> Modes:
         """The same after a row was written; one for another node changes nothing here."""
-        if row.node_id == CLUSTER:
+        if row.node == CLUSTER:
             return Modes(self.here, row, self.node)
-        return Modes(self.here, self.cluster, row) if row.node_id == self.here else self
+        return Modes(self.here, self.cluster, row) if row.node == self.here else self

@@ -227,23 +227,6 @@ class EndedSession(Struct, frozen=True):
     ended_ms: int
 
 
-class Tenant(Struct, frozen=True):
-    """What limits and fairness need to know of a tenant. `served` rises with every grant to it."""
-
-    tenant_id: TenantId
-    waiting: int
-    """Its runs that wait for a worker, now or later."""
-    leased: int
-    served: int
-    delayed: int = 0
-    """Those of the waiting ones that are not due yet."""
-
-    @property
-    def due(self) -> int:
-        """Those that could run now."""
-        return self.waiting - self.delayed
-
-
 class IdempotentSubmit(Struct, frozen=True):
     """A key that an accepted submit has bound."""
 

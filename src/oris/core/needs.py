@@ -6,6 +6,7 @@ from msgspec import Struct, field
 
 from oris.core.api_key import ApiKey
 from oris.core.hold import Hold
+from oris.core.mode import Mode
 from oris.core.model import (
     ClosedLease,
     DeadLetter,
@@ -15,12 +16,12 @@ from oris.core.model import (
     ReplayClaim,
     SavedCheckpoint,
     Step,
-    Tenant,
     Wait,
     Worker,
 )
 from oris.core.old import Old
-from oris.ids import IdempotencyKey, JobKey, KeyId, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
+from oris.core.tenant import Counts, Tenant
+from oris.ids import IdempotencyKey, JobKey, KeyId, LeaseId, NodeId, RunId, TenantId, ThreadId, WaitId, WorkerKey
 
 
 class Needs(Struct):
@@ -52,8 +53,14 @@ class Needs(Struct):
     replays: set[tuple[JobKey, RunId | str, int]] = field(default_factory=set)
     """(thread, run or "" for the latest, event of the checkpoint or 0) that is to be replayed. With it come the runs,
     checkpoints, claims and dead letters that `core.replays.gather` names."""
-    nodes: set[str] = field(default_factory=set)
+    nodes: set[NodeId] = field(default_factory=set)
+    """Starts of nodes that may be forgotten."""
+    node_names: set[str] = field(default_factory=set)
     """Nodes of which it has to be known whether they have ever been there."""
+    modes: set[str] = field(default_factory=set)
+    """Names of nodes, and `CLUSTER`, whose switches are wanted."""
+    total: bool = False
+    """Whether it has to be known how many runs wait in the whole store."""
     pruned_runs: set[RunId] = field(default_factory=set)
     audit_places: set[tuple[str, int]] = field(default_factory=set)
     """(chain, seq) of audit records; with each comes its chain's anchor."""
@@ -90,7 +97,10 @@ class Loaded(Struct):
     checkpoints: dict[tuple[JobKey, int], SavedCheckpoint] = field(default_factory=dict)
     claims: dict[str, ReplayClaim] = field(default_factory=dict)
     dead_letters: dict[RunId, DeadLetter] = field(default_factory=dict)
-    nodes: dict[str, int] = field(default_factory=dict)
+    nodes: dict[NodeId, int] = field(default_factory=dict)
     """When each has committed something last."""
+    node_names: set[str] = field(default_factory=set)
+    modes: dict[str, Mode] = field(default_factory=dict)
+    total: Counts = Counts()
     old: Old = field(default_factory=Old)
     holds: dict[Lane, Hold] = field(default_factory=dict)

@@ -17,7 +17,7 @@ from oris.core.decide import add_needs, decide
 from oris.core.dispatch import dispatch
 from oris.core.facts import Facts
 from oris.core.limits import Limits
-from oris.core.mode import Modes
+from oris.core.mode import CLUSTER
 from oris.core.model import Lane, Worker
 from oris.core.needs import Heads, Loaded, Needs
 from oris.core.outage import Outage
@@ -27,7 +27,7 @@ from oris.core.stamp import Stamp
 from oris.engine.parked import Parked
 from oris.engine.unit import INTERNAL, State, Unit
 from oris.errors import ErrorCode, StoreError
-from oris.ids import RunId, TenantId, job_key
+from oris.ids import NodeId, RunId, TenantId, job_key
 
 UNAUDITED = frozenset({ErrorCode.BACKPRESSURE, ErrorCode.UNAVAILABLE, ErrorCode.INVALID_ARGUMENT, ErrorCode.INTERNAL})
 """Refusals that are no decision about the thing itself: logged, not audited."""
@@ -47,9 +47,13 @@ class Batch(Struct):
     def __len__(self) -> int:
         return len(self.units) + len(self.parked)
 
-    def needs(self, set_aside: int = 0) -> Needs:
-        """What all of it has to see; so many jobs that are granted to nobody may stand among the heads."""
+    def needs(self, node_name: str, set_aside: int = 0) -> Needs:
+        """What all of it has to see; so many jobs that are granted to nobody may stand among the heads.
+
+        Also what is switched at this node: what it knew of that may be old.
+        """
         needs = Needs(heads={lane: number + set_aside for lane, number in (self.heads or {}).items()})
+        needs.modes = {CLUSTER, node_name}
         for unit in self.units:
             for command in unit.commands:
                 add_needs(needs, command)
@@ -108,10 +112,8 @@ class Context(Struct, frozen=True):
 
     limits: Limits
     tenant_limit: int
-    depth: int
-    delayed: int
+    node_id: NodeId
     audit_head: AuditHead | None
-    modes: Modes
     set_aside: frozenset[RunId]
     outages: Callable[[int], tuple[Outage, ...]]
     """Those that matter to a batch decided at this time."""
@@ -156,12 +158,10 @@ def decide_batch(batch: Batch, loaded: Loaded, now_ms: int, context: Context) ->
     facts = Facts(
         loaded,
         context.limits,
-        depth=context.depth,
-        delayed=context.delayed,
         audit_head=context.audit_head,
         set_aside=context.set_aside,
         outages=context.outages(now_ms),
-        modes=context.modes,
+        node_id=context.node_id,
         skew_ms=context.skew_ms(),
     )
     facts.changes.calm_ms, facts.changes.skew_ms = context.calm_ms(now_ms), facts.skew_ms

@@ -34,7 +34,7 @@ from oris.engine.room import only_new_runs_lack_room, parted
 from oris.engine.set_aside import SetAside
 from oris.engine.unit import INTERNAL, Answered, State, Unit
 from oris.errors import DataDamaged, OutcomeUnknown, StoreError, Unavailable
-from oris.ids import LeaseId, RunId, SeedSource
+from oris.ids import LeaseId, NodeId, RunId, SeedSource, name_of_node
 from oris.storage.store import Store
 
 IDLE_S = 1.0
@@ -60,7 +60,7 @@ class Committer:
         limits: Limits,
         tenant_limit: int,
         bounds: CommitBounds,
-        node_id: str,
+        node_id: NodeId,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -76,6 +76,7 @@ class Committer:
         self._tenant_limit = tenant_limit
         self._bounds = bounds
         self._node_id = node_id
+        self._name = name_of_node(node_id)
         self._stopping = False
         self._dead: StoreError | None = Unavailable("the committer has not started yet", "draining")
         self._current: Batch | None = None
@@ -93,10 +94,6 @@ class Committer:
 
         A full disk that only new runs feel is none.
         """
-        self.depth = 0
-        """Runs in the whole store that are due and wait."""
-        self.delayed = 0
-        """Runs in the whole store that wait for their time."""
         self.written_ms = 0
         """When the last batch was committed that had something to write."""
 
@@ -209,15 +206,13 @@ class Committer:
         self._outages.begin(calm_ms, self._clock.now_ms())
 
     async def _learn(self) -> None:
-        """Learn what the store holds: how many wait, which lanes have work, where the audit chains end."""
+        """Learn what the store holds: which lanes have work, what is switched, where the audit chains end."""
         reads = self._store.reads
-        counted = await reads.statistics()
-        self.depth, self.delayed = counted.due, counted.delayed
+        self._audit_head = await reads.audit_head(self._chain_id)
         heads = await reads.audit_heads()
         self._other_chains = tuple(head for head in heads if head.chain_id != self._chain_id)
-        self._audit_head = next((head for head in heads if head.chain_id == self._chain_id), None)
-        rows = {row.node_id: row for row in await reads.modes()}
-        self._adopt(Modes(self._node_id, rows.get(CLUSTER), rows.get(self._node_id)))
+        rows = {row.node: row for row in await reads.modes()}
+        self._adopt(Modes(self._name, rows.get(CLUSTER), rows.get(self._name)))
         await learn_lanes(self._demand, reads)
         self._unsure = False
 
@@ -317,10 +312,8 @@ class Committer:
         context = Context(
             limits=self._limits,
             tenant_limit=self._tenant_limit,
-            depth=self.depth,
-            delayed=self.delayed,
+            node_id=self._node_id,
             audit_head=self._audit_head,
-            modes=self._admission.modes,
             set_aside=self.set_aside.runs,
             outages=self._outages.at,
             calm_ms=self._outages.calm_ms,
@@ -337,12 +330,11 @@ class Committer:
             outcome[:] = [decide_batch(batch, loaded, now_ms, context)]
             return outcome[0].facts.changes
 
-        handed = await self._store.transact(batch.needs(len(self.set_aside.runs)), work, batch.batch_id)
+        handed = await self._store.transact(batch.needs(self._name, len(self.set_aside.runs)), work, batch.batch_id)
         return outcome[0], handed
 
     def _publish(self, batch: Batch, outcome: Outcome, handed: Mapping[RunId, Handed]) -> None:
         """One synchronous stretch: levels, alarms and waiters first, then the answers."""
-        self.depth, self.delayed = outcome.facts.depth, outcome.facts.delayed
         self._audit_head = outcome.facts.audit_head
         for run_id in outcome.set_aside:
             self.set_aside.put(run_id)

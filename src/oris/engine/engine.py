@@ -41,7 +41,7 @@ from oris.engine.unit import Answered, Unit
 from oris.engine.waiters import Waiters
 from oris.engine.watch import Session, Watch
 from oris.errors import Unavailable
-from oris.ids import LeaseId, RandomBits, RunId, SeedSource, TenantId, WorkerKey
+from oris.ids import LeaseId, NodeId, RandomBits, RunId, SeedSource, TenantId, WorkerKey, name_of_node
 from oris.patience import Patience
 from oris.storage.reads import Reads
 from oris.storage.store import Store
@@ -63,8 +63,8 @@ class EngineSettings(Struct, frozen=True):
     bounds: CommitBounds = CommitBounds()
     thresholds: Thresholds = Thresholds()
     retention: RetentionRules = RetentionRules()
-    node_id: str = "node"
-    """This node's name in the cluster."""
+    node_id: NodeId = NodeId("node")
+    """This start of the node."""
 
 
 Decision = Literal["dispatched", "noop", "backpressure", "draining"]
@@ -105,7 +105,7 @@ class Engine:
         self.admission = Admission(settings.thresholds)
         self.on_key: Callable[[ApiKey], None] | None = None
         """Told of each API key that a commit has made or changed, before anybody gets an answer. Must not raise."""
-        self.admission.modes = Modes(settings.node_id)
+        self.admission.modes = Modes(name_of_node(settings.node_id))
         self._bell = Bell()
         self._inbox = Inbox(settings.inbox_max_commands, settings.inbox_max_bytes)
         self._mailboxes = Mailboxes()

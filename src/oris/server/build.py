@@ -31,6 +31,7 @@ from oris.engine.bounds import CommitBounds
 from oris.engine.engine import Engine, EngineSettings
 from oris.engine.unit import Unit
 from oris.errors import DatabaseLost, DataDamaged, StoreError
+from oris.ids import NodeId, node_id
 from oris.observability.logs import Logs
 from oris.observability.metrics import Metrics
 from oris.observability.otel import open_spans
@@ -72,7 +73,9 @@ class Server:
             SystemClock().monotonic_s, self.told.unauthorized, self.metrics.http_unauthorized.inc
         )
         self.garbage = Garbage(SystemClock().monotonic_s)
-        self.node_id = f"{socket.gethostname()}:{settings.server_addr.port}"
+        name = f"{socket.gethostname()}:{settings.server_addr.port}"
+        self.node_id = node_id(name, self.random.getrandbits(32))
+        """Of this start; the name stays."""
         self.keys = KeyRing(self.clock.calendar_ms)
         self.authenticator = authenticator(settings, self.keys)
         self.tls: ServerTls | None = None
@@ -351,7 +354,7 @@ class Server:
         self.engine.committer.stop()
 
 
-def engine_settings(settings: Settings, node_id: str) -> EngineSettings:
+def engine_settings(settings: Settings, node: NodeId) -> EngineSettings:
     """The engine's part of the settings."""
     delayed_max = settings.max_delayed_jobs or 10 * settings.max_queue_depth
     return EngineSettings(
@@ -370,7 +373,7 @@ def engine_settings(settings: Settings, node_id: str) -> EngineSettings:
         inbox_max_bytes=settings.inbox_max_bytes,
         bounds=CommitBounds(max_commands=settings.commit_max_commands),
         retention=retention_rules(settings),
-        node_id=node_id,
+        node_id=node,
     )
 
 

@@ -18,6 +18,7 @@ from oris.core.replies import Refusal
 from oris.engine.batch import Batch, Outcome
 from oris.engine.engine import Engine
 from oris.engine.observer import Passed, Sample
+from oris.ids import node_id
 from oris.server.build import engine_settings
 from oris.storage.backends import open_store
 
@@ -61,13 +62,14 @@ async def run_offline(
     `work` raises, bare.
     """
     clock = EngineClock(SystemClock())
-    store = await open_store(settings, clock.now_ms, OFFLINE, serves=False)
+    chance = Random(int.from_bytes(os.urandom(16), "big"))
+    node = node_id(OFFLINE, chance.getrandbits(32))
+    store = await open_store(settings, clock.now_ms, node, serves=False)
     for warning in store.database_warnings:
         warn(warning)
     async with store:
         clock.start_after(await store.high_water_ms())
-        chance = Random(int.from_bytes(os.urandom(16), "big"))
-        engine = Engine(store, clock, chance, _Quiet(), engine_settings(settings, OFFLINE))
+        engine = Engine(store, clock, chance, _Quiet(), engine_settings(settings, node))
         outcome: list[T] = []
         failed: Exception | None = None
         async with trio.open_nursery() as nursery:

@@ -14,6 +14,7 @@ from oris.api.services import Health
 from oris.config.settings import Settings
 from oris.config.version import program_version
 from oris.engine.engine import Engine
+from oris.ids import NodeId, name_of_node
 from oris.server.disk import DiskWatch
 from oris.server.front import Front
 from oris.server.retention import retention_status
@@ -26,7 +27,7 @@ class Serving(Protocol):
     """The server, as far as its status page looks at it."""
 
     settings: Settings
-    node_id: str
+    node_id: NodeId
     tree: Tree | None
     store: OpenStore | None
     disk: DiskWatch | None
@@ -55,7 +56,7 @@ def status_page(server: Serving) -> dict[str, object]:
         "mode": server.health().mode,
         "reason": tree.reason,
         "versions": versions(),
-        "node_id": server.node_id,
+        "node_id": name_of_node(server.node_id),
         "tasks": [
             {
                 "name": child.name,
@@ -69,8 +70,6 @@ def status_page(server: Serving) -> dict[str, object]:
         "store": _store(server),
         "clock_skew_ms": engine.clock.skew_ms(),
         "admission_level": engine.admission.level,
-        "queue_depth": engine.committer.depth,
-        "delayed_jobs": engine.committer.delayed,
         "parked_polls": len(engine.demand),
         "watched_sessions": engine.watched_sessions,
         "waiters": len(engine.waiters),

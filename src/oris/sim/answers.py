@@ -27,6 +27,7 @@ from oris.core.replies import (
     Submitted,
     Suspended,
 )
+from oris.core.tenant import Counts
 from oris.engine.batch import Batch, Outcome
 from oris.engine.observer import Passed, Sample
 from oris.errors import ErrorCode, StoreError
@@ -49,15 +50,15 @@ class AnswerCheck:
         judge: Judge,
         trace: Trace,
         repeats: Repeats,
-        depth: Callable[[], tuple[int, int]],
+        total: Callable[[], Counts],
         limits: Limits,
     ) -> None:
-        """`depth`: how many runs the engine believes to be due, and how many to wait for their time."""
+        """`total`: what the nodes have counted."""
         self._witness = witness
         self._judge = judge
         self._trace = trace
         self._repeats = repeats
-        self._depth = depth
+        self._total = total
         self._bounds = BoundCheck(witness, judge, trace, limits)
         self._now_ms = 0
         self._closed_here: set[LeaseId] = set()
@@ -82,7 +83,8 @@ class AnswerCheck:
                 self._grant(want, granted)
         created = sum(1 for e in outcome.facts.changes.entries if e.event_type == "run_created")
         self._judge.require(created == self._made, "I8", batch.batch_id, f"{created} runs, {self._made} submits")
-        depth, counted = self._depth(), self._bounds.depth()
+        total, counted = self._total(), self._bounds.depth()
+        depth = (total.due, total.delayed)
         self._judge.require(depth == counted, "I20", "depth", f"counted as {depth}, it is {counted}")
         self._bounds.committed(outcome, batch)
 

@@ -229,7 +229,7 @@ class CommitCheck:
         """I15, I20: nothing is lost, nothing counted wrong."""
         workers = {worker.worker_key: worker for worker in self._disk.workers()}
         tenants = {tenant.tenant_id: tenant for tenant in self._disk.tenants()}
-        self._judge.all(check_counters(self._rows.values(), workers, tenants))
+        self._judge.all(check_counters(self._rows.values(), workers, tenants, self._disk.total()))
         counted: dict[tuple[str, str], int] = {}
         for run in self._witness.runs.values():
             if run.pruned_in is not None:

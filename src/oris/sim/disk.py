@@ -8,11 +8,12 @@ from typing import Any, TypeVar
 
 from oris.core.hold import Hold
 from oris.core.invariants import Snapshot
-from oris.core.model import Job, Tenant, Worker
+from oris.core.model import Job, Worker
+from oris.core.tenant import Counts, Tenant
 from oris.ids import JobKey
 from oris.storage.sqlite.columns import HOLDS, TENANTS, WORKERS, Table, split
 from oris.storage.sqlite.database import Database, MemoryDatabase
-from oris.storage.sqlite.snapshot import all_rows, read_snapshot
+from oris.storage.sqlite.snapshot import all_rows, read_snapshot, read_total
 from oris.storage.sqlite.statements import JOB_BY_KEY
 
 T = TypeVar("T")
@@ -47,6 +48,11 @@ class Disk(MemoryDatabase):
     def tenants(self) -> list[Tenant]:
         """All tenants' rows."""
         return self._all(TENANTS, Tenant)
+
+    def total(self) -> Counts:
+        """What all nodes have counted."""
+        assert self._rows is not None
+        return read_total(self._rows)
 
     def runs_by_status(self) -> dict[tuple[str, str], int]:
         """How many runs of each (tenant, status) there are, past ones included."""

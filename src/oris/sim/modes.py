@@ -45,7 +45,7 @@ class ModeAccount:
 
     def whole(self, rows: Iterable[Mode]) -> None:
         """The switches on the disk are those that were committed."""
-        there = {row.node_id: row for row in rows}
+        there = {row.node: row for row in rows}
         self._judge.require(there == self._rows, "I12", "modes", "are not those that were committed last")
 
     def _has(self, switch: str) -> bool:

@@ -32,7 +32,7 @@ from oris.sim.person import Person
 from oris.sim.prompt import Promptness
 from oris.sim.retention import LATE_MS
 from oris.sim.server import Server
-from oris.sim.sizes import NODE, Sizes
+from oris.sim.sizes import Sizes
 from oris.sim.streams import Streams
 from oris.sim.switcher import Switcher
 from oris.sim.trace import Trace
@@ -307,7 +307,6 @@ def _settings(streams: Streams, *, loops: bool) -> EngineSettings:
         return value if bounds.random() < 0.25 else wide
 
     return EngineSettings(
-        node_id=NODE,
         limits=Limits(
             max_lease_losses=max(draw.randint(2, 5), 5 if loops else 0),
             queue_max=narrow(100_000, 6, 10),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from random import Random
 
 import trio
+from msgspec.structs import replace
 
 from oris.api.auth import Authenticator, Credential
 from oris.api.dispatch import Dispatcher, Seen
@@ -15,7 +16,7 @@ from oris.api.services import ApiBounds, Health, Services
 from oris.clock import EngineClock
 from oris.core.changes import Changes, Handed
 from oris.engine.engine import Engine, EngineSettings
-from oris.ids import RunId
+from oris.ids import RunId, node_id
 from oris.sim.answers import AnswerCheck
 from oris.sim.clock import WallClock
 from oris.sim.commits import CommitCheck
@@ -174,7 +175,8 @@ class Server:
 
     async def _live(self, life: Life) -> None:
         clock = EngineClock(self._wall)
-        inner = await SqliteStore.open(self._disk, clock.now_ms, node_id=NODE, inline=True)
+        node = node_id(NODE, self.starts)
+        inner = await SqliteStore.open(self._disk, clock.now_ms, node_id=node, inline=True)
         clock.start_after(await inner.high_water_ms())
         if self.starts > 1:
             self._commits.whole()
@@ -195,10 +197,11 @@ class Server:
             self._judge,
             self._trace,
             self._repeats,
-            lambda: (engine.committer.depth, engine.committer.delayed),
+            self._disk.total,
             self._settings.limits,
         )
-        engine = Engine(store, clock, self._random(f"engine.{self.starts}"), observer, self._settings)
+        settings = replace(self._settings, node_id=node)
+        engine = Engine(store, clock, self._random(f"engine.{self.starts}"), observer, settings)
         engine.admission.no_room = self.full_disk.no_room
         life.engine = engine
         self.trouble()

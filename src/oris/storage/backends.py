@@ -10,13 +10,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from oris.config.settings import Settings
+    from oris.ids import NodeId
     from oris.storage.audit_trail import AuditTrail
     from oris.storage.migrate import Migration
     from oris.storage.open_store import OpenStore
     from oris.storage.sqlite.connect import Tuning
 
 
-async def open_store(settings: Settings, now_ms: Callable[[], int], node_id: str, *, serves: bool = True) -> OpenStore:
+async def open_store(settings: Settings, now_ms: Callable[[], int], node: NodeId, *, serves: bool = True) -> OpenStore:
     """Lock, open and migrate. `now_ms` is the engine's clock, `serves` False for a command that only passes by.
 
     A checkpoint; cancelled, everything is closed again. Raises ConfigError: InUse while a server has the database, no
@@ -27,7 +28,7 @@ async def open_store(settings: Settings, now_ms: Callable[[], int], node_id: str
     return await SqliteStore.open(
         settings.sqlite_db,
         now_ms,
-        node_id=node_id,
+        node_id=node,
         migrate="check" if settings.migrate == "check" else "auto",
         tuning=_tuning(settings, serves=serves),
     )

@@ -16,6 +16,7 @@ from oris.core.mode import CLUSTER, OFFLINE, Mode
 from oris.core.replies import ModeSet
 from oris.engine.unit import Unit
 from oris.errors import StoreError
+from oris.storage.reads.cluster import Statistics
 from oris.wire.admin import ModeRequest, ModeView, NodeView
 from oris.wire.times import rfc3339
 
@@ -36,17 +37,23 @@ async def status(call: Call, _: None) -> Answer:
     """`GET /v1/admin/status`. Also when the store does not answer: what only it knows is null then."""
     engine = call.services.engine
     modes: Sequence[Mode] = engine.admission.modes.rows
-    leases: int | None = None
+    counted: Statistics | None = None
     nodes: list[NodeView] | None = None
     # What is the matter with it stands under `store`.
     with suppress(StoreError):
         modes = await engine.reads.modes()
-        leases = (await engine.reads.statistics()).leased
+        counted = await engine.reads.statistics()
         nodes = [NodeView(node, rfc3339(at_ms)) for node, at_ms in await engine.reads.nodes() if node != OFFLINE]
-    stored = {"modes": [_view(mode) for mode in modes], "active_leases": leases, "nodes": nodes}
+    stored = {
+        "modes": [_view(mode) for mode in modes],
+        "queue_depth": None if counted is None else counted.due,
+        "delayed_jobs": None if counted is None else counted.delayed,
+        "active_leases": None if counted is None else counted.leased,
+        "nodes": nodes,
+    }
     return ok(call, msgspec.json.encode(call.services.status() | stored))
 
 
 def _view(mode: Mode) -> ModeView:
-    node = None if mode.node_id == CLUSTER else mode.node_id
+    node = None if mode.node == CLUSTER else mode.node
     return ModeView(node, mode.submit, mode.dispatch, mode.reason, mode.set_by, rfc3339(mode.set_ms))

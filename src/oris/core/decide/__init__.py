@@ -119,10 +119,12 @@ def add_needs(needs: Needs, command: c.Command) -> None:
         case c.Cancel() | c.Sweep():
             needs.jobs.add(command.job_key)
         case c.Replay():
+            needs.total = True
             needs.jobs.add(command.job_key)
             of_run, seq = command.checkpoint or ("", 0)
             needs.replays.add((command.job_key, of_run, seq))
         case c.ReplayDeadLetter():
+            needs.total = True
             needs.jobs.add(command.job_key)
             needs.replays.add((command.job_key, command.run_id, 0))
         case c.ReportStep():
@@ -162,8 +164,8 @@ def add_needs(needs: Needs, command: c.Command) -> None:
         case c.ShowLife():
             pass
         case c.SetMode():
-            if command.node_id != CLUSTER:
-                needs.nodes.add(command.node_id)
+            if command.node != CLUSTER:
+                needs.node_names.add(command.node)
         case c.Prune() | c.Erase() | c.ForgetWorker() | c.ForgetSessions() | c.ForgetNodes() | c.PruneAudit():
             _add_old(needs, command)
         case _:
@@ -171,6 +173,7 @@ def add_needs(needs: Needs, command: c.Command) -> None:
 
 
 def _add_submit(needs: Needs, command: c.Submit) -> None:
+    needs.total = True
     needs.jobs.add(command.job_key)
     needs.tenants.add(command.tenant_id)
     needs.lanes.add(Lane(command.tenant_id, command.workflow))

@@ -29,6 +29,6 @@ def forget_sessions(facts: Facts, command: ForgetSessions) -> Decision:
 
 def forget_nodes(facts: Facts, command: ForgetNodes) -> Decision:
     """This node stays: its row is the newest, and tells the next start the time."""
-    known = {node: facts.node_ms(node) for node in command.node_ids if node != facts.modes.here}
+    known = {node: facts.node_ms(node) for node in command.node_ids if node != facts.node_id}
     gone = tuple(node for node, at_ms in known.items() if at_ms is not None and at_ms < command.before_ms)
     return Decision(Forgotten(len(gone)), forgotten_nodes=gone)

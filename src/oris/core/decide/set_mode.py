@@ -12,8 +12,8 @@ from oris.core.stamp import Stamp
 
 def set_mode(facts: Facts, command: SetMode, stamp: Stamp) -> Decision:
     """The last one counts. A node that has never been there is no node: a slip would switch nothing off, silently."""
-    is_a_node = command.node_id != OFFLINE and facts.knows_node(command.node_id)
-    if command.node_id != CLUSTER and not is_a_node:
+    is_a_node = command.node != OFFLINE and facts.knows_node(command.node)
+    if command.node != CLUSTER and not is_a_node:
         return Decision(not_found("node"))
-    row = Mode(command.node_id, command.submit, command.dispatch, command.reason, command.by, stamp.date_ms)
+    row = Mode(command.node, command.submit, command.dispatch, command.reason, command.by, stamp.date_ms)
     return Decision(ModeSet(row), mode=row)

@@ -72,7 +72,9 @@ def active(t: Transition) -> Refusal | None:
 def full(facts: Facts, tenant_id: TenantId, *, delayed: bool = False) -> Refusal | None:
     """The 429 when too many runs are waiting; for a `delayed` one, when too many wait for their time."""
     limits, tenant = facts.limits, facts.tenant(tenant_id)
-    if _no_room(facts.depth, facts.delayed, limits.queue_max, limits.delayed_max, delayed=delayed):
+    if _no_room(
+        facts.counters.total.due, facts.counters.total.delayed, limits.queue_max, limits.delayed_max, delayed=delayed
+    ):
         reason = "queue_full"
     elif _no_room(tenant.due, tenant.delayed, limits.tenant_queue_max, limits.tenant_delayed_max, delayed=delayed):
         reason = "tenant_queue_full"

@@ -54,6 +54,9 @@ class ClusterReads(Protocol):
     async def nodes(self) -> Sequence[tuple[str, int]]:
         """Nodes that have committed anything, each with when it did so last; at most 100."""
 
+    async def audit_head(self, chain_id: str) -> AuditHead | None:
+        """The end of one audit chain; None: it has not begun."""
+
     async def audit_heads(self) -> Sequence[AuditHead]:
         """The ends of all audit chains, the newest 100."""
 

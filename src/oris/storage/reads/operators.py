@@ -9,7 +9,8 @@ from msgspec import Struct
 from oris.core.api_key import ApiKey
 from oris.core.audit import AuditRecord
 from oris.core.hold import Hold
-from oris.core.model import DeadLetter, Job, Lane, ReplayStatus, Tenant, Wait, Worker
+from oris.core.model import DeadLetter, Job, Lane, ReplayStatus, Wait, Worker
+from oris.core.tenant import Tenant
 from oris.ids import RunId, TenantId, ThreadId, WorkerKey
 from oris.storage.pages import Page, Place
 

@@ -11,7 +11,7 @@ from oris.core.audit import AuditRecord
 from oris.core.audit_anchor import AuditAnchor
 from oris.core.model import PrunedRun
 from oris.core.old import OldestRuns
-from oris.ids import JobKey, WorkerKey
+from oris.ids import JobKey, NodeId, WorkerKey
 
 OldPlace: TypeAlias = tuple[int, int, int]
 """Where a walk over old runs goes on."""
@@ -57,8 +57,9 @@ class RetentionReads(Protocol):
     async def old_sessions(self, before_ms: int, limit: int) -> Sequence[tuple[WorkerKey, str]]:
         """Sessions that ended before this time, the oldest first."""
 
-    async def old_nodes(self, before_ms: int, limit: int) -> Sequence[str]:
-        """Nodes that have committed nothing since this time, and for which nothing is switched."""
+    async def old_nodes(self, before_ms: int, limit: int) -> Sequence[NodeId]:
+        """Starts of nodes that have committed nothing since this time. The newest one of a node for which something is
+        switched is kept."""
 
     async def old_audit(self, after: str, limit: int) -> OldAudit | None:
         """The first records that are kept of the next audit chain; None: there is none."""

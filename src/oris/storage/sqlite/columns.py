@@ -26,10 +26,10 @@ from oris.core.model import (
     PrunedRun,
     ReplayClaim,
     Step,
-    Tenant,
     Wait,
     Worker,
 )
+from oris.core.tenant import Tenant
 from oris.ids import JobKey
 
 
@@ -73,10 +73,27 @@ class Table(NamedTuple):
         columns = (*own, *self.fields)
         return f"INSERT INTO {self.name} ({names(columns)}) VALUES ({places(columns)})"
 
-    def upsert(self, key: tuple[str, ...], changing: tuple[str, ...] = (), *, kept: tuple[str, ...] = ()) -> str:
-        """The statement that adds a row, or changes the one with its key: these columns, or all but those `kept`."""
+    def upsert(
+        self,
+        key: tuple[str, ...],
+        changing: tuple[str, ...] = (),
+        *,
+        kept: tuple[str, ...] = (),
+        added: tuple[str, ...] = (),
+        highest: tuple[str, ...] = (),
+    ) -> str:
+        """The statement that adds a row, or changes the one with its key: these columns, or all but those `kept`.
+
+        To those `added` the new value is added; of those `highest` the larger value stays.
+        """
+
+        def new(column: str) -> str:
+            if column in added:
+                return f"{column} + excluded.{column}"
+            return f"max({column}, excluded.{column})" if column in highest else f"excluded.{column}"
+
         changed = changing or tuple(field for field in self.fields if field not in (*key, *kept))
-        now = ", ".join(f"{column} = excluded.{column}" for column in changed)
+        now = ", ".join(f"{column} = {new(column)}" for column in changed)
         return f"{self.insert()} ON CONFLICT ({names(key)}) DO UPDATE SET {now}"
 
 

@@ -10,9 +10,10 @@ from oris.core.api_key import ApiKey
 from oris.core.hold import PROBE_HEADS, Hold, is_held
 from oris.core.lookups import answered
 from oris.core.mode import Mode
-from oris.core.model import SUSPENDED, ClosedLease, IdempotentSubmit, Job, Lane, Step, Tenant, Wait, Worker, sources_of
+from oris.core.model import SUSPENDED, ClosedLease, IdempotentSubmit, Job, Lane, Step, Wait, Worker, sources_of
 from oris.core.needs import Heads, Loaded, Needs
 from oris.core.replays import gather
+from oris.core.tenant import Counts, Tenant
 from oris.ids import JobKey, LeaseId, RunId, TenantId, WorkerKey
 from oris.storage.sqlite import statements as sql
 from oris.storage.sqlite.columns import split
@@ -62,8 +63,8 @@ def step_of(row: tuple[Any, ...]) -> Step:
 
 def mode_of(row: tuple[Any, ...]) -> Mode:
     """A row of the modes; its switches are truth values."""
-    node_id, submit, dispatch, reason, set_by, set_ms = row
-    return Mode(node_id, submit == 1, dispatch == 1, reason, set_by, set_ms)
+    node, submit, dispatch, reason, set_by, set_ms = row
+    return Mode(node, submit == 1, dispatch == 1, reason, set_by, set_ms)
 
 
 def _job(found: Found, row: tuple[Any, ...]) -> Job:
@@ -201,6 +202,15 @@ def _load_details(connection: sqlite3.Connection, needs: Needs, found: Found) ->
     for session in sorted(needs.ended_sessions):
         if connection.execute(sql.ENDED_SESSION, session).fetchone() is not None:
             loaded.ended_sessions.add(session)
+    for name in sorted(needs.modes):
+        row = connection.execute(sql.MODE, (name,)).fetchone()
+        if row is not None:
+            loaded.modes[name] = mode_of(row)
+    if needs.total:
+        loaded.total = Counts(*connection.execute(sql.TOTAL).fetchone())
+    loaded.node_names = {
+        name for name in sorted(needs.node_names) if connection.execute(sql.NODE_NAME, (name,)).fetchone() is not None
+    }
     for node in sorted(needs.nodes):
         row = connection.execute(sql.NODE, (node,)).fetchone()
         if row is not None:

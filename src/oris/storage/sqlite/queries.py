@@ -14,8 +14,9 @@ from oris.core.events import Entry, body_of
 from oris.core.hold import Hold
 from oris.core.lookups import StepsOf, Stretch, answered, look
 from oris.core.mode import Mode
-from oris.core.model import ClosedLease, DeadLetter, Job, Lane, Tenant, Wait, Worker, sources_of
+from oris.core.model import ClosedLease, DeadLetter, Job, Lane, Wait, Worker, sources_of
 from oris.core.replies import RaisedWait
+from oris.core.tenant import Tenant
 from oris.core.wait_values import WaitValue, values_of_waits
 from oris.core.wait_values import settled_values as values_settled
 from oris.core.whole import is_whole, whole
@@ -29,7 +30,7 @@ from oris.storage.sqlite.columns import split
 from oris.storage.sqlite.history_statements import PRUNED_SEQ, STEP_COUNTS, TOLD
 from oris.storage.sqlite.load import mode_of
 from oris.storage.sqlite.lookups import SqliteLookups
-from oris.storage.sqlite.retention import newest_anchors
+from oris.storage.sqlite.retention import anchor_of, newest_anchors
 from oris.storage.sqlite.statements import (
     CALM,
     CLOSED_LEASE,
@@ -40,6 +41,7 @@ from oris.storage.sqlite.statements import (
     JOB_ID,
     PAYLOAD,
     TENANT,
+    TOTAL,
     WAIT,
     WORKER,
 )
@@ -166,6 +168,15 @@ def tenant(connection: sqlite3.Connection, tenant_id: TenantId) -> Tenant | None
     return None if row is None else Tenant(*row)
 
 
+def audit_head(connection: sqlite3.Connection, chain_id: str) -> AuditHead | None:
+    """The end of one chain; of one whose records have all gone, its anchor."""
+    row = connection.execute(sql.CHAIN_END, (chain_id,)).fetchone()
+    if row is not None:
+        return AuditHead(*row)
+    anchor = anchor_of(connection, chain_id)
+    return None if anchor is None else anchor.head
+
+
 def audit_heads(connection: sqlite3.Connection) -> Sequence[AuditHead]:
     """The ends of the newest chains."""
     anchors = newest_anchors(connection)
@@ -252,7 +263,7 @@ def hold(connection: sqlite3.Connection, lane: Lane) -> Hold | None:
 
 def counters(connection: sqlite3.Connection) -> Statistics:
     """Short rows and counts; nothing that grows with the jobs there are."""
-    waiting, leased, delayed = connection.execute(sql.COUNTERS).fetchone()
+    waiting, delayed, leased = connection.execute(TOTAL).fetchone()
     (dead,) = connection.execute(sql.DEAD_LETTERS_TOTAL).fetchone()
     (interrupts,) = connection.execute(sql.PENDING_INTERRUPTS).fetchone()
     (held,) = connection.execute(sql.HOLDS_TOTAL).fetchone()

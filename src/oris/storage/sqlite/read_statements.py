@@ -83,13 +83,9 @@ ORDER BY priority DESC, available_ms LIMIT 1
 """
 HOLDS_TOTAL = "SELECT count(*) FROM runtime_holds INDEXED BY runtime_holds_held WHERE held_ms > 0"
 # A row per node.
-MODES = f"SELECT {c.names(c.MODES.fields)} FROM runtime_modes ORDER BY node_id LIMIT 1000"
-NODES = "SELECT node_id, now_ms + skew_ms FROM runtime_nodes ORDER BY node_id LIMIT 100"
-# One short row per tenant: the only table that is summed.
+MODES = f"SELECT {c.names(c.MODES.fields)} FROM runtime_modes ORDER BY node LIMIT 1000"
+NODES = "SELECT name, max(now_ms + skew_ms) FROM runtime_nodes GROUP BY name ORDER BY name LIMIT 100"
 PENDING_INTERRUPTS = """
 SELECT count(*) FROM runtime_waits INDEXED BY runtime_waits_open WHERE kind = 'interrupt' AND status = 'pending'
-"""
-COUNTERS = """
-SELECT coalesce(sum(waiting), 0), coalesce(sum(leased), 0), coalesce(sum(delayed), 0) FROM runtime_tenants
 """
 DEAD_LETTERS_TOTAL = "SELECT total FROM runtime_totals WHERE name = 'dead_letters'"

@@ -108,6 +108,7 @@ class SqliteReads:
     lanes = _read(queries.lanes)
     modes = _read(queries.modes)
     nodes = _read(queries.nodes)
+    audit_head = _read(queries.audit_head)
     audit_heads = _read(queries.audit_heads)
     stored_keys = _read(queries.stored_keys)
     statistics = _read(queries.counters)

@@ -13,7 +13,7 @@ from oris.core.changes import Changes, Erasure, Pruned
 from oris.core.model import PrunedRun
 from oris.core.needs import Loaded, Needs
 from oris.core.old import OldestRuns, OldRun, Place
-from oris.ids import JobKey, WorkerKey
+from oris.ids import JobKey, NodeId, WorkerKey, name_of_node
 from oris.storage.reads.retention import OldAudit, OldPlace, OldThreads, OldWorkers
 from oris.storage.sqlite import retention_statements as sql
 from oris.storage.sqlite.columns import split
@@ -32,12 +32,12 @@ def load_retention(connection: sqlite3.Connection, needs: Needs, loaded: Loaded)
         row = connection.execute(sql.AUDIT_PLACE, place).fetchone()
         if row is not None:
             loaded.old.audit_heads[place] = AuditHead(*row)
-        anchor = _anchor(connection, place[0])
+        anchor = anchor_of(connection, place[0])
         if anchor is not None:
             loaded.old.anchors[anchor.chain_id] = anchor
 
 
-def delete(connection: sqlite3.Connection, changes: Changes) -> None:
+def delete(connection: sqlite3.Connection, changes: Changes, here: NodeId) -> None:
     """What goes in this batch. To be done before anything is written: a name that becomes free may be taken again."""
     for pruned in changes.pruned:
         _prune(connection, pruned)
@@ -48,8 +48,9 @@ def delete(connection: sqlite3.Connection, changes: Changes) -> None:
         many(sql.DELETE_WORKER, ((key,) for key in changes.forgotten_workers))
     if changes.forgotten_sessions:
         many(sql.DELETE_ENDED_SESSION, changes.forgotten_sessions)
-    if changes.forgotten_nodes:
-        many(sql.DELETE_NODE, ((node,) for node in changes.forgotten_nodes))
+    for node in changes.forgotten_nodes:
+        connection.execute(sql.TAKE_OVER_COUNTS, {"here": here, "name": name_of_node(here), "gone": node})
+        connection.execute(sql.DELETE_NODE, (node,))
     for anchor in changes.anchors.values():
         connection.execute(sql.WRITE_ANCHOR, astuple(anchor))
         connection.execute(sql.DELETE_AUDIT, (anchor.chain_id, anchor.seq))
@@ -148,7 +149,7 @@ def old_sessions(connection: sqlite3.Connection, before_ms: int, limit: int) -> 
     return connection.execute(sql.OLD_SESSIONS, (before_ms, limit)).fetchall()
 
 
-def old_nodes(connection: sqlite3.Connection, before_ms: int, limit: int) -> Sequence[str]:
+def old_nodes(connection: sqlite3.Connection, before_ms: int, limit: int) -> Sequence[NodeId]:
     """In no order."""
     return [row[0] for row in connection.execute(sql.OLD_NODES, (before_ms, limit))]
 
@@ -164,7 +165,7 @@ def old_audit(connection: sqlite3.Connection, after: str, limit: int) -> OldAudi
     if row is None:
         return None
     records = tuple(AuditRecord(*each) for each in connection.execute(sql.OLDEST_RECORDS, (row[0], limit)))
-    return OldAudit(row[0], _anchor(connection, row[0]), records)
+    return OldAudit(row[0], anchor_of(connection, row[0]), records)
 
 
 def newest_anchors(connection: sqlite3.Connection) -> Mapping[str, AuditHead]:
@@ -173,6 +174,7 @@ def newest_anchors(connection: sqlite3.Connection) -> Mapping[str, AuditHead]:
     return {head.chain_id: head for head in heads}
 
 
-def _anchor(connection: sqlite3.Connection, chain_id: str) -> AuditAnchor | None:
+def anchor_of(connection: sqlite3.Connection, chain_id: str) -> AuditAnchor | None:
+    """What is kept of the beginning of a chain."""
     row = connection.execute(sql.ANCHOR, (chain_id,)).fetchone()
     return None if row is None else AuditAnchor(*row)

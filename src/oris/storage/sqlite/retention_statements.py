@@ -36,11 +36,14 @@ OLD_SESSIONS = """
 SELECT worker_key, session FROM runtime_ended_sessions INDEXED BY runtime_ended_sessions_ended
 WHERE ended_ms < ? ORDER BY ended_ms LIMIT ?
 """
-# A row per node; those that are to be found are few after the first pass.
+# A row per start of a node; those that are to be found are few after the first pass. The newest start of a node for
+# which something is switched stays, so that it is known.
 OLD_NODES = """
-SELECT node_id FROM runtime_nodes
-WHERE now_ms < ? AND NOT EXISTS (SELECT 1 FROM runtime_modes AS m WHERE m.node_id = runtime_nodes.node_id)
-LIMIT ?
+SELECT node_id FROM runtime_nodes AS n
+WHERE now_ms < ? AND (
+    NOT EXISTS (SELECT 1 FROM runtime_modes AS m WHERE m.node = n.name)
+    OR EXISTS (SELECT 1 FROM runtime_nodes AS o WHERE o.name = n.name AND o.now_ms > n.now_ms)
+) LIMIT ?
 """
 NEXT_CHAIN = "SELECT chain_id FROM runtime_audit_log WHERE chain_id > ? ORDER BY chain_id LIMIT 1"
 OLDEST_RECORDS = f"""
@@ -138,6 +141,13 @@ DELETE FROM runtime_closed_leases WHERE lease_id IN (
 DELETE_PRUNED_RUN = "DELETE FROM runtime_pruned_runs WHERE run_id = ?"
 
 DELETE_WORKER = "DELETE FROM runtime_workers WHERE worker_key = ?"
+# What it has counted is still there, and counted by the node that deletes it.
+TAKE_OVER_COUNTS = """
+INSERT INTO runtime_nodes (node_id, name, batch_id, now_ms, waiting, delayed, leased)
+SELECT :here, :name, '', 0, waiting, delayed, leased FROM runtime_nodes WHERE node_id = :gone
+ON CONFLICT (node_id) DO UPDATE SET
+    waiting = waiting + excluded.waiting, delayed = delayed + excluded.delayed, leased = leased + excluded.leased
+"""
 DELETE_NODE = "DELETE FROM runtime_nodes WHERE node_id = ?"
 DELETE_ENDED_SESSION = "DELETE FROM runtime_ended_sessions WHERE worker_key = ? AND session = ?"
 

@@ -11,9 +11,11 @@ from oris.core.audit_anchor import AuditAnchor
 from oris.core.events import Entry
 from oris.core.hold import Hold
 from oris.core.invariants import Snapshot
-from oris.core.model import ClosedLease, DeadLetter, IdempotentSubmit, Job, PrunedRun, ReplayClaim, Tenant, Wait, Worker
+from oris.core.model import ClosedLease, DeadLetter, IdempotentSubmit, Job, PrunedRun, ReplayClaim, Wait, Worker
+from oris.core.tenant import Counts, Tenant
 from oris.storage.sqlite import columns as c
 from oris.storage.sqlite.load import mode_of, step_of
+from oris.storage.sqlite.statements import TOTAL
 
 T = TypeVar("T")
 
@@ -69,7 +71,13 @@ def _read(connection: sqlite3.Connection) -> Snapshot:
     rows.holds = {hold.lane: hold for hold in all_rows(connection, c.HOLDS, Hold)}
     rows.pruned_runs = {run.run_id: run for run in all_rows(connection, c.PRUNED_RUNS, PrunedRun)}
     rows.anchors = {anchor.chain_id: anchor for anchor in all_rows(connection, c.ANCHORS, AuditAnchor)}
+    rows.total = read_total(connection)
     return rows
+
+
+def read_total(connection: sqlite3.Connection) -> Counts:
+    """What all nodes have counted."""
+    return Counts(*connection.execute(TOTAL).fetchone())
 
 
 def _select(table: c.Table) -> str:

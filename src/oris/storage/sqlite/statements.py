@@ -11,13 +11,15 @@ from oris.storage.sqlite import columns as c
 # --- the node's own row: the batch id tells whether a commit happened ---
 
 WRITE_NODE = """
-INSERT INTO runtime_nodes (node_id, batch_id, now_ms, calm_ms, skew_ms) VALUES (?, ?, ?, ?, ?)
+INSERT INTO runtime_nodes (node_id, name, batch_id, now_ms, calm_ms, skew_ms, waiting, delayed, leased)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (node_id) DO UPDATE SET
     batch_id = excluded.batch_id, now_ms = max(now_ms, excluded.now_ms), calm_ms = max(calm_ms, excluded.calm_ms),
-    skew_ms = excluded.skew_ms
+    skew_ms = excluded.skew_ms, waiting = waiting + excluded.waiting, delayed = delayed + excluded.delayed,
+    leased = leased + excluded.leased
 """
 TOUCH_NODE = """
-INSERT INTO runtime_nodes (node_id, batch_id, now_ms) VALUES (?, '', ?)
+INSERT INTO runtime_nodes (node_id, name, batch_id, now_ms) VALUES (?, ?, '', ?)
 ON CONFLICT (node_id) DO UPDATE SET now_ms = max(now_ms, excluded.now_ms)
 """
 READ_BATCH = "SELECT batch_id FROM runtime_nodes WHERE node_id = ?"
@@ -110,6 +112,12 @@ WHERE lease_id >= ? AND lease_id < ? AND state IN ('expired', 'superseded') ORDE
 API_KEY = f"SELECT {c.API_KEY} FROM runtime_api_keys WHERE key_id = ?"
 ENDED_SESSION = "SELECT ended_ms FROM runtime_ended_sessions WHERE worker_key = ? AND session = ?"
 NODE = "SELECT now_ms FROM runtime_nodes WHERE node_id = ?"
+NODE_NAME = "SELECT 1 FROM runtime_nodes WHERE name = ? LIMIT 1"
+MODE = f"SELECT {c.names(c.MODES.fields)} FROM runtime_modes WHERE node = ?"
+# A row per start of a node, few of them.
+TOTAL = """
+SELECT coalesce(sum(waiting), 0), coalesce(sum(delayed), 0), coalesce(sum(leased), 0) FROM runtime_nodes
+"""
 TENANT = f"SELECT {c.TENANT} FROM runtime_tenants WHERE tenant_id = ?"
 
 # --- writing ---
@@ -134,15 +142,15 @@ WRITE_DEAD_LETTER = c.DEAD_LETTERS.upsert(
 WRITE_CLAIM = c.CLAIMS.upsert(("target",), ("run_id", "checkpoint_id", "claimed_ms"))
 # Of a wait that is there already only how it was settled ever changes.
 WRITE_WAIT = c.WAITS.upsert(("wait_id",), ("status", "settled_ms", "settled_by", "settled_seq", "settled_digest"))
-WRITE_WORKER = c.WORKERS.upsert(("worker_key",), kept=("first_seen_ms",))
+WRITE_WORKER = c.WORKERS.upsert(("worker_key",), kept=("first_seen_ms",), added=("leased",))
 WRITE_HOLD = c.HOLDS.upsert(("tenant_id", "workflow"))
 DELETE_HOLD = "DELETE FROM runtime_holds WHERE tenant_id = ? AND workflow = ?"
 DELETE_OLD_HOLDS = "DELETE FROM runtime_holds WHERE held_ms = 0 AND changed_ms < ?"
 INSERT_ENDED_SESSION = c.ENDED_SESSIONS.insert()
-WRITE_TENANT = c.TENANTS.upsert(("tenant_id",))
+WRITE_TENANT = c.TENANTS.upsert(("tenant_id",), added=("waiting", "leased", "delayed"), highest=("served",))
 # Of a key that is there already only its end and its last use ever change.
 WRITE_API_KEY = c.API_KEYS.upsert(("key_id",), ("revoked_ms", "used_ms"))
-WRITE_MODE = c.MODES.upsert(("node_id",))
+WRITE_MODE = c.MODES.upsert(("node",))
 INSERT_AUDIT = c.AUDIT_LOG.insert()
 
 # --- handouts, read after the writes ---

@@ -22,7 +22,7 @@ from oris.clock import SystemClock
 from oris.core.changes import Handed
 from oris.core.needs import Needs
 from oris.errors import ConfigError, DataDamaged, Unavailable
-from oris.ids import RunId
+from oris.ids import NodeId, RunId
 from oris.storage.open_store import Space
 from oris.storage.reads import Reads
 from oris.storage.sqlite import queries
@@ -49,7 +49,7 @@ class SqliteStore:
     """One open database. To be made by `open`, and closed by `aclose` or by leaving it as a context."""
 
     def __init__(
-        self, database: Database, node_id: str, now_ms: Callable[[], int], inline: bool, patience_ms: int
+        self, database: Database, node_id: NodeId, now_ms: Callable[[], int], inline: bool, patience_ms: int
     ) -> None:
         self._database = database
         self._writer = Writer(database.writer, node_id, now_ms, database.disk, database.guard, patience_ms)
@@ -81,7 +81,7 @@ class SqliteStore:
         database: Path | MemoryDatabase,
         now_ms: Callable[[], int],
         *,
-        node_id: str,
+        node_id: NodeId,
         inline: bool = False,
         migrate: Literal["auto", "check"] = "auto",
         tuning: Tuning = _DEFAULT_TUNING,

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 from typing import Any
 
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 
 from oris.core.changes import Changes
 from oris.core.events import Entry
 from oris.core.hold import FORGETS_MS, Hold
 from oris.core.model import Job, Lane
-from oris.ids import JobKey
+from oris.ids import JobKey, NodeId
 from oris.storage.sqlite import statements as sql
 from oris.storage.sqlite.columns import EVENTS, RUN_FIELDS
 from oris.storage.sqlite.load import JobRow
@@ -23,13 +23,15 @@ _run_fields: Callable[[Job], tuple[Any, ...]] = attrgetter(*RUN_FIELDS)
 _event_fields: Callable[[Entry], tuple[Any, ...]] = attrgetter(*EVENTS.fields)
 
 
-def write(connection: sqlite3.Connection, changes: Changes, rows: Mapping[JobKey, JobRow]) -> dict[JobKey, int]:
-    """Write a whole batch. `rows` are the jobs as they were loaded: what they lack is new.
+def write(
+    connection: sqlite3.Connection, changes: Changes, rows: Mapping[JobKey, JobRow], here: NodeId
+) -> dict[JobKey, int]:
+    """Write a whole batch of this node. `rows` are the jobs as they were loaded: what they lack is new.
 
     The answer is the id of every job loaded or written.
     """
     ids = {key: row.id for key, row in rows.items()}
-    delete(connection, changes)
+    delete(connection, changes, here)
     _write_jobs(connection, changes.jobs.values(), rows, ids)
     many = connection.executemany
     if changes.entries:
@@ -50,21 +52,27 @@ def write(connection: sqlite3.Connection, changes: Changes, rows: Mapping[JobKey
         many(sql.WRITE_DEAD_LETTER, map(astuple, changes.dead_letters))
     if changes.claims:
         many(sql.WRITE_CLAIM, map(astuple, changes.claims.values()))
-    if changes.workers:
-        many(sql.WRITE_WORKER, map(astuple, changes.workers.values()))
     if changes.ended_sessions:
         many(sql.INSERT_ENDED_SESSION, map(astuple, changes.ended_sessions))
     if changes.holds:
         _write_holds(connection, changes.holds)
-    if changes.tenants:
-        many(sql.WRITE_TENANT, map(astuple, changes.tenants.values()))
     if changes.api_keys:
         many(sql.WRITE_API_KEY, map(astuple, changes.api_keys.values()))
     if changes.modes:
         many(sql.WRITE_MODE, map(astuple, changes.modes.values()))
     if changes.audit:
         many(sql.INSERT_AUDIT, map(astuple, changes.audit))
+    _write_counters(connection, changes)
     return ids
+
+
+def _write_counters(connection: sqlite3.Connection, changes: Changes) -> None:
+    """Rows that several nodes add to: the last ones, each kind in one order, so that no node waits long or for ever."""
+    if changes.workers:
+        added = ((worker, changes.worker_leases[key]) for key, worker in sorted(changes.workers.items()))
+        connection.executemany(sql.WRITE_WORKER, (astuple(replace(worker, leased=leases)) for worker, leases in added))
+    if changes.tenants:
+        connection.executemany(sql.WRITE_TENANT, (astuple(changes.tenants[key]) for key in sorted(changes.tenants)))
 
 
 def _write_holds(connection: sqlite3.Connection, holds: Mapping[Lane, Hold | None]) -> None:

@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from oris.core.changes import Handed
+from msgspec.structs import astuple
+
+from oris.core.changes import Changes, Handed
 from oris.core.handouts import read_handout
 from oris.core.lookups import answered
 from oris.core.needs import Needs
 from oris.errors import OutcomeUnknown, Unavailable
-from oris.ids import RunId
+from oris.ids import NodeId, RunId, name_of_node
 from oris.storage.sqlite import statements as sql
 from oris.storage.sqlite.connect import set_pragma
 from oris.storage.sqlite.faults import Fault, cause_of, described, fault_of, is_refused_write, unavailable
@@ -43,7 +45,7 @@ class Writer:
     def __init__(
         self,
         connection: sqlite3.Connection,
-        node_id: str,
+        node_id: NodeId,
         now_ms: Callable[[], int],
         disk: Disk | None = None,
         guard: Guard | None = None,
@@ -104,9 +106,9 @@ class Writer:
             found = load(connection, needs)
             changes = work(found.loaded, now_ms)
             self._may_use_reserve = not any(entry.event_type == "run_created" for entry in changes.entries)
-            ids = write(connection, changes, found.rows)
+            ids = write(connection, changes, found.rows, self._node_id)
             if not changes.empty:
-                connection.execute(sql.WRITE_NODE, (self._node_id, batch_id, now_ms, changes.calm_ms, changes.skew_ms))
+                self._write_node(changes, batch_id, now_ms)
             lookups = SqliteLookups(connection, ids.__getitem__)
             handed = {each.run_id: answered(read_handout(each), lookups) for each in changes.handouts}
         except sqlite3.Error as error:
@@ -119,6 +121,12 @@ class Writer:
         if changes.empty:
             self._roll_back()
         return Prepared(handed, not changes.empty, now_ms)
+
+    def _write_node(self, changes: Changes, batch_id: str, now_ms: int) -> None:
+        """This node's own row: which batch it has committed last, and when, and what it has counted."""
+        times = (now_ms, changes.calm_ms, changes.skew_ms)
+        row = (self._node_id, name_of_node(self._node_id), batch_id, *times, *astuple(changes.total))
+        self._connection.execute(sql.WRITE_NODE, row)
 
     def abandon(self) -> None:
         """Roll back what `prepare` has left to commit."""
@@ -170,7 +178,7 @@ class Writer:
         try:
             with self._patience():
                 self._connection.execute("BEGIN IMMEDIATE")
-                self._connection.execute(sql.TOUCH_NODE, (self._node_id, self._now_ms()))
+                self._connection.execute(sql.TOUCH_NODE, (self._node_id, name_of_node(self._node_id), self._now_ms()))
                 self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back()
