@@ -14,7 +14,7 @@ from oris.core.replies import Granted
 from oris.engine.bell import Bell
 from oris.engine.demand import MAX_LANES, MAX_WANTS, Demand
 from oris.engine.engine import EngineSettings
-from oris.engine.parked import Parked
+from oris.engine.parked import Parked, State
 from oris.ids import TenantId
 
 from .harness import ack, granted, running, submits, want
@@ -36,8 +36,7 @@ def look(demand: Demand, coming: Sequence[Lane] = (), granted: Granted = NOTHING
     """One dispatch that gives nobody anything."""
     taken, _ = demand.take(dict.fromkeys(coming, 1000), [])
     for poll in taken:
-        poll.serve(granted, {})
-        demand.put_back(poll)
+        demand.served(poll, granted, {})
     return taken
 
 
@@ -166,7 +165,7 @@ def test_polls_for_other_lanes_are_not_looked_at() -> None:
     polls = [parked(demand, f"w{n}", workflows=[f"flow{n % 100}"]) for n in range(10_000)]
     while demand.has_work():
         look(demand)
-    assert all(poll.looked for poll in polls)
+    assert {poll.state for poll in polls} == {State.IN_LINE}
     demand.raise_level(lane("", "flow7"))
     assert demand.has_work()
     taken, heads = demand.take({}, [])
@@ -223,10 +222,9 @@ def test_a_poll_that_has_ended_is_not_looked_at_again() -> None:
 def test_a_poll_that_left_during_its_commit_is_not_put_back() -> None:
     demand = Demand(Bell(), 1000)
     poll = parked(demand, "w")
-    (taken,), _ = demand.take({}, [])
+    assert demand.take({}, [])[0] == [poll]
     demand.leave(poll)
-    taken.serve(NOTHING, {})
-    demand.put_back(taken)
+    assert not poll.is_in_batch, "the batch answers it no more"
     demand.raise_level(lane())
     assert not demand.has_work()
 
@@ -256,8 +254,7 @@ def test_a_control_poll_is_looked_at_once_and_then_costs_nothing() -> None:
     poll = parked(demand, "w", 0)
     demand.raise_level(lane())
     assert demand.take({}, []) == ([poll], {})
-    poll.serve(Granted((), (), None, 0, 100), {})
-    demand.put_back(poll)
+    demand.served(poll, NOTHING, {})
     assert not demand.has_work()
     assert demand.take({}, [])[0] == []
 

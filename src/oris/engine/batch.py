@@ -76,19 +76,12 @@ class Batch(Struct):
         return first, second
 
     def fail(self, error: StoreError) -> None:
-        """Answer everybody with an error."""
-        for unit in self.units:
-            unit.fail(error)
-        for parked in self.parked:
-            parked.fail(error)
-
-    def fail_unanswered(self, error: StoreError) -> None:
-        """Answer those who have no answer yet; the others keep theirs."""
+        """Answer with an error those who have no answer yet; the others keep theirs."""
         for unit in self.units:
             if unit.state is not State.DONE:
                 unit.fail(error)
         for parked in self.parked:
-            if parked.taken:
+            if parked.is_in_batch:
                 parked.fail(error)
 
 
@@ -199,7 +192,7 @@ def _dispatch(batch: Batch, facts: Facts, outcome: Outcome, context: Context) ->
         lane = facts.jobs[key].lane
         if lane not in facts.heads and not context.may_hold_work(lane):
             facts.heads[lane] = Heads((), complete=True)
-    outcome.parked = [parked for parked in batch.parked if not parked.gone]
+    outcome.parked = [parked for parked in batch.parked if parked.is_in_batch]
     wants = [parked.want for parked in outcome.parked]
     fetching = [
         place

@@ -361,10 +361,9 @@ class Committer:
         self._adopt(outcome.facts.modes)
 
     def _serve(self, parked: Parked, granted: Granted, handed: Mapping[RunId, Handed]) -> None:
-        parked.serve(granted, handed)
-        if not parked.gone:
+        if parked.is_in_batch:
             self._demand.room.granted(parked.want, granted)
-            self._demand.put_back(parked)
+            self._demand.served(parked, granted, handed)
         elif parked.want.poll_id is None:
             self.take_back([job.lease_id for job in granted.jobs if job.lease_id is not None])
 
@@ -379,12 +378,11 @@ class Committer:
         """The guilty one: its commands are answered `internal`, nobody else's are."""
         for unit in batch.units:
             unit.finish(Answered((INTERNAL,) * len(unit.commands)))
-        for parked in batch.parked:
-            parked.fail(Unavailable("the dispatch failed"))
+        batch.fail(Unavailable("the dispatch failed"))
 
     def _answer_everyone(self, error: StoreError) -> None:
         if self._current is not None:
-            self._current.fail_unanswered(OutcomeUnknown("the committer has failed"))
+            self._current.fail(OutcomeUnknown("the committer has failed"))
         for unit in self._inbox.drain():
             unit.fail(error)
         self._demand.end_all("draining")

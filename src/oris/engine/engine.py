@@ -220,7 +220,7 @@ class Engine:
                     while parked.ending is None:
                         await parked.wait()
                 # One that is in the batch being committed learns first what that batch has given it.
-                while parked.taken or parked.unseen:
+                while parked.is_due:
                     await parked.wait()
         except BaseException:
             self.demand.leave(parked)
