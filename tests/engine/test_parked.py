@@ -25,34 +25,20 @@ GRANTED = Granted((SimpleNamespace(run_id="run"),), (), None, 1, 100)  # type: i
 REPLACED = Granted((), (), "session_superseded", 0, 100)
 
 Step = Callable[[Parked], None]
+IN_BATCH = [S.BROUGHT, S.FIRST_LOOK, S.TAKEN]
+STAYS = {state: state for state in IN_BATCH}
 STEPS: dict[str, tuple[Step, dict[State, State]]] = {
     "take": (Parked.take, {S.NEW: S.FIRST_LOOK, S.IN_LINE: S.TAKEN}),
-    "serve, nothing": (
-        lambda poll: poll.serve(NOTHING, {}, S.IN_LINE),
-        {S.FIRST_LOOK: S.IN_LINE, S.TAKEN: S.IN_LINE},
-    ),
-    "serve, not all was shown": (
-        lambda poll: poll.serve(NOTHING, {}, S.NEW),
-        {S.FIRST_LOOK: S.NEW, S.TAKEN: S.NEW},
-    ),
-    "serve, a session that is over": (
-        lambda poll: poll.serve(REPLACED, {}, S.IN_LINE),
-        {S.FIRST_LOOK: S.OVER, S.TAKEN: S.OVER},
-    ),
-    "fail": (lambda poll: poll.fail(Unavailable("away")), {S.FIRST_LOOK: S.OVER, S.TAKEN: S.OVER}),
+    "serve, nothing": (lambda poll: poll.serve(NOTHING, {}, S.IN_LINE), dict.fromkeys(IN_BATCH, S.IN_LINE)),
+    "serve, not all was shown": (lambda poll: poll.serve(NOTHING, {}, S.NEW), dict.fromkeys(IN_BATCH, S.NEW)),
+    "serve, something": (lambda poll: poll.serve(GRANTED, {}, S.IN_LINE), dict.fromkeys(IN_BATCH, S.OVER)),
+    "serve, session is over": (lambda poll: poll.serve(REPLACED, {}, S.IN_LINE), dict.fromkeys(IN_BATCH, S.OVER)),
+    "fail": (lambda poll: poll.fail(Unavailable("away")), dict.fromkeys(IN_BATCH, S.OVER)),
+    "refuse": (Parked.refuse, {S.BROUGHT: S.OVER}),
     "free": (Parked.free, dict.fromkeys(HELD_BACK, S.IN_LINE)),
-    "end, control": (
-        lambda poll: poll.end("control"),
-        {S.NEW: S.NEW, S.FIRST_LOOK: S.FIRST_LOOK, S.TAKEN: S.TAKEN} | dict.fromkeys(WAITING, S.OVER),
-    ),
-    "end, superseded": (
-        lambda poll: poll.end("superseded"),
-        {S.NEW: S.OVER, S.FIRST_LOOK: S.FIRST_LOOK, S.TAKEN: S.TAKEN} | dict.fromkeys(WAITING, S.OVER),
-    ),
-    "give up": (
-        lambda poll: poll.give_up("draining"),
-        {S.NEW: S.OVER, S.FIRST_LOOK: S.FIRST_LOOK, S.TAKEN: S.TAKEN} | dict.fromkeys(WAITING, S.OVER),
-    ),
+    "end, control": (lambda poll: poll.end("control"), STAYS | {S.NEW: S.NEW} | dict.fromkeys(WAITING, S.OVER)),
+    "end, superseded": (lambda poll: poll.end("superseded"), STAYS | dict.fromkeys({S.NEW, *WAITING}, S.OVER)),
+    "give up": (lambda poll: poll.give_up("draining"), STAYS | dict.fromkeys({S.NEW, *WAITING}, S.OVER)),
     "leave": (Parked.leave, dict.fromkeys(set(S) - {S.GONE}, S.GONE)),
 }
 
@@ -160,6 +146,7 @@ class Crowd:
                 poll_id=draw.choice([None, "p"]),
             ),
             0,
+            brought=draw.random() < 0.2,
         )
         self.demand.park(poll)
         self.polls.append(poll)
@@ -167,12 +154,14 @@ class Crowd:
     def dispatch(self) -> None:
         draw = self.random
         taken, _ = self.demand.take({}, [])
-        for poll in taken:
+        for poll in [*taken, *(poll for poll in self.polls if poll.state is S.BROUGHT)]:
             blocked = draw.choice([None, None, "tenant_limit", "worker_limit", "quarantined"])
             until_ms = 1_000 if blocked == "quarantined" else None
             got = Granted((), (), blocked, 0, 1, quarantined_until_ms=until_ms, cut=draw.random() < 0.2)  # type: ignore[arg-type]
             if draw.random() < 0.2:
                 poll.fail(Unavailable("away"))
+            elif poll.state is S.BROUGHT and draw.random() < 0.2:
+                poll.refuse()
             else:
                 self.demand.served(poll, draw.choice([got, got, got, GRANTED, REPLACED]), {})
 
@@ -196,10 +185,10 @@ def test_each_poll_stands_in_the_line_of_its_state_and_in_no_other() -> None:
         for _ in range(400):
             crowd.step()
             for poll in crowd.polls:
-                assert crowd.where(poll) == {poll.state} - {S.CONTROL_ONLY, S.OVER}
+                assert crowd.where(poll) == {poll.state} - {S.BROUGHT, S.CONTROL_ONLY, S.OVER}
                 seen.add(poll.state)
         for poll in crowd.polls:
             crowd.demand.leave(poll)
         assert len(crowd.demand) == 0
         assert not crowd.demand._looking
-    assert seen == WAITING - {S.WITHOUT_ROOM} | {S.NEW, S.OVER}
+    assert seen == WAITING - {S.WITHOUT_ROOM} | {S.NEW, S.BROUGHT, S.OVER}

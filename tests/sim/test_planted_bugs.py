@@ -513,7 +513,7 @@ BUGS = [
     bug(a_lost_lease_is_no_incident, "I20"),
     bug(each_lease_is_an_incident_of_its_own, "I20"),
     bug(a_quarantined_worker_is_given_all_it_wants, "I20"),
-    bug(a_proxy_that_reloads_kills_the_fleet, "I6", seed=16),
+    bug(a_proxy_that_reloads_kills_the_fleet, "I6", seed=62),
     bug(a_wait_settles_twice, "I24", "I5"),
     bug(what_is_left_of_the_waits_stays, "I24"),
     bug(a_graceful_cancel_takes_the_lease_at_once, "I16", "I3"),

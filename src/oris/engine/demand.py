@@ -69,20 +69,16 @@ class Demand:
         """Lanes whose workflow is held, until the next probe may be granted; None: one is out."""
 
     def park(self, parked: Parked) -> None:
-        """A poll comes. An older one of its session with its poll id is over: its caller has tried again."""
-        self.supersede(parked.want)
+        """A poll comes, alone or with an ack. Older ones of its session with its poll id that still wait are over: its
+        caller has tried again."""
+        want = parked.want
+        for other in self.of_worker(want.worker_key) if want.poll_id is not None else ():
+            if (other.want.session, other.want.poll_id) == (want.session, want.poll_id):
+                other.end("superseded")
         parked.ticket = next(self._tickets)
         parked.on_move = self._move
         self._all.add(parked)
         self._enter(parked)
-
-    def supersede(self, want: Want) -> None:
-        """A poll comes, alone or with an ack: those of its session with its poll id that still wait are over."""
-        if want.poll_id is None:
-            return
-        for other in self.of_worker(want.worker_key):
-            if (other.want.session, other.want.poll_id) == (want.session, want.poll_id):
-                other.end("superseded")
 
     def leave(self, parked: Parked) -> None:
         """A poll goes. Harmless when it has gone already."""
@@ -116,24 +112,24 @@ class Demand:
                 if wish not in self._meeting and self._work.has(wish):
                     self._meeting[wish] = None
 
-    def take(self, coming: Mapping[Lane, int], fetching: Sequence[Want]) -> tuple[list[Parked], dict[Lane, int]]:
+    def take(self, coming: Mapping[Lane, int], brought: Sequence[Want]) -> tuple[list[Parked], dict[Lane, int]]:
         """The polls to serve with the next batch, by ticket, and how many heads of which lanes to read for them.
 
         `coming` are lanes that the batch itself may queue jobs in, and how many; no more polls are taken for them.
-        `fetching` are the polls that its units bring.
+        `brought` are the polls that its units bring.
         Polls taken stand outside until put back. Without room for their answers, new ones are looked at all the same:
         for leases that their poll id was granted before, and to be told.
         """
         has_room = self._has_room()
         new = list(islice(self._new, MAX_WANTS))
-        lanes = self._show([*fetching, *(each.want for each in new)], has_room=has_room)
+        lanes = self._show([*brought, *(each.want for each in new)], has_room=has_room)
         most = (MAX_WANTS if lanes else min(MAX_WANTS, sum(coming.values()))) if has_room else 0
         waited = list(islice(self._in_line.waiting({*lanes, *coming}), most))
         room = max(MAX_WANTS // 2, MAX_WANTS - len(waited))
         taken = sorted([*new[:room], *waited[: MAX_WANTS - min(room, len(new))]], key=lambda p: p.ticket)
         for parked in taken:
             parked.take()
-        return taken, heads_of(lanes, [*fetching, *(each.want for each in taken)], self._max_heads)
+        return taken, heads_of(lanes, [*brought, *(each.want for each in taken)], self._max_heads)
 
     def heads_for(self, wants: Sequence[Want]) -> dict[Lane, int]:
         """How many heads of which lanes to read for polls that were taken before, as things are by now."""
@@ -143,11 +139,12 @@ class Demand:
         """A dispatch has looked at a poll. One that got nothing waits on, behind those that were not looked at since.
         One that was not shown all that it could take is looked at again at once: it must not be told that there is
         nothing."""
+        self.room.granted(parked.want, granted)
         parked.serve(granted, handed, self._next(parked, granted))
 
     def _next(self, parked: Parked, granted: Granted) -> State:
         """Where a poll goes to which a dispatch has given nothing."""
-        if parked.state is State.FIRST_LOOK and self._goes_on(parked, granted):
+        if parked.state is not State.TAKEN and self._goes_on(parked, granted):
             return State.NEW
         if not parked.want.limit:
             return State.CONTROL_ONLY
@@ -259,8 +256,10 @@ class Demand:
                 self._meet(wishes_of(lane))
 
     def of_worker(self, worker: WorkerKey) -> list[Parked]:
-        """The polls of one worker that nothing has ended, the oldest first."""
-        return [parked for parked in self._all.of(worker) if parked.ending is None]
+        """The polls of one worker that nothing has ended, the oldest first; without those that came with acks which
+        are not decided yet."""
+        mine = self._all.of(worker)
+        return [parked for parked in mine if parked.ending is None and parked.state is not State.BROUGHT]
 
     def end_all(self, ending: Ending) -> None:
         """Answer every parked poll."""

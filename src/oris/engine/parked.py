@@ -10,9 +10,12 @@
         free: a poll that names its threads is looked at anew      take: from IN_LINE alone;
         (free: any other one goes to IN_LINE)                      free takes a poll there
 
-    FIRST_LOOK, TAKEN ── serve: it got something, or has ended meanwhile; fail ──> OVER
-    NEW, WAITING ─────── end, give_up ───────────────────────────────────────────> OVER
-    each of them ─────── leave ──────────────────────────────────────────────────> GONE
+    BROUGHT by an ack: its batch is that of the ack. From there it goes on as from FIRST_LOOK.
+
+    BROUGHT, FIRST_LOOK, TAKEN ── serve: it got something, or has ended meanwhile; fail ──> OVER
+    BROUGHT ───────────────────── refuse ─────────────────────────────────────────────────> OVER
+    NEW, WAITING ──────────────── end, give_up ───────────────────────────────────────────> OVER
+    each of them ──────────────── leave ──────────────────────────────────────────────────> GONE
 
 Something else than a grant may end a poll (`ending`) while a batch holds it: then it is OVER once that batch has
 answered it. One that is NEW and ends with a control message or with `draining` is looked at all the same.
@@ -34,7 +37,7 @@ from oris.engine.watch import Session
 from oris.errors import StoreError
 from oris.ids import RunId
 
-Ending = Literal["granted", "control", "superseded", "session_superseded", "draining", "failed"]
+Ending = Literal["granted", "control", "superseded", "session_superseded", "draining", "failed", "refused"]
 
 
 class State(Enum):
@@ -42,6 +45,8 @@ class State(Enum):
 
     NEW = auto()
     """The next dispatch looks at it."""
+    BROUGHT = auto()
+    """It came with an ack: it is in the unit of that, in the inbox or in the batch that is being committed."""
     FIRST_LOOK = auto()
     """In the batch that is being committed; no dispatch has shown it all that it could take."""
     IN_LINE = auto()
@@ -64,7 +69,7 @@ class State(Enum):
     """Its caller has been answered, or has gone."""
 
 
-IN_BATCH = frozenset({State.FIRST_LOOK, State.TAKEN})
+IN_BATCH = frozenset({State.BROUGHT, State.FIRST_LOOK, State.TAKEN})
 WAITING = frozenset(
     {
         State.IN_LINE,
@@ -100,13 +105,14 @@ class Parked:
         "watched",
     )
 
-    def __init__(self, want: Want, since_ms: int, watched: Session | None = None) -> None:
+    def __init__(self, want: Want, since_ms: int, watched: Session | None = None, *, brought: bool = False) -> None:
+        """`brought`: by an ack, in whose unit it is."""
         self.want = want
         self.watched = watched
         """Whose connection is watched, if anybody's."""
         self.since_ms = since_ms
         """When it came."""
-        self.state = State.NEW
+        self.state = State.BROUGHT if brought else State.NEW
         self.ending: Ending | None = None
         """What the wait has ended with; None: nothing has ended it."""
         self.ticket = 0
@@ -121,13 +127,8 @@ class Parked:
 
     @property
     def is_in_batch(self) -> bool:
-        """True while a batch holds it and has not answered it."""
+        """True while a batch is to answer it: the one that holds it, or the one that takes its unit."""
         return self.state in IN_BATCH
-
-    @property
-    def is_due(self) -> bool:
-        """True when a dispatch is to look at it, or is doing so: its caller waits for that, however long it takes."""
-        return self.state is State.NEW or self.is_in_batch
 
     def take(self) -> None:
         """The next batch takes it along. NEW: it becomes FIRST_LOOK. IN_LINE: it becomes TAKEN."""
@@ -155,8 +156,15 @@ class Parked:
         """
         self._must_be(IN_BATCH, "failed")
         self.error = error
-        if self.ending is None or (self.state is State.FIRST_LOOK and _is_looked_at_all_the_same(self.ending)):
+        if self.ending is None or (self.state is not State.TAKEN and _is_looked_at_all_the_same(self.ending)):
             self.ending = "failed"
+        self._go(State.OVER)
+        self._event.set()
+
+    def refuse(self) -> None:
+        """BROUGHT: its unit was refused, and so it gets nothing. It is OVER."""
+        self._must_be(frozenset({State.BROUGHT}), "refused")
+        self.ending = self.ending or "refused"
         self._go(State.OVER)
         self._event.set()
 
@@ -191,6 +199,11 @@ class Parked:
         """Until a batch has answered it, or something has ended it, since the last wait. A checkpoint."""
         await self._event.wait()
         self._event = trio.Event()
+
+    async def looked_at(self) -> None:
+        """Until no dispatch is to look at it any more, however long that takes. A checkpoint if one is."""
+        while self.state is State.NEW or self.is_in_batch:
+            await self.wait()
 
     def _must_be(self, states: frozenset[State], done: str) -> None:
         if self.state not in states:
