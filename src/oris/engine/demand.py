@@ -28,6 +28,9 @@ MAX_LANES = 64
 MAX_WANTS = 64
 """Polls that one dispatch serves: half of them new ones, half such as have waited."""
 
+MAX_NAMED = 500
+"""Threads that the polls of one dispatch may name, about: the jobs of all of them are read."""
+
 
 class Demand:
     """All parked polls and the lanes' levels.
@@ -121,7 +124,7 @@ class Demand:
         for leases that their poll id was granted before, and to be told.
         """
         has_room = self._has_room()
-        new = list(islice(self._new, MAX_WANTS))
+        new = self._next_new()
         lanes = self._show([*brought, *(each.want for each in new)], has_room=has_room)
         most = (MAX_WANTS if lanes else min(MAX_WANTS, sum(coming.values()))) if has_room else 0
         waited = list(islice(self._in_line.waiting({*lanes, *coming}), most))
@@ -238,7 +241,7 @@ class Demand:
             seen.discard(tenant_id)
         _free(self._at_tenant_limit.all_for())
         self.worker_freed(worker)
-        _free(self._choosing)
+        _free([each for each in self._choosing if each.granted is not None and each.granted.blocked == "tenant_limit"])
 
     def look_again(self) -> None:
         """Nothing that was known of the store holds any more; the lanes with work are to be learnt anew."""
@@ -313,6 +316,21 @@ class Demand:
                 return False
         self._looking.pop(parked, None)
         return by_its_own
+
+    def _next_new(self) -> list[Parked]:
+        """The next polls that are NEW. One that names threads waits while the others name enough for one dispatch, and
+        those behind it do not wait for it."""
+        found: list[Parked] = []
+        named = 0
+        for parked in self._new:
+            names = len(parked.want.threads or ())
+            if names and named and named + names > MAX_NAMED:
+                continue
+            named += names
+            found.append(parked)
+            if len(found) == MAX_WANTS:
+                break
+        return found
 
     def _show(self, wants: Sequence[Want], *, has_room: bool) -> Sequence[Lane]:
         """The lanes that the next dispatch reads; these polls are in no line, and are served with it."""

@@ -58,7 +58,8 @@ class State(Enum):
     AT_WORKER_LIMIT = auto()
     """Its worker may hold no further lease: waits for the end of one of them, or for a probe's time."""
     CHOOSING = auto()
-    """It names its threads: waits for a job of one of them, or for the end of any lease."""
+    """It names its threads: waits for a job of one of them and, if a limit per tenant keeps it from one, for the end of
+    any lease."""
     WITHOUT_ROOM = auto()
     """Waits until answers that nobody has read leave room for its own."""
     CONTROL_ONLY = auto()
