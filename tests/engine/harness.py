@@ -72,6 +72,7 @@ class ScriptedStore:
         self.made: list[list[RunId]] = []
         """The new runs of each transaction's work, also of those that failed."""
         self.gate: trio.Event | None = None
+        self.late_gate: trio.Event | None = None
         self.entered = trio.Event()
         self.takes_s = 0.0
         self._since_s = -1.0
@@ -88,7 +89,8 @@ class ScriptedStore:
         self._guard()
         runs: list[RunId] = []
         self.made.append(runs)
-        self.entered.set()
+        if self.late_gate is None:
+            self.entered.set()
         if self.gate is not None:
             await self.gate.wait()
         if self.takes_s:
@@ -103,6 +105,9 @@ class ScriptedStore:
             return changes
 
         handed = await self.inner.transact(needs, seen, batch_id)
+        if self.late_gate is not None:
+            self.entered.set()
+            await self.late_gate.wait()
         error = self.after(needs)
         if error is not None:
             raise error
@@ -127,14 +132,19 @@ class ScriptedStore:
 
     def let_go(self) -> None:
         """No commit waits any longer."""
-        if self.gate is not None:
-            self.gate.set()
-        self.gate = None
+        for gate in (self.gate, self.late_gate):
+            if gate is not None:
+                gate.set()
+        self.gate = self.late_gate = None
 
     def hold(self) -> trio.Event:
         """The next commits wait until the event is set."""
         self.gate, self.entered = trio.Event(), trio.Event()
         return self.gate
+
+    def hold_answers(self) -> None:
+        """The next commits are made, and answered only when `let_go` is called."""
+        self.late_gate, self.entered = trio.Event(), trio.Event()
 
 
 @dataclass
@@ -207,8 +217,13 @@ class World:
     async def submitted(self, thread: str, **said: Any) -> Submitted:
         return the(Submitted, await self.submit(thread, **said))
 
-    async def ask(self, *commands: c.Command, want: Want | None = None) -> Answered:
-        return await self.engine.ask(Unit("write", commands, want=want))
+    async def ask(self, *commands: c.Command) -> Answered:
+        return await self.engine.ask(Unit("write", commands))
+
+    async def finish(self, job: Job, want: Want) -> Polled:
+        """What the poll has got that came with an ack."""
+        _, polled = await self.engine.ask_and_poll(Unit("write", [ack(job)]), want)
+        return polled
 
     async def poll(self, worker: str, limit: int = 1, wait_s: float = 0.0, **said: Any) -> Polled:
         return await self.engine.poll(want(worker, limit, **said), wait_s)

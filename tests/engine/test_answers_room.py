@@ -8,11 +8,9 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from oris.engine.engine import Polled
-from oris.engine.unit import Unit
 from oris.ids import TenantId
 
-from .harness import World, ack, granted, running, submits, want
+from .harness import World, granted, running, submits, want
 
 
 class Answers:
@@ -58,8 +56,7 @@ async def test_nothing_is_given_out_until_there_is_room_for_answers(
         if not parked_first:
             poll = world.soon(lambda: world.poll("w", wait_s=50, threads=threads))
         await world.engine.ask(submits("a"))
-        answer = await world.ask(ack(held), want=want("v"))
-        assert (await world.engine.fetched(want("v"), answer)).decision == "noop"
+        assert (await world.finish(held, want("v"))).decision == "noop"
         assert (await world.poll("busy", 0)).decision == "noop", "it takes no work, and is told what there is to tell"
         await wait_all_tasks_blocked()
         assert [(await world.job(thread)).status for thread in ("held", "a")] == ["completed", "queued"]
@@ -92,14 +89,13 @@ async def test_what_a_poll_id_was_granted_comes_again_without_room(autojump_cloc
         await world.engine.ask(submits("a", "b"))
         first = await world.poll("w", poll_id="p")
         asked = want("v", poll_id="q")
-        fetched = await world.ask(ack(done), want=asked)
+        fetched = await world.finish(done, asked)
         assert fetched.granted is not None
         answers.fill()
         again = await world.poll("w", poll_id="p")
         assert again.granted is not None
         assert again.granted.redelivered == granted(first) != ()
-        ack_again = await world.ask(ack(done), want=asked)
-        polled = await world.engine.fetched(asked, ack_again)
+        polled = await world.finish(done, asked)
         assert polled.decision == "dispatched"
         assert polled.granted is not None
         assert polled.granted.redelivered == fetched.granted.jobs != ()
@@ -141,7 +137,7 @@ async def test_what_is_granted_counts_until_its_answer_is_made(
         size = len(b'{"n":1}')
         await world.poll("w")
         assert left.pop() == 1000 - size
-        await world.ask(ack(held), want=want("v"))
+        await world.finish(held, want("v"))
         assert left.pop() == 1000 - size
         gate = world.store.hold()
         poll = world.soon(lambda: world.poll("w"))
@@ -195,13 +191,7 @@ async def test_an_ack_that_shares_its_commit_with_polls_takes_what_room_is_left(
         await world.engine.ask(submits("a", "b"))
         Answers(world, 1)
 
-        async def finish(number: int) -> Polled:
-            asked = want(f"v{number}", poll_id=f"p{number}")
-            answer = await world.engine.ask(Unit("write", [ack(held[number])], want=asked))
-            world.engine.answers_have_room(lambda tenant_id: 0)
-            return await world.engine.fetched(asked, answer)
-
-        finished = [world.soon(lambda n=n: finish(n)) for n in range(2)]  # type: ignore[misc]
+        finished = [world.soon(lambda n=n: world.finish(held[n], want(f"v{n}"))) for n in range(2)]  # type: ignore[misc]
         assert sorted([(await each.get()).decision for each in finished]) == ["dispatched", "noop"]
         assert trio.current_time() == 0
 

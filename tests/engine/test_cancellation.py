@@ -30,40 +30,40 @@ async def test_a_submit_is_made_once_or_not_at_all(autojump_clock: MockClock) ->
 
 
 async def test_an_ack_with_a_fetch_leaves_no_lease_that_nobody_knows_of(autojump_clock: MockClock) -> None:
-    async def trial(cut: Cut[Answered]) -> None:
+    async def trial(cut: Cut[Polled]) -> None:
         async with running() as world:
             job = await world.start("a", "w")
             await world.submitted("b")
             world.store.takes_s = 0.01
-            await cut.run(lambda: world.ask(ack(job), want=want("w")))
+            await cut.run(lambda: world.finish(job, want("w")))
             await trio.sleep(0.1)
             done = (await world.job("a")).status == "completed"
             held = (await world.job("b")).status == "running"
             assert held == cut.finished
             assert done or not cut.finished
 
-    assert await cancel_sweep(trial, "Engine.ask, ack and fetch") >= 3
+    assert await cancel_sweep(trial, "Engine.ask_and_poll") >= 3
 
 
 async def test_an_ack_with_a_poll_id_is_answered_the_same_when_it_is_repeated(autojump_clock: MockClock) -> None:
-    async def trial(cut: Cut[Answered]) -> None:
+    async def trial(cut: Cut[tuple[Answered, Polled]]) -> None:
         async with running() as world:
             job = await world.start("a", "w")
             await world.submitted("b")
             world.store.takes_s = 0.01
 
-            async def call() -> Answered:
-                return await world.ask(ack(job), want=want("w", poll_id="p"))
+            async def call() -> tuple[Answered, Polled]:
+                return await world.engine.ask_and_poll(Unit("write", [ack(job)]), want("w", poll_id="p"))
 
             await cut.run(call)
-            again = await call()
+            answer, again = await call()
             assert again.granted is not None
             got = again.granted.jobs or again.granted.redelivered
             assert [job.thread_id for job in got] == ["b"]
             if cut.finished:
-                assert again.replies == cut.value.replies
+                assert answer == cut.value[0]
 
-    assert await cancel_sweep(trial, "Engine.ask, ack and fetch with a poll id") >= 3
+    assert await cancel_sweep(trial, "Engine.ask_and_poll with a poll id") >= 3
 
 
 async def poll_while_work_comes(world: World, cut: Cut[Polled], poll_id: str | None) -> None:

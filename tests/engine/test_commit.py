@@ -12,8 +12,8 @@ from oris.core.replies import Refusal, Submitted
 from oris.core.stamp import Stamp
 from oris.engine import batch as batch_module
 from oris.engine.bounds import CommitBounds
-from oris.engine.engine import EngineSettings
-from oris.engine.unit import Answered, State, Unit
+from oris.engine.engine import EngineSettings, Polled
+from oris.engine.unit import Answered, Unit
 from oris.errors import ErrorCode, OutcomeUnknown, Unavailable
 
 from .harness import Later, World, ack, granted, heartbeat, reason, running, submit, the, want
@@ -51,8 +51,7 @@ async def test_an_ack_and_the_next_grant_share_one_commit(autojump_clock: MockCl
         job = await world.start("a", "w")
         await world.submitted("b")
         world.store.commits.clear()
-        answer = await world.ask(ack(job), want=want("w", poll_id="p"))
-        assert [job.thread_id for job in granted(await world.engine.fetched(want("w"), answer))] == ["b"]
+        assert [job.thread_id for job in granted(await world.finish(job, want("w", poll_id="p")))] == ["b"]
         assert len(world.store.commits) == 1
 
 
@@ -63,9 +62,8 @@ async def test_a_worker_whose_tenant_is_at_its_limit_finishes_and_fetches_in_one
         job = await world.start("a", "w", tenant_limit=1)
         await world.submitted("b")
         assert (await world.poll("w2", tenant_limit=1)).decision == "backpressure"
-        answer = await world.ask(ack(job), want=want("w", poll_id="p", tenant_limit=1))
-        assert answer.granted is not None
-        assert [job.thread_id for job in answer.granted.jobs] == ["b"]
+        polled = await world.finish(job, want("w", poll_id="p", tenant_limit=1))
+        assert [job.thread_id for job in granted(polled)] == ["b"]
 
 
 async def test_two_hundred_submits_with_one_key_make_one_run(autojump_clock: MockClock) -> None:
@@ -221,41 +219,63 @@ async def test_a_withdrawn_unit_is_never_committed(autojump_clock: MockClock) ->
         assert world.store.commits == [], "an inbox of withdrawn units makes no transaction"
 
 
-async def test_a_unit_whose_asker_has_gone_is_committed_whole_and_its_grants_go_back(
-    autojump_clock: MockClock,
+@pytest.mark.parametrize("decided", [True, False])
+async def test_a_unit_whose_asker_has_gone_is_committed_whole_and_its_poll_takes_nothing(
+    autojump_clock: MockClock, *, decided: bool
 ) -> None:
     async with running() as world:
         job = await world.start("a", "w")
         await world.submitted("b")
-        gate = world.store.hold()
-        unit = Unit("write", [ack(job)], want=want("w"))
-        asking = world.soon(lambda: world.engine.ask(unit))
+        if decided:
+            world.store.hold_answers()
+        else:
+            world.store.hold()
+        asking = world.soon(lambda: world.finish(job, want("w")))
         await world.store.entered.wait()
         asking.scope.cancel()
         await asking.done.wait()
-        assert unit.state is State.ORPHAN
-        world.store.gate = None
-        gate.set()
+        assert (await world.job("b")).status == ("running" if decided else "queued")
+        world.store.let_go()
         await wait_all_tasks_blocked()
         assert (await world.job("a")).status == "completed"
         assert (await world.job("b")).status == "queued"
         assert (await world.grant("w2")).thread_id == "b"
 
 
-async def test_what_an_orphan_was_granted_under_a_poll_id_waits_for_the_retry(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("with_ack", [True, False])
+async def test_what_a_poll_id_was_granted_whose_asker_has_gone_waits_for_the_retry(
+    autojump_clock: MockClock, *, with_ack: bool
+) -> None:
     async with running() as world:
         job = await world.start("a", "w")
         await world.submitted("b")
-        gate = world.store.hold()
-        asking = world.soon(lambda: world.ask(ack(job), want=want("w", poll_id="p")))
+
+        async def ask() -> Polled:
+            return await (world.finish(job, want("w", poll_id="p")) if with_ack else world.poll("w", poll_id="p"))
+
+        world.store.hold_answers()
+        asking = world.soon(ask)
         await world.store.entered.wait()
         asking.scope.cancel()
-        world.store.gate = None
-        gate.set()
+        await asking.done.wait()
+        world.store.let_go()
         await wait_all_tasks_blocked()
-        again = await world.ask(ack(job), want=want("w", poll_id="p"))
+        again = await ask()
         assert again.granted is not None
         assert [job.thread_id for job in again.granted.redelivered] == ["b"]
+
+
+async def test_what_a_poll_was_granted_whose_asker_has_gone_since_goes_back(autojump_clock: MockClock) -> None:
+    async with running() as world:
+        await world.submitted("a")
+        world.store.hold_answers()
+        asking = world.soon(lambda: world.poll("w"))
+        await world.store.entered.wait()
+        asking.scope.cancel()
+        await asking.done.wait()
+        world.store.let_go()
+        await wait_all_tasks_blocked()
+        assert (await world.grant("w2")).thread_id == "a"
 
 
 async def test_releasing_what_nobody_received_needs_no_room_in_the_inbox(autojump_clock: MockClock) -> None:

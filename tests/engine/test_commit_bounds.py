@@ -8,12 +8,11 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from oris.core.limits import Limits
 from oris.engine import learn
-from oris.engine.demand import MAX_LANES
-from oris.engine.engine import EngineSettings, Polled
-from oris.engine.unit import Unit
+from oris.engine.demand import MAX_LANES, MAX_WANTS
+from oris.engine.engine import EngineSettings
 from oris.errors import OutcomeUnknown, Unavailable
 
-from .harness import World, ack, granted, running, submits, want
+from .harness import World, granted, running, submits, want
 
 
 def handed_out(world: World) -> list[int]:
@@ -64,13 +63,8 @@ async def test_an_ack_whose_poll_found_no_room_is_answered_with_what_the_next_co
         jobs = [await world.start(f"t{n}", f"w{n}") for n in range(3)]
         await world.engine.ask(submits("a", "b", "c"))
 
-        async def finish(number: int) -> Polled:
-            asked = want(f"w{number}")
-            answer = await world.engine.ask(Unit("write", [ack(jobs[number])], want=asked))
-            return await world.engine.fetched(asked, answer)
-
         world.observer.batches.clear()
-        fetched = [world.soon(lambda n=n: finish(n)) for n in range(3)]  # type: ignore[misc]
+        fetched = [world.soon(lambda n=n: world.finish(jobs[n], want(f"w{n}"))) for n in range(3)]  # type: ignore[misc]
         got = [granted(await each.get()) for each in fetched]
         assert sorted([job.thread_id for job in each] for each in got) == [["a"], ["b"], ["c"]]
         assert handed_out(world) == [1, 1, 1]
@@ -84,20 +78,37 @@ async def test_an_ack_is_answered_also_when_the_next_commit_cannot_be_made(
     async with running(EngineSettings(limits=Limits(commit_grants_max=1)), check=False) as world:
         jobs = [await world.start(f"t{n}", f"w{n}") for n in range(2)]
         await world.engine.ask(submits("a", "b"))
-        answers = [
-            world.soon(lambda n=n: world.engine.ask(Unit("write", [ack(jobs[n])], want=want(f"w{n}"))))  # type: ignore[misc]
-            for n in range(2)
-        ]
-        found = [await each.get() for each in answers]
-        place = next(n for n, answer in enumerate(found) if answer.granted is not None and answer.granted.cut)
-        if known:
-            world.store.before = lambda _: Unavailable("no")
-            assert (await world.engine.fetched(want(f"w{place}"), found[place])).decision == "noop"
-        else:
-            world.store.after = lambda _: OutcomeUnknown("perhaps")
-            with pytest.raises(OutcomeUnknown):
-                await world.engine.fetched(want(f"w{place}"), found[place])
+        fails = [Unavailable("no"), None] if known else [None, OutcomeUnknown("perhaps")]
+
+        def second(which: int) -> BaseException | None:
+            """What the commit does that looks at the second one's poll once more."""
+            return fails[which] if len(world.store.commits) > first else None
+
+        first = len(world.store.commits) + 1
+        world.store.before, world.store.after = lambda _: second(0), lambda _: second(1)
+        calls = [world.soon(lambda n=n: world.finish(jobs[n], want(f"w{n}"))) for n in range(2)]  # type: ignore[misc]
+        for call in calls:
+            await call.done.wait()
         world.store.before = world.store.after = lambda _: None
+        assert [(await world.job(f"t{n}")).status for n in range(2)] == ["completed", "completed"]
+        decisions = sorted("unknown" if call.error is not None else call.value.decision for call in calls)
+        assert decisions == ["dispatched", "noop" if known else "unknown"]
+        assert [type(call.error) for call in calls if call.error is not None] == ([] if known else [OutcomeUnknown])
+
+
+async def test_a_batch_holds_no_more_acks_with_polls_than_a_dispatch_serves(autojump_clock: MockClock) -> None:
+    """Each of them finishes and fetches in one commit all the same."""
+    number = 3 * MAX_WANTS + 1
+    async with running() as world:
+        jobs = [await world.start(f"t{n}", f"w{n}") for n in range(number)]
+        for n in range(number):
+            await world.submitted(f"next{n}")
+        world.observer.batches.clear()
+        calls = [world.soon(lambda n=n: world.finish(jobs[n], want(f"w{n}"))) for n in range(number)]  # type: ignore[misc]
+        assert all([granted(await call.get()) for call in calls])
+        batches = [batch for _, batch in world.observer.batches]
+        assert [len(batch.polls()) for batch in batches] == [MAX_WANTS, MAX_WANTS, MAX_WANTS, 1]
+        assert [batch.parked for batch in batches] == [[]] * 4, "none had to be looked at twice"
 
 
 async def test_a_poll_that_does_not_wait_is_shown_all_lanes_before_it_is_told_that_there_is_nothing(
@@ -112,8 +123,8 @@ async def test_a_poll_that_does_not_wait_is_shown_all_lanes_before_it_is_told_th
         polled = await world.poll("w", tenant_limit=1)
         assert [job.tenant_id for job in granted(polled)] == ["free"]
         assert (await world.poll("w", tenant_limit=1)).decision == "backpressure"
-        answer = await world.ask(ack(granted(polled)[0]), want=want("w", tenant_limit=1))
-        assert (await world.engine.fetched(want("w", tenant_limit=1), answer)).decision == "backpressure"
+        polled = await world.finish(granted(polled)[0], want("w", tenant_limit=1))
+        assert polled.decision == "backpressure"
 
 
 @pytest.mark.parametrize("lanes", [5, 6, 7])

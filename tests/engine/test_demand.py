@@ -9,12 +9,13 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from oris.core.limits import Limits
 from oris.core.model import Lane
 from oris.core.replies import Granted
 from oris.engine.bell import Bell
-from oris.engine.demand import MAX_LANES, MAX_WANTS, Demand
+from oris.engine.demand import MAX_LANES, MAX_NAMED, MAX_WANTS, Demand
 from oris.engine.engine import EngineSettings
-from oris.engine.parked import Parked
+from oris.engine.parked import Parked, State
 from oris.ids import TenantId
 
 from .harness import ack, granted, running, submits, want
@@ -36,8 +37,7 @@ def look(demand: Demand, coming: Sequence[Lane] = (), granted: Granted = NOTHING
     """One dispatch that gives nobody anything."""
     taken, _ = demand.take(dict.fromkeys(coming, 1000), [])
     for poll in taken:
-        poll.serve(granted, {})
-        demand.put_back(poll)
+        demand.served(poll, granted, {})
     return taken
 
 
@@ -166,7 +166,7 @@ def test_polls_for_other_lanes_are_not_looked_at() -> None:
     polls = [parked(demand, f"w{n}", workflows=[f"flow{n % 100}"]) for n in range(10_000)]
     while demand.has_work():
         look(demand)
-    assert all(poll.looked for poll in polls)
+    assert {poll.state for poll in polls} == {State.IN_LINE}
     demand.raise_level(lane("", "flow7"))
     assert demand.has_work()
     taken, heads = demand.take({}, [])
@@ -223,10 +223,9 @@ def test_a_poll_that_has_ended_is_not_looked_at_again() -> None:
 def test_a_poll_that_left_during_its_commit_is_not_put_back() -> None:
     demand = Demand(Bell(), 1000)
     poll = parked(demand, "w")
-    (taken,), _ = demand.take({}, [])
+    assert demand.take({}, [])[0] == [poll]
     demand.leave(poll)
-    taken.serve(NOTHING, {})
-    demand.put_back(taken)
+    assert not poll.is_in_batch, "the batch answers it no more"
     demand.raise_level(lane())
     assert not demand.has_work()
 
@@ -256,8 +255,7 @@ def test_a_control_poll_is_looked_at_once_and_then_costs_nothing() -> None:
     poll = parked(demand, "w", 0)
     demand.raise_level(lane())
     assert demand.take({}, []) == ([poll], {})
-    poll.serve(Granted((), (), None, 0, 100), {})
-    demand.put_back(poll)
+    demand.served(poll, NOTHING, {})
     assert not demand.has_work()
     assert demand.take({}, [])[0] == []
 
@@ -281,3 +279,43 @@ def test_a_quarantined_workers_polls_are_freed_with_it_and_no_others() -> None:
     for poll in (of_w, of_v):
         demand.leave(poll)
     assert len(demand) == 0
+
+
+def test_polls_that_name_threads_are_bounded_by_what_they_name_and_hold_up_no_others() -> None:
+    demand = Demand(Bell(), 1000)
+    polls = [parked(demand, f"w{n}", threads=[f"t{n}-{k}" for k in range(100)]) for n in range(MAX_NAMED // 100 + 1)]
+    other = parked(demand, "w")
+    assert look(demand) == [*polls[:-1], other]
+    assert look(demand) == [polls[-1]]
+    larger = parked(demand, "w", threads=[f"t{n}" for n in range(MAX_NAMED + 1)])
+    assert look(demand) == [larger], "whatever it names, its turn comes"
+
+
+async def test_a_poll_that_names_its_threads_costs_nothing_until_one_of_them_is_queued(
+    autojump_clock: MockClock,
+) -> None:
+    async with running() as world:
+        job = await world.start("other", "w")
+        poll = world.soon(lambda: world.poll("admin", wait_s=50, threads=["mine"]))
+        await wait_all_tasks_blocked()
+        world.store.commits.clear()
+        await world.ask(ack(job))
+        await world.submitted("another")
+        await wait_all_tasks_blocked()
+        assert len(world.store.commits) == 2, "neither the end of a lease nor another job is a reason to look again"
+        await world.submitted("mine")
+        assert [job.thread_id for job in granted(await poll.get())] == ["mine"]
+        assert trio.current_time() == 0
+
+
+async def test_a_poll_that_names_its_threads_is_looked_at_again_when_a_commit_had_no_room_for_it(
+    autojump_clock: MockClock,
+) -> None:
+    """Also the second time: nothing else would wake it."""
+    async with running(EngineSettings(limits=Limits(commit_grants_max=1))) as world:
+        polls = [world.soon(lambda n=n: world.poll(f"w{n}", wait_s=50, threads=["a", "b"])) for n in range(2)]  # type: ignore[misc]
+        await wait_all_tasks_blocked()
+        await world.engine.ask(submits("a", "b"))
+        got = [job.thread_id for poll in polls for job in granted(await poll.get())]
+        assert sorted(got) == ["a", "b"]
+        assert trio.current_time() == 0

@@ -11,6 +11,7 @@ from oris.core.commands import Ack
 from oris.core.replies import Acked
 from oris.engine.control import Control, Holder, Mailboxes
 from oris.engine.engine import EngineSettings
+from oris.engine.unit import Unit
 from oris.errors import Unavailable
 from oris.ids import AttemptId, LeaseId, WorkerKey, attempt_of, lease_id
 from oris.storage.sqlite.database import MemoryDatabase
@@ -76,10 +77,10 @@ async def test_a_job_that_cannot_be_granted_holds_up_nobody_behind_it(
         polled = await world.poll("first")
         assert [job.thread_id for job in granted(polled)] == ["good"]
         end = Ack(mine.worker_key, attempt_of(mine.run_id), lease_of(mine), "completed", None)
-        answered = await world.ask(end, want=want("w"))
+        answered, polled = await world.engine.ask_and_poll(Unit("write", [end]), want("w"))
         assert isinstance(answered.replies[0], Acked)
-        assert answered.granted is not None
-        assert answered.granted.jobs == ()
+        assert polled.granted is not None
+        assert granted(polled) == ()
         assert [str(error) for error in world.observer.bugs] == ["poison"]
         assert (await world.job("poison")).status == "queued"
 

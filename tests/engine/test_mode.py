@@ -103,10 +103,25 @@ async def test_an_ack_that_fetches_gets_nothing_but_its_answer(autojump_clock: M
         await world.submitted("b")
         await switch(world, dispatch=False)
         asked = want("w")
-        answer = await world.ask(ack(job), want=asked)
+        answer, polled = await world.engine.ask_and_poll(Unit("write", [ack(job)]), asked)
         the(Acked, answer.replies[0])
-        assert (await world.engine.fetched(asked, answer)).decision == "draining"
+        assert polled.decision == "draining"
         assert (await world.job("b")).status == "queued"
+
+
+async def test_an_ack_that_waits_while_giving_out_is_switched_off_fetches_nothing(autojump_clock: MockClock) -> None:
+    async with running(EngineSettings(bounds=CommitBounds(max_commands=1))) as world:
+        job = await world.start("a", "w")
+        await world.submitted("b")
+        gate = world.store.hold()
+        switching = world.soon(lambda: switch(world, dispatch=False))
+        await world.store.entered.wait()
+        call = world.soon(lambda: world.finish(job, want("w")))
+        await wait_all_tasks_blocked()
+        gate.set()
+        await switching.get()
+        assert (await call.get()).decision == "draining"
+        assert [(await world.job(thread)).status for thread in "ab"] == ["completed", "queued"]
 
 
 async def test_a_poll_gets_what_it_holds_and_what_it_has_to_be_told(autojump_clock: MockClock) -> None:

@@ -112,8 +112,8 @@ async def test_an_ack_that_fetches_sent_twice_at_once_takes_one_lease(autojump_c
         job = await world.start("a", "w")
         await world.engine.ask(submits("b", "c"))
         asked = want("w", poll_id=job.lease_id)
-        answers = [world.soon(lambda: world.ask(ack(job), want=asked)) for _ in range(2)]
-        polled = [await world.engine.fetched(asked, await answer.get()) for answer in answers]
+        answers = [world.soon(lambda: world.finish(job, asked)) for _ in range(2)]
+        polled = [await answer.get() for answer in answers]
         assert world.observer.batches[-1][1].units[1:], "both are in one batch"
         # Which of them came first is the scheduler's.
         first, second = sorted(polled, key=lambda each: each.granted is None or not each.granted.jobs)
@@ -136,7 +136,7 @@ async def test_a_poll_beside_the_poll_of_an_ack_with_its_id_takes_nothing_more(
         gate = world.store.hold()
         other = world.soon(lambda: world.poll("other", 0, wait_s=1))
         await world.store.entered.wait()
-        calls = [lambda: world.engine.poll(asked, 5), lambda: world.ask(ack(job), want=asked)]
+        calls = [lambda: world.engine.poll(asked, 5), lambda: world.finish(job, asked)]
         for call in calls if parked_first else reversed(calls):
             world.soon(call)
             await wait_all_tasks_blocked()
@@ -154,12 +154,44 @@ async def test_the_poll_of_an_ack_ends_an_older_parked_one_of_its_id(autojump_cl
         older = world.soon(lambda: world.poll("w", poll_id="p", wait_s=50))
         bystander = world.soon(lambda: world.poll("w", poll_id="q", wait_s=1))
         await wait_all_tasks_blocked()
-        answer = await world.ask(ack(job), want=want("w", poll_id="p"))
+        polled = await world.finish(job, want("w", poll_id="p"))
         assert (await older.get()).decision == "noop"
         assert trio.current_time() < 1
-        assert answer.granted is not None
+        assert polled.granted is not None
         await bystander.get()
         assert trio.current_time() >= 1, "another id is another poll"
+
+
+async def test_the_poll_of_a_refused_ack_takes_no_work_and_no_messages(autojump_clock: MockClock) -> None:
+    async with running() as world:
+        job = await world.start("a", "w")
+        await world.submitted("b")
+        await world.ask(cancel("a"))
+        polled = await world.finish(job, want("w", poll_id="p"))
+        assert (polled.decision, polled.granted, polled.control) == ("noop", None, ())
+        assert (await world.job("b")).status == "queued"
+        assert len((await world.poll("w", 0)).control) == 1
+
+
+@pytest.mark.parametrize("in_its_commit", [True, False])
+async def test_the_poll_of_an_ack_is_told_what_there_is_and_again_when_the_ack_is_repeated(
+    autojump_clock: MockClock, *, in_its_commit: bool
+) -> None:
+    async with running() as world:
+        job, other = await world.start("a", "w"), await world.start("b", "w")
+        if in_its_commit:
+            gate = world.store.hold()
+            world.soon(lambda: world.poll("x"))
+            await world.store.entered.wait()
+        cancelled = world.soon(lambda: world.ask(cancel("b")))
+        await wait_all_tasks_blocked()
+        call = world.soon(lambda: world.finish(job, want("w", poll_id="p")))
+        await wait_all_tasks_blocked()
+        if in_its_commit:
+            gate.set()
+        await cancelled.get()
+        for polled in (await call.get(), await world.finish(job, want("w", poll_id="p"))):
+            assert [message.lease_id for message in polled.control] == [lease_of(other)]
 
 
 async def test_a_poll_that_ends_during_its_commit_waits_for_it_without_running(autojump_clock: MockClock) -> None:

@@ -14,6 +14,7 @@ from oris.core import dispatch as dispatching
 from oris.core.outage import Outage
 from oris.core.replies import Acked
 from oris.engine.engine import EngineSettings, Polled
+from oris.engine.unit import Unit
 from oris.errors import Unavailable
 from oris.ids import NO_TENANT, LeaseId, RunId, WorkerId, lease_id, worker_key
 from oris.patience import Patience
@@ -275,10 +276,27 @@ async def test_a_fetch_of_a_session_that_is_over_is_told_so_and_takes_no_message
         await world.engine.open_session(W, "s1")
         await world.engine.open_session(W, "s2")
         asked = want("w", session="s1")
-        answer = await world.ask(ack(job), want=asked)
+        answer, polled = await world.engine.ask_and_poll(Unit("write", [ack(job)]), asked)
         assert isinstance(answer.replies[0], Acked)
-        assert was_superseded(await world.engine.fetched(asked, answer))
+        assert was_superseded(polled)
         assert len((await world.poll("w", 0)).control) == 1
+
+
+async def test_an_ack_with_a_watched_poll_whose_connection_breaks_is_a_broken_connection(
+    autojump_clock: MockClock,
+) -> None:
+    async with running(sweeper=True, monitor=True) as world:
+        await lived()
+        jobs = [await world.start(thread, "w", session="s1", ttl_ms=3_600_000) for thread in "ab"]
+        world.store.hold()
+        unit, asked = Unit("write", [ack(jobs[0])]), want("w", 0, session="s1")
+        call = world.soon(lambda: world.engine.ask_and_poll(unit, asked, watch=True))
+        await world.store.entered.wait()
+        call.scope.cancel()
+        await call.done.wait()
+        world.store.let_go()
+        await trio.sleep(1.1)
+        assert [(await world.job(thread)).status for thread in "ab"] == ["completed", "queued"]
 
 
 async def outage(world: World, seconds: float) -> None:

@@ -10,7 +10,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from oris.engine.engine import Engine
 
-from .harness import ack, granted, lease_of, running, submits, want
+from .harness import granted, lease_of, running, submits, want
 from .test_cancellation_routes import Api
 
 INPUT = b'"%s"' % (b"x" * 5000)
@@ -46,7 +46,7 @@ async def test_a_poll_that_comes_with_an_ack_keeps_its_own_alone_too(autojump_cl
         jobs = [await world.start(f"t{n}", f"w{n}") for n in range(3)]
         await world.engine.ask(submits("a", "b"))
         answers = [
-            world.soon(lambda n=n: world.ask(ack(jobs[n]), want=want(f"w{n}")))  # type: ignore[misc]
+            world.soon(lambda n=n: world.finish(jobs[n], want(f"w{n}")))  # type: ignore[misc]
             for n in range(3)
         ]
         found = [await each.get() for each in answers]

@@ -15,7 +15,7 @@ from oris.core.model import Lane
 from oris.core.replies import Granted
 from oris.engine.bell import Bell
 from oris.engine.demand import MAX_LANES, MAX_WANTS, Demand
-from oris.engine.parked import Parked
+from oris.engine.parked import Parked, State
 from oris.ids import TenantId, WorkerKey
 
 from .harness import want
@@ -67,18 +67,16 @@ class Model:
             return
         workflows = draw.choice([None, ["x"], ["y", "z"], ["z"]])
         poll = Parked(want(f"w{draw.random()}", tenant=draw.choice([None, None, "a", "b"]), workflows=workflows), 0)
-        poll.waited = True  # looked at once, in vain
+        poll.state = State.TAKEN  # and it was looked at before
         self.demand.park(poll)
+        self.demand.served(poll, NOTHING, {})
         self.polls.append(poll)
-        while poll.unseen:
-            self.look()
 
     def look(self) -> tuple[list[Parked], dict[Lane, int]]:
         """One dispatch that gives nobody anything."""
         taken, heads = self.demand.take({}, [])
         for poll in taken:
-            poll.serve(NOTHING, {})
-            self.demand.put_back(poll)
+            self.demand.served(poll, NOTHING, {})
         return taken, heads
 
     def expected(self) -> set[Lane]:
@@ -132,8 +130,7 @@ def crowded(lanes: Iterable[Lane], **wishes: object) -> tuple[Demand, Parked]:
     demand.park(poll)
     while demand.has_work():
         for each in demand.take({}, [])[0]:
-            each.serve(NOTHING, {})
-            demand.put_back(each)
+            demand.served(each, NOTHING, {})
     return demand, poll
 
 
@@ -155,9 +152,8 @@ def test_lanes_that_nobody_wants_cost_nothing(many: str, wishes: dict[str, objec
             assert demand.has_work()
             taken, heads = demand.take({mine: 1}, [want("v", **wishes)])  # type: ignore[arg-type]
             assert (taken, set(heads)) == ([poll], {mine})
-            poll.serve(NOTHING, {})
             demand.lower([mine], [])
-            demand.put_back(poll)
+            demand.served(poll, NOTHING, {})
 
         once()
         return instructions(once)
@@ -184,12 +180,10 @@ def test_wishes_that_nobody_can_fulfil_cost_nothing() -> None:
     def cost(number: int) -> int:
         demand, _ = crowded([lane("t", f"flow{n}") for n in range(number)], workflows=["mine"])
         for n in range(number):
-            poll = Parked(want(f"w{n}", workflows=[f"other{n}"]), 0)
-            poll.looked = poll.waited = True
-            demand.park(poll)
-            demand.put_back(poll)
-        while demand._fresh:
-            demand.take({}, [])
+            demand.park(Parked(want(f"w{n}", workflows=[f"other{n}"]), 0))
+        while demand._new:
+            for each in demand.take({}, [])[0]:
+                demand.served(each, NOTHING, {})
         return instructions(demand.has_work)
 
     assert cost(10) == cost(5_000)
@@ -232,12 +226,10 @@ def test_more_wishes_than_lanes_are_read_at_once_come_in_turn() -> None:
     demand = Demand(Bell(), 1000)
     polls = [Parked(want(f"w{n}", workflows=[f"flow{n}"]), 0) for n in range(5 * MAX_LANES)]
     for poll in polls:
-        poll.waited = True
         demand.park(poll)
     while demand.has_work():
         for each in demand.take({}, [])[0]:
-            each.serve(NOTHING, {})
-            demand.put_back(each)
+            demand.served(each, NOTHING, {})
     demand.learn(lane("t", f"flow{n}") for n in range(5 * MAX_LANES))
     seen: set[Parked] = set()
     for _ in range(5):
@@ -245,8 +237,7 @@ def test_more_wishes_than_lanes_are_read_at_once_come_in_turn() -> None:
         assert len(taken) == MAX_WANTS
         seen |= set(taken)
         for each in taken:
-            each.serve(NOTHING, {})
-            demand.put_back(each)
+            demand.served(each, NOTHING, {})
     assert seen == set(polls)
 
 

@@ -19,7 +19,7 @@ from oris.core.mode import Modes
 from oris.core.model import ClosedLease, ClosedState, Lane, Worker
 from oris.core.outage import Outage
 from oris.core.quarantine import QuarantineRules
-from oris.core.replies import Refusal
+from oris.core.replies import Granted, Refusal
 from oris.engine.batch import Batch, Outcome
 from oris.engine.bell import Bell
 from oris.engine.demand import Demand
@@ -90,9 +90,9 @@ def test_a_job_queued_now_is_not_granted_before_the_lanes_of_its_tenant_are_read
 def test_an_older_poll_that_goes_along_sees_all_lanes_of_the_tenant() -> None:
     demand = a_demand()
     older = Parked(a_want("old"), 0)
-    older.looked = True
     demand.park(older)
-    demand.put_back(older)
+    assert demand.take({}, [])[0] == [older]
+    demand.served(older, Granted((), (), None, 0, 10), {})
     demand.raise_level(MAIL)
     demand.raise_level(PAY)
     demand.lower([], [MAIL, PAY])

@@ -21,6 +21,7 @@ from oris.core.replies import SessionOpened
 from oris.core.transition import Transition
 from oris.engine.demand import Demand
 from oris.engine.listeners import Listener
+from oris.engine.parked import WAITING, State
 from oris.engine.retention import RetentionRules
 from oris.sim.disk import Disk
 from oris.storage.sqlite.database import MemoryDatabase
@@ -120,7 +121,13 @@ def a_wake_up_is_lost(patch: Patch) -> None:
 
 
 def a_poll_that_got_nothing_is_forgotten(patch: Patch) -> None:
-    patch.setattr(Demand, "put_back", lambda self, parked: None)
+    real = Demand._enter
+
+    def enter(self: Demand, parked: Any) -> None:
+        if parked.state not in WAITING:
+            real(self, parked)
+
+    patch.setattr(Demand, "_enter", enter)
 
 
 def the_bell_is_silent(patch: Patch) -> None:
@@ -434,13 +441,12 @@ def a_commit_hands_out_all_it_is_asked_for(patch: Patch) -> None:
 
 
 def a_poll_that_found_no_room_is_forgotten(patch: Patch) -> None:
-    real = Demand.put_back
+    real = Demand._next
 
-    def put_back(self: Demand, parked: Any) -> None:
-        if not parked.granted.cut:
-            real(self, parked)
+    def onward(self: Demand, parked: Any, granted: Any) -> State:
+        return State.CONTROL_ONLY if granted.cut else real(self, parked, granted)
 
-    patch.setattr(Demand, "put_back", put_back)
+    patch.setattr(Demand, "_next", onward)
 
 
 def what_was_not_read_of_a_lane_is_forgotten(patch: Patch) -> None:
@@ -518,7 +524,7 @@ BUGS = [
     bug(a_lost_lease_is_no_incident, "I20"),
     bug(each_lease_is_an_incident_of_its_own, "I20"),
     bug(a_quarantined_worker_is_given_all_it_wants, "I20"),
-    bug(a_proxy_that_reloads_kills_the_fleet, "I6", seed=16),
+    bug(a_proxy_that_reloads_kills_the_fleet, "I6", seed=62),
     bug(a_wait_settles_twice, "I24", "I5"),
     bug(what_is_left_of_the_waits_stays, "I24"),
     bug(a_graceful_cancel_takes_the_lease_at_once, "I16", "I3"),

@@ -79,5 +79,10 @@ def _object(*names: str, others: bool = False) -> msgspec.json.Decoder[Any]:
 
 @cache
 def _list(most: int) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(items_type(most))
+
+
+def items_type(most: int) -> type[msgspec.Struct]:
+    """A list of so many items at most, as a type at which reading stops with the first one that is too many."""
     fields = [(f"item_{place}", Raw | UnsetType, UNSET) for place in range(most)]
-    return msgspec.json.Decoder(msgspec.defstruct("Items", fields, array_like=True, forbid_unknown_fields=True))
+    return msgspec.defstruct("Items", fields, array_like=True, forbid_unknown_fields=True)

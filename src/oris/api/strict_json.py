@@ -24,6 +24,7 @@ import msgspec
 
 from oris.api import complaints, json_faults
 from oris.api.leniency import meant
+from oris.api.name_lists import has_too_many_names
 from oris.errors import invalid
 
 B = TypeVar("B", bound=msgspec.Struct)
@@ -91,16 +92,15 @@ def decode_part(text: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[B], pat
 
     Raises ApiError 400, and DecodeError for what is no JSON.
     """
-    try:
-        return decoder.decode(text)
-    except msgspec.ValidationError:
-        pass
     said = bytes(text)
     kind: Any = decoder.type
-    found = meant(said, kind)
-    if found is not said:
+    if not has_too_many_names(said, kind):
         with suppress(msgspec.ValidationError):
-            return decoder.decode(found)
+            return decoder.decode(said)
+        found = meant(said, kind)
+        if found is not said:
+            with suppress(msgspec.ValidationError):
+                return decoder.decode(found)
     wrong = complaints.of_body(said, kind)
     field = f"{path}{'.' if path and wrong.path[:1] not in ('', '[') else ''}{wrong.path}"
     raise invalid(field or json_faults.BODY, wrong.message)

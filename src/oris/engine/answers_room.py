@@ -60,13 +60,13 @@ class AnswersRoom:
         if self._is_short:
             self._bell.ring()
 
-    def wait(self, parked: Parked) -> None:
-        """A poll waits until there is."""
+    def add(self, parked: Parked) -> None:
+        """A poll waits until there is room."""
         self._without.setdefault(parked.want.tenant_id, {})[parked] = None
         self._is_short = True
 
     def discard(self, parked: Parked) -> None:
-        """It waits no more, if it does."""
+        """It does not wait for room any more; harmless when it did not."""
         line = self._without.get(parked.want.tenant_id)
         if line is not None:
             line.pop(parked, None)
@@ -78,7 +78,7 @@ class AnswersRoom:
         if not self._is_short and self.left_for(None) > 0:
             return True, []
         tenants = [tenant_id for tenant_id in self._without if self.left_for(tenant_id) > 0]
-        freed = [parked for tenant_id in tenants for parked in self._without.pop(tenant_id)]
+        freed = [parked for tenant_id in tenants for parked in self._without[tenant_id]]
         is_there = self.left_for(None) > 0
-        self._is_short = not is_there or bool(self._without)
+        self._is_short = not is_there or len(tenants) < len(self._without)
         return is_there, freed

@@ -25,6 +25,7 @@ from oris.core.replies import SWITCHED_OFF, Granted, Refusal, Reply
 from oris.core.room import Answers
 from oris.core.stamp import Stamp
 from oris.engine.parked import Parked
+from oris.engine.parked import State as PollState
 from oris.engine.unit import INTERNAL, State, Unit
 from oris.errors import ErrorCode, StoreError
 from oris.ids import NodeId, RunId, TenantId, job_key
@@ -68,8 +69,12 @@ class Batch(Struct):
         return needs
 
     def wants(self) -> list[Want]:
+        """What all polls would take."""
+        return [poll.want for poll in self.polls()]
+
+    def polls(self) -> list[Parked]:
         """All polls, parked ones first: they have waited longer."""
-        return [p.want for p in self.parked] + [u.want for u in self.units if u.want is not None]
+        return [*self.parked, *(unit.poll for unit in self.units if unit.poll is not None)]
 
     def halves(self, seed: int) -> tuple[Batch, Batch]:
         """Two batches that together are this one, in the same order; the second's grants have that fresh seed."""
@@ -81,19 +86,12 @@ class Batch(Struct):
         return first, second
 
     def fail(self, error: StoreError) -> None:
-        """Answer everybody with an error."""
-        for unit in self.units:
-            unit.fail(error)
-        for parked in self.parked:
-            parked.fail(error)
-
-    def fail_unanswered(self, error: StoreError) -> None:
-        """Answer those who have no answer yet; the others keep theirs."""
+        """Answer with an error those who have no answer yet; the others keep theirs."""
         for unit in self.units:
             if unit.state is not State.DONE:
                 unit.fail(error)
-        for parked in self.parked:
-            if parked.taken:
+        for parked in self.polls():
+            if parked.is_in_batch:
                 parked.fail(error)
 
 
@@ -137,11 +135,10 @@ class Outcome(Struct):
     replies: list[tuple[Reply, ...]] = field(default_factory=list)
     """One tuple per unit."""
     parked: list[Parked] = field(default_factory=list)
-    """The parked polls that were served: those whose caller has not gone meanwhile."""
+    """The polls that were served, parked ones first: those whose caller has not gone meanwhile, and whose unit was not
+    refused."""
     granted: list[Granted] = field(default_factory=list)
     """For these, in order."""
-    fetched: dict[int, Granted] = field(default_factory=dict)
-    """For units that bring a poll, by the unit's place."""
     decisions: list[Decision] = field(default_factory=list)
     workers: list[Worker] = field(default_factory=list)
     """Workers whose session or quarantine was decided on."""
@@ -200,21 +197,17 @@ def _dispatch(batch: Batch, facts: Facts, outcome: Outcome, context: Context) ->
         lane = facts.jobs[key].lane
         if lane not in facts.heads and not context.may_hold_work(lane):
             facts.heads[lane] = Heads((), complete=True)
-    outcome.parked = [parked for parked in batch.parked if not parked.gone]
-    wants = [parked.want for parked in outcome.parked]
-    fetching = [
-        place
-        for place, unit in enumerate(batch.units)
-        if unit.want is not None and not _refused_alone(unit, outcome.replies[place])
-    ]
-    wants += [want for place in fetching if (want := batch.units[place].want) is not None]
+    answered = zip(batch.units, outcome.replies, strict=True)
+    refused = {unit.poll for unit, replies in answered if _is_refused(unit, replies)}
+    outcome.parked = [poll for poll in batch.polls() if poll.is_in_batch and poll not in refused]
+    wants = [poll.want for poll in outcome.parked]
     if not wants:
         return
+    alone = sum(poll.state is not PollState.BROUGHT for poll in outcome.parked)
     stamp = Stamp(outcome.now_ms, batch.seed, facts.skew_ms)
     answers = Answers({tenant: context.answers_left(tenant) for tenant in {want.tenant_id for want in wants}})
-    result = dispatch(facts, wants, stamp, context.tenant_limit, len(outcome.parked), answers)
-    outcome.granted = result.granted[: len(outcome.parked)]
-    outcome.fetched = dict(zip(fetching, result.granted[len(outcome.parked) :], strict=True))
+    result = dispatch(facts, wants, stamp, context.tenant_limit, alone, answers)
+    outcome.granted = result.granted
     outcome.decisions.extend(decision for _, decision in result.entries)
     outcome.drained, outcome.blocked = result.drained, result.blocked
     outcome.set_aside, outcome.held = set(result.errors), result.held
@@ -222,7 +215,8 @@ def _dispatch(batch: Batch, facts: Facts, outcome: Outcome, context: Context) ->
         context.on_error(error)
 
 
-def _refused_alone(unit: Unit, replies: tuple[Reply, ...]) -> bool:
+def _is_refused(unit: Unit, replies: tuple[Reply, ...]) -> bool:
+    """Whether a unit's only command was refused: then its poll fetches nothing."""
     return len(replies) == 1 and len(unit.commands) == 1 and isinstance(replies[0], Refusal)
 
 

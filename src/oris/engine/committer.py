@@ -6,15 +6,15 @@ bounds its own time. A batch that fails for good is run again in halves, until t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import trio
 from trio import TASK_STATUS_IGNORED, TaskStatus
 
 from oris.clock import EngineClock
 from oris.core.audit import AuditHead
-from oris.core.changes import Changes, Handed, handed_to
-from oris.core.commands import Release, ShowLife, may_be_repeat
+from oris.core.changes import Changes, Handed
+from oris.core.commands import Release, ShowLife, Want, may_be_repeat
 from oris.core.limits import Limits
 from oris.core.mode import CLUSTER, Modes
 from oris.core.needs import Loaded
@@ -28,13 +28,12 @@ from oris.engine.inbox import Inbox
 from oris.engine.learn import learn_lanes
 from oris.engine.observer import Beat, Observer
 from oris.engine.outages import Outages
-from oris.engine.parked import Parked
 from oris.engine.publish import Publisher
 from oris.engine.room import only_new_runs_lack_room, parted
 from oris.engine.set_aside import SetAside
 from oris.engine.unit import INTERNAL, Answered, State, Unit
 from oris.errors import DataDamaged, OutcomeUnknown, StoreError, Unavailable
-from oris.ids import LeaseId, NodeId, RunId, SeedSource, name_of_node
+from oris.ids import NodeId, RunId, SeedSource, name_of_node
 from oris.storage.store import Store
 
 IDLE_S = 1.0
@@ -100,21 +99,15 @@ class Committer:
     async def ask(self, unit: Unit) -> Answered:
         """Have a unit committed. Raises StoreError.
 
-        Cancelled before it was taken, the unit is withdrawn; later it is committed whole, and what it was granted
-        goes back.
+        Cancelled before it was taken, the unit is withdrawn; later it is committed whole.
         """
         self.post(unit)
         try:
             await unit.wait()
         except BaseException:
-            if unit.state is State.DONE:
-                self._undo(unit)
-            else:
-                unit.state = State.GONE if unit.state is State.QUEUED else State.ORPHAN
+            if unit.state is State.QUEUED:
+                unit.state = State.GONE
             raise
-        finally:
-            if unit.state is State.DONE and unit.answer is not None:
-                self._demand.room.answered(unit.want, unit.answer.granted)
         return unit.unwrap()
 
     def post(self, unit: Unit) -> None:
@@ -128,8 +121,8 @@ class Committer:
             if unit.lane in ("renew", "write"):
                 self._outages.refused(self._clock.now_ms())
             raise
-        if unit.want is not None:
-            self._demand.supersede(unit.want)
+        if unit.poll is not None:
+            self._demand.park(unit.poll)
         self._bell.ring()
 
     def _admit(self, unit: Unit) -> bool:
@@ -153,11 +146,15 @@ class Committer:
         if self._dead is not None:
             raise self._dead.with_traceback(None)
 
-    def take_back(self, leases: Sequence[LeaseId]) -> None:
-        """Release leases whose holder never learned of them. What a stopped committer cannot, their ttl does.
+    def give_back(self, want: Want, granted: Granted | None) -> None:
+        """Release what a poll was granted and its worker never learned of, unless its poll id will ask for it again.
+        What a stopped committer cannot release, the leases' ttl does.
 
         Never raises, so the inbox' bounds do not hold for it; no more than was granted can come back.
         """
+        if granted is None or want.poll_id is not None:
+            return
+        leases = [job.lease_id for job in granted.jobs if job.lease_id is not None]
         if leases and self._dead is None:
             self._inbox.put_nowait(Unit("write", [Release(None, lease) for lease in leases]), always=True)
             self._bell.ring()
@@ -238,11 +235,12 @@ class Committer:
         if self._unsure:
             # Before anything is taken: which lanes to read hangs on it.
             await self._learn_again()
-        units = self._inbox.take(self._bounds.max_commands, self._bounds.max_bytes)
+        units = self._inbox.take(self._bounds)
         now_ms = self._clock.now_ms()
         for unit in units:
             unit.seed = self._seeds.next(now_ms)
-        parked, heads = self._demand.take(coming_lanes(units), [unit.want for unit in units if unit.want is not None])
+        brought = [unit.poll.want for unit in units if unit.poll is not None]
+        parked, heads = self._demand.take(coming_lanes(units), brought)
         if not units and not parked:
             # All of them have gone; whoever ended them is let run.
             await trio.lowlevel.checkpoint()
@@ -340,43 +338,27 @@ class Committer:
             self.set_aside.put(run_id)
         self.set_aside.forget_ended(outcome.facts.changes.jobs.values())
         self._publisher.publish(outcome)
-        for place, (unit, replies) in enumerate(zip(batch.units, outcome.replies, strict=True)):
-            orphan = unit.state is State.ORPHAN
-            fetched = outcome.fetched.get(place)
-            unit.finish(Answered(replies, fetched, handed_to(fetched, handed)))
-            if orphan:
-                self._undo(unit)
-            elif unit.want is not None and fetched is not None:
-                self._demand.room.granted(unit.want, fetched)
+        for unit, replies in zip(batch.units, outcome.replies, strict=True):
+            unit.finish(Answered(replies))
         for parked, granted in zip(outcome.parked, outcome.granted, strict=True):
-            self._serve(parked, granted, handed)
+            if parked.is_in_batch:
+                self._demand.served(parked, granted, handed)
+            else:  # its caller has gone since the batch was decided
+                self.give_back(parked.want, granted)
+        for parked in batch.polls():
+            if parked.is_in_batch:
+                parked.refuse()
         self._adopt(outcome.facts.modes)
-
-    def _serve(self, parked: Parked, granted: Granted, handed: Mapping[RunId, Handed]) -> None:
-        parked.serve(granted, handed)
-        if not parked.gone:
-            self._demand.room.granted(parked.want, granted)
-            self._demand.put_back(parked)
-        elif parked.want.poll_id is None:
-            self.take_back([job.lease_id for job in granted.jobs if job.lease_id is not None])
-
-    def _undo(self, unit: Unit) -> None:
-        """The asker is gone: what its poll was granted goes back, unless its poll id will ask for it again."""
-        answer = unit.answer
-        if answer is None or answer.granted is None or unit.want is None or unit.want.poll_id is not None:
-            return
-        self.take_back([job.lease_id for job in answer.granted.jobs if job.lease_id is not None])
 
     def _fail_alone(self, batch: Batch) -> None:
         """The guilty one: its commands are answered `internal`, nobody else's are."""
         for unit in batch.units:
             unit.finish(Answered((INTERNAL,) * len(unit.commands)))
-        for parked in batch.parked:
-            parked.fail(Unavailable("the dispatch failed"))
+        batch.fail(Unavailable("the dispatch failed"))
 
     def _answer_everyone(self, error: StoreError) -> None:
         if self._current is not None:
-            self._current.fail_unanswered(OutcomeUnknown("the committer has failed"))
+            self._current.fail(OutcomeUnknown("the committer has failed"))
         for unit in self._inbox.drain():
             unit.fail(error)
         self._demand.end_all("draining")

@@ -7,9 +7,10 @@ with a raised lane it can serve, so ten thousand idle polls cost nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import count, islice
 
+from oris.core.changes import Handed
 from oris.core.commands import Want
 from oris.core.dispatch import serves
 from oris.core.model import Job, Lane
@@ -17,16 +18,18 @@ from oris.core.replies import Granted
 from oris.engine.answers_room import AnswersRoom
 from oris.engine.bell import Bell
 from oris.engine.heads import ALL_HEADS, heads_of
-from oris.engine.lines import Lines, Wish, wishes, wishes_of
-from oris.engine.parked import Ending, Parked
+from oris.engine.lines import AtWorkerLimit, Line, Lines, OfWorkers, Row, Wish, wishes, wishes_of
+from oris.engine.parked import WAITING, Ending, Parked, State
 from oris.engine.work import Work
-from oris.errors import StoreError
-from oris.ids import TenantId, WorkerKey
+from oris.ids import RunId, TenantId, WorkerKey
 
 MAX_LANES = 64
 """Lanes that one dispatch reads; more are taken in rotation, first over the tenants, then over each one's lanes."""
 MAX_WANTS = 64
 """Polls that one dispatch serves: half of them new ones, half such as have waited."""
+
+MAX_NAMED = 500
+"""Threads that the polls of one dispatch may name, about: the jobs of all of them are read."""
 
 
 class Demand:
@@ -42,109 +45,119 @@ class Demand:
         self._max_heads = max_heads
         self._tenant_limit = tenant_limit
         self._tickets = count(1)
-        self._fresh: dict[Parked, None] = {}
-        self._lines = Lines()
-        self._held_by_tenant = Lines()
-        self._held_by_worker: dict[WorkerKey, dict[Parked, None]] = {}
-        self._quarantined: dict[Parked, int] = {}
-        """Those of them whose workers are granted nothing until then."""
-        self._choosing: dict[Parked, None] = {}
-        """Polls for threads that they name; they stand in no line."""
-        self._of_worker: dict[WorkerKey, dict[Parked, None]] = {}
+        self.room = AnswersRoom(bell)
+        """For what polls are answered with."""
+        self._new, self._choosing = Row(), Row()
+        self._in_line, self._at_tenant_limit = Lines(), Lines()
+        self._at_worker_limit = AtWorkerLimit()
+        self._line_of: Mapping[State, Line] = {
+            State.NEW: self._new,
+            State.IN_LINE: self._in_line,
+            State.AT_TENANT_LIMIT: self._at_tenant_limit,
+            State.AT_WORKER_LIMIT: self._at_worker_limit,
+            State.CHOOSING: self._choosing,
+            State.WITHOUT_ROOM: self.room,
+        }
+        """Where a poll stands while it is in a state; in the others it stands nowhere."""
+        self._all = OfWorkers()
         self._work = Work()
         """The lanes that may hold work; tenants at the server's limit are shut."""
         self._meeting: dict[Wish, None] = {}
         """Wishes that stand in line and may be fulfilled: all of them, and some that are neither any more."""
         self._shown: Sequence[Lane] = ()
         """The lanes that the newest dispatch has read."""
-        self._looking: dict[Parked, None] = {}
-        """Polls in line that were shown tenants at their own limit, and have not seen all."""
+        self._looking: dict[Parked, set[TenantId]] = {}
+        """Polls that were shown tenants at their own limit and have not seen all: the tenants that they were shown."""
         self._held: dict[Lane, int | None] = {}
         """Lanes whose workflow is held, until the next probe may be granted; None: one is out."""
-        self.room = AnswersRoom(bell)
-        """For what polls are answered with; those that find none stand there, and in no line."""
 
     def park(self, parked: Parked) -> None:
-        """A poll comes. An older one of its session with its poll id is over: its caller has tried again."""
-        self.supersede(parked.want)
-        parked.ticket = next(self._tickets)
-        self._of_worker.setdefault(parked.want.worker_key, {})[parked] = None
-        self._look(parked)
-
-    def supersede(self, want: Want) -> None:
-        """A poll comes, alone or with an ack: those of its session with its poll id that still wait are over."""
-        if want.poll_id is None:
-            return
-        for other in self._of_worker.get(want.worker_key, ()):
+        """A poll comes, alone or with an ack. Older ones of its session with its poll id that still wait are over: its
+        caller has tried again."""
+        want = parked.want
+        for other in self.of_worker(want.worker_key) if want.poll_id is not None else ():
             if (other.want.session, other.want.poll_id) == (want.session, want.poll_id):
                 other.end("superseded")
+        parked.ticket = next(self._tickets)
+        parked.on_move = self._move
+        self._all.add(parked)
+        self._enter(parked)
 
     def leave(self, parked: Parked) -> None:
         """A poll goes. Harmless when it has gone already."""
-        if not parked.gone:
+        if parked.state is not State.GONE:
             self.room.answered(parked.want, parked.granted)
-        parked.gone = True
-        self._fresh.pop(parked, None)
-        self._lines.discard(parked)
-        self._held_by_tenant.discard(parked)
-        self._quarantined.pop(parked, None)
-        self._choosing.pop(parked, None)
-        self._looking.pop(parked, None)
-        self.room.discard(parked)
-        _discard(self._held_by_worker, parked)
-        _discard(self._of_worker, parked)
+            parked.leave()
 
-    def take(self, coming: Mapping[Lane, int], fetching: Sequence[Want]) -> tuple[list[Parked], dict[Lane, int]]:
+    def _move(self, parked: Parked, before: State) -> None:
+        """A poll has changed its state: out of the line of the one before, and into that of the new one."""
+        line = self._line_of.get(before)
+        if line is not None:
+            line.discard(parked)
+        if parked.state in WAITING:
+            parked.ticket = next(self._tickets)  # behind those that were not looked at since
+        elif parked.state is State.OVER:
+            self._looking.pop(parked, None)
+        elif parked.state is State.GONE:
+            self._looking.pop(parked, None)
+            self._all.discard(parked)
+        self._enter(parked)
+
+    def _enter(self, parked: Parked) -> None:
+        """Into the line of its state, and have it found there."""
+        line = self._line_of.get(parked.state)
+        if line is not None:
+            line.add(parked)
+        if parked.state is State.NEW:
+            self._bell.ring()
+        elif parked.state is State.IN_LINE:
+            for wish in wishes(parked.want):
+                if wish not in self._meeting and self._work.has(wish):
+                    self._meeting[wish] = None
+
+    def take(self, coming: Mapping[Lane, int], brought: Sequence[Want]) -> tuple[list[Parked], dict[Lane, int]]:
         """The polls to serve with the next batch, by ticket, and how many heads of which lanes to read for them.
 
         `coming` are lanes that the batch itself may queue jobs in, and how many; no more polls are taken for them.
-        `fetching` are the polls that its units bring.
+        `brought` are the polls that its units bring.
         Polls taken stand outside until put back. Without room for their answers, new ones are looked at all the same:
         for leases that their poll id was granted before, and to be told.
         """
         has_room = self._has_room()
-        unseen = self._unseen(MAX_WANTS)
-        lanes = self._show([*fetching, *(each.want for each in unseen)], has_room=has_room)
+        new = self._next_new()
+        lanes = self._show([*brought, *(each.want for each in new)], has_room=has_room)
         most = (MAX_WANTS if lanes else min(MAX_WANTS, sum(coming.values()))) if has_room else 0
-        waited = list(islice(self._lines.waiting({*lanes, *coming}), most))
+        waited = list(islice(self._in_line.waiting({*lanes, *coming}), most))
         room = max(MAX_WANTS // 2, MAX_WANTS - len(waited))
-        taken = sorted([*unseen[:room], *waited[: MAX_WANTS - min(room, len(unseen))]], key=lambda p: p.ticket)
+        taken = sorted([*new[:room], *waited[: MAX_WANTS - min(room, len(new))]], key=lambda p: p.ticket)
         for parked in taken:
-            parked.taken = True
-            self._fresh.pop(parked, None)
-            self._lines.discard(parked)
-        return taken, heads_of(lanes, [*fetching, *(each.want for each in taken)], self._max_heads)
+            parked.take()
+        return taken, heads_of(lanes, [*brought, *(each.want for each in taken)], self._max_heads)
 
     def heads_for(self, wants: Sequence[Want]) -> dict[Lane, int]:
         """How many heads of which lanes to read for polls that were taken before, as things are by now."""
         return heads_of(self._show(wants, has_room=self._has_room()), wants, self._max_heads)
 
-    def put_back(self, parked: Parked) -> None:
-        """A poll that got nothing waits on, behind those that have not been looked at since. One that has not been
-        shown all that it could take is looked at again at once: it must not be told that there is nothing."""
-        granted = parked.granted
-        if granted is not None and not parked.waited and not parked.gone and self._goes_on(parked, granted):
-            parked.looked = False
-            self._look(parked)
-            return
-        parked.waited = True
-        if parked.ending is not None or parked.gone or not parked.want.limit:
-            return
-        parked.ticket = next(self._tickets)
-        blocked = None if parked.granted is None else parked.granted.blocked
-        until_ms = None if parked.granted is None else parked.granted.quarantined_until_ms
-        if parked.granted is not None and parked.granted.no_room:
-            self.room.wait(parked)
-        elif blocked in ("worker_limit", "quarantined"):
-            self._held_by_worker.setdefault(parked.want.worker_key, {})[parked] = None
-            if until_ms is not None:
-                self._quarantined[parked] = until_ms
-        elif parked.want.threads is not None:
-            self._choosing[parked] = None
-        elif self._has_seen_all(parked, blocked):
-            self._held_by_tenant.add(parked)
-        else:
-            self._stand(parked)
+    def served(self, parked: Parked, granted: Granted, handed: Mapping[RunId, Handed]) -> None:
+        """A dispatch has looked at a poll. One that got nothing waits on, behind those that were not looked at since.
+        One that was not shown all that it could take is looked at again at once: it must not be told that there is
+        nothing."""
+        self.room.granted(parked.want, granted)
+        parked.serve(granted, handed, self._next(parked, granted))
+
+    def _next(self, parked: Parked, granted: Granted) -> State:
+        """Where a poll goes to which a dispatch has given nothing."""
+        if parked.state is not State.TAKEN and self._goes_on(parked, granted):
+            return State.NEW
+        if not parked.want.limit:
+            return State.CONTROL_ONLY
+        if granted.no_room:
+            return State.WITHOUT_ROOM
+        if granted.blocked in ("worker_limit", "quarantined"):
+            return State.AT_WORKER_LIMIT
+        if parked.want.threads is not None:
+            return State.CHOOSING
+        return State.AT_TENANT_LIMIT if self._has_seen_all(parked, granted.blocked) else State.IN_LINE
 
     def _goes_on(self, parked: Parked, granted: Granted) -> bool:
         """True when what a dispatch has found is not all there may be; also for a poll that has ended and is to get
@@ -167,21 +180,21 @@ class Demand:
         if lane in self._held:
             return
         self.learn([lane])
-        if self._held_by_tenant and not self._work.is_shut(lane.tenant_id):
-            self._free(self._held_by_tenant.pop_all(lane))
+        if self._at_tenant_limit and not self._work.is_shut(lane.tenant_id):
+            _free(self._at_tenant_limit.all_for(lane))
 
     def job_queued(self, job: Job) -> None:
         """A job has come into its lane: who has named its thread is shown it."""
-        self._free([each for each in self._choosing if job.thread_id in (each.want.threads or ())])
+        _free([each for each in self._choosing if job.thread_id in (each.want.threads or ())])
 
     def worker_freed(self, worker: WorkerKey) -> None:
         """A worker may be granted something again."""
-        self._free(list(self._held_by_worker.get(worker, ())))
+        _free(self._at_worker_limit.of(worker))
 
     def quarantine_over(self, now_ms: int) -> None:
         """Polls whose worker may be given a probe by now are looked at again."""
-        over = [parked for parked, until_ms in self._quarantined.items() if until_ms <= now_ms]
-        self._free(over)
+        over = self._at_worker_limit.quarantined_until(now_ms)
+        _free(over)
         if over:
             self._bell.ring()
 
@@ -224,21 +237,20 @@ class Demand:
     def lease_ended(self, worker: WorkerKey, tenant_id: TenantId) -> None:
         """A limit may have room again: that tenant's lanes and the polls held back are looked at again."""
         self._meet(self._work.open(tenant_id))
-        for parked in self._looking:
-            parked.seen.discard(tenant_id)
-        self._free(self._held_by_tenant.pop_all())
+        for seen in self._looking.values():
+            seen.discard(tenant_id)
+        _free(self._at_tenant_limit.all_for())
         self.worker_freed(worker)
-        self._free(list(self._choosing))
+        _free([each for each in self._choosing if each.granted is not None and each.granted.blocked == "tenant_limit"])
 
     def look_again(self) -> None:
         """Nothing that was known of the store holds any more; the lanes with work are to be learnt anew."""
         self._work = Work()
         self._held.clear()
         self._meeting.clear()
-        for parked in self._looking:
-            parked.seen.clear()
-        held = [parked for line in self._held_by_worker.values() for parked in line]
-        self._free([*self._held_by_tenant.pop_all(), *held, *self._choosing])
+        for seen in self._looking.values():
+            seen.clear()
+        _free([*self._at_tenant_limit.all_for(), *self._at_worker_limit, *self._choosing])
 
     def learn(self, lanes: Iterable[Lane]) -> None:
         """These lanes may hold work."""
@@ -246,52 +258,39 @@ class Demand:
             if self._work.add(lane) and not self._work.is_shut(lane.tenant_id):
                 self._meet(wishes_of(lane))
 
-    def of_worker(self, worker: WorkerKey) -> Iterator[Parked]:
-        """The polls of one worker that still wait, the oldest first."""
-        return (parked for parked in list(self._of_worker.get(worker, ())) if parked.ending is None)
+    def of_worker(self, worker: WorkerKey) -> list[Parked]:
+        """The polls of one worker that nothing has ended, the oldest first; without those that came with acks which
+        are not decided yet."""
+        mine = self._all.of(worker)
+        return [parked for parked in mine if parked.ending is None and parked.state is not State.BROUGHT]
 
-    def end_all(self, ending: Ending, error: StoreError | None = None) -> None:
+    def end_all(self, ending: Ending) -> None:
         """Answer every parked poll."""
-        for parked in [each for others in self._of_worker.values() for each in others]:
-            parked.error = error
+        for parked in [each for each in self._all if each.state is not State.OVER]:
             parked.give_up(ending)
 
     def stop_dispatch(self) -> None:
         """Answer every parked poll that would take whatever comes; those that name their threads wait on."""
-        for parked in [each for others in self._of_worker.values() for each in others if each.want.threads is None]:
+        for parked in [each for each in self._all if each.state is not State.OVER and each.want.threads is None]:
             parked.give_up("draining")
 
     def has_work(self) -> bool:
         """True when a dispatch could come to something."""
-        if not self._has_room():
-            return bool(self._unseen(1))
-        return bool(self._fresh) or bool(self._met(1))
+        return bool(self._new) or (self._has_room() and bool(self._met(1)))
 
     def _has_room(self) -> bool:
         """Whether anything new may be granted. Those who have waited for that stand in line again."""
         is_there, freed = self.room.is_there()
-        self._free(freed)
+        _free(freed)
         return is_there
 
     def __len__(self) -> int:
-        return sum(map(len, self._of_worker.values()))
-
-    def _look(self, parked: Parked) -> None:
-        """Have the next dispatch look at it."""
-        self._fresh[parked] = None
-        self._bell.ring()
-
-    def _stand(self, parked: Parked) -> None:
-        """Put it in line."""
-        self._lines.add(parked)
-        for wish in wishes(parked.want):
-            if wish not in self._meeting and self._work.has(wish):
-                self._meeting[wish] = None
+        return len(self._all)
 
     def _meet(self, found: Iterable[Wish]) -> None:
         """These wishes may be fulfilled by now."""
         for wish in found:
-            if wish in self._lines:
+            if wish in self._in_line:
                 self._meeting[wish] = None
 
     def _met(self, limit: int) -> list[Wish]:
@@ -299,7 +298,7 @@ class Demand:
         met: list[Wish] = []
         over: list[Wish] = []
         for wish in self._meeting:
-            (met if self._lines.is_live(wish) and self._work.has(wish) else over).append(wish)
+            (met if wish in self._in_line and self._work.has(wish) else over).append(wish)
             if len(met) == limit:
                 break
         for wish in over:
@@ -311,24 +310,26 @@ class Demand:
         want = parked.want
         by_its_own = blocked == "tenant_limit" and want.tenant_limit < self._tenant_limit
         if by_its_own:
-            parked.seen.update(lane.tenant_id for lane in self._shown if serves(want, lane))
-            if not all(self._work.are_all_in(wish, parked.seen) for wish in wishes(want)):
-                self._looking[parked] = None
+            seen = self._looking.setdefault(parked, set())
+            seen.update(lane.tenant_id for lane in self._shown if serves(want, lane))
+            if not all(self._work.are_all_in(wish, seen) for wish in wishes(want)):
                 return False
         self._looking.pop(parked, None)
-        parked.seen.clear()
         return by_its_own
 
-    def _unseen(self, limit: int) -> list[Parked]:
-        """Polls that no dispatch has looked at; those that need none any more are dropped."""
+    def _next_new(self) -> list[Parked]:
+        """The next polls that are NEW. One that names threads waits while the others name enough for one dispatch, and
+        those behind it do not wait for it."""
         found: list[Parked] = []
-        over: list[Parked] = []
-        for parked in self._fresh:
-            if len(found) == limit:
+        named = 0
+        for parked in self._new:
+            names = len(parked.want.threads or ())
+            if names and named and named + names > MAX_NAMED:
+                continue
+            named += names
+            found.append(parked)
+            if len(found) == MAX_WANTS:
                 break
-            (found if parked.unseen else over).append(parked)
-        for parked in over:
-            del self._fresh[parked]
         return found
 
     def _show(self, wants: Sequence[Want], *, has_room: bool) -> Sequence[Lane]:
@@ -378,23 +379,8 @@ class Demand:
                 break
         return list(found)[:MAX_LANES]
 
-    def _free(self, held: Sequence[Parked]) -> None:
-        """Nothing holds these back any more: into the lines with them. A poll for named threads is looked at anew."""
-        for parked in held:
-            _discard(self._held_by_worker, parked)
-            self._quarantined.pop(parked, None)
-            self._choosing.pop(parked, None)
-            if parked.want.threads is None:
-                parked.ticket = next(self._tickets)
-                self._stand(parked)
-            else:
-                parked.looked = False
-                self._look(parked)
 
-
-def _discard(lines: dict[WorkerKey, dict[Parked, None]], parked: Parked) -> None:
-    line = lines.get(parked.want.worker_key)
-    if line is not None:
-        line.pop(parked, None)
-        if not line:
-            del lines[parked.want.worker_key]
+def _free(held: Iterable[Parked]) -> None:
+    """Nothing holds these back any more."""
+    for parked in list(held):
+        parked.free()

@@ -40,7 +40,7 @@ from oris.engine.sweeper import Sweeper
 from oris.engine.unit import Answered, Unit
 from oris.engine.waiters import Waiters
 from oris.engine.watch import Session, Watch
-from oris.errors import Unavailable
+from oris.errors import OutcomeUnknown, StoreError, Unavailable
 from oris.ids import LeaseId, NodeId, RandomBits, RunId, SeedSource, TenantId, WorkerKey, name_of_node
 from oris.patience import Patience
 from oris.storage.reads import Reads
@@ -205,61 +205,56 @@ class Engine:
         if self.admission.draining:  # perhaps only since its session was being opened
             return Polled("draining", want)
         self.committer.check()
-        watched = Session(want.worker_key, want.session) if watch and want.session is not None else None
-        parked = Parked(want, self.clock.now_ms(), watched)
-        if not self.dispatches(want):
-            # What it holds already, and what it has to be told, it gets all the same.
-            parked.end("draining")
+        parked = self._new_poll(want, watch=watch)
         parked.control = self._mailboxes.collect(_holder(want), want.poll_id)
         if parked.control:
             parked.end("control")
         patience = patience or Patience()
         self.demand.park(parked)
-        try:
-            with self._attended(parked):
-                with patience.at_most(wait_s):
-                    while parked.ending is None:
-                        await parked.wait()
-                # One that is in the batch being committed learns first what that batch has given it.
-                while parked.taken or parked.unseen:
+        with self._attended(parked):
+            with patience.at_most(wait_s):
+                while parked.ending is None:
                     await parked.wait()
-        except BaseException:
-            self.demand.leave(parked)
-            self.undelivered(self._polled(parked))
-            raise
-        self.demand.leave(parked)
-        if patience.over and watched is not None:
-            self._watch.broke(watched, self.clock.now_ms())
+            # One that is in the batch being committed learns first what that batch has given it.
+            await parked.looked_at()
+        if patience.over and parked.watched is not None:
+            self._watch.broke(parked.watched, self.clock.now_ms())
         if parked.ending == "failed":
             self._give_back(self._polled(parked))
             raise (parked.error or Unavailable("the dispatch failed")).with_traceback(None)
         return self._polled(parked)
 
-    async def fetched(
-        self, want: Want, answer: Answered, refusal: Refusal | None = None, *, watch: bool = False
-    ) -> Polled:
-        """What the poll that came with an ack has got. `refusal`: its session was over before.
+    async def ask_and_poll(self, unit: Unit, want: Want, *, watch: bool = False) -> tuple[Answered, Polled]:
+        """Have a unit committed, and look for work in the same commit: what it ends makes room, and what it was granted
+        is known when it is answered. When its only command is refused, or the session is over, it gets no work.
 
-        `watch`: should the answer not reach its session, that counts as with a poll's. When the ack's commit could not
-        give it what there was, the next one does. Raises OutcomeUnknown: nobody knows whether it did. That nothing can
-        be given out now is no reason to refuse an ack that is committed.
+        The poll goes the way of all polls. But it belongs to its unit's batch, and so a batch takes no more units with
+        polls than it may serve polls (`CommitBounds.max_polls`). If that commit could not give it what there was, the
+        next one does. `watch`: as with `poll`, also when this call is cancelled or its answer does not arrive.
+
+        Raises StoreError for the unit, and OutcomeUnknown when nobody knows what the poll was granted. That nothing can
+        be given out now is no reason to refuse a unit that is committed.
         """
-        granted = answer.granted
-        if granted is not None and refusal is None and self.dispatches(want) and not self.demand.is_all(want, granted):
-            try:
-                return await self.poll(want, 0.0, watch=watch)
-            except Unavailable:
-                return Polled("noop", want)
-        if granted is not None and granted.blocked == "session_superseded":
-            refusal = session_superseded()
+        refusal = None if want.session is None else await self.open_session(want.worker_key, want.session)
         if refusal is not None:
-            return Polled("noop", want, refusal=refusal)
-        control = self._mailboxes.collect(_holder(want), want.poll_id)
-        decision = "noop" if granted is None else _decision(granted)
-        if decision == "noop" and not self.dispatches(want):
-            decision = "draining"
+            return await self.ask(unit), Polled("noop", want, refusal=refusal)
+        parked = unit.poll = self._new_poll(want, watch=watch, brought=True)
+        with self._attended(parked):
+            answer = await self.ask(unit)
+            await parked.looked_at()
+            if parked.ending == "failed" and isinstance(parked.error, OutcomeUnknown):
+                raise parked.error.with_traceback(None)
+        if not parked.control and parked.ending not in ("refused", "session_superseded"):
+            parked.control = self._mailboxes.collect(_holder(want), want.poll_id)
+        return answer, self._polled(parked)
+
+    def _new_poll(self, want: Want, *, watch: bool, brought: bool = False) -> Parked:
+        """A poll that has just come. What it holds already it gets even when nothing new is given out."""
         watched = Session(want.worker_key, want.session) if watch and want.session is not None else None
-        return Polled(decision, want, granted, answer.handed, control, watched)
+        parked = Parked(want, self.clock.now_ms(), watched, brought=brought)
+        if not self.dispatches(want):
+            parked.end("draining")
+        return parked
 
     def dispatches(self, want: Want) -> bool:
         """Whether a poll may be given new work; one that names its threads may be, whatever is switched off."""
@@ -277,13 +272,10 @@ class Engine:
         self._give_back(polled)
 
     def _give_back(self, polled: Polled) -> None:
-        if polled.want.poll_id is not None:
-            return
-        if polled.control:
+        if polled.control and polled.want.poll_id is None:
             self._mailboxes.give_back(_holder(polled.want), polled.control)
             self._publisher.hand_over(_holder(polled.want))
-        if polled.granted is not None:
-            self.committer.take_back([job.lease_id for job in polled.granted.jobs if job.lease_id is not None])
+        self.committer.give_back(polled.want, polled.granted)
 
     def worker_refused(self) -> None:
         """A worker's call found no room in this server: that time counts against no lease."""
@@ -318,15 +310,26 @@ class Engine:
 
     @contextmanager
     def _attended(self, parked: Parked) -> Iterator[None]:
-        """While the poll is here, its worker is known to wait, and its connection is watched if it wants that."""
-        with self.roster.polls(parked.want):
-            if parked.watched is not None:
-                self._watch.stands(parked.watched)
-            try:
-                yield
-            finally:
+        """While the poll is here, its worker is known to wait, and its connection is watched if it wants that. However
+        it ends, it leaves; if its caller is not answered, what it got goes back."""
+        try:
+            with self.roster.polls(parked.want):
                 if parked.watched is not None:
-                    self._watch.ends(parked.watched)
+                    self._watch.stands(parked.watched)
+                try:
+                    yield
+                finally:
+                    if parked.watched is not None:
+                        self._watch.ends(parked.watched)
+        except StoreError:
+            self.demand.leave(parked)
+            self._give_back(self._polled(parked))
+            raise
+        except BaseException:
+            self.demand.leave(parked)
+            self.undelivered(self._polled(parked))
+            raise
+        self.demand.leave(parked)
 
     def _looked(self, lag_ms: float) -> None:
         """The monitor has found the loop turning, so late."""

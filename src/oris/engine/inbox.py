@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from oris.engine.bounds import CommitBounds
 from oris.engine.unit import Lane, State, Unit
 from oris.errors import Unavailable
 
@@ -18,22 +19,25 @@ ORDER: tuple[Lane, ...] = ("renew", "write", "sweep", "client", "submit", "looku
 class Room:
     """How much still goes into a batch."""
 
-    def __init__(self, commands: int, size_bytes: int) -> None:
+    def __init__(self, commands: int, size_bytes: int, polls: int) -> None:
         self.commands = commands
         self.size_bytes = size_bytes
+        self.polls = polls
 
     def share(self, of: int) -> Room:
         """One part of this many."""
-        return Room(self.commands // of, self.size_bytes // of)
+        return Room(self.commands // of, self.size_bytes // of, self.polls // of)
 
     def holds(self, unit: Unit) -> bool:
         """True when the unit fits."""
-        return len(unit) <= self.commands and unit.size_bytes <= self.size_bytes
+        polls = self.polls > 0 or unit.poll is None
+        return polls and len(unit) <= self.commands and unit.size_bytes <= self.size_bytes
 
     def fill(self, unit: Unit) -> None:
         """Take the unit's part away."""
         self.commands -= len(unit)
         self.size_bytes -= unit.size_bytes
+        self.polls -= unit.poll is not None
 
 
 class Inbox:
@@ -56,14 +60,14 @@ class Inbox:
         self._commands[lane], self._bytes[lane] = commands, size
         self._queues[lane].append(unit)
 
-    def take(self, max_commands: int, max_bytes: int) -> list[Unit]:
+    def take(self, bounds: CommitBounds) -> list[Unit]:
         """The next units; withdrawn ones are dropped. Their state becomes TAKEN.
 
         In a first round every lane gets its share of the batch, and at least one unit however large; in a second one
         the lanes fill what is left, in order. So a flood in one lane delays the others by a batch at most.
         """
         taken: list[Unit] = []
-        room = Room(max_commands, max_bytes)
+        room = Room(bounds.max_commands, bounds.max_bytes, bounds.max_polls)
         for lane in ORDER:
             self._take(lane, room.share(len(ORDER)), room, taken, at_least=1)
         for lane in ORDER:

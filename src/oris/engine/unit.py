@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from enum import Enum, auto
 from typing import Literal
 
@@ -10,11 +10,10 @@ import trio
 from msgspec import Struct
 
 from oris.core.audit import Audit
-from oris.core.changes import Handed
-from oris.core.commands import Command, Want
-from oris.core.replies import Granted, Refusal, Reply
+from oris.core.commands import Command
+from oris.core.replies import Refusal, Reply
+from oris.engine.parked import Parked
 from oris.errors import ErrorCode, StoreError
-from oris.ids import RunId
 
 Lane = Literal["renew", "write", "sweep", "client", "submit", "lookup"]
 """The inbox lane of a unit, each with room of its own. Only what makes runs meets admission: one that is refused but
@@ -23,29 +22,26 @@ accepted one is answered with success."""
 
 
 class State(Enum):
-    """Where a unit is. QUEUED and cancelled: GONE, never taken. TAKEN and cancelled: ORPHAN, its grants go back."""
+    """Where a unit is. QUEUED and cancelled: GONE, never taken. TAKEN and cancelled: it is committed all the same."""
 
     QUEUED = auto()
     TAKEN = auto()
-    ORPHAN = auto()
     GONE = auto()
     DONE = auto()
 
 
 class Answered(Struct, frozen=True):
-    """What came of a unit: a reply per command, and what its poll got."""
+    """What came of a unit: a reply per command."""
 
     replies: tuple[Reply, ...]
-    granted: Granted | None = None
-    handed: Mapping[RunId, Handed] = {}
 
 
 class Unit:
     """Commands that are decided one after the other in one commit, each on its own.
 
-    `want` is a poll served in the same commit; not when the only command was refused. `audit` makes one record of the
-    whole. `size_bytes` counts the payloads. `by_admin`: its new runs are let in although new runs are switched off.
-    `seed` is fixed when the unit is first taken.
+    `poll` is served in the same commit; not when the only command was refused. `audit` makes one record of the whole.
+    `size_bytes` counts the payloads. `by_admin`: its new runs are let in although new runs are switched off. `seed` is
+    fixed when the unit is first taken.
     """
 
     __slots__ = (
@@ -56,11 +52,11 @@ class Unit:
         "commands",
         "error",
         "lane",
+        "poll",
         "refusal",
         "seed",
         "size_bytes",
         "state",
-        "want",
     )
 
     def __init__(
@@ -68,14 +64,14 @@ class Unit:
         lane: Lane,
         commands: Sequence[Command],
         *,
-        want: Want | None = None,
+        poll: Parked | None = None,
         audit: Audit | None = None,
         size_bytes: int = 0,
         by_admin: bool = False,
     ) -> None:
         self.lane = lane
         self.commands = tuple(commands)
-        self.want = want
+        self.poll = poll
         self.audit = audit
         self.size_bytes = size_bytes
         self.by_admin = by_admin

@@ -66,8 +66,6 @@ class Meter:
         done_ms = self._now_ms()
         for parked, granted in zip(outcome.parked, outcome.granted, strict=True):
             self._granted(granted, parked.since_ms, done_ms)
-        for granted in outcome.fetched.values():
-            self._granted(granted, outcome.now_ms, done_ms)
 
     def commit_failed(self, error: Exception, batch: Batch | None = None, took_ms: float = 0.0) -> None:
         """A batch was rolled back, or nobody knows. What the store refuses it may refuse often: told now and then."""

@@ -65,7 +65,7 @@ class TracingMeter(Meter):
         attributes: dict[str, str | int] = {
             "oris.commit.commands": sum(len(unit.commands) for unit in batch.units),
             "oris.commit.units": len(batch.units),
-            "oris.commit.polls": len(batch.parked),
+            "oris.commit.polls": len(batch.polls()),
             "oris.commit.outcome": outcome,
         }
         if failed:

@@ -77,10 +77,6 @@ class AnswerCheck:
         self._given = {}
         for parked, granted in zip(outcome.parked, outcome.granted, strict=True):
             self._grant(parked.want, granted)
-        for place, granted in sorted(outcome.fetched.items()):
-            want = batch.units[place].want
-            if want is not None:
-                self._grant(want, granted)
         created = sum(1 for e in outcome.facts.changes.entries if e.event_type == "run_created")
         self._judge.require(created == self._made, "I8", batch.batch_id, f"{created} runs, {self._made} submits")
         total, counted = self._total(), self._bounds.depth()

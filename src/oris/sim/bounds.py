@@ -28,7 +28,7 @@ class BoundCheck:
 
     def committed(self, outcome: Outcome, batch: Batch) -> None:
         """A commit was made."""
-        self._handed_out([*outcome.granted, *outcome.fetched.values()], batch.batch_id)
+        self._handed_out(outcome.granted, batch.batch_id)
         changed = list(outcome.facts.changes.jobs.values())
         for unit, replies in zip(batch.units, outcome.replies, strict=True):
             for command, reply in zip(unit.commands, replies, strict=True):

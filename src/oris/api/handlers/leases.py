@@ -107,19 +107,17 @@ async def ack(call: Call, body: AckRequest) -> Answer:
     worker = worker_in_path(call)
     acks, prefixes = one_or_list(body, "acks", ListedAck)
     commands = [_ack(call, worker, one, prefix) for one, prefix in zip(acks, prefixes, strict=True)]
-    engine, want, refusal = call.services.engine, None, None
-    if body.poll is not None:
+    unit = Unit("write", commands, size_bytes=sum(len(command.body or b"") for command in commands))
+    engine, polled = call.services.engine, None
+    if body.poll is None:
+        answer = await engine.ask(unit)
+    else:
         check_watch(body.poll, "poll.watch")
         want = want_of(call, worker, body.poll, body.poll.poll_id or acks[0].lease_id)
-        # A session that is over fetches nothing; what the acks are answered does not hang on it.
-        refusal = None if want.session is None else await engine.open_session(worker, want.session)
-    size = sum(len(command.body or b"") for command in commands)
-    fetch = None if refusal is not None else want
-    answer = await engine.ask(Unit("write", commands, want=fetch, size_bytes=size))
+        answer, polled = await engine.ask_and_poll(unit, want, watch=body.poll.watch)
     single = None if body.acks is not None else accepted(answer.replies[0], Acked)
-    if want is None or body.poll is None:
+    if polled is None:
         return ok(call, _ack_view(call, single, answer.replies, UNSET))
-    polled = await engine.fetched(want, answer, refusal, watch=body.poll.watch)
     # Should there be no room to hand out again what it holds, the ack is committed all the same.
     fetched = poll_view(call, polled, "outcome_unknown")
     view = _ack_view(call, single, answer.replies, fetched)
