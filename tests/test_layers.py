@@ -12,7 +12,7 @@ SRC = Path(__file__).parent.parent / "src"
 
 CORE = ("oris.core", "oris.audit_actions", "oris.errors", "oris.ids")
 ANYWHERE = ("oris.errors", "oris.ids", "oris.clock")
-STORE = ("oris.storage.store", "oris.storage.reads", "oris.storage.pages")
+STORE = ("oris.storage.store", "oris.storage.reads", "oris.storage.pages", "oris.storage.hints")
 """What is the same for every store."""
 STORE_SIDE = (
     *(

@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import Any, Generic, TypeVar
 
 import trio
+from msgspec.structs import replace
 from trio.testing import wait_all_tasks_blocked
 
 from oris import ids
@@ -30,6 +31,7 @@ from oris.engine.engine import Engine, EngineSettings, Polled
 from oris.engine.observer import Observer, Passed, Sample
 from oris.engine.unit import Answered, Unit
 from oris.ids import LeaseId, NodeId, RunId, TenantId, ThreadId, WorkerId
+from oris.storage.hints import Hints
 from oris.storage.reads import Reads
 from oris.storage.sqlite.database import MemoryDatabase
 from oris.storage.sqlite.snapshot import read_snapshot
@@ -79,6 +81,16 @@ class ScriptedStore:
         self._at_once = 0
         self.before: Callable[[Needs], BaseException | None] = lambda needs: None
         self.after: Callable[[Needs], BaseException | None] = lambda needs: None
+
+    @property
+    def shared(self) -> bool:
+        """See `Store`."""
+        return self.inner.shared
+
+    @property
+    def hints(self) -> Hints:
+        """See `Store`."""
+        return self.inner.hints
 
     @property
     def reads(self) -> Reads:
@@ -313,25 +325,32 @@ async def running(
     watched_by: Callable[[EngineClock], Observer] | None = None,
     wall: VirtualClock | None = None,
     patience_s: float = PATIENCE_S,
+    node: str = "node",
+    hints: Hints | None = None,
 ) -> AsyncIterator[World]:
-    """An engine with its committer, and the other tasks on request; stopped in order at the end.
+    """An engine with its committer, and the other tasks on request; stopped in order at the end. With `hints` it is one
+    of several nodes on a database.
 
     Its rows are checked whatever the test leaves behind, unless it says why they need not hold; with `check`, that it
     leaves nobody waiting too.
     """
     database = database or MemoryDatabase()
     clock = EngineClock(wall or VirtualClock())
-    async with await SqliteStore.open(database, clock.now_ms, node_id=NodeId("node"), inline=True) as inner:
+    node_id = NodeId(node)
+    async with await SqliteStore.open(database, clock.now_ms, node_id=node_id, inline=True, hints=hints) as inner:
         high_water_ms = await inner.high_water_ms()
         clock.start_after(high_water_ms)
         store, observer = ScriptedStore(inner), Recorder()
         told = observer if watched_by is None else watched_by(clock)
-        engine = Engine(store, clock, random.Random(7 + high_water_ms), told, settings or EngineSettings())
+        chance = random.Random(f"{node} {7 + high_water_ms}")
+        engine = Engine(store, clock, chance, told, replace(settings or EngineSettings(), node_id=node_id))
         with trio.fail_after(patience_s):
             async with trio.open_nursery() as nursery:
                 world = World(engine, store, database, observer, nursery)
                 if committer:
                     await nursery.start(engine.committer.run, no_beat)
+                if hints is not None:
+                    await nursery.start(engine.cluster.run, no_beat)
                 if sweeper:
                     await nursery.start(engine.sweeper.run, no_beat)
                 if monitor:

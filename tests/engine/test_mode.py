@@ -63,11 +63,11 @@ async def test_a_submit_that_waits_while_new_runs_are_switched_off_is_refused(au
 def test_an_admin_is_let_past_an_operators_switch_and_past_nothing_else() -> None:
     admission = Admission(Thresholds())
     admission.overloaded = True
-    assert reason(admission.refusal(by_admin=True)) == "rate_limited"
+    assert reason(admission.refusal(passes_switch=True)) == "rate_limited"
     admission.no_room = lambda: True
-    assert reason(admission.refusal(by_admin=True)) == "store_unavailable"
+    assert reason(admission.refusal(passes_switch=True)) == "store_unavailable"
     admission.draining = True
-    assert reason(admission.refusal(by_admin=True)) == "draining"
+    assert reason(admission.refusal(passes_switch=True)) == "draining"
 
 
 async def test_parked_polls_are_answered_at_once_but_those_that_name_their_threads(autojump_clock: MockClock) -> None:

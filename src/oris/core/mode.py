@@ -62,3 +62,8 @@ class Modes(Struct, frozen=True):
         if row.node == CLUSTER:
             return Modes(self.here, row, self.node)
         return Modes(self.here, self.cluster, row) if row.node == self.here else self
+
+
+def newest(known: Mode | None, read: Mode | None) -> Mode | None:
+    """Of two rows for one node the one that was set later; what was read counts if they are of one time."""
+    return known if known is not None and (read is None or read.set_ms < known.set_ms) else read

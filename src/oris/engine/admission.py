@@ -63,11 +63,11 @@ class Admission:
             return 2
         return 3 if self.no_room() else int(self.overloaded)
 
-    def refusal(self, *, by_admin: bool = False) -> Refusal | None:
-        """What a new run is answered; None lets it in. What is only switched off lets an admin's smoke test in."""
+    def refusal(self, *, passes_switch: bool = False) -> Refusal | None:
+        """What a new run is answered; None lets it in. `passes_switch`: also when new runs are switched off."""
         if self.draining:
             return Refusal(ErrorCode.UNAVAILABLE, "the server is draining", {"reason": "draining"}, 1)
-        if not self.modes.submit and not by_admin:
+        if not self.modes.submit and not passes_switch:
             return SWITCHED_OFF
         if self.no_room():
             return NO_ROOM

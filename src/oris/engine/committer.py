@@ -16,7 +16,7 @@ from oris.core.audit import AuditHead
 from oris.core.changes import Changes, Handed
 from oris.core.commands import Release, ShowLife, Want, may_be_repeat
 from oris.core.limits import Limits
-from oris.core.mode import CLUSTER, Modes
+from oris.core.mode import CLUSTER, Mode, Modes, newest
 from oris.core.needs import Loaded
 from oris.core.replies import Granted
 from oris.engine.admission import Admission
@@ -24,6 +24,7 @@ from oris.engine.batch import Batch, Context, Outcome, coming_lanes, decide_batc
 from oris.engine.bell import Bell
 from oris.engine.bounds import CommitBounds
 from oris.engine.demand import Demand
+from oris.engine.hinting import hint_of
 from oris.engine.inbox import Inbox
 from oris.engine.learn import learn_lanes
 from oris.engine.observer import Beat, Observer
@@ -126,12 +127,13 @@ class Committer:
         self._bell.ring()
 
     def _admit(self, unit: Unit) -> bool:
-        """Judge new runs by the gate as it is now; False: answered, there is nothing to look up.
+        """Judge new runs by the gate as it is now; False: answered, there is nothing to look up. Of a shared store only
+        the commit knows what is switched off.
 
         Once let in a unit stays let in, but for an operator's switch: refusing what waits already would make an
         overloaded server accept nothing.
         """
-        unit.refusal = self._admission.refusal(by_admin=unit.by_admin)
+        unit.refusal = self._admission.refusal(passes_switch=unit.by_admin or self._store.shared)
         if unit.refusal is None:
             return True
         if any(map(may_be_repeat, unit.commands)):
@@ -221,6 +223,11 @@ class Committer:
         if not modes.dispatch:
             self._demand.stop_dispatch()
         self._observer.mode_changed(modes)
+
+    def see_modes(self, cluster: Mode | None, here: Mode | None) -> None:
+        """What is switched, as it was read: rows that are older than those that this node knows do not count."""
+        known = self._admission.modes
+        self._adopt(Modes(self._name, newest(known.cluster, cluster), newest(known.node, here)))
 
     async def _learn_again(self) -> None:
         """After a commit of unknown outcome. A store that cannot tell fails the next batch too, which is answered."""
@@ -338,6 +345,8 @@ class Committer:
             self.set_aside.put(run_id)
         self.set_aside.forget_ended(outcome.facts.changes.jobs.values())
         self._publisher.publish(outcome)
+        if self._store.shared:
+            self._store.hints.publish(hint_of(outcome, self._node_id))
         for unit, replies in zip(batch.units, outcome.replies, strict=True):
             unit.finish(Answered(replies))
         for parked, granted in zip(outcome.parked, outcome.granted, strict=True):

@@ -7,18 +7,20 @@ with a raised lane it can serve, so ten thousand idle polls cost nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import count, islice
 
 from oris.core.changes import Handed
 from oris.core.commands import Want
 from oris.core.dispatch import serves
-from oris.core.model import Job, Lane
+from oris.core.model import Job, Lane, Worker
+from oris.core.quarantine import is_quarantined
 from oris.core.replies import Granted
+from oris.core.tenant import Tenant
 from oris.engine.answers_room import AnswersRoom
 from oris.engine.bell import Bell
 from oris.engine.heads import ALL_HEADS, heads_of
-from oris.engine.lines import AtWorkerLimit, Line, Lines, OfWorkers, Row, Wish, wishes, wishes_of
+from oris.engine.lines import AtWorkerLimit, Limited, Line, Lines, OfWorkers, Row, Wish, wishes, wishes_of
 from oris.engine.parked import WAITING, Ending, Parked, State
 from oris.engine.work import Work
 from oris.ids import RunId, TenantId, WorkerKey
@@ -40,8 +42,10 @@ class Demand:
     lower limit per tenant until any lease ends or a job is queued that it could take.
     """
 
-    def __init__(self, bell: Bell, tenant_limit: int, max_heads: int = ALL_HEADS) -> None:
+    def __init__(self, bell: Bell, tenant_limit: int, max_heads: int = ALL_HEADS, *, shared: bool = False) -> None:
+        """`shared`: others write the store too, so a lane that was not read may hold work, whatever is known of it."""
         self._bell = bell
+        self._is_shared = shared
         self._max_heads = max_heads
         self._tenant_limit = tenant_limit
         self._tickets = count(1)
@@ -132,6 +136,8 @@ class Demand:
         taken = sorted([*new[:room], *waited[: MAX_WANTS - min(room, len(new))]], key=lambda p: p.ticket)
         for parked in taken:
             parked.take()
+        if self._is_shared:
+            lanes = list(dict.fromkeys([*lanes, *islice(coming, MAX_LANES)]))
         return taken, heads_of(lanes, [*brought, *(each.want for each in taken)], self._max_heads)
 
     def heads_for(self, wants: Sequence[Want]) -> dict[Lane, int]:
@@ -191,6 +197,16 @@ class Demand:
         """A worker may be granted something again."""
         _free(self._at_worker_limit.of(worker))
 
+    def worker_seen(self, worker: Worker) -> None:
+        """A worker's row is like this now, whoever has changed it."""
+        mine = self._at_worker_limit.of(worker.worker_key)
+        _free([each for each in mine if worker.leased < each.want.worker_limit and not is_quarantined(worker)])
+
+    def tenant_seen(self, tenant: Tenant) -> None:
+        """A tenant's row is like this now, whoever has changed it."""
+        if tenant.leased < self._tenant_limit:
+            self._tenant_freed(tenant.tenant_id)
+
     def quarantine_over(self, now_ms: int) -> None:
         """Polls whose worker may be given a probe by now are looked at again."""
         over = self._at_worker_limit.quarantined_until(now_ms)
@@ -224,7 +240,7 @@ class Demand:
 
         Not so at a tenant's limit: should this batch make room, its older jobs in other lanes go first.
         """
-        return lane in self._work or lane in self._held or self._work.is_shut(lane.tenant_id)
+        return self._is_shared or lane in self._work or lane in self._held or self._work.is_shut(lane.tenant_id)
 
     def lower(self, drained: Iterable[Lane], blocked: Iterable[Lane]) -> None:
         """A dispatch found these lanes empty, and those at their tenant's limit."""
@@ -236,12 +252,23 @@ class Demand:
 
     def lease_ended(self, worker: WorkerKey, tenant_id: TenantId) -> None:
         """A limit may have room again: that tenant's lanes and the polls held back are looked at again."""
+        self._tenant_freed(tenant_id)
+        self.worker_freed(worker)
+
+    def _tenant_freed(self, tenant_id: TenantId) -> None:
         self._meet(self._work.open(tenant_id))
         for seen in self._looking.values():
             seen.discard(tenant_id)
         _free(self._at_tenant_limit.all_for())
-        self.worker_freed(worker)
         _free([each for each in self._choosing if each.granted is not None and each.granted.blocked == "tenant_limit"])
+
+    def limited(self) -> Limited:
+        """What keeps polls and lanes from one another, as far as is known here."""
+        return Limited(self._at_worker_limit.workers(), self._work.shut_tenants(), tuple(self._held))
+
+    def workers(self) -> tuple[WorkerKey, ...]:
+        """The workers whose polls are parked here."""
+        return self._all.workers()
 
     def look_again(self) -> None:
         """Nothing that was known of the store holds any more; the lanes with work are to be learnt anew."""
@@ -350,7 +377,7 @@ class Demand:
                 self._meeting[wish] = None
         asking = [want for want in wants if want.limit and want.threads is None]
         also = dict.fromkeys(wish for want in asking for wish in wishes(want) if self._work.knows(wish))
-        lanes = self._shared(dict.fromkeys([*met, *also]))
+        lanes = self._work.shares(dict.fromkeys([*met, *also]), MAX_LANES)
         shut: dict[Lane, None] = {}
         for wish in also:
             shut.update(dict.fromkeys(self._work.shut_lanes(wish, MAX_LANES - len(shut))))
@@ -360,24 +387,6 @@ class Demand:
         if len(self._work) > MAX_LANES:
             self._work.taken(found)
         return found
-
-    def _shared(self, wished: Collection[Wish]) -> list[Lane]:
-        """So many lanes that may be read, of each wish as many; what one has no use for, the others get."""
-        found: dict[Lane, None] = {}
-        share = max(1, MAX_LANES // max(1, len(wished)))
-        more: list[Wish] = []
-        for wish in wished:
-            lanes = self._work.first(wish, share)
-            found.update(dict.fromkeys(lanes))
-            if len(lanes) == share:
-                more.append(wish)
-            if len(found) >= MAX_LANES:
-                return list(found)[:MAX_LANES]
-        for wish in more:
-            found.update(dict.fromkeys(self._work.first(wish, MAX_LANES)))
-            if len(found) >= MAX_LANES:
-                break
-        return list(found)[:MAX_LANES]
 
 
 def _free(held: Iterable[Parked]) -> None:

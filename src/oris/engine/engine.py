@@ -25,6 +25,7 @@ from oris.engine.admission import Admission, Monitor, Thresholds
 from oris.engine.bell import Bell
 from oris.engine.bounds import CommitBounds
 from oris.engine.clock_watch import ClockWatch
+from oris.engine.cluster import Cluster
 from oris.engine.committer import Committer
 from oris.engine.control import Control, Holder, Mailboxes
 from oris.engine.demand import Demand
@@ -110,7 +111,7 @@ class Engine:
         self._inbox = Inbox(settings.inbox_max_commands, settings.inbox_max_bytes)
         self._mailboxes = Mailboxes()
         self._observer = observer
-        self.demand = Demand(self._bell, settings.tenant_limit, settings.bounds.max_heads)
+        self.demand = Demand(self._bell, settings.tenant_limit, settings.bounds.max_heads, shared=store.shared)
         self.roster = Roster(clock.now_ms)
         self._watch = Watch(settings.disconnect_grace_ms)
         self._watch.begin(clock.now_ms())
@@ -141,6 +142,7 @@ class Engine:
             bounds=settings.bounds,
             node_id=settings.node_id,
         )
+        self.cluster = Cluster(store, settings.node_id, self._publisher, self.committer, self._bell)
         parts = (self.committer, self.reads)
         self.retention = Retention(*parts, self.roster, self.admission, observer, settings.retention, clock)
         self.sweeper = Sweeper(*parts, clock, self.demand, self._outages, self._watch, self.retention)

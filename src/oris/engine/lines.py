@@ -68,6 +68,10 @@ class OfWorkers:
         """The polls of one worker, the oldest first."""
         return list(self._polls.get(worker, ()))
 
+    def workers(self) -> tuple[WorkerKey, ...]:
+        """The workers that have any."""
+        return tuple(self._polls)
+
     def __iter__(self) -> Iterator[Parked]:
         return (parked for mine in self._polls.values() for parked in mine)
 
@@ -96,6 +100,14 @@ class AtWorkerLimit(OfWorkers):
     def quarantined_until(self, now_ms: int) -> list[Parked]:
         """Those whose worker may be given a probe by now."""
         return [parked for parked, until_ms in self._until_ms.items() if until_ms <= now_ms]
+
+
+class Limited(Struct, frozen=True):
+    """Workers at their limit with parked polls, tenants at the server's limit, and lanes whose workflow is held."""
+
+    workers: tuple[WorkerKey, ...]
+    tenants: tuple[TenantId, ...]
+    holds: tuple[Lane, ...]
 
 
 class Wish(Struct, frozen=True):

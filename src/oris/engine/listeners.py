@@ -59,7 +59,7 @@ class Listener:
     """One of those who listen to a run of a thread."""
 
     def __init__(self, run_id: RunId, feed: Feed) -> None:
-        self._run_id = run_id
+        self.run_id = run_id
         self._feed = feed
         self.seq = 0
         """Up to here there are events, as far as is known."""
@@ -71,7 +71,7 @@ class Listener:
 
     def tell(self, job: Job) -> None:
         """How the thread stands, or how the run it has left behind stood. Synchronous, and harmless when it is old."""
-        if job.run_id == self._run_id and job.status in TERMINAL:
+        if job.run_id == self.run_id and job.status in TERMINAL:
             self.last_seq = job.seq
         if job.seq > self.seq:
             self.seq = job.seq
@@ -128,6 +128,14 @@ class Listeners:
         if feed is not None:
             for listener in feed.listeners:
                 listener.tell(job)
+
+    def has(self, job_key: JobKey) -> bool:
+        """True when somebody listens to this thread."""
+        return job_key in self._feeds
+
+    def threads(self) -> dict[JobKey, set[RunId]]:
+        """The threads that are listened to, and the runs of each."""
+        return {key: {listener.run_id for listener in feed.listeners} for key, feed in self._feeds.items()}
 
     def end_all(self) -> None:
         """The server stops: nobody listens any longer, nor will."""

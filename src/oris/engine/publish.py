@@ -7,15 +7,16 @@ from collections.abc import Callable
 from oris.core.api_key import ApiKey
 from oris.core.changes import Decision
 from oris.core.deadlines import has_date
-from oris.core.hold import is_held, may_probe
-from oris.core.model import Job, Worker
+from oris.core.hold import Hold, is_held, may_probe
+from oris.core.model import ClosedLease, Job, Lane, Worker
 from oris.engine.batch import Outcome
 from oris.engine.control import Holder, Mailboxes, control_of, graceful_cancel
 from oris.engine.demand import Demand
+from oris.engine.held_leases import HeldLeases
 from oris.engine.listeners import Listeners
 from oris.engine.roster import Roster
 from oris.engine.waiters import Waiters
-from oris.ids import WorkerKey
+from oris.ids import LeaseId, WorkerKey
 
 
 class Publisher:
@@ -36,11 +37,12 @@ class Publisher:
 
         `key_changed` is told of API keys first of all: a revoked one lets nobody in once its revocation is answered.
         """
-        self._demand = demand
-        self._waiters = waiters
-        self._listeners = listeners
+        self.demand = demand
+        self.waiters = waiters
+        self.listeners = listeners
         self._mailboxes = mailboxes
         self._roster = roster
+        self.leases = HeldLeases()
         self._set_alarm = set_alarm
         self._bereave = bereave
         self._key_changed = key_changed
@@ -56,14 +58,18 @@ class Publisher:
             assert job is not None
             if decision.pruned is not None:
                 # Only who still listens to what has gone has to know: it comes to an end.
-                self._listeners.publish(job)
+                self.listeners.publish(job)
                 continue
             if job.status == "queued" and (before is None or before.status != "queued"):
-                self._demand.raise_level(job.lane)
-                self._demand.job_queued(job)
+                self.demand.raise_level(job.lane)
+                self.demand.job_queued(job)
             held = None if before is None else before.worker_key
             if held is not None and job.worker_key is None:
-                self._demand.lease_ended(held, job.tenant_id)
+                self.demand.lease_ended(held, job.tenant_id)
+            if before is not None and held is not None and before.lease_id not in (None, job.lease_id):
+                self.leases.ended(held, LeaseId(before.lease_id or ""))
+            if job.lease_id is not None:
+                self.leases.note(job)
             if decision.closed:
                 told.update(self._post(decision))
             if job.status == "cancelling" and before is not None and before.status != "cancelling":
@@ -75,15 +81,15 @@ class Publisher:
                 earliest = at_ms
             if decision.past_run is not None:
                 # A deadline may have ended it in this very decision.
-                self._waiters.publish(decision.past_run)
-                self._listeners.publish(decision.past_run)
-            self._waiters.publish(job)
-            self._listeners.publish(job)
+                self.waiters.publish(decision.past_run)
+                self.listeners.publish(decision.past_run)
+            self.waiters.publish(job)
+            self.listeners.publish(job)
         for changed in outcome.workers:
             self._worker(changed)
         for freed in outcome.facts.freed:
-            self._demand.worker_freed(freed)
-        self._demand.lower(outcome.drained, outcome.blocked)
+            self.demand.worker_freed(freed)
+        self.demand.lower(outcome.drained, outcome.blocked)
         soonest_ms = self._publish_holds(outcome)
         if soonest_ms is not None and (earliest is None or soonest_ms < earliest):
             earliest = soonest_ms
@@ -97,16 +103,45 @@ class Publisher:
         held = dict(outcome.held)
         for lane, hold in outcome.facts.changes.holds.items():
             if hold is None or not is_held(hold) or may_probe(hold, outcome.now_ms):
-                self._demand.unhold(lane)
+                self.demand.unhold(lane)
             else:
                 held[lane] = hold.next_ms if hold.probe is None else None
         for lane, until_ms in held.items():
-            self._demand.hold(lane, until_ms)
+            self.demand.hold(lane, until_ms)
         return min((until_ms for until_ms in held.values() if until_ms is not None), default=None)
+
+    def seen(self, job: Job) -> None:
+        """A run stands like this, whoever has brought it there: those who wait for it are told."""
+        self.waiters.publish(job)
+        self.listeners.publish(job)
+
+    def worker_seen(self, worker: Worker) -> None:
+        """A worker's row is like this; a newer session counts, an older one was read before this node's last commit."""
+        if self._roster.is_older(worker):
+            self._worker(worker)
+
+    def hold_seen(self, lane: Lane, hold: Hold | None) -> None:
+        """What is held against a workflow."""
+        if hold is None or not is_held(hold):
+            self.demand.unhold(lane)
+        else:
+            self.demand.hold(lane, hold.next_ms if hold.probe is None else None)
+
+    def ask_to_end(self, job: Job) -> None:
+        """A run that somebody holds is to end: its worker is told."""
+        for holder in self._ask_to_end(job):
+            self.hand_over(holder)
+
+    def lease_seen(self, holder: Holder, closed: ClosedLease, reason: str) -> None:
+        """A lease has ended, on another node: who held it is told if it did not end it itself."""
+        message = control_of(closed, reason)
+        if message is not None:
+            self._mailboxes.post(holder, message)
+            self.hand_over(holder)
 
     def hand_over(self, holder: Holder) -> None:
         """Give what waits for a holder to its oldest parked poll."""
-        polls = self._demand.of_worker(holder.worker_key)
+        polls = self.demand.of_worker(holder.worker_key)
         parked = next((each for each in polls if each.want.session == holder.session), None)
         if parked is not None:
             parked.control = self._mailboxes.collect(holder, parked.want.poll_id)
@@ -118,12 +153,12 @@ class Publisher:
         if before not in (None, worker.session):
             self._mailboxes.forget(Holder(worker.worker_key, before))
         self._roster.opened(worker)
-        for parked in self._demand.of_worker(worker.worker_key):
+        for parked in self.demand.of_worker(worker.worker_key):
             if parked.want.session not in (None, worker.session):
                 parked.give_up("session_superseded")
         if worker.leased:
             self._bereave(worker.worker_key)
-        self._demand.worker_freed(worker.worker_key)
+        self.demand.worker_freed(worker.worker_key)
 
     def _ask_to_end(self, job: Job) -> dict[Holder, None]:
         message = graceful_cancel(job)

@@ -60,7 +60,8 @@ class Roster:
     def __init__(self, now_ms: Callable[[], int]) -> None:
         self._now_ms = now_ms
         self._workers: OrderedDict[WorkerKey, Presence] = OrderedDict()
-        self._sessions: OrderedDict[WorkerKey, str] = OrderedDict()
+        self._sessions: OrderedDict[WorkerKey, tuple[str, int]] = OrderedDict()
+        """The newest session of each, and since when it is."""
 
     def heard(self, worker_key: WorkerKey) -> None:
         """A worker has called."""
@@ -91,7 +92,7 @@ class Roster:
     def opened(self, worker: Worker) -> None:
         """A commit has said which session is this worker's newest."""
         if worker.session is not None:
-            self._sessions[worker.worker_key] = worker.session
+            self._sessions[worker.worker_key] = (worker.session, worker.session_ms)
             self._sessions.move_to_end(worker.worker_key)
             if len(self._sessions) > MAX_WORKERS:
                 self._sessions.popitem(last=False)
@@ -108,11 +109,17 @@ class Roster:
 
     def session_of(self, worker_key: WorkerKey) -> str | None:
         """Its newest session, as far as this node has heard."""
-        return self._sessions.get(worker_key)
+        known = self._sessions.get(worker_key)
+        return None if known is None else known[0]
+
+    def is_older(self, worker: Worker) -> bool:
+        """True when this row has a newer session than the one that this node knows."""
+        known = self._sessions.get(worker.worker_key)
+        return known is not None and worker.session != known[0] and worker.session_ms > known[1]
 
     def is_open(self, worker_key: WorkerKey, session: str) -> bool:
         """True when it was its worker's newest session when this node heard last."""
-        return self._sessions.get(worker_key) == session
+        return self.session_of(worker_key) == session
 
     def called_ms(self, worker_key: WorkerKey) -> int | None:
         """When this node was called by it last."""

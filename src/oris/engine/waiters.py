@@ -28,6 +28,8 @@ class Waiter:
     def __init__(self, *, interrupts: bool) -> None:
         self.interrupts = interrupts
         """Whether a run that waits for people is waited for no longer."""
+        self.waits_for: RunId | None = None
+        """The run whose end is waited for now."""
         self._ended: dict[RunId, Ended] = {}
         self._changed = trio.Event()
         self._given_up = False
@@ -47,6 +49,7 @@ class Waiter:
 
         A checkpoint only if it has not been handed over yet.
         """
+        self.waits_for = run_id
         while run_id not in self._ended and not self._given_up:
             self._changed = trio.Event()
             await self._changed.wait()
@@ -85,6 +88,17 @@ class Waiters:
             for waiter in waiters:
                 if waiter.interrupts or job.status != "interrupted":
                     waiter.publish(ended)
+
+    def has(self, job_key: JobKey) -> bool:
+        """True when somebody waits on this thread."""
+        return job_key in self._by_thread
+
+    def threads(self) -> dict[JobKey, set[RunId]]:
+        """The threads that are waited on, and the runs of each that are waited for."""
+        return {
+            key: {waiter.waits_for for waiter in waiters if waiter.waits_for is not None}
+            for key, waiters in self._by_thread.items()
+        }
 
     def end_all(self) -> None:
         """The server stops: nobody waits any longer, nor will."""

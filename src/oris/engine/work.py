@@ -45,6 +45,10 @@ class Work:
         """True when the tenant is at the server's limit."""
         return tenant_id in self._shut
 
+    def shut_tenants(self) -> tuple[TenantId, ...]:
+        """The tenants at the server's limit."""
+        return tuple(self._shut)
+
     def add(self, lane: Lane) -> bool:
         """A lane may hold work; False: that was known."""
         mine = self._lanes.setdefault(lane.tenant_id, {})
@@ -118,6 +122,24 @@ class Work:
             self._put_aside(tenant_id, workflow)
             return []
         return [Lane(tenant_id, workflow)]
+
+    def shares(self, wished: Collection[Wish], limit: int) -> list[Lane]:
+        """So many lanes, of each wish as many; what one has no use for, the others get."""
+        found: dict[Lane, None] = {}
+        share = max(1, limit // max(1, len(wished)))
+        more: list[Wish] = []
+        for wish in wished:
+            lanes = self.first(wish, share)
+            found.update(dict.fromkeys(lanes))
+            if len(lanes) == share:
+                more.append(wish)
+            if len(found) >= limit:
+                return list(found)[:limit]
+        for wish in more:
+            found.update(dict.fromkeys(self.first(wish, limit)))
+            if len(found) >= limit:
+                break
+        return list(found)[:limit]
 
     def shut_lanes(self, wish: Wish, limit: int) -> list[Lane]:
         """The next so many lanes of shut tenants that have one which fulfils a wish: of such a tenant all, for what is

@@ -26,9 +26,9 @@ class Disk(MemoryDatabase):
         super().__init__()
         self._rows: sqlite3.Connection | None = None
 
-    def open(self, prepare: Callable[[sqlite3.Connection], None]) -> Database:
+    def open(self, prepare: Callable[[sqlite3.Connection], None], *, shared: bool = False) -> Database:
         """See `MemoryDatabase.open`."""
-        database = super().open(prepare)
+        database = super().open(prepare, shared=shared)
         self._rows = database.writer
         return database
 

@@ -12,6 +12,7 @@ from oris.ids import RunId
 from oris.sim.clock import pause
 from oris.sim.faults import Faults
 from oris.sim.outages import KnownOutages
+from oris.storage.hints import Hints
 from oris.storage.reads import Reads
 from oris.storage.store import Store, Work
 
@@ -58,6 +59,16 @@ class FaultyStore:
         self._trouble = trouble
         self._seen = seen
         self._take = take
+
+    @property
+    def shared(self) -> bool:
+        """See `Store`."""
+        return self._inner.shared
+
+    @property
+    def hints(self) -> Hints:
+        """See `Store`."""
+        return self._inner.hints
 
     @property
     def reads(self) -> Reads:

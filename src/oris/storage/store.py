@@ -8,6 +8,7 @@ from typing import Protocol, TypeAlias, TypeVar
 from oris.core.changes import Changes, Handed
 from oris.core.needs import Loaded, Needs
 from oris.ids import RunId
+from oris.storage.hints import Hints
 from oris.storage.reads import Reads
 
 T = TypeVar("T")
@@ -21,6 +22,14 @@ class Store(Protocol):
 
     @property
     def reads(self) -> Reads: ...
+
+    @property
+    def shared(self) -> bool:
+        """Whether other nodes may write beside this one. Then what a node remembers of the store is a hint."""
+
+    @property
+    def hints(self) -> Hints:
+        """The way to the other nodes."""
 
     async def transact(self, needs: Needs, work: Work, batch_id: str) -> Mapping[RunId, Handed]:
         """Load what `needs` names, call `work` with it and the store's time, write its changes, commit.

@@ -9,8 +9,11 @@ from msgspec import Struct
 
 from oris.core.api_key import ApiKey
 from oris.core.audit import AuditHead
+from oris.core.hold import Hold
 from oris.core.mode import Mode
-from oris.core.model import Lane
+from oris.core.model import Job, Lane, Worker
+from oris.core.tenant import Tenant
+from oris.ids import JobKey, TenantId, WorkerKey
 
 
 class StoredKeys(Struct, frozen=True):
@@ -42,11 +45,42 @@ class Statistics(Struct, frozen=True):
         return self.waiting - self.delayed
 
 
+class Glance(Struct, frozen=True):
+    """What a node wants to see of what others may have changed, all in one read."""
+
+    lanes: int = 0
+    """How many lanes with due jobs, behind `lanes_after`."""
+    lanes_after: Lane | None = None
+    threads: tuple[JobKey, ...] = ()
+    """Threads whose latest run is wanted."""
+    workers: tuple[WorkerKey, ...] = ()
+    holders: tuple[WorkerKey, ...] = ()
+    """Workers whose live leases are wanted."""
+    tenants: tuple[TenantId, ...] = ()
+    holds: tuple[Lane, ...] = ()
+
+
+class Seen(Struct, frozen=True):
+    """What was found; what is missing does not exist."""
+
+    modes: tuple[Mode, ...]
+    lanes: tuple[Lane, ...] = ()
+    threads: tuple[Job, ...] = ()
+    workers: tuple[Worker, ...] = ()
+    leases: tuple[Job, ...] = ()
+    """The jobs that the wanted workers hold."""
+    tenants: tuple[Tenant, ...] = ()
+    holds: tuple[Hold, ...] = ()
+
+
 class ClusterReads(Protocol):
     """What all nodes have in common. See `Reads`."""
 
     async def lanes(self, limit: int, after: Lane | None = None) -> Sequence[Lane]:
         """The first lanes with a due job behind this one, in their order; found by a loose scan."""
+
+    async def glance(self, wanted: Glance) -> Seen:
+        """All that a node wants to see of what others may have changed."""
 
     async def modes(self) -> Sequence[Mode]:
         """What operators have switched, for the cluster and for single nodes."""

@@ -58,14 +58,14 @@ class Database:
 class _InMemory(Database):
     """Closing it is leaving it to the next store."""
 
-    def __init__(self, connection: sqlite3.Connection, leave: Callable[[], None]) -> None:
+    def __init__(self, connection: sqlite3.Connection, leave: Callable[[Database], None]) -> None:
         super().__init__(connection, [], None, None)
         self._leave = leave
 
     def close(self) -> None:
         """Again is harmless."""
         if not self.cut:
-            self._leave()
+            self._leave(self)
 
 
 class MemoryDatabase:
@@ -76,7 +76,8 @@ class MemoryDatabase:
         self._connection = open_memory(factory)
         # Nothing is lost with it, so it need not be closed by name: it ends with the last one who could open it.
         self._end = weakref.finalize(self, self._connection.close)
-        self._holder: Database | None = None
+        self._holders: list[Database] = []
+        self._shared = False
         if image:
             self._connection.deserialize(image)
 
@@ -84,21 +85,27 @@ class MemoryDatabase:
         """All that is committed, as the bytes of a database file. Not inside a transaction."""
         return self._connection.serialize()
 
-    def open(self, prepare: Callable[[sqlite3.Connection], None]) -> Database:
-        """Take it and `prepare` (migrate) it. Raises ConfigError while another store has it."""
-        if self._holder is not None:
+    def open(self, prepare: Callable[[sqlite3.Connection], None], *, shared: bool = False) -> Database:
+        """Take it and `prepare` (migrate) it. Raises ConfigError while another store has it that does not share it."""
+        if self._holders and not (shared and self._shared):
             raise ConfigError(f"the database in memory is in use by another server (pid {os.getpid()})")
+        self._shared = shared
         prepare(self._connection)
-        self._holder = _InMemory(self._connection, self.crash)
-        return self._holder
+        holder = _InMemory(self._connection, self._left)
+        self._holders.append(holder)
+        return holder
 
-    def crash(self) -> None:
-        """Take it from the store that has it, as the death of its process would: an open transaction is gone."""
-        if self._holder is not None:
-            self._holder.cut = True
-            self._holder = None
+    def crash(self, holder: Database | None = None) -> None:
+        """Take it from a store (None: from all), as the death of its process would: an open transaction is gone."""
+        for each in [holder] if holder is not None else list(self._holders):
+            each.cut = True
+            if each in self._holders:
+                self._holders.remove(each)
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
+
+    def _left(self, holder: Database) -> None:
+        self.crash(holder)
 
     def close(self) -> None:
         """The end of it, now; its contents are gone. Again is harmless."""

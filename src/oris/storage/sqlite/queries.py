@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from oris.core.api_key import ApiKey
 from oris.core.audit import AuditHead
@@ -22,7 +22,7 @@ from oris.core.wait_values import settled_values as values_settled
 from oris.core.whole import is_whole, whole
 from oris.errors import DataDamaged
 from oris.ids import JobKey, LeaseId, RunId, TenantId, ThreadId, WaitId, WorkerKey
-from oris.storage.reads.cluster import Statistics, StoredKeys
+from oris.storage.reads.cluster import Glance, Seen, Statistics, StoredKeys
 from oris.storage.reads.sweeper import Earliest
 from oris.storage.reads.threads import StepCounts, Told
 from oris.storage.sqlite import read_statements as sql
@@ -46,6 +46,9 @@ from oris.storage.sqlite.statements import (
     WORKER,
 )
 from oris.storage.stretch import stretch
+
+K = TypeVar("K")
+T = TypeVar("T")
 
 LANES_FOR_AGE = 200
 """Lanes that are asked for their oldest job; with more, the gauge looks at these."""
@@ -227,7 +230,9 @@ def earliest(connection: sqlite3.Connection) -> Earliest:
 def lanes(connection: sqlite3.Connection, limit: int, after: Lane | None = None) -> Sequence[Lane]:
     """A loose scan: two probes a lane, however much stands in it."""
     found: list[Lane] = []
-    row = connection.execute(sql.FIRST_LANE).fetchone() if after is None else _next_lane(connection, after)
+    row = None
+    if limit:
+        row = connection.execute(sql.FIRST_LANE).fetchone() if after is None else _next_lane(connection, after)
     while row is not None and len(found) < limit:
         found.append(Lane(*row))
         row = _next_lane(connection, found[-1])
@@ -253,6 +258,25 @@ def oldest_queued_ms(connection: sqlite3.Connection) -> int | None:
             priority, available_ms = row
             oldest = available_ms if oldest is None else min(oldest, available_ms)
     return oldest
+
+
+def glance(connection: sqlite3.Connection, wanted: Glance) -> Seen:
+    """Each by a probe of its own."""
+
+    def found(query: Callable[[sqlite3.Connection, K], T | None], keys: Iterable[K]) -> tuple[T, ...]:
+        rows = (query(connection, key) for key in keys)
+        return tuple(row for row in rows if row is not None)
+
+    held = (row for key in wanted.holders for row in connection.execute(sql.LEASES_OF_WORKER, (key,)))
+    return Seen(
+        modes=tuple(modes(connection)),
+        lanes=tuple(lanes(connection, wanted.lanes, wanted.lanes_after)),
+        threads=found(job, wanted.threads),
+        workers=found(worker, wanted.workers),
+        leases=tuple(Job(*row[:-1]) for row in held),
+        tenants=found(tenant, wanted.tenants),
+        holds=found(hold, wanted.holds),
+    )
 
 
 def hold(connection: sqlite3.Connection, lane: Lane) -> Hold | None:

@@ -32,6 +32,8 @@ WHERE revoked_ms IS NULL AND (expires_ms IS NULL OR expires_ms > ?) ORDER BY id
 ANY_KEY_EVER = "SELECT 1 FROM runtime_api_keys LIMIT 1"
 NEWEST_CHAINS = "SELECT chain_id FROM runtime_audit_log WHERE seq = 1 ORDER BY created_ms DESC, id DESC LIMIT 100"
 CHAIN_END = f"SELECT {c.AUDIT_HEAD} FROM runtime_audit_log WHERE chain_id = ? ORDER BY seq DESC LIMIT 1"
+# Of a worker that holds more, the rest is looked at once these have ended.
+LEASES_OF_WORKER = f"SELECT {c.JOB}, id FROM runtime_jobs WHERE worker_key = ? LIMIT 1000"
 DUE = """
 SELECT job_key FROM runtime_jobs WHERE wake_ms IS NOT NULL AND wake_ms <= ? ORDER BY wake_ms, id LIMIT ?
 """

@@ -105,6 +105,7 @@ class SqliteReads:
     old_audit = _read(retention.old_audit)
 
     # ClusterReads
+    glance = _read(queries.glance)
     lanes = _read(queries.lanes)
     modes = _read(queries.modes)
     nodes = _read(queries.nodes)

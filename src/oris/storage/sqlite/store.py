@@ -23,6 +23,7 @@ from oris.core.changes import Handed
 from oris.core.needs import Needs
 from oris.errors import ConfigError, DataDamaged, Unavailable
 from oris.ids import NodeId, RunId
+from oris.storage.hints import Hints, NoHints
 from oris.storage.open_store import Space
 from oris.storage.reads import Reads
 from oris.storage.sqlite import queries
@@ -63,6 +64,9 @@ class SqliteStore:
         self._read_limiter = trio.CapacityLimiter(len(self._free)) if database.readers else self._write_limiter
         self._look_limiter = trio.CapacityLimiter(1)
         self._limits: dict[sqlite3.Connection, ReadLimit] = {}
+        self.shared = False
+        """A file has one server; a database in memory may have several, of one process."""
+        self.hints: Hints = NoHints()
         self.on_damage: Callable[[DataDamaged], None] = lambda error: None
         """Told of every payload that is read and is not what was written; on the event loop."""
         self._reads = SqliteReads(self._read, lambda error: self.on_damage(error))
@@ -86,8 +90,10 @@ class SqliteStore:
         migrate: Literal["auto", "check"] = "auto",
         tuning: Tuning = _DEFAULT_TUNING,
         connection_class: type[sqlite3.Connection] = sqlite3.Connection,
+        hints: Hints | None = None,
     ) -> SqliteStore:
-        """Lock, open and migrate. `now_ms` is the engine's clock: called inside each transaction.
+        """Lock, open and migrate. `now_ms` is the engine's clock: called inside each transaction. `hints`: for a
+        database in memory that several nodes of one process share.
 
         `connection_class` is the writer's (tests make it fail). A checkpoint; cancelled, everything is closed again.
         Raises ConfigError: locked by another server, unwritable, no database of ours, migrations.
@@ -106,7 +112,7 @@ class SqliteStore:
         # Inline, the one connection does everything.
         tuning = replace(tuning, readers=0) if inline else tuning
         if isinstance(database, MemoryDatabase):
-            open_now = partial(database.open, bring_up_to_date)
+            open_now = partial(database.open, bring_up_to_date, shared=hints is not None)
         else:
             open_now = partial(open_file, database, tuning, connection_class, bring_up_to_date)
         if inline:
@@ -115,6 +121,7 @@ class SqliteStore:
         else:
             opened = await trio.to_thread.run_sync(open_now)
         store = cls(opened, node_id, now_ms, inline, tuning.busy_timeout_ms)
+        store.shared, store.hints = hints is not None, hints or NoHints()
         store.warnings = warnings
         store.database_warnings = opened.warnings
         store.schema_title = schema[0]

@@ -1,0 +1,190 @@
+"""What others do: a node that shares its store looks at what other nodes may have changed, and tells who waits here.
+
+Hints say where to look at once. They may be lost, so it is looked again after a while, at all that somebody waits for:
+lanes with work, limits, holds, threads, sessions, leases of parked workers, and what is switched. Nothing is decided by
+what is seen here: it wakes what asks the store again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import TypeVar
+
+import trio
+from trio import TASK_STATUS_IGNORED, TaskStatus
+
+from oris.core.mode import CLUSTER, Mode
+from oris.core.model import Job, Lane
+from oris.engine.bell import Bell
+from oris.engine.committer import Committer
+from oris.engine.observer import Beat
+from oris.engine.publish import Publisher
+from oris.errors import StoreError
+from oris.ids import JobKey, LeaseId, NodeId, TenantId, WorkerKey, name_of_node, run_of_lease
+from oris.storage.hints import Hint
+from oris.storage.reads.cluster import Glance, Seen
+from oris.storage.store import Store
+
+K = TypeVar("K")
+
+LOOK_AGAIN_S = 0.4
+"""How long a hint may have been lost before somebody who waits here is told all the same."""
+AT_ONCE = 1000
+"""Lanes, threads or workers that one look reads; with more, the looks take turns."""
+
+
+class Turns:
+    """Some of many at a time, in rotation."""
+
+    def __init__(self) -> None:
+        self._place = 0
+
+    def next(self, all_of: Sequence[K]) -> tuple[K, ...]:
+        """The next `AT_ONCE` of them."""
+        if len(all_of) <= AT_ONCE:
+            return tuple(all_of)
+        first = self._place % len(all_of)
+        self._place = first + AT_ONCE
+        return tuple((*all_of[first:], *all_of[:first])[:AT_ONCE])
+
+
+class Cluster:
+    """One node's looks. `run` is a task of the tree where the store is shared; elsewhere it is not needed."""
+
+    def __init__(self, store: Store, node_id: NodeId, publisher: Publisher, committer: Committer, bell: Bell) -> None:
+        self._reads = store.reads
+        self._hints = store.hints
+        self._node_id = node_id
+        self._publisher = publisher
+        self._committer = committer
+        self._bell = bell
+        self._demand = publisher.demand
+        self._waiters = publisher.waiters
+        self._listeners = publisher.listeners
+        self._leases = publisher.leases
+        self._hinted = trio.Event()
+        self._threads: dict[JobKey, None] = {}
+        self._workers: dict[WorkerKey, None] = {}
+        self._tenants: dict[TenantId, None] = {}
+        self._holds: dict[Lane, None] = {}
+        self._lanes_after: Lane | None = None
+        self._turns = (Turns(), Turns(), Turns())
+
+    async def run(self, beat: Beat, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Look when a hint comes, and again and again without one. For ever."""
+        with self._hints.listen(self._told):
+            task_status.started()
+            while True:
+                is_hinted = False
+                with trio.move_on_after(LOOK_AGAIN_S):
+                    await self._hinted.wait()
+                    is_hinted = True
+                beat()
+                self._hinted = trio.Event()
+                with suppress(StoreError):  # the next look everywhere sees what this one has missed
+                    await self._look(self._where_hinted() if is_hinted else self._everywhere())
+
+    def _told(self, hint: Hint) -> None:
+        """Another node has committed something. Lanes that may hold work need no look: the dispatch has one."""
+        if hint.node == self._node_id:
+            return
+        if hint.lanes:
+            self._demand.learn(hint.lanes)
+            self._bell.ring()
+        waited = [key for key in hint.threads if self._waiters.has(key) or self._listeners.has(key)]
+        self._threads.update(dict.fromkeys(waited))
+        self._workers.update(dict.fromkeys(hint.workers))
+        self._tenants.update(dict.fromkeys(hint.tenants))
+        self._holds.update(dict.fromkeys(hint.holds))
+        if waited or hint.workers or hint.tenants or hint.holds or hint.modes:
+            self._hinted.set()
+
+    def _where_hinted(self) -> Glance:
+        """What hints have named and somebody here has to do with."""
+        limited, parked = self._demand.limited(), dict.fromkeys(self._demand.workers())
+        wanted = Glance(
+            threads=tuple(self._threads),
+            workers=tuple(key for key in self._workers if key in parked),
+            holders=tuple(key for key in self._workers if key in parked),
+            tenants=tuple(key for key in limited.tenants if key in self._tenants),
+            holds=tuple(lane for lane in limited.holds if lane in self._holds),
+        )
+        for told in (self._threads, self._workers, self._tenants, self._holds):
+            told.clear()
+        return wanted
+
+    def _everywhere(self) -> Glance:
+        """All that somebody waits for here."""
+        limited, parked = self._demand.limited(), self._demand.workers()
+        for told in (self._threads, self._workers, self._tenants, self._holds):
+            told.clear()
+        threads = list(dict.fromkeys((*self._waiters.threads(), *self._listeners.threads())))
+        workers = self._turns[0].next(parked)
+        return Glance(
+            lanes=AT_ONCE if parked else 0,
+            lanes_after=self._lanes_after,
+            threads=self._turns[1].next(threads),
+            workers=workers,
+            holders=workers,
+            tenants=limited.tenants[:AT_ONCE],
+            holds=self._turns[2].next(limited.holds),
+        )
+
+    async def _look(self, wanted: Glance) -> None:
+        seen = await self._reads.glance(wanted)
+        self._see_modes(seen.modes)
+        self._demand.learn(seen.lanes)
+        if wanted.lanes:
+            self._lanes_after = seen.lanes[-1] if len(seen.lanes) == wanted.lanes else None
+        self._see_limits(wanted, seen)
+        self._bell.ring()
+        for job in seen.threads:
+            self._publisher.seen(job)
+        await self._see_past_runs(seen.threads)
+        for worker in seen.workers:
+            self._publisher.worker_seen(worker)
+        await self._see_leases(wanted.holders, seen.leases)
+
+    def _see_modes(self, modes: Iterable[Mode]) -> None:
+        rows = {mode.node: mode for mode in modes}
+        self._committer.see_modes(rows.get(CLUSTER), rows.get(name_of_node(self._node_id)))
+
+    def _see_limits(self, wanted: Glance, seen: Seen) -> None:
+        """What has kept polls from work may be over."""
+        for worker in seen.workers:
+            self._demand.worker_seen(worker)
+        for tenant in seen.tenants:
+            self._demand.tenant_seen(tenant)
+        held = {hold.lane: hold for hold in seen.holds}
+        for lane in wanted.holds:
+            self._publisher.hold_seen(lane, held.get(lane))
+
+    async def _see_past_runs(self, threads: Iterable[Job]) -> None:
+        """Runs that somebody waits for and that a newer one has replaced meanwhile."""
+        waited, listened = self._waiters.threads(), self._listeners.threads()
+        for job in threads:
+            others = (waited.get(job.job_key, set()) | listened.get(job.job_key, set())) - {job.run_id}
+            for run_id in sorted(others):
+                past = await self._reads.run(run_id)
+                if past is not None:
+                    self._publisher.seen(past)
+
+    async def _see_leases(self, holders: Iterable[WorkerKey], jobs: Iterable[Job]) -> None:
+        """Leases that have ended, or are to end, without this node: their workers are told through their polls."""
+        live: dict[WorkerKey, set[LeaseId]] = {}
+        for job in jobs:
+            if job.worker_key is not None and job.lease_id is not None:
+                live.setdefault(job.worker_key, set()).add(job.lease_id)
+            if self._leases.note(job):
+                self._publisher.ask_to_end(job)
+        for worker in holders:
+            for lease, holder in self._leases.missing(worker, live.get(worker, set())):
+                closed = await self._reads.closed_lease(lease)
+                run = run_of_lease(lease)
+                if closed is None or run is None:
+                    continue  # it was granted after the read
+                found = await self._reads.run(run)
+                reason = closed.state if found is None or found.reason is None else found.reason
+                self._leases.ended(worker, lease)
+                self._publisher.lease_seen(holder, closed, reason)
