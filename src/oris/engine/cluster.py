@@ -7,6 +7,7 @@ what is seen here: it wakes what asks the store again.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TypeVar
@@ -68,7 +69,10 @@ class Cluster:
         self._workers: dict[WorkerKey, None] = {}
         self._tenants: dict[TenantId, None] = {}
         self._holds: dict[Lane, None] = {}
+        self._is_shared = store.shared
         self._lanes_after: Lane | None = None
+        self._lanes_at_s = -math.inf
+        """When lanes were looked for last, on Trio's clock."""
         self._turns = (Turns(), Turns(), Turns())
 
     async def run(self, beat: Beat, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
@@ -84,6 +88,15 @@ class Cluster:
                 self._hinted = trio.Event()
                 with suppress(StoreError):  # the next look everywhere sees what this one has missed
                     await self._look(self._where_hinted() if is_hinted else self._everywhere())
+
+    async def look_for_lanes(self) -> None:
+        """Before a poll: learn where others have queued work while nobody waited for it here. A checkpoint if it looks.
+
+        An error is left to the poll's own dispatch.
+        """
+        if self._is_shared and trio.current_time() - self._lanes_at_s > LOOK_AGAIN_S:
+            with suppress(StoreError):
+                await self._look(Glance(lanes=AT_ONCE, lanes_after=self._lanes_after))
 
     def _told(self, hint: Hint) -> None:
         """Another node has committed something. Lanes that may hold work need no look: the dispatch has one."""
@@ -136,6 +149,7 @@ class Cluster:
         self._see_modes(seen.modes)
         self._demand.learn(seen.lanes)
         if wanted.lanes:
+            self._lanes_at_s = trio.current_time()
             self._lanes_after = seen.lanes[-1] if len(seen.lanes) == wanted.lanes else None
         self._see_limits(wanted, seen)
         self._bell.ring()

@@ -346,6 +346,7 @@ class Committer:
         self.set_aside.forget_ended(outcome.facts.changes.jobs.values())
         self._publisher.publish(outcome)
         if self._store.shared:
+            self._clock.start_after(outcome.now_ms)  # another node's clock may be ahead
             self._store.hints.publish(hint_of(outcome, self._node_id))
         for unit, replies in zip(batch.units, outcome.replies, strict=True):
             unit.finish(Answered(replies))

@@ -204,6 +204,7 @@ class Engine:
             refusal = await self.open_session(want.worker_key, want.session)
             if refusal is not None:
                 return Polled("noop", want, refusal=refusal)
+        await self.cluster.look_for_lanes()
         if self.admission.draining:  # perhaps only since its session was being opened
             return Polled("draining", want)
         self.committer.check()
@@ -240,6 +241,7 @@ class Engine:
         refusal = None if want.session is None else await self.open_session(want.worker_key, want.session)
         if refusal is not None:
             return await self.ask(unit), Polled("noop", want, refusal=refusal)
+        await self.cluster.look_for_lanes()
         parked = unit.poll = self._new_poll(want, watch=watch, brought=True)
         with self._attended(parked):
             answer = await self.ask(unit)

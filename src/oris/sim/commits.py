@@ -43,8 +43,11 @@ class CommitCheck:
         rules: QuarantineRules,
         runs_ms: int,
         wall: WallClock,
+        unseen_ms: int = 0,
     ) -> None:
-        """`filters`: the workflows each worker asks for; a worker that is not there asks for all."""
+        """`filters`: the workflows each worker asks for; a worker that is not there asks for all. `unseen_ms`: how long
+        a node may not know of what another one has queued."""
+        self._unseen_ms = unseen_ms
         self._disk = disk
         self._witness = witness
         self._judge = judge
@@ -59,8 +62,8 @@ class CommitCheck:
         self._wall = wall
         self.retention = RetentionCheck(witness, judge, trace, runs_ms)
 
-    def __call__(self, changes: Changes, handed: Mapping[RunId, Handed], now_ms: int) -> None:
-        """One batch. `handed` is what its grants carry."""
+    def __call__(self, changes: Changes, handed: Mapping[RunId, Handed], now_ms: int, node: str) -> None:
+        """One batch of a node. `handed` is what its grants carry."""
         witness = self._witness
         witness.begin(changes)
         if not changes.empty:
@@ -97,8 +100,8 @@ class CommitCheck:
         for submit in changes.idempotent:
             witness.bound(submit)
         self._handed(handed)
-        self.modes.committed(changes, witness.granted, now_ms)
-        self._order()
+        self.modes.committed(changes, witness.granted, now_ms, node)
+        self._order(now_ms)
         if not changes.empty:
             self._counts()
 
@@ -205,8 +208,9 @@ class CommitCheck:
             ]
             self._judge.require(given_back == settled, "I10", run_id, f"handed {given_back}, settled {settled}")
 
-    def _order(self) -> None:
-        """I22: of what stood in the queue before, nothing is passed over by a younger one of its tenant."""
+    def _order(self, now_ms: int) -> None:
+        """I22: of what stood in the queue before, nothing is passed over by a younger one of its tenant. Of its own
+        workflow not at any time; of another one not once each node has to know that there is work."""
         witness = self._witness
         for run in witness.granted:
             lease = run.lease
@@ -215,6 +219,8 @@ class CommitCheck:
             for thread in witness.threads.values():
                 other = thread.run
                 if witness.holds.held(other.lane):
+                    continue
+                if other.lane != run.lane and other.queued_ms > now_ms - self._unseen_ms:
                     continue
                 if other.status == "queued" and other.queued_in < witness.commit and self._behind(other, run):
                     accepts = self._filters.get(lease.worker_key)

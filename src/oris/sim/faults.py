@@ -33,6 +33,9 @@ RATES: dict[str, float] = {
     "disk_full": 0.5,
     "clock_far": 0.4,
     "sent_twice": 0.1,
+    "hint_lost": 0.3,
+    "hint_doubled": 0.1,
+    "hint_delayed": 0.3,
 }
 """How often each kind strikes: per commit, per message, per step of a worker; those that come out of nowhere (the
 server's, the clock's, the proxy's, the disk's) per five seconds; a twin once for each worker."""
@@ -41,6 +44,12 @@ TROUBLE_OF_STORE = (
     *("crash_before_commit", "crash_after_commit", "store_unavailable", "unknown_written"),
     *("unknown_not_written", "slow_commit", "commit_failed"),
 )
+
+
+ONLY_OF_ONE_NODE = frozenset(
+    (*TROUBLE_OF_STORE, "server_crash", "server_stopped", "proxy_cut", "disk_full", "clock_far")
+)
+"""What the account of outages understands of a single node alone."""
 
 
 class Faults:
@@ -54,6 +63,10 @@ class Faults:
         self.healed = False
         """Set when the safety phase is over: nothing strikes any more."""
         self.hits: Counter[str] = Counter()
+
+    def leave_out(self, kinds: frozenset[str]) -> None:
+        """These kinds are off, whatever was drawn."""
+        self.on -= kinds
 
     def strikes(self, kind: str) -> bool:
         """Whether a fault of this kind happens here and now."""

@@ -13,9 +13,10 @@ from oris.core.invariants import Snapshot
 from oris.errors import StoreError
 from oris.ids import JobKey, TenantId, ThreadId, job_key
 from oris.sim.clock import pause
+from oris.sim.fleet import Fleet
 from oris.sim.judge import Judge
 from oris.sim.ledger import Ledger
-from oris.sim.server import Life, Server
+from oris.sim.server import Life
 from oris.sim.trace import Trace
 from oris.sim.witness import Witness
 
@@ -27,10 +28,10 @@ class Follower:
     """Reads one thread after another, each from where it has got to. What it was told is held against the store."""
 
     def __init__(
-        self, server: Server, ledger: Ledger, witness: Witness, judge: Judge, trace: Trace, random: Random
+        self, fleet: Fleet, ledger: Ledger, witness: Witness, judge: Judge, trace: Trace, random: Random
     ) -> None:
         self._witness = witness
-        self._server = server
+        self._fleet = fleet
         self._ledger = ledger
         self._judge = judge
         self._trace = trace
@@ -56,7 +57,7 @@ class Follower:
 
     async def _follow(self, key: JobKey) -> None:
         """On a connection that breaks now and then, whoever breaks it."""
-        life = self._server.life
+        life = self._fleet.any().life
         if life is None:
             return
         scope = trio.CancelScope(deadline=trio.current_time() + self._random.expovariate(0.5))

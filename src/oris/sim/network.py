@@ -15,6 +15,7 @@ from oris.api.routes import route_table
 from oris.ids import NO_TENANT, WorkerId, worker_key
 from oris.sim.clock import pause
 from oris.sim.faults import Faults
+from oris.sim.fleet import Fleet
 from oris.sim.server import BODY_MAX_BYTES, Life, Server
 from oris.sim.streams import Streams
 from oris.sim.trace import Trace
@@ -49,9 +50,9 @@ class Reply(Struct, frozen=True):
 class Network:
     """Carries requests of `client`, `worker` and `operator` callers."""
 
-    def __init__(self, server: Server, faults: Faults, streams: Streams, trace: Trace, nursery: trio.Nursery) -> None:
+    def __init__(self, fleet: Fleet, faults: Faults, streams: Streams, trace: Trace, nursery: trio.Nursery) -> None:
         """`nursery` is for copies of requests, which nobody waits for."""
-        self._server = server
+        self._fleet = fleet
         self._faults = faults
         self._latency = streams("latency")
         self._writing = streams("writing")
@@ -144,7 +145,8 @@ class Network:
 
     async def _deliver(self, number: int, request: RawRequest, hang_up_s: float | None) -> Answer | None:
         """At the server; None when there is none, or it dies, or the caller hangs up."""
-        life = self._server.life
+        server = self._fleet.any()
+        life = server.life
         if trio.current_time() < self._cut_off_until:
             self._trace.saw("partitioned")
             return None
@@ -158,17 +160,17 @@ class Network:
             scope.deadline = trio.current_time() + hang_up_s
         life.connections[scope] = None
         try:
-            with scope, self._registered(request, life):
+            with scope, self._registered(request, server, life):
                 answer = await life.dispatcher.dispatch(request)
         finally:
             life.connections.pop(scope, None)
         if answer is None or life.dead:
             return None
-        self._server.answered(request.path, answer)
+        server.answered(request.path, answer)
         self._trace.note("answer", f"{number} {answer.status}")
         return answer
 
-    def _registered(self, request: RawRequest, life: Life) -> AbstractContextManager[None]:
+    def _registered(self, request: RawRequest, server: Server, life: Life) -> AbstractContextManager[None]:
         """While a poll for work is at the server, L2 watches over it."""
         if request.path != "/v1/workers/poll" or life.engine is None:
             return nullcontext()
@@ -179,7 +181,7 @@ class Network:
         key = worker_key(NO_TENANT, WorkerId(body["worker_id"]))
         # A session is opened first, in a commit of its own.
         opens_ms = SESSION_MS if body.get("session") is not None else 0
-        return self._server.prompt.waits(self._delivered, key, life.engine.clock.now_ms() + opens_ms)
+        return server.prompt.waits(self._delivered, key, life.engine.clock.now_ms() + opens_ms)
 
     def _lose(self, answer: Answer, kind: str) -> None:
         """The answer does not arrive; only sometimes does the server notice."""

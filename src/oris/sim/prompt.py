@@ -36,9 +36,12 @@ class Promptness:
         *,
         limited: bool,
         at_once: int,
+        reach_ms: int = REACH_MS,
     ) -> None:
         """`limited`: the limits on leases are so narrow that work may have to wait beside a poll. `at_once`: so many
-        leases may be all that one commit can give; work then waits for the next."""
+        leases may be all that one commit can give; work then waits for the next. `reach_ms`: within this they find
+        each other."""
+        self._reach_ms = reach_ms
         self._free_since_ms = free_since_ms
         self._witness = witness
         self._judge = judge
@@ -84,6 +87,6 @@ class Promptness:
             accepts = self._filters.get(poll.worker_key)
             both_ms = max(queued_ms, poll.since_ms, self._free_since_ms(poll.worker_key) or 0, self._full_ms)
             taken = accepts is None or workflow in accepts
-            if taken and now_ms - both_ms > REACH_MS and both_ms > self._quiet_since_ms():
+            if taken and now_ms - both_ms > self._reach_ms and both_ms > self._quiet_since_ms():
                 what = f"queued for {now_ms - both_ms} ms beside a poll of {poll.worker_key}"
                 self._judge.fail(Violation("L2", run_id, what))

@@ -19,7 +19,8 @@ from oris.sim.crash_loop import WORKFLOW as LOOP
 from oris.sim.crash_loop import CrashLoop
 from oris.sim.determinism import deterministic
 from oris.sim.disk import Disk
-from oris.sim.faults import Faults
+from oris.sim.faults import ONLY_OF_ONE_NODE, Faults
+from oris.sim.fleet import BACKSTOP_MS, FaultyHints, Fleet
 from oris.sim.follower import Follower
 from oris.sim.holds import HoldAccount
 from oris.sim.judge import Judge
@@ -29,15 +30,17 @@ from oris.sim.operator import Operator
 from oris.sim.outages import KnownOutages
 from oris.sim.outcome import Outcome
 from oris.sim.person import Person
-from oris.sim.prompt import Promptness
+from oris.sim.prompt import REACH_MS, Promptness
+from oris.sim.repeats import Repeats
 from oris.sim.retention import LATE_MS
 from oris.sim.server import Server
-from oris.sim.sizes import Sizes
+from oris.sim.sizes import NODE, Sizes
 from oris.sim.streams import Streams
 from oris.sim.switcher import Switcher
 from oris.sim.trace import Trace
 from oris.sim.witness import Witness
 from oris.sim.worker import Worker
+from oris.storage.hints import LocalHints
 
 DEFAULT_SIZES = Sizes()
 CRASH_LOOPS = 0.3
@@ -73,16 +76,27 @@ class Simulation:
         self.disk = Disk()
         self.loops = self.streams("crash loops").random() < CRASH_LOOPS
         self.settings = _settings(self.streams, loops=self.loops)
+        self.nodes = _nodes(self.streams)
+        if self.nodes > 1:
+            self.faults.leave_out(ONLY_OF_ONE_NODE)
         self.crash_loop: CrashLoop | None = None
         self.filters: dict[WorkerKey, frozenset[str]] = {}
         losses = self.settings.limits.max_lease_losses
         outages = KnownOutages()
         holds = HoldAccount(self.judge, self.trace, self.settings.limits.hold)
-        self.witness = Witness(self.judge, self.trace, losses, lambda: self.server.quiet_since_ms, outages, holds)
+        self.witness = Witness(self.judge, self.trace, losses, lambda: self.fleet.quiet_since_ms, outages, holds)
         rules = self.settings.limits.quarantine
         kept_ms = self.settings.retention.runs_ms
         self.commits = CommitCheck(
-            self.disk, self.witness, self.judge, self.trace, self.filters, rules, kept_ms, self.wall
+            self.disk,
+            self.witness,
+            self.judge,
+            self.trace,
+            self.filters,
+            rules,
+            kept_ms,
+            self.wall,
+            BACKSTOP_MS if self.nodes > 1 else 0,
         )
         prompt = Promptness(
             self.witness,
@@ -92,31 +106,28 @@ class Simulation:
             self.commits.workers.free_since_ms,
             limited=self.settings.worker_limit < 100 or self.settings.tenant_limit < 1000,
             at_once=_at_once(self.settings),
+            reach_ms=BACKSTOP_MS + REACH_MS if self.nodes > 1 else REACH_MS,
         )
         self.ledger = Ledger(self.witness, self.judge)
-        self.server = Server(
-            self.disk,
-            self.wall,
-            self.faults,
-            self.witness,
-            self.commits,
-            prompt,
-            self.judge,
-            self.trace,
-            self.settings,
-            self.streams,
-            outages,
-        )
+        self.hints = FaultyHints(LocalHints(), self.faults)
+        repeats = Repeats(self.judge)
+        parts = (self.disk, self.wall, self.faults, self.witness, self.commits, prompt, self.judge, self.trace)
+        names = (NODE, *(f"sim:{number}" for number in range(2, self.nodes + 1)))
+        hints = self.hints if self.nodes > 1 else None
+        servers = [Server(*parts, self.settings, self.streams, outages, repeats, name, hints) for name in names]
+        self.server = servers[0]
+        self.fleet = Fleet(servers, self.streams("route"))
         self.follower = Follower(
-            self.server, self.ledger, self.witness, self.judge, self.trace, self.streams("follower")
+            self.fleet, self.ledger, self.witness, self.judge, self.trace, self.streams("follower")
         )
 
     async def run(self) -> None:
         """Both phases."""
         with self.scope:
             async with trio.open_nursery() as background:
-                background.start_soon(self.server.run)
-                network = Network(self.server, self.faults, self.streams, self.trace, background)
+                self.hints.nursery = background
+                background.start_soon(self.fleet.run)
+                network = Network(self.fleet, self.faults, self.streams, self.trace, background)
                 for number in range(self.sizes.workers):
                     processes = ("", "twin") if self.faults.strikes("twin_worker") else ("",)
                     for worker in self._workers(f"w{number}", processes, network):
@@ -141,7 +152,7 @@ class Simulation:
             virtual_s=round(self.clock.current_time(), 6),
             commits=self.witness.commit,
             runs=len(self.witness.runs),
-            restarts=self.server.starts - 1,
+            restarts=self.fleet.restarts,
             faults=dict(sorted(self.faults.hits.items())),
             sometimes=dict(sorted(self.trace.sometimes.items())),
             violations=tuple(self.judge.found),
@@ -172,10 +183,10 @@ class Simulation:
         self.faults.healed = True
         self.trace.note("phase", "liveness")
         self.wall.set_late()
-        self.server.trouble()
+        self.fleet.trouble()
         with trio.move_on_after(self.sizes.liveness_s):
             await switcher.all_on()
-            while self.server.life is None or self._is_under_way():
+            while not self.fleet.is_up or self._is_under_way():
                 if not self.commits.modes.all_on:
                     # A copy of an earlier switch that was late on its way: operators look again.
                     await switcher.all_on()
@@ -212,7 +223,7 @@ class Simulation:
                 self._set_clock(self.wall.off_ms + self.faults.how("clock_set").randint(-3000, 3000))
             if self.faults.strikes("proxy_cut"):
                 self.trace.note("proxy", "cut")
-                self.server.cut_connections()
+                self.fleet.cut_connections()
                 network.partition(self.faults.how("proxy_cut").choice((0.0, 0.0, 0.5, 2.0, 5.0)))
             if self.faults.strikes("server_stopped"):
                 how = self.faults.how("server_stopped")
@@ -228,7 +239,7 @@ class Simulation:
 
     def _set_clock(self, off_ms: int) -> None:
         self.wall.set(off_ms)
-        self.server.trouble()
+        self.fleet.trouble()
         self.trace.note("clock", f"off by {off_ms}")
 
     async def _far_off(self) -> None:
@@ -247,7 +258,8 @@ class Simulation:
     def _prompt_since_ms(self) -> int:
         """Since when work that waits has to reach a poll at once."""
         since_ms = self.commits.modes.dispatches_since_ms
-        return _NEVER_MS if since_ms is None else max(since_ms, self.server.quiet_since_ms)
+        known_ms = BACKSTOP_MS if self.nodes > 1 else 0
+        return _NEVER_MS if since_ms is None else max(since_ms + known_ms, self.fleet.quiet_since_ms)
 
     def _operator(self, network: Network) -> Operator:
         """Somebody who replays; not in every run."""
@@ -283,6 +295,12 @@ class Simulation:
 
     def _stop(self) -> None:
         self.scope.cancel(reason="an invariant is violated")
+
+
+def _nodes(streams: Streams) -> int:
+    """How many nodes there are."""
+    draw = streams("nodes").random()
+    return 1 if draw < 0.5 else 2 if draw < 0.8 else 3
 
 
 def _at_once(settings: EngineSettings) -> int:

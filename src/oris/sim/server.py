@@ -31,6 +31,7 @@ from oris.sim.sizes import NODE
 from oris.sim.store import Died, FaultyStore
 from oris.sim.trace import Trace
 from oris.sim.witness import Witness
+from oris.storage.hints import Hints
 from oris.storage.sqlite.store import SqliteStore
 
 BODY_MAX_BYTES = 64 * 1024
@@ -49,8 +50,9 @@ CREDENTIALS = (
 class Life:
     """One process, from its start to its death."""
 
-    def __init__(self, disk: Disk) -> None:
-        self._disk = disk
+    def __init__(self) -> None:
+        self.leave: Callable[[], None] = lambda: None
+        """Takes the disk from its store."""
         self.dead = False
         self.scope = trio.CancelScope()
         self.connections: dict[trio.CancelScope, None] = {}
@@ -62,7 +64,7 @@ class Life:
         if self.dead:
             return
         self.dead = True
-        self._disk.crash()
+        self.leave()
         for scope in self.connections:
             scope.cancel(reason="the server has died")
         self.scope.cancel(reason="the server has died")
@@ -84,8 +86,15 @@ class Server:
         settings: EngineSettings,
         random: Callable[[str], Random],
         outages: KnownOutages,
+        repeats: Repeats,
+        name: str = NODE,
+        hints: Hints | None = None,
     ) -> None:
+        """`hints`: the way to the other nodes, if there are any; `name` is this one's."""
         self._outages = outages
+        self.name = name
+        self._hints = hints
+        self._prefix = "" if name == NODE else f"{name}."
         self._disk = disk
         self._wall = wall
         self._faults = faults
@@ -96,7 +105,7 @@ class Server:
         self._trace = trace
         self._settings = settings
         self._random = random
-        self._repeats = Repeats(judge)
+        self._repeats = repeats
         self._life: Life | None = None
         self.full_disk = FullDisk(faults, wall.monotonic_s, self.trouble)
         self.starts = 0
@@ -154,9 +163,9 @@ class Server:
     async def run(self) -> None:
         """Until cancelled. A process that has died is followed by another one after a while."""
         while True:
-            self._life = Life(self._disk)
+            self._life = Life()
             self.starts += 1
-            self._trace.note("server", f"start {self.starts}")
+            self._trace.note("server", f"{self._prefix}start {self.starts}")
             try:
                 with self._life.scope:
                     await self._live(self._life)
@@ -175,8 +184,9 @@ class Server:
 
     async def _live(self, life: Life) -> None:
         clock = EngineClock(self._wall)
-        node = node_id(NODE, self.starts)
-        inner = await SqliteStore.open(self._disk, clock.now_ms, node_id=node, inline=True)
+        node = node_id(self.name, self.starts)
+        inner = await SqliteStore.open(self._disk, clock.now_ms, node_id=node, inline=True, hints=self._hints)
+        life.leave = inner.abandon
         clock.start_after(await inner.high_water_ms())
         if self.starts > 1:
             self._commits.whole()
@@ -201,7 +211,7 @@ class Server:
             self._settings.limits,
         )
         settings = replace(self._settings, node_id=node)
-        engine = Engine(store, clock, self._random(f"engine.{self.starts}"), observer, settings)
+        engine = Engine(store, clock, self._random(f"{self._prefix}engine.{self.starts}"), observer, settings)
         engine.admission.no_room = self.full_disk.no_room
         life.engine = engine
         self.trouble()
@@ -209,6 +219,8 @@ class Server:
             await nursery.start(self._task, "committer", engine.committer.run)
             await nursery.start(self._task, "sweeper", engine.sweeper.run)
             await nursery.start(self._task, "monitor", engine.monitor.run)
+            if self._hints is not None:
+                await nursery.start(self._task, "cluster", engine.cluster.run)
             life.dispatcher = self._dispatcher(engine)
 
     async def _task(self, name: str, run: Callable[..., object], task_status: trio.TaskStatus[None]) -> None:
@@ -221,7 +233,7 @@ class Server:
         self._judge.require(False, "bug", name, "the task returned")
 
     def _dispatcher(self, engine: Engine) -> Dispatcher[Services]:
-        random = self._random(f"ids.{self.starts}")
+        random = self._random(f"{self._prefix}ids.{self.starts}")
         services = Services(
             engine=engine,
             random=random,
@@ -242,7 +254,7 @@ class Server:
 
     def _committed(self, changes: Changes, handed: Mapping[RunId, Handed], now_ms: int) -> None:
         """A batch is durable, and nobody has heard of it yet."""
-        self._commits(changes, handed, now_ms)
+        self._commits(changes, handed, now_ms, self.name)
         self.prompt.check(now_ms)
 
     def _fault(self, request_id: str, method: str, path: str, error: BaseException) -> None:

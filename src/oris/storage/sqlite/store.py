@@ -121,7 +121,8 @@ class SqliteStore:
         else:
             opened = await trio.to_thread.run_sync(open_now)
         store = cls(opened, node_id, now_ms, inline, tuning.busy_timeout_ms)
-        store.shared, store.hints = hints is not None, hints or NoHints()
+        store.shared = store._writer.shared = hints is not None
+        store.hints = hints or NoHints()
         store.warnings = warnings
         store.database_warnings = opened.warnings
         store.schema_title = schema[0]
@@ -234,6 +235,10 @@ class SqliteStore:
                 with trio.move_on_after(CLOSE_LIMIT_S, shield=True):
                     await self._close_in_thread()
         await trio.lowlevel.cancel_shielded_checkpoint()
+
+    def abandon(self) -> None:
+        """For a database in memory: leave it as the death of the process would. Synchronous."""
+        self._database.close()
 
     async def __aenter__(self) -> SqliteStore:
         return self

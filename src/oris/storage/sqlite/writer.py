@@ -65,6 +65,8 @@ class Writer:
         """The disk was full, and the WAL has been copied; no commit has succeeded since."""
         self._node_id = node_id
         self._now_ms = now_ms
+        self.shared = False
+        """Other nodes write here too: no batch is decided at a time before that of the one before it."""
         self.failure: str | None = None
         """Why nothing can be written any more, once that is so."""
         self.lost = False
@@ -103,6 +105,8 @@ class Writer:
             connection.execute("BEGIN IMMEDIATE")
             # Under the write lock: batches are ordered as their times are.
             now_ms = self._now_ms()
+            if self.shared:
+                now_ms = max(now_ms, connection.execute(sql.HIGH_WATER).fetchone()[0])
             found = load(connection, needs)
             changes = work(found.loaded, now_ms)
             self._may_use_reserve = not any(entry.event_type == "run_created" for entry in changes.entries)
