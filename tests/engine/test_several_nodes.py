@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 import trio
@@ -13,14 +14,14 @@ from oris.core import commands as c
 from oris.core.limits import Limits
 from oris.core.mode import CLUSTER
 from oris.core.model import Job
-from oris.core.replies import Acked, Refusal, Submitted
+from oris.core.replies import Acked, Beaten, Refusal, Submitted
 from oris.engine.cluster import LOOK_AGAIN_S
 from oris.engine.engine import EngineSettings, Polled
 from oris.ids import NO_TENANT, job_key
 from oris.storage.hints import Hints, LocalHints, NoHints
 from oris.storage.sqlite.database import MemoryDatabase
 
-from .harness import World, ack, granted, running, the, want
+from .harness import World, ack, granted, heartbeat, running, the, want
 
 BOUND_S = 0.5
 """Within this a node has found what another one did, however many hints were lost."""
@@ -200,3 +201,32 @@ async def test_a_node_that_was_pruned_takes_nothing_of_what_it_counted_with_it(a
         await b.ask(c.ForgetNodes((a.engine.settings.node_id,), later_ms))
         assert b.rows().total.waiting == 2
         assert [name for name, _ in await b.engine.reads.nodes()] == ["b"]
+
+
+async def test_a_stall_of_one_node_counts_for_a_lease_when_the_other_could_commit(autojump_clock: MockClock) -> None:
+    async with two(NoHints()) as (a, b):
+        await a.submitted("t")
+        job = await a.grant("w", ttl_ms=3000)
+        gate = a.store.hold()
+        late = a.soon(lambda: a.submitted("stuck"))
+        for number in range(8):
+            await trio.sleep(0.5)
+            await b.submitted(f"u{number}")
+        gate.set()
+        await late.get()
+        refused = the(Refusal, (await a.ask(heartbeat(job, 3000))).replies[0])
+        assert (refused.details or {})["reason"] == "lease_lost"
+
+
+async def test_a_stall_of_all_nodes_counts_for_no_lease(autojump_clock: MockClock) -> None:
+    async with two(NoHints()) as (a, b):
+        await a.submitted("t")
+        job = await a.grant("w", ttl_ms=3000)
+        gates = [node.store.hold() for node in (a, b)]
+        late = [node.soon(partial(node.submitted, f"stuck {number}")) for number, node in enumerate((a, b))]
+        await trio.sleep(4.0)
+        for gate in gates:
+            gate.set()
+        for each in late:
+            await each.get()
+        the(Beaten, (await a.ask(heartbeat(job, 3000))).replies[0])

@@ -102,5 +102,7 @@ class Loaded(Struct):
     node_names: set[str] = field(default_factory=set)
     modes: dict[str, Mode] = field(default_factory=dict)
     total: Counts = Counts()
+    others_calm_ms: int = 0
+    """Until when some other node has owed no lease anything; 0: there is none."""
     old: Old = field(default_factory=Old)
     holds: dict[Lane, Hold] = field(default_factory=dict)

@@ -29,6 +29,13 @@ class Outage(Struct, frozen=True):
     cause: Cause = "trouble"
 
 
+def after(outage: Outage, calm_ms: int) -> Outage:
+    """What is left of one node's outage when another node has owed nothing until `calm_ms`: time in which none could
+    commit."""
+    from_ms = max(outage.from_ms, min(calm_ms, outage.to_ms))
+    return outage if from_ms == outage.from_ms else Outage(from_ms, outage.to_ms, outage.cause)
+
+
 def expiry(job: Job, outages: Iterable[Outage]) -> int:
     """When the job's lease ends, with the outages made up for; it is never more than the longest of them later."""
     end_ms, asked_ms = job.lease_expires_ms, job.lease_asked_ms

@@ -113,8 +113,8 @@ class Context(Struct, frozen=True):
     node_id: NodeId
     audit_head: AuditHead | None
     set_aside: frozenset[RunId]
-    outages: Callable[[int], tuple[Outage, ...]]
-    """Those that matter to a batch decided at this time."""
+    outages: Callable[[int, int], tuple[Outage, ...]]
+    """Those that matter to a batch decided at this time, when other nodes have owed nothing until that time."""
     calm_ms: Callable[[int], int]
     """Until when no outage was to be made up for, of a batch that is decided at this time."""
     skew_ms: Callable[[], int]
@@ -146,6 +146,8 @@ class Outcome(Struct):
     blocked: set[Lane] = field(default_factory=set)
     set_aside: set[RunId] = field(default_factory=set)
     """Runs that could not be granted."""
+    others_calm_ms: int = 0
+    """Until when other nodes have owed nothing."""
     held: dict[Lane, int | None] = field(default_factory=dict)
     """Lanes whose workflow is held, with when the next probe may be granted; None: one is out."""
 
@@ -157,12 +159,12 @@ def decide_batch(batch: Batch, loaded: Loaded, now_ms: int, context: Context) ->
         context.limits,
         audit_head=context.audit_head,
         set_aside=context.set_aside,
-        outages=context.outages(now_ms),
+        outages=context.outages(now_ms, loaded.others_calm_ms),
         node_id=context.node_id,
         skew_ms=context.skew_ms(),
     )
     facts.changes.calm_ms, facts.changes.skew_ms = context.calm_ms(now_ms), facts.skew_ms
-    outcome = Outcome(now_ms, facts)
+    outcome = Outcome(now_ms, facts, others_calm_ms=loaded.others_calm_ms)
     for unit in batch.units:
         # What was let in before the switch and is decided after it would come as a surprise.
         is_off = not facts.modes.submit and not unit.by_admin

@@ -296,7 +296,7 @@ class Committer:
             took_ms = self._under_way_ms()
             self.failed_at_s = None
             wrote = not outcome.facts.changes.empty
-            self._outages.ended(self._clock.now_ms(), wrote=wrote)
+            self._outages.ended(self._clock.now_ms(), outcome.others_calm_ms, wrote=wrote)
             if wrote:
                 self.written_ms = outcome.now_ms
             self._publish(batch, outcome, handed)

@@ -8,6 +8,10 @@
 
 Until the sweeper has had every lease extended that an outage is to be made up for, commits are not calm: were the node
 to die meanwhile, its next start would begin its account where this one did.
+
+Time in which another node of the same store could commit is none: an outage is cut by that with the first commit after
+it, whose transaction tells until when others have owed nothing. What a single node's stall means for its workers is
+that they have to call another one.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from oris.core.outage import LONGEST_GRACE_MS, Outage
+from oris.core.outage import LONGEST_GRACE_MS, Outage, after
 
 LEAST_MS = 500
 """Shorter ones are not worth the name; the monitor looks five times as often."""
@@ -35,6 +39,8 @@ class Outages:
         self._on_outage = on_outage
         self._known: deque[Outage] = deque()
         """The newest ones, in time order; the last of them is number `_count`."""
+        self._uncut = 0
+        """How many of the newest were added since the last commit."""
         self._good_ms: int | None = None
         """When it was last seen that commits are possible; None before anybody has looked."""
         self._trouble_ms: int | None = None
@@ -88,8 +94,14 @@ class Outages:
             known = [at_ms for at_ms in (started_ms, self._good_ms) if at_ms is not None]
             self._trouble_ms = min(known, default=None)
 
-    def ended(self, now_ms: int, *, wrote: bool) -> None:
+    def ended(self, now_ms: int, others_calm_ms: int = 0, *, wrote: bool) -> None:
         """The commit is made. One that had nothing to write says nothing of the disk; the time it took is over."""
+        self._end(now_ms, wrote=wrote)
+        for place in range(len(self._known) - self._uncut, len(self._known)):
+            self._known[place] = after(self._known[place], others_calm_ms)
+        self._uncut = 0
+
+    def _end(self, now_ms: int, *, wrote: bool) -> None:
         goes_on = self._goes_on(now_ms)
         self._started_ms = None
         if not wrote:
@@ -105,12 +117,17 @@ class Outages:
     def over(self, now_ms: int) -> None:
         """Nothing is left of it to be tried. What failed by a fault of its own has taken its time all the same."""
         if self._started_ms is not None:
-            self.ended(now_ms, wrote=False)
+            self._end(now_ms, wrote=False)
 
-    def at(self, now_ms: int) -> tuple[Outage, ...]:
-        """What matters to a batch that is decided at this time: the one that it would end, too."""
+    def at(self, now_ms: int, others_calm_ms: int = 0) -> tuple[Outage, ...]:
+        """What matters to a batch that is decided at this time: the one that it would end, too. `others_calm_ms`: until
+        when another node has owed nothing."""
         going_on = [outage for outage in (self._goes_on(now_ms), self._refusals(now_ms)) if outage is not None]
-        return (*self._known, *(outage for outage in going_on if outage.from_ms < now_ms))
+        found = (*self._known, *(outage for outage in going_on if outage.from_ms < now_ms))
+        if not others_calm_ms:
+            return found
+        is_cut = len(self._known) - self._uncut
+        return (*found[:is_cut], *(after(outage, others_calm_ms) for outage in found[is_cut:]))
 
     def _refusals(self, now_ms: int) -> Outage | None:
         """The refusals as an outage, when there are any that are not yet over and told of."""
@@ -159,6 +176,7 @@ class Outages:
     def _add(self, outage: Outage) -> None:
         self._forget(outage.to_ms)
         self._known.append(outage)
+        self._uncut += 1
         self._count += 1
         self._on_outage(outage)
 
@@ -170,3 +188,4 @@ class Outages:
             if now_ms <= known[0].to_ms + (LONGEST_GRACE_MS if settled else FORGET_MS):
                 return
             known.popleft()
+            self._uncut = min(self._uncut, len(known))

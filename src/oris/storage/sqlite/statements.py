@@ -25,6 +25,7 @@ ON CONFLICT (node_id) DO UPDATE SET now_ms = max(now_ms, excluded.now_ms)
 READ_BATCH = "SELECT batch_id FROM runtime_nodes WHERE node_id = ?"
 HIGH_WATER = "SELECT coalesce(max(now_ms), 0) FROM runtime_nodes"
 CALM = "SELECT coalesce(max(calm_ms), 0) FROM runtime_nodes"
+OTHERS_CALM = "SELECT coalesce(max(calm_ms), 0) FROM runtime_nodes WHERE node_id <> ?"
 
 JOB_ID = "SELECT id FROM runtime_jobs WHERE thread_id = ? AND tenant_id = ?"
 

@@ -108,6 +108,8 @@ class Writer:
             if self.shared:
                 now_ms = max(now_ms, connection.execute(sql.HIGH_WATER).fetchone()[0])
             found = load(connection, needs)
+            if self.shared:
+                found.loaded.others_calm_ms = connection.execute(sql.OTHERS_CALM, (self._node_id,)).fetchone()[0]
             changes = work(found.loaded, now_ms)
             self._may_use_reserve = not any(entry.event_type == "run_created" for entry in changes.entries)
             ids = write(connection, changes, found.rows, self._node_id)
