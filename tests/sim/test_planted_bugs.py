@@ -12,20 +12,22 @@ from msgspec.structs import replace
 from oris.clock import EngineClock
 from oris.core import events as ev
 from oris.core.changes import Handed, HandedResume, Handout
+from oris.core.counters import Counters
 from oris.core.facts import Facts
 from oris.core.lease import lost as lease_lost
 from oris.core.lookups import Lookups, look_all
-from oris.core.mode import Mode, Modes
+from oris.core.mode import Modes
 from oris.core.model import TERMINAL
+from oris.core.needs import Needs
 from oris.core.replies import SessionOpened
 from oris.core.transition import Transition
+from oris.engine.batch import Batch
 from oris.engine.demand import Demand
 from oris.engine.listeners import Listener
 from oris.engine.parked import WAITING, State
 from oris.engine.retention import RetentionRules
 from oris.sim.disk import Disk
 from oris.storage.sqlite.database import MemoryDatabase
-from oris.storage.sqlite.reads import SqliteReads
 
 from .planting import Bug, Patch, assert_found, bug, keep, module, name_of
 
@@ -160,7 +162,7 @@ def a_timeline_has_a_gap(patch: Patch) -> None:
 
 
 def leases_are_not_counted(patch: Patch) -> None:
-    patch.setattr(Facts, "_put_worker", lambda self, worker: None)
+    patch.setattr(Counters, "put_worker", lambda self, worker: None)
 
 
 def a_retry_goes_out_at_once(patch: Patch) -> None:
@@ -409,11 +411,15 @@ def a_switch_does_not_stop_new_runs(patch: Patch) -> None:
     patch.setattr(Modes, "submit", property(lambda self: True))
 
 
-def a_restart_forgets_the_switches(patch: Patch) -> None:
-    async def none(self: SqliteReads) -> list[Mode]:
-        return []
+def a_commit_does_not_read_the_switches(patch: Patch) -> None:
+    real = Batch.needs
 
-    patch.setattr(SqliteReads, "modes", none)
+    def needs(self: Batch, *args: Any) -> Needs:
+        found = real(self, *args)
+        found.modes = set()
+        return found
+
+    patch.setattr(Batch, "needs", needs)
 
 
 def dates_go_by_the_engines_clock(patch: Patch) -> None:
@@ -531,7 +537,7 @@ BUGS = [
     bug(a_full_disk_refuses_acks_with_the_new_runs, "I25", seed=21),
     bug(a_switch_does_not_stop_the_giving_out, "mode"),
     bug(a_switch_does_not_stop_new_runs, "mode"),
-    bug(a_restart_forgets_the_switches, "mode"),
+    bug(a_commit_does_not_read_the_switches, "mode"),
     bug(a_stream_tells_an_event_twice, "I11"),
     bug(a_stream_goes_on_one_event_too_far, "I11"),
     bug(a_stream_does_not_wait_for_its_run, "I11"),

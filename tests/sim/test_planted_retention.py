@@ -130,11 +130,11 @@ def a_worker_that_holds_a_lease_is_forgotten(patch: Patch) -> None:
 
     def any_worker(facts: Any, command: Any, stamp: Any) -> Any:
         row = facts.worker(command.worker_key, stamp.now_ms)
-        facts._workers[command.worker_key] = replace(row, leased=0, last_seen_ms=0, session_ms=0, granted_ms=0)
+        facts.counters.workers[command.worker_key] = replace(row, leased=0, last_seen_ms=0, session_ms=0, granted_ms=0)
         try:
             return real(facts, command, stamp)
         finally:
-            facts._workers[command.worker_key] = row
+            facts.counters.workers[command.worker_key] = row
 
     patch.setattr(decide, "forget_worker", any_worker)
     patch.setattr(Roster, "let_go", lambda self, key, before_ms: True)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from oris.cli.group import main
-from oris.core.facts import Facts
+from oris.core.counters import Counters
 
 
 def test_a_seed_that_holds_ends_with_0_and_tells_what_happened(capsys: pytest.CaptureFixture[str]) -> None:
@@ -28,7 +28,7 @@ def test_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_violation_ends_with_1_and_the_command_that_repeats_it(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Facts, "_put_worker", lambda self, worker: None)
+    monkeypatch.setattr(Counters, "put_worker", lambda self, worker: None)
     assert main(["simulate", "--seeds", "1"]) == 1
     said = capsys.readouterr().out
     assert "python -m oris simulate --seed 0" in said
