@@ -35,7 +35,7 @@ from oris.sim.disk import Disk
 from oris.sim.faults import Faults
 from oris.sim.holds import HoldAccount
 from oris.sim.judge import Judge
-from oris.sim.outages import KnownOutages
+from oris.sim.outages import KnownOutages, Outages
 from oris.sim.sessions import WorkerCheck
 from oris.sim.sizes import NODE
 from oris.sim.store import FaultyStore
@@ -222,7 +222,9 @@ def test_a_name_is_cleared_by_a_close_and_may_be_spoilt_again_in_the_same_commit
     judge = Judge(lambda: None)
     trace = Trace(WallClock(JumpingClock(lambda: None)))
     holds = HoldAccount(judge, trace, HoldRules())
-    check = WorkerCheck(Witness(judge, trace, 5, lambda: 0, KnownOutages(), holds), judge, trace, QuarantineRules())
+    check = WorkerCheck(
+        Witness(judge, trace, 5, lambda: 0, Outages([KnownOutages()]), holds), judge, trace, QuarantineRules()
+    )
     check(rows(A_WORKER), 6)
     judge.found.clear()
     check(rows(replace(A_WORKER, **after), *([a_close("closed")] if closed else [])), 9)

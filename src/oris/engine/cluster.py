@@ -79,15 +79,18 @@ class Cluster:
         """Look when a hint comes, and again and again without one. For ever."""
         with self._hints.listen(self._told):
             task_status.started()
+            look_again_s = trio.current_time() + LOOK_AGAIN_S
             while True:
-                is_hinted = False
-                with trio.move_on_after(LOOK_AGAIN_S):
+                with trio.move_on_at(look_again_s):
                     await self._hinted.wait()
-                    is_hinted = True
                 beat()
                 self._hinted = trio.Event()
+                # However many hints there are, they do not put off the look everywhere.
+                is_time = trio.current_time() >= look_again_s
+                if is_time:
+                    look_again_s = trio.current_time() + LOOK_AGAIN_S
                 with suppress(StoreError):  # the next look everywhere sees what this one has missed
-                    await self._look(self._where_hinted() if is_hinted else self._everywhere())
+                    await self._look(self._everywhere() if is_time else self._where_hinted())
 
     async def look_for_lanes(self) -> None:
         """Before a poll: learn where others have queued work while nobody waited for it here. A checkpoint if it looks.

@@ -48,6 +48,12 @@ class Fleet:
         for server in self.servers:
             server.trouble()
 
+    def fill_disk(self) -> None:
+        """The disk under all of them is full for a while."""
+        until_s = self.servers[0].full_disk.fill()
+        for server in self.servers[1:]:
+            server.full_disk.fill(until_s)
+
     def cut_connections(self) -> None:
         """A proxy before all of them reloads."""
         for server in self.servers:

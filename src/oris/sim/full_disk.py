@@ -23,10 +23,13 @@ class FullDisk:
         self._since_s = 0.0
         self._until_s = 0.0
 
-    def fill(self) -> None:
-        """From now on, for some seconds."""
+    def fill(self, until_s: float | None = None) -> float:
+        """From now on until then, or for some seconds; the answer is until when."""
         self._since_s = self._monotonic_s()
-        self._until_s = self._since_s + self._faults.how("disk_full").uniform(0.2, 4.0)
+        if until_s is None:
+            until_s = self._since_s + self._faults.how("disk_full").uniform(0.2, 4.0)
+        self._until_s = until_s
+        return until_s
 
     @property
     def full(self) -> bool:

@@ -5,7 +5,7 @@ Kept apart from the engine's: the world knows what it has done to the server.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from oris.core.outage import LONGEST_GRACE_MS
 from oris.engine.outages import REFUSED_MS
@@ -15,10 +15,11 @@ LEAST_MS = 500
 """A shorter one need not be made up for, but for a restart."""
 SLACK_MS = 600
 """How far the server's account of an outage may be off: it looks at intervals."""
+_NEVER_MS = 2**62
 
 
 class KnownOutages:
-    """Times in engine ms."""
+    """One node's. Times in engine ms."""
 
     def __init__(self) -> None:
         self._over: list[tuple[int, int]] = []
@@ -111,6 +112,28 @@ class KnownOutages:
         is tried again in parts."""
         return self._in_vain[0] if self._in_vain is not None and self._in_vain[1] == started_ms else started_ms
 
+    def certain(self) -> list[tuple[int, int]]:
+        """When this node could not commit, to the end of time if it cannot now."""
+        since = [at_ms for at_ms in (self._dead_ms, self._trouble_ms) if at_ms is not None]
+        return [*self._over, *((min(since), _NEVER_MS) for _ in since[:1])]
+
+    def all_until(self, now_ms: int) -> Iterator[tuple[int, int]]:
+        """All that the server may make up for, certain or not."""
+        yield from self._over
+        yield from self._short[-100:]
+        yield from self._not_calm
+        yield from self._no_room
+        for since_ms in (self._dead_ms, self._maybe_ms):
+            if since_ms is not None:
+                yield since_ms, now_ms
+
+
+class Outages:
+    """What the outages of all nodes mean for leases: time in which none of them could commit."""
+
+    def __init__(self, nodes: Sequence[KnownOutages]) -> None:
+        self._nodes = nodes
+
     def lives(self, lease: LeaseLife, asked_ms: int, end_ms: int, now_ms: int, believed: bool) -> bool:
         """Whether a lease is live now that its worker has asked for until `asked_ms`, and whose row says `end_ms`.
 
@@ -123,7 +146,7 @@ class KnownOutages:
     def owed_until_ms(self, lease: LeaseLife, asked_ms: int) -> int:
         """Before this a lease should not have ended: the time it had left was its worker's to come back in."""
         owed = 0
-        for from_ms, to_ms in self._over:
+        for from_ms, to_ms in self._common():
             if lease.granted_ms <= from_ms < asked_ms:
                 owed = max(owed, to_ms + min(asked_ms - from_ms, lease.ttl_ms, LONGEST_GRACE_MS))
         return owed
@@ -131,18 +154,17 @@ class KnownOutages:
     def latest_ms(self, lease: LeaseLife, asked_ms: int, now_ms: int) -> int:
         """Until when it may live at the most: all gaps that it lived to see, one after the other, are added to it."""
         lost_ms, latest_ms, counted_ms = 0, 0, 0
-        for from_ms, to_ms in sorted(self._all(now_ms)):
+        for from_ms, to_ms in sorted(outage for node in self._nodes for outage in node.all_until(now_ms)):
             if lease.granted_ms <= to_ms + SLACK_MS and asked_ms > from_ms - SLACK_MS:
                 lost_ms += max(0, to_ms - max(from_ms, counted_ms)) + SLACK_MS
                 counted_ms = max(counted_ms, to_ms)
                 latest_ms = max(latest_ms, to_ms + SLACK_MS + min(lease.ttl_ms, LONGEST_GRACE_MS))
         return max(asked_ms, min(asked_ms + lost_ms, latest_ms))
 
-    def _all(self, now_ms: int) -> Iterator[tuple[int, int]]:
-        yield from self._over
-        yield from self._short[-100:]
-        yield from self._not_calm
-        yield from self._no_room
-        for since_ms in (self._dead_ms, self._maybe_ms):
-            if since_ms is not None:
-                yield since_ms, now_ms
+    def _common(self) -> list[tuple[int, int]]:
+        """When none could."""
+        common = self._nodes[0].certain()
+        for node in self._nodes[1:]:
+            both = [(max(a, c), min(b, d)) for a, b in common for c, d in node.certain()]
+            common = [(from_ms, to_ms) for from_ms, to_ms in both if from_ms < to_ms]
+        return [outage for outage in common if outage[1] < _NEVER_MS]

@@ -27,7 +27,7 @@ from oris.sim.judge import Judge
 from oris.sim.ledger import Ledger
 from oris.sim.network import Network
 from oris.sim.operator import Operator
-from oris.sim.outages import KnownOutages
+from oris.sim.outages import KnownOutages, Outages
 from oris.sim.outcome import Outcome
 from oris.sim.person import Person
 from oris.sim.prompt import REACH_MS, Promptness
@@ -82,7 +82,8 @@ class Simulation:
         self.crash_loop: CrashLoop | None = None
         self.filters: dict[WorkerKey, frozenset[str]] = {}
         losses = self.settings.limits.max_lease_losses
-        outages = KnownOutages()
+        accounts = [KnownOutages() for _ in range(self.nodes)]
+        outages = Outages(accounts)
         holds = HoldAccount(self.judge, self.trace, self.settings.limits.hold)
         self.witness = Witness(self.judge, self.trace, losses, lambda: self.fleet.quiet_since_ms, outages, holds)
         rules = self.settings.limits.quarantine
@@ -114,8 +115,10 @@ class Simulation:
         parts = (self.disk, self.wall, self.faults, self.witness, self.commits, prompt, self.judge, self.trace)
         names = (NODE, *(f"sim:{number}" for number in range(2, self.nodes + 1)))
         hints = self.hints if self.nodes > 1 else None
-        servers = [Server(*parts, self.settings, self.streams, outages, repeats, name, hints) for name in names]
-        self.server = servers[0]
+        servers = [
+            Server(*parts, self.settings, self.streams, account, repeats, name, hints)
+            for name, account in zip(names, accounts, strict=True)
+        ]
         self.fleet = Fleet(servers, self.streams("route"))
         self.follower = Follower(
             self.fleet, self.ledger, self.witness, self.judge, self.trace, self.streams("follower")
@@ -218,7 +221,7 @@ class Simulation:
         while True:
             await pause(when.uniform(0.5, 8.0))
             if self.faults.strikes("server_crash"):
-                self.server.crash()
+                self.fleet.any().crash()
             if self.faults.strikes("clock_set"):
                 self._set_clock(self.wall.off_ms + self.faults.how("clock_set").randint(-3000, 3000))
             if self.faults.strikes("proxy_cut"):
@@ -227,12 +230,12 @@ class Simulation:
                 network.partition(self.faults.how("proxy_cut").choice((0.0, 0.0, 0.5, 2.0, 5.0)))
             if self.faults.strikes("server_stopped"):
                 how = self.faults.how("server_stopped")
-                self.server.stand_still(how.uniform(2.0, 60.0))
+                self.fleet.any().stand_still(how.uniform(2.0, 60.0))
                 if how.random() < 0.4:  # it dies before it has made up for that
                     await pause(how.uniform(0.0, 0.05))
-                    self.server.crash()
+                    self.fleet.any().crash()
             if self.faults.strikes("disk_full"):
-                self.server.full_disk.fill()
+                self.fleet.fill_disk()
                 self.trace.note("disk", "full")
             if self.faults.strikes("clock_far"):
                 await self._far_off()
@@ -249,10 +252,10 @@ class Simulation:
         far_ms = how.choice((-400 * DAY_MS, -2 * HOUR_MS, 2 * HOUR_MS, 20 * HOUR_MS, 400 * DAY_MS))
         self._set_clock(right_ms + far_ms)
         if how.random() < 0.5:
-            self.server.crash()
+            self.fleet.any().crash()
         await pause(how.uniform(0.5, 4.0))
         if how.random() < 0.5:
-            self.server.crash()
+            self.fleet.any().crash()
         self._set_clock(right_ms)
 
     def _prompt_since_ms(self) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from random import Random
 
 import trio
@@ -40,6 +41,7 @@ PROMPT_MS = 50
 """Within this after a grace a session is dropped."""
 FORGIVEN_MS = 350
 """After trouble: a pass of the sweeper that failed is made again within its look at the store."""
+_NEVER_MS = 2**62
 CREDENTIALS = (
     Credential("bearer", "simulated-client", Role.CLIENT),
     Credential("bearer", "simulated-worker", Role.WORKER),
@@ -91,7 +93,7 @@ class Server:
         hints: Hints | None = None,
     ) -> None:
         """`hints`: the way to the other nodes, if there are any; `name` is this one's."""
-        self._outages = outages
+        self.account = outages
         self.name = name
         self._hints = hints
         self._prefix = "" if name == NODE else f"{name}."
@@ -109,8 +111,22 @@ class Server:
         self._life: Life | None = None
         self.full_disk = FullDisk(faults, wall.monotonic_s, self.trouble)
         self.starts = 0
-        self.quiet_since_ms = 0
+        self._stuck = 0
+        self._quiet_since_ms = 0
+
+    @property
+    def quiet_since_ms(self) -> int:
         """Since when neither the server nor its store has been in trouble, in engine ms."""
+        return _NEVER_MS if self._stuck else self._quiet_since_ms
+
+    @contextmanager
+    def _is_stuck(self) -> Iterator[None]:
+        """A commit of this node takes its time, while other nodes go on."""
+        self._stuck += 1
+        try:
+            yield
+        finally:
+            self._stuck -= 1
 
     @property
     def life(self) -> Life | None:
@@ -122,7 +138,7 @@ class Server:
         """Something took time that is nobody's fault: until now, being late is forgiven."""
         engine = None if self._life is None else self._life.engine
         if engine is not None:
-            self.quiet_since_ms = max(self.quiet_since_ms, engine.clock.now_ms() + FORGIVEN_MS)
+            self._quiet_since_ms = max(self._quiet_since_ms, engine.clock.now_ms() + FORGIVEN_MS)
 
     def crash(self) -> None:
         """Kill the process, if there is one."""
@@ -136,7 +152,7 @@ class Server:
         if engine is not None:
             from_ms = engine.clock.now_ms()
             self._wall.stood_still_s += seconds
-            self._outages.stopped(from_ms, engine.clock.now_ms())
+            self.account.stopped(from_ms, engine.clock.now_ms())
             self.trouble()
 
     def cut_connections(self) -> None:
@@ -155,7 +171,7 @@ class Server:
         self._judge.require(answer.status != 400, "bug", path, f"refused as malformed: {answer.body.decode()}")
         engine = None if self.life is None else self.life.engine
         if engine is not None and answer.status == 503 and b'"inbox_full"' in answer.body:
-            self._outages.no_room(engine.clock.now_ms())
+            self.account.no_room(engine.clock.now_ms())
         if answer.status == 503 and b'"disk_full"' in answer.body:
             makes_runs = path in SUBMITS or path.endswith("/replay")
             self._judge.require(makes_runs, "I25", path, "refused for want of room, which only new runs need")
@@ -180,7 +196,7 @@ class Server:
     def _died(self) -> None:
         engine = None if self._life is None else self._life.engine
         if engine is not None:
-            self._outages.died(engine.clock.now_ms())
+            self.account.died(engine.clock.now_ms())
 
     async def _live(self, life: Life) -> None:
         clock = EngineClock(self._wall)
@@ -197,10 +213,11 @@ class Server:
             trouble=self.trouble,
             seen=self._committed,
             take=self.full_disk.take,
-            outages=self._outages,
+            stuck=self._is_stuck,
+            outages=self.account,
             now_ms=clock.now_ms,
         )
-        self._outages.started(clock.now_ms())
+        self.account.started(clock.now_ms())
         self._commits.workers.started()
         observer = AnswerCheck(
             self._witness,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import NoReturn, Protocol
 
 from oris.core.changes import Changes, Handed
@@ -48,9 +49,11 @@ class FaultyStore:
         outages: KnownOutages,
         now_ms: Callable[[], int],
         take: Callable[[Changes], None] = lambda changes: None,
+        stuck: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         """`crash` kills the server this belongs to; `trouble` is told of everything that costs time; `take` raises
-        when there is no room for what is to be written."""
+        when there is no room for what is to be written; `stuck` is open while nothing moves here."""
+        self._stuck = stuck
         self._outages = outages
         self._now_ms = now_ms
         self._inner = inner
@@ -131,7 +134,8 @@ class FaultyStore:
         await pause(faults.how("fsync").uniform(0.0005, FSYNC_MOST_S))
         if faults.strikes("slow_commit"):
             self._trouble()
-            await pause(faults.long_tail_s("slow_commit"))
+            with self._stuck():
+                await pause(faults.long_tail_s("slow_commit"))
             self._trouble()
         if faults.strikes("crash_before_commit"):
             self._die()

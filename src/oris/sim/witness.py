@@ -18,7 +18,7 @@ from oris.ids import IdempotencyKey, JobKey, LeaseId, RunId, TenantId, WorkerKey
 from oris.sim.holds import HoldAccount
 from oris.sim.judge import Judge
 from oris.sim.lives import LeaseLife, RunLife, StepLife, ThreadLife, now_of
-from oris.sim.outages import KnownOutages
+from oris.sim.outages import Outages
 from oris.sim.pauses import pause_ms, wrong_retry
 from oris.sim.replay_check import ReplayCheck
 from oris.sim.trace import Trace
@@ -39,7 +39,7 @@ class Witness:
         trace: Trace,
         max_losses: int,
         quiet_since_ms: Callable[[], int],
-        outages: KnownOutages,
+        outages: Outages,
         holds: HoldAccount,
     ) -> None:
         """`quiet_since_ms`: since when neither server nor store has been in trouble."""
