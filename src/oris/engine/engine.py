@@ -232,7 +232,7 @@ class Engine:
             self._watch.broke(watched, self.clock.now_ms())
         if parked.ending == "failed":
             self._give_back(self._polled(parked))
-            raise (parked.error or Unavailable("the dispatch failed")).with_traceback(None)
+            raise (parked.error or Unavailable("granting work failed; poll again")).with_traceback(None)
         return self._polled(parked)
 
     async def fetched(
