@@ -145,9 +145,9 @@ def test_while_a_server_has_the_database_the_http_route_is_named(
         (["create", "--role", "admin", "--expires-at", "9999-12-31T23:59:59-14:00"], "must be at most the end"),
         (["create", "--role", "admin", "--expires-in", "1d", "--expires-at", "2031-01-31T00:00:00Z"], "not both"),
         (["revoke"], "Missing argument 'KEY_ID'"),
-        (["create", "--role", "admin"], "oris.db: there is no database; with --create it is made"),
-        (["list"], "there is no database"),
-        (["revoke", "key_" + "0" * 32], "there is no database"),
+        (["create", "--role", "admin"], "oris.db: this database does not exist; --create makes it"),
+        (["list"], "this database does not exist"),
+        (["revoke", "key_" + "0" * 32], "this database does not exist"),
     ],
 )
 def test_a_mistake_is_one_line_and_makes_no_database(
