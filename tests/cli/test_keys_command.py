@@ -136,8 +136,8 @@ def test_while_a_server_has_the_database_the_http_route_is_named(
     [
         (["create"], "Missing option '--role'"),
         (["create", "--role", "root"], "'root' is not one of"),
-        (["create", "--role", "admin", "--tenant", "a/b"], "--tenant: must be 1 to 128 of"),
-        (["create", "--role", "admin", "--tenant", ""], "--tenant: must be 1 to 128 of"),
+        (["create", "--role", "admin", "--tenant", "a/b"], "--tenant: must be 1 to 128 characters of"),
+        (["create", "--role", "admin", "--tenant", ""], "--tenant: must be 1 to 128 characters of"),
         (["create", "--role", "admin", "--expires-in", "3"], "--expires-in: must be like 90d"),
         (["create", "--role", "admin", "--expires-in", "0d"], "--expires-in: must be like 90d"),
         (["create", "--role", "admin", "--expires-at", "tomorrow"], "--expires-at: must be like 2031"),

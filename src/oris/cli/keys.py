@@ -59,7 +59,7 @@ def create(
     """Make a key, and print its id and its secret. The secret is shown only now, and is not stored."""
     settings = load_settings(context, serving=False)
     if tenant is not None and not _TENANT.fullmatch(tenant):
-        raise click.BadParameter("must be 1 to 128 of A-Z a-z 0-9 . _ : -", param_hint="--tenant")
+        raise click.BadParameter("must be 1 to 128 characters of A-Z a-z 0-9 . _ : -", param_hint="--tenant")
     if expires_in is not None and expires_at is not None:
         raise click.UsageError("give --expires-in or --expires-at, not both")
     left_ms = None if expires_in is None else _duration_ms(expires_in)
