@@ -255,7 +255,7 @@ def test_a_file_that_is_a_mount_of_its_own_is_refused_and_a_mounted_folder_is_no
     (tmp_path / "b c" / "oris.db").touch()
     with mounted(tmp_path / "a" / "oris.db", tmp_path / "b c" / "oris.db"):
         said = refused(tmp_path / "b c")
-        assert "is a mount of its own" in said
+        assert "is mounted as a single file" in said
         assert "mount its folder instead" in said
     with (
         mounted(tmp_path / "a", tmp_path / "b c"),
@@ -335,13 +335,13 @@ def test_a_log_whose_database_is_gone_is_not_deleted(tmp_path: Path) -> None:
     log = beside(database, "-wal")
     before = log.read_bytes()
     database.rename(tmp_path / "away")
-    assert "is missing, empty or no database" in refused(tmp_path)
+    assert "is missing, empty or not a database" in refused(tmp_path)
     assert log.read_bytes() == before
     assert not database.exists()
     # SQLite would take the log for the whole, and write it over what was put there by mistake.
     other = b"\x1f\x8b a backup, packed" * 500
     database.write_bytes(other)
-    assert "is missing, empty or no database" in refused(tmp_path)
+    assert "is missing, empty or not a database" in refused(tmp_path)
     assert (database.read_bytes(), log.read_bytes()) == (other, before)
     (tmp_path / "away").rename(database)
     with serving(tmp_path) as again:
