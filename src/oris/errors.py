@@ -103,7 +103,7 @@ def invalid(field: str, message: str) -> ApiError:
 
 def not_a_cursor() -> ApiError:
     """The 400 for what no page of this list has given out."""
-    return invalid("cursor", "not a cursor of this list: send the next_cursor of its page before, as it came")
+    return invalid("cursor", "not a cursor of this list; send the next_cursor of the previous page unchanged")
 
 
 class DataDamaged(OrisError):
@@ -114,7 +114,7 @@ class DataDamaged(OrisError):
         self.job_key = job_key
         self.seq = seq
         self.run_id = run_id
-        super().__init__(f"the payload of event {seq} of this thread is damaged: it is not what was written")
+        super().__init__(f"the payload of event {seq} of this thread is damaged: it differs from what was written")
 
 
 class StoreError(OrisError):

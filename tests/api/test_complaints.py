@@ -37,7 +37,12 @@ FIELDS: list[tuple[type[msgspec.Struct], bytes, str, str]] = [
     (JobRequest, b'{%b,"maxRetries":1}' % T, "maxRetries", 'unknown field; did you mean "retry_policy.max_retries"?'),
     (JobRequest, b'{%b,"retry_policy":{"strategy":"fixed","backoff":1}}' % T, "retry_policy.backoff", "backoff_ms"),
     (BatchRequest, b'{"jobs":[{%b},{%b,"workflows":1}]}' % (T, T), "jobs[1].workflows", 'did you mean "workflow"?'),
-    (CancelRequest, b'{"zzz":1}', "zzz", "unknown field; known are: reason, mode, grace_ms, run_id, tenant_id"),
+    (
+        CancelRequest,
+        b'{"zzz":1}',
+        "zzz",
+        "unknown field; the known ones are: reason, mode, grace_ms, run_id, tenant_id",
+    ),
     (RevokeKeyRequest, b'{"zzz":1}', "zzz", "unknown field; none is expected here"),
     (CancelRequest, b'{"%b":1}' % (b"x" * 5000), "x" * 64 + "…", "unknown field"),
     # What is missing.
@@ -85,11 +90,26 @@ FIELDS: list[tuple[type[msgspec.Struct], bytes, str, str]] = [
     (JobRequest, b'{%b,"metadata":{"a":null}}' % T, "metadata.a", "a string is expected, not null"),
     (JobRequest, b'{%b,"metadata":[]}' % T, "metadata", "an object is expected, not a list"),
     # Times.
-    (JobRequest, b'{%b,"run_at":"tomorrow"}' % T, "run_at", "RFC 3339 writes it, such as 2026-01-31T12:00:00Z"),
-    (JobRequest, b'{%b,"run_at":1700000000}' % T, "run_at", "RFC 3339 writes it, such as 2026-01-31T12:00:00Z"),
-    (JobRequest, b'{%b,"run_at":"2026-01-31T12:00:00"}' % T, "run_at", "the time needs its zone: Z, or an offset"),
+    (
+        JobRequest,
+        b'{%b,"run_at":"tomorrow"}' % T,
+        "run_at",
+        "an RFC 3339 time is expected, such as 2026-01-31T12:00:00Z",
+    ),
+    (
+        JobRequest,
+        b'{%b,"run_at":1700000000}' % T,
+        "run_at",
+        "an RFC 3339 time is expected, such as 2026-01-31T12:00:00Z",
+    ),
+    (JobRequest, b'{%b,"run_at":"2026-01-31T12:00:00"}' % T, "run_at", "the time needs a zone: Z, or an offset"),
     *(
-        (JobRequest, b'{%b,"run_at":"%b"}' % (T, time), "run_at", "there is no such time: the date, the time of day or")
+        (
+            JobRequest,
+            b'{%b,"run_at":"%b"}' % (T, time),
+            "run_at",
+            "this time does not exist: the date, the time of day or",
+        )
         for time in (b"2026-02-30T00:00:00Z", b"2026-01-31T12:00:60Z", b"2026-01-31T12:00:00+25:00")
     ),
     # A field that an object has twice: each is looked at.
@@ -146,21 +166,21 @@ FAULTS: list[tuple[bytes, str, str]] = [
         for word in (b"t", b"nul", b"fals", b'"t', b'"not t}')
     ),
     (b'{"thread_id":trust', "thread_id", "not JSON: a value is expected, not trust"),
-    (b'{"thread_id":"t"} x', "body", "not JSON: something follows the end of the object (byte 19)"),
+    (b'{"thread_id":"t"} x', "body", "not JSON: there is more text after the end of the object (byte 19)"),
     (b"thread_id=t", "body", "not JSON: a JSON object is expected, which begins with {"),
-    (b"\xef\xbb\xbf{}", "body", "the body begins with a byte order mark; send it without"),
+    (b"\xef\xbb\xbf{}", "body", "the body begins with a byte order mark; send it without one"),
     (b"{'thread_id':'t'}", "body", "the name of a field is expected, in double quotes (byte 1)"),
-    (b"{\"thread_id\":'t'}", "thread_id", "strings take double quotes"),
+    (b"{\"thread_id\":'t'}", "thread_id", "strings need double quotes"),
     (b'{"thread_id" "t"}', "thread_id", "a colon is expected between the name of a field and its value"),
     (b'{"thread_id":"t" "x":1}', "thread_id", "a comma or the end of the object is expected"),
-    (b'{"thread_id":"t",}', "body", "the last comma of the object has nothing behind it"),
+    (b'{"thread_id":"t",}', "body", "nothing follows the last comma of the object"),
     (b'{"thread_id":"t","thread_id":"u"}', "thread_id", "this field is given twice"),
     (b'{"thread_id":"t","thread\\u005fid":"u"}', "thread_id", "this field is given twice"),
 ]
 INPUTS: list[tuple[bytes, str, str]] = [
-    (b'{"a":[1,{"b":NaN}]}', "input.a[1].b", "there are no NaN and Infinity in JSON"),
-    (b'{"a":[1,{"b":-Infinity}]}', "input.a[1].b", "there are no NaN and Infinity in JSON"),
-    (b'{"a":[1,{"b":None}]}', "input.a[1].b", "a value is expected, not None; that is written null"),
+    (b'{"a":[1,{"b":NaN}]}', "input.a[1].b", "JSON has no NaN and no Infinity"),
+    (b'{"a":[1,{"b":-Infinity}]}', "input.a[1].b", "JSON has no NaN and no Infinity"),
+    (b'{"a":[1,{"b":None}]}', "input.a[1].b", "a value is expected, not None; write null"),
     (b"[n]", "input[0]", "a value is expected, not n"),
     *(
         (b'{"a":[1,{%b:1}]}' % name, "input.a[1]", "the name of a field is expected, in double quotes")
@@ -173,15 +193,15 @@ INPUTS: list[tuple[bytes, str, str]] = [
     (b'{"a":[1,{"b":%b}]}' % (b"9" * 310), "input.a[1].b", "a number is out of range"),
     (b'{"a":[1,{"b":%be99}]}' % (b"9" * 308), "input.a[1].b", "a number is out of range"),
     (b'{"a":[1,{"b":%bE+99}]}' % (b"9" * 211), "input.a[1].b", "a number is out of range"),
-    (b'{"a":[1,{"b":"\\ud800"}]}', "input.a[1].b", "half of a surrogate pair stands alone"),
-    (b'{"a":[1,{"b":"\\ud800x"}]}', "input.a[1].b", "half of a surrogate pair stands alone"),
+    (b'{"a":[1,{"b":"\\ud800"}]}', "input.a[1].b", "half of a surrogate pair is missing"),
+    (b'{"a":[1,{"b":"\\ud800x"}]}', "input.a[1].b", "half of a surrogate pair is missing"),
     (b'{"a":[1,{"b":"\xff"}]}', "input.a[1].b", "not valid UTF-8 (byte 40)"),
     (b'{"a":[1,{"b":"x\ny"}]}', "input.a[1].b", "a control character, such as a new line, has to be escaped"),
-    (b'{"a":[1,{"b":"\\x"}]}', "input.a[1].b", "there is no such escape"),
-    (b'{"a":[1,{"b":"\\u00g0"}]}', "input.a[1].b", "takes four hexadecimal digits"),
-    (b'{"a":[1,{"b":01}]}', "input.a[1].b", "this is no number as JSON writes them"),
+    (b'{"a":[1,{"b":"\\x"}]}', "input.a[1].b", "JSON has no such escape"),
+    (b'{"a":[1,{"b":"\\u00g0"}]}', "input.a[1].b", "needs four hexadecimal digits"),
+    (b'{"a":[1,{"b":01}]}', "input.a[1].b", "this is not a JSON number"),
     (b'{"a":[1,2 3]}', "input.a[1]", "a comma or the end of the list is expected"),
-    (b'{"a":[1,]}', "input.a[1]", "the last comma of the list has nothing behind it"),
+    (b'{"a":[1,]}', "input.a[1]", "nothing follows the last comma of the list"),
     (b'{"a b":[{"":tru}]}', 'input["a b"][0][""]', "a value is expected, not tru"),
     (b"[" * 64 + b"]" * 64, "input", "nested deeper than 64 levels"),
     (b"[" * 100_000 + b"]" * 100_000, "input", "nested deeper than 64 levels"),
@@ -189,14 +209,14 @@ INPUTS: list[tuple[bytes, str, str]] = [
 
 QUERIES: list[tuple[type[msgspec.Struct], str, str, str]] = [
     (JobsQuery, "limt", "1", 'unknown query parameter; did you mean "limit"?'),
-    (JobsQuery, "zz", "1", "unknown query parameter; known are: status, workflow, tenant_id, cursor, limit"),
-    (JobsQuery, "", "1", "unknown query parameter; known are: status"),
+    (JobsQuery, "zz", "1", "unknown query parameter; the known ones are: status, workflow, tenant_id, cursor, limit"),
+    (JobsQuery, "", "1", "unknown query parameter; the known ones are: status"),
     (JobsQuery, "status", "runing", 'did you mean "running"?'),
     (JobsQuery, "limit", "0", "has to be between 1 and 200"),
     (JobsQuery, "limit", "9" * 5000, "has to be between 1 and 200"),
     (JobsQuery, "limit", "2.5", "a whole number is expected, not 2.5"),
     (JobsQuery, "limit", "1e9", "has to be between 1 and 200"),
-    (JobsQuery, "limit", "007", 'a whole number is expected without zeros ahead, not "007"'),
+    (JobsQuery, "limit", "007", 'a whole number without leading zeros is expected, not "007"'),
     (JobsQuery, "limit", "null", 'a whole number is expected, not "null"'),
     (JobsQuery, "limit", "", 'a whole number is expected, not ""'),
     (JobsQuery, "workflow", "a b", NAMED),
@@ -226,7 +246,7 @@ def test_a_fault_inside_a_clients_own_value_is_told_with_its_path(value: bytes, 
 
 def test_far_into_a_body_the_fault_is_told_without_its_path() -> None:
     body = b'{%b,"input":[%bNaN]}' % (T, b"1," * 20_000)
-    assert_told(refusal(JobRequest, body), "body", "there are no NaN and Infinity in JSON")
+    assert_told(refusal(JobRequest, body), "body", "JSON has no NaN and no Infinity")
 
 
 @pytest.mark.parametrize(("kind", "name", "value", "message"), QUERIES, ids=lambda value: repr(value)[:40])
@@ -260,7 +280,7 @@ def test_no_message_is_msgspecs(path: str) -> None:
     for field, message in told:
         assert 0 < len(field) <= 400
         assert not re.search(r"`|msgspec|malformed|Expected|Object |Invalid|truncated", message), message
-        assert message != "not a body that this route takes", (field, message)
+        assert message != "not a valid body for this route", (field, message)
 
 
 def told_of(path: str, body: bytes) -> tuple[str, str] | None:

@@ -120,15 +120,15 @@ def test_one_right_credential_among_several_lets_in_and_of_several_the_first() -
 
 STATIC = "send Authorization: Bearer <token>"
 STORED = "Authorization: Bearer <key id>.<secret>, or X-Api-Key-Id: <key id> with X-Api-Key: <secret>"
-HALF = "X-Api-Key-Id names a stored key, and its secret is missing: send that as X-Api-Key"
-NO_ID = "this is no static credential, and a stored key needs its id beside its secret: "
-WRONG = "the credential is wrong, or has expired, or was revoked: "
+HALF = "X-Api-Key-Id names a stored key, but its secret is missing; send it as X-Api-Key"
+NO_ID = "this is not a static credential, and a stored key needs its id with its secret; "
+WRONG = "the credential is wrong, has expired or was revoked; "
 
 
 @pytest.mark.parametrize(
     ("sent", "message"),
     [
-        ({}, f"credentials are missing: {STATIC}, or {STORED}"),
+        ({}, f"credentials are missing; {STATIC}, or {STORED}"),
         (
             {"x-api-key-id": "key_1"},
             HALF,
@@ -139,7 +139,7 @@ WRONG = "the credential is wrong, or has expired, or was revoked: "
         ),
         (
             {"authorization": "Basic eDp5"},
-            f"Authorization is no bearer token, and nothing else is understood there: {STATIC}, or {STORED}",
+            f"Authorization has to be a bearer token; {STATIC}, or {STORED}",
         ),
         ({"authorization": "Bearer wrong"}, f"{NO_ID}{STATIC}, or {STORED}"),
         ({"authorization": f"Bearer {SECRET}"}, f"{NO_ID}{STATIC}, or {STORED}"),
@@ -150,7 +150,10 @@ WRONG = "the credential is wrong, or has expired, or was revoked: "
         ({"authorization": "Bearer key_1.wrong"}, f"{WRONG}{STATIC}, or {STORED}"),
         ({"authorization": "Bearer key_2.wrong"}, f"{WRONG}{STATIC}, or {STORED}"),
         ({"x-api-key-id": "key_1", "authorization": "Bearer wrong"}, f"{WRONG}{STATIC}, or {STORED}"),
-        ({"x-api-key": f"key_{'0' * 32}.{SECRET}"}, f"a stored key in one piece is no X-Api-Key: send {STORED}"),
+        (
+            {"x-api-key": f"key_{'0' * 32}.{SECRET}"},
+            f"X-Api-Key cannot have both the id and the secret of a stored key; send {STORED}",
+        ),
         ({"x-api-key": "my.static.typo"}, f"{NO_ID}{STATIC}, or {STORED}"),
         ({"x-api-key": SECRET}, f"{NO_ID}{STATIC}, or {STORED}"),
     ],
@@ -166,7 +169,7 @@ def test_a_401_says_what_is_missing_and_not_whether_a_key_exists(sent: dict[str,
 def test_a_401_of_a_server_with_stored_keys_alone_speaks_of_no_other(rig: Rig) -> None:
     with pytest.raises(ApiError) as caught:
         rig.call(None, SECRET)
-    assert caught.value.message == f"a stored key needs its id beside its secret: send {STORED}"
+    assert caught.value.message == f"a stored key needs its id with its secret; send {STORED}"
 
 
 def test_a_401_of_a_server_whose_last_credential_was_taken_away_says_so() -> None:
@@ -174,13 +177,13 @@ def test_a_401_of_a_server_whose_last_credential_was_taken_away_says_so() -> Non
     rig.callers.replace([])
     with pytest.raises(ApiError) as caught:
         rig.call(None, None, authorization="Bearer t")
-    assert "this server has no credential in force" in caught.value.message
+    assert "this server has no valid credential" in caught.value.message
 
 
 def test_a_server_without_stored_keys_speaks_of_none() -> None:
     rig = Rig(Credential("bearer", "token"))
     for sent, message in (
-        ({"x-api-key-id": "x"}, f"credentials are missing: {STATIC}"),
+        ({"x-api-key-id": "x"}, f"credentials are missing; {STATIC}"),
         ({"x-api-key-id": "x", "authorization": "Bearer typo"}, f"{WRONG}{STATIC}"),
         ({"x-api-key": "k.s"}, f"{WRONG}{STATIC}"),
     ):
@@ -196,7 +199,7 @@ def test_a_401_names_only_the_ways_that_there_are() -> None:
     ):
         with pytest.raises(ApiError) as caught:
             rig.call(None, None)
-        assert caught.value.message == f"credentials are missing: {ways}"
+        assert caught.value.message == f"credentials are missing; {ways}"
 
 
 @pytest.mark.parametrize("kind", ["right", "wrong", "unknown", "revoked", "expired"])

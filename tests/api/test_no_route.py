@@ -30,12 +30,12 @@ TABLE = route_table(1024)
         ("POST", "/v1/workers/w/hartbeat", "did you mean POST /v1/workers/{worker_id}/heartbeat?"),
         ("POST", "/v1/interrupts/i/reject/", "did you mean POST /v1/interrupts/{interrupt_id}/reject?"),
         ("GET", "/health", "did you mean GET /healthz?"),
-        ("GET", "/openapi", "GET /openapi.json lists them all"),
-        ("GET", "/v1/threads/t", "GET /openapi.json lists them all"),
-        ("GET", "/v1/jobs/%ff", "what is percent-encoded in the path is not UTF-8"),
-        ("GET", "/", "GET /openapi.json lists them all"),
-        ("GET", "/" + "x" * 10_000, "GET /openapi.json lists them all"),
-        ("GET", "/a" * 5_000, "GET /openapi.json lists them all"),
+        ("GET", "/openapi", "GET /openapi.json lists all routes"),
+        ("GET", "/v1/threads/t", "GET /openapi.json lists all routes"),
+        ("GET", "/v1/jobs/%ff", "a percent-encoded part of the path is not UTF-8"),
+        ("GET", "/", "GET /openapi.json lists all routes"),
+        ("GET", "/" + "x" * 10_000, "GET /openapi.json lists all routes"),
+        ("GET", "/a" * 5_000, "GET /openapi.json lists all routes"),
     ],
 )
 def test_an_unknown_route_is_told_with_the_one_that_is_near(method: str, path: str, hint: str) -> None:

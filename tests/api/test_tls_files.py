@@ -48,7 +48,7 @@ def test_a_certificate_that_is_cut_off_is_an_error_and_no_crash(tmp_path: Path) 
     der = x509.load_pem_x509_certificate(pem).public_bytes(serialization.Encoding.DER)
     first_certificate(ssl.DER_cert_to_PEM_cert(der))
     for size in range(len(der)):
-        with pytest.raises(ValueError, match=r"^holds a certificate that cannot be read$"):
+        with pytest.raises(ValueError, match=r"^has a certificate that cannot be read$"):
             first_certificate(ssl.DER_cert_to_PEM_cert(der[:size]))
 
 
@@ -113,20 +113,20 @@ def encrypted(path: Path) -> None:
     [
         ("cert", missing, "cannot be read: No such file or directory"),
         ("cert", directory, "cannot be read: Is a directory"),
-        ("cert", empty, "holds no certificate in PEM"),
-        ("cert", binary, "holds no certificate in PEM"),
-        ("cert", broken, "holds a certificate that cannot be read"),
+        ("cert", empty, "has no certificate in PEM format"),
+        ("cert", binary, "has no certificate in PEM format"),
+        ("cert", broken, "has a certificate that cannot be read"),
         ("cert", weak, "is not allowed by OpenSSL: EE_KEY_TOO_SMALL"),
         ("cert", huge, "is larger than 1048576 bytes"),
         ("key", missing, "cannot be read: No such file or directory"),
-        ("key", empty, "holds no private key in PEM that can be read"),
-        ("key", binary, "holds no private key in PEM that can be read"),
-        ("key", broken, "holds no private key in PEM that can be read"),
+        ("key", empty, "has no readable private key in PEM format"),
+        ("key", binary, "has no readable private key in PEM format"),
+        ("key", broken, "has no readable private key in PEM format"),
         ("key", another, "does not belong to the certificate in"),
-        ("key", encrypted, "needs a passphrase, and nobody is there to give it"),
+        ("key", encrypted, "needs a passphrase; use a key without one"),
         ("client_ca", missing, "cannot be read: No such file or directory"),
-        ("client_ca", empty, "holds no certificate in PEM"),
-        ("client_ca", broken, "holds a certificate that cannot be read"),
+        ("client_ca", empty, "has no certificate in PEM format"),
+        ("client_ca", broken, "has a certificate that cannot be read"),
     ],
 )
 def test_a_file_that_will_not_do_is_one_line_that_names_it(

@@ -128,8 +128,8 @@ def audit_id(database: Path, number: int) -> str:
 
 
 def test_a_trail_that_nobody_touched_holds(verify: Verify, heads: Path) -> None:
-    assert verify() == (0, ["15 records in 3 chains: all as they were written"])
-    told = "15 records in 3 chains: all as they were written, with all 3 heads that were noted"
+    assert verify() == (0, ["15 records in 3 chains: all unchanged"])
+    told = "15 records in 3 chains: all unchanged, and all 3 heads of the file were found"
     assert verify("--heads", str(heads)) == (0, [told])
 
 
@@ -152,11 +152,11 @@ def test_a_flipped_field_of_any_kind_is_found_in_its_record(database: Path, veri
     expected = {
         "seq": f"chain {first}: record 3 is missing",
         "chain_id": f"chain {first}: record 3 is missing",
-        "audit_id": f"chain {first}: record 3 ({name}x) is not as it was written",
+        "audit_id": f"chain {first}: record 3 ({name}x) differs from what was written",
     }
     if field == "chain_id":
         assert lines.pop(0) == f"chain {first}x: record 1 is missing"
-    assert lines[0] == expected.get(field, f"chain {first}: record 3 ({name}) is not as it was written")
+    assert lines[0] == expected.get(field, f"chain {first}: record 3 ({name}) differs from what was written")
     assert lines[-1].startswith("broken chains: ")
 
 
@@ -169,7 +169,7 @@ def test_a_bit_that_was_flipped_in_the_file_itself_is_found(database: Path, veri
         code, lines = verify()
         assert code == 1
         assert lines[0].startswith(f"chain {second}: record 3 (aud_")
-        assert lines[0].endswith("is not as it was written")
+        assert lines[0].endswith("differs from what was written")
     database.write_bytes(content)
     places = [at for at in range(len(content)) if content.startswith(second.encode(), at)]
     untouched, found = stored(database), 0
@@ -215,7 +215,7 @@ def test_two_records_that_changed_places_are_found_at_the_first(database: Path, 
     swapped = f"(SELECT {others} FROM runtime_audit_log AS other WHERE other.id = 5 - runtime_audit_log.id)"
     change(database, f"UPDATE runtime_audit_log SET ({others}) = {swapped} WHERE id IN (2, 3)")
     code, lines = verify()
-    assert (code, lines[0]) == (1, f"chain {first}: record 2 ({audit_id(database, 2)}) is not as it was written")
+    assert (code, lines[0]) == (1, f"chain {first}: record 2 ({audit_id(database, 2)}) differs from what was written")
 
 
 def test_an_added_record_is_found_wherever_it_is_put(database: Path, verify: Verify) -> None:
@@ -274,20 +274,20 @@ def test_a_last_chain_that_was_written_anew_shows_only_against_heads_kept_elsewh
         connection.commit()
     assert verify()[0] == 0
     code, lines = verify("--heads", str(heads))
-    assert (code, lines[0]) == (1, f"chain {third}: record 5 is another one than was noted elsewhere")
+    assert (code, lines[0]) == (1, f"chain {third}: record 5 differs from its head in the file")
 
 
 def test_an_earlier_chain_that_was_written_anew_is_found_by_the_next(database: Path, verify: Verify) -> None:
     (first, second, _) = chains(database)
     forge(database, first, length=5)
     code, lines = verify()
-    assert (code, lines[0]) == (1, f"chain {first}: record 5 is another one than was noted elsewhere")
+    assert (code, lines[0]) == (1, f"chain {first}: record 5 differs from its head in the file")
     assert second not in "".join(lines)
 
 
 def test_a_chain_longer_than_a_page_is_read_to_its_end(database: Path, verify: Verify) -> None:
     forge(database, "chn_zz", length=2 * PAGE + 1)
-    assert verify() == (0, [f"{15 + 2 * PAGE + 1} records in 4 chains: all as they were written"])
+    assert verify() == (0, [f"{15 + 2 * PAGE + 1} records in 4 chains: all unchanged"])
     change(database, f"UPDATE runtime_audit_log SET result = 'no' WHERE chain_id = 'chn_zz' AND seq = {2 * PAGE + 1}")
     assert verify()[1][0].startswith(f"chain chn_zz: record {2 * PAGE + 1} (")
 
@@ -297,7 +297,7 @@ def test_it_works_beside_a_server_that_writes(tmp_path: Path, capsys: pytest.Cap
         for number in range(3):
             data_of(http.post("/v1/jobs", json={"thread_id": f"t{number}"}))
             assert main(["audit", "verify", "--sqlite-db", str(server.database)]) == 0
-            assert capsys.readouterr().out == f"{number + 2} records in 1 chains: all as they were written\n"
+            assert capsys.readouterr().out == f"{number + 2} records in 1 chains: all unchanged\n"
         assert server.stop() == 0
         server.check_rows()
 
@@ -306,7 +306,7 @@ def test_heads_that_were_lost_on_the_way_are_a_mistake_and_not_in_order(
     verify: Verify, heads: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = heads.read_text()
-    for text, told in (("", ": there is no head in this file"), (whole[:-2], ", line 3: not what")):
+    for text, told in (("", ": this file has no heads"), (whole[:-2], ", line 3: not a line of")):
         heads.write_text(text)
         assert main(["audit", "verify", "--heads", str(heads), "--sqlite-db", "oris.db"]) == 2
         said = capsys.readouterr()
@@ -377,8 +377,8 @@ def test_a_chain_that_begins_behind_a_signed_anchor_is_in_order(
     database: Path, verify: Verify, heads: Path, seq: int, chain: int
 ) -> None:
     cut(database, seq, chain=chain)
-    noted = ", with all 3 heads that were noted"
-    told = f"{15 - seq} records in 3 chains: all as they were written{noted}"
+    noted = ", and all 3 heads of the file were found"
+    told = f"{15 - seq} records in 3 chains: all unchanged{noted}"
     assert verify("--heads", str(heads), *WITH_KEY) == (0, [told])
 
 
@@ -389,10 +389,10 @@ def test_without_the_key_or_with_another_one_the_anchor_is_the_first_that_is_bad
     code, said = verify()
     assert (code, said[0]) == (
         1,
-        f"chain {name}: record 3 has gone, and without audit_anchor_key nobody can tell by whom",
+        f"chain {name}: record 3 was deleted; set ORIS_AUDIT_ANCHOR_KEY to check why",
     )
     code, said = verify("--audit-anchor-key", "j" * 40)
-    assert (code, said[0]) == (1, f"chain {name}: record 3 has gone, and its anchor is not signed with this key")
+    assert (code, said[0]) == (1, f"chain {name}: record 3 was deleted, and its anchor is not signed with this key")
 
 
 @pytest.mark.parametrize(
@@ -473,4 +473,4 @@ def test_a_trail_that_is_cut_while_it_is_read_is_in_order(
     monkeypatch.setattr(audit_trail, "PAGE", 2)
     monkeypatch.setattr(audit_trail.SqliteTrail, "records", records)
     code, said = verify(*WITH_KEY)
-    assert (code, said) == (0, ["13 records in 3 chains: all as they were written"])
+    assert (code, said) == (0, ["13 records in 3 chains: all unchanged"])

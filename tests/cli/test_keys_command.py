@@ -136,8 +136,8 @@ def test_while_a_server_has_the_database_the_http_route_is_named(
     [
         (["create"], "Missing option '--role'"),
         (["create", "--role", "root"], "'root' is not one of"),
-        (["create", "--role", "admin", "--tenant", "a/b"], "--tenant: must be 1 to 128 of"),
-        (["create", "--role", "admin", "--tenant", ""], "--tenant: must be 1 to 128 of"),
+        (["create", "--role", "admin", "--tenant", "a/b"], "--tenant: must be 1 to 128 characters of"),
+        (["create", "--role", "admin", "--tenant", ""], "--tenant: must be 1 to 128 characters of"),
         (["create", "--role", "admin", "--expires-in", "3"], "--expires-in: must be like 90d"),
         (["create", "--role", "admin", "--expires-in", "0d"], "--expires-in: must be like 90d"),
         (["create", "--role", "admin", "--expires-at", "tomorrow"], "--expires-at: must be like 2031"),
@@ -145,9 +145,9 @@ def test_while_a_server_has_the_database_the_http_route_is_named(
         (["create", "--role", "admin", "--expires-at", "9999-12-31T23:59:59-14:00"], "must be at most the end"),
         (["create", "--role", "admin", "--expires-in", "1d", "--expires-at", "2031-01-31T00:00:00Z"], "not both"),
         (["revoke"], "Missing argument 'KEY_ID'"),
-        (["create", "--role", "admin"], "oris.db: there is no database; with --create it is made"),
-        (["list"], "there is no database"),
-        (["revoke", "key_" + "0" * 32], "there is no database"),
+        (["create", "--role", "admin"], "oris.db: this database does not exist; --create makes it"),
+        (["list"], "this database does not exist"),
+        (["revoke", "key_" + "0" * 32], "this database does not exist"),
     ],
 )
 def test_a_mistake_is_one_line_and_makes_no_database(

@@ -123,7 +123,7 @@ def test_line_ends_in_a_value_do_not_reach_the_message() -> None:
         ("batch_max = true", "batch_max: True is not allowed; it must be a number"),
         ("batch_max = 1.5", "batch_max: 1.5 is not allowed; it must be a number"),
         ('allow_insecure = "true"', "it must be true or false without quotes"),
-        ("log = 3", "log: 3 is not allowed; it must be a text in quotes"),
+        ("log = 3", "log: 3 is not allowed; it must be a string in quotes"),
         ("api_auth_api_key = 12345", "api_auth_api_key: the value is not allowed"),
         ("bach_max = 1", "bach_max is not a setting; did you mean batch_max?"),
         ("[server]\naddr = 1", "server is not a setting"),
@@ -174,7 +174,7 @@ def test_a_secret_and_its_file_from_one_source_are_refused_and_from_two_the_stro
     both = {"ORIS_API_AUTH_API_KEY": "other", "ORIS_API_AUTH_API_KEY_FILE": "token"}
     assert complaint({}, both) == (
         "environment ORIS_API_AUTH_API_KEY and environment ORIS_API_AUTH_API_KEY_FILE are both given; "
-        "it must be one of them"
+        "give only one of them"
     )
     loaded = load({"api_auth_api_key_file": "token"}, {"ORIS_API_AUTH_API_KEY": "other"}, None)
     assert loaded.settings.api_auth_api_key == Secret("s3cret")
@@ -205,7 +205,7 @@ def test_a_secret_does_not_show_itself() -> None:
 
 def test_a_secret_given_as_a_flag_is_a_warning() -> None:
     (warning,) = load({"api_auth_api_key": "k1"}, {}, None).warnings
-    assert warning.startswith("flag --api-auth-api-key shows a secret")
+    assert warning.startswith("flag --api-auth-api-key shows the secret")
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:80", "127.9.9.9:80", "[::1]:80", "localhost:80", "LocalHost:0"])

@@ -84,8 +84,10 @@ CASES = [
     pytest.param(scheduled, {}, "delayed", "due in 5.0 s", id="delayed"),
     pytest.param(backing_off, {}, "retry_backoff", "retry 1 is due in 9.0 s", id="retry_backoff"),
     pytest.param(lost_twice, {}, "retry_backoff", "lost 2 leases in a row", id="a pause after losses"),
-    pytest.param(queued, {"hold": HELD}, "workflow_held", "may go out in 8.0 s", id="workflow_held"),
-    pytest.param(queued, {"hold": PROBED}, "workflow_held", "one lease, a probe, is out", id="workflow_held, probed"),
+    pytest.param(queued, {"hold": HELD}, "workflow_held", "is granted as a probe in 8.0 s", id="workflow_held"),
+    pytest.param(
+        queued, {"hold": PROBED}, "workflow_held", "one lease is granted as a probe", id="workflow_held, probed"
+    ),
     pytest.param(
         queued, {"quarantined_until_ms": START_MS + 9_000}, "workers_quarantined", "in 9.0 s", id="workers_quarantined"
     ),
@@ -97,11 +99,11 @@ CASES = [
     pytest.param(queued, {"tenant_leased": 1000}, "tenant_limit", "1000 are allowed", id="tenant_limit"),
     pytest.param(queued, {"is_set_aside": True, "tenant_leased": 1000}, "set_aside", "is damaged", id="set_aside"),
     pytest.param(queued, {"dispatching": False}, "dispatch_off", "no work", id="dispatch_off"),
-    pytest.param(running, {}, "held", "'w1' is working on it", id="held"),
+    pytest.param(running, {}, "held", "'w1' works on the run", id="held"),
     pytest.param(silent, {}, "worker_silent", "'w1' has not renewed", id="worker_silent"),
-    pytest.param(asked_to_end, {}, "held", "its end was asked for; worker 'w1' has 7.0 s left", id="cancelling"),
-    pytest.param(interrupted, {}, "interrupted", "2 answers of people", id="interrupted"),
-    pytest.param(suspended, {}, "suspended", "comes in 4.0 s", id="suspended"),
+    pytest.param(asked_to_end, {}, "held", "worker 'w1' has 7.0 s left to finish", id="cancelling"),
+    pytest.param(interrupted, {}, "interrupted", "2 answers from people", id="interrupted"),
+    pytest.param(suspended, {}, "suspended", "the next one is in 4.0 s", id="suspended"),
     pytest.param(failed, {}, "done", "failed (failed)", id="done"),
 ]
 
@@ -140,7 +142,7 @@ def test_a_run_that_was_lost_is_queued_since_then() -> None:
 
 def test_what_clears_it_is_said() -> None:
     _, _, found = explained(queued, {"hold": HELD, "tenant_leased": 1000})
-    assert "closes ends it" in found.suggestion
+    assert "closes ends the hold" in found.suggestion
     assert found.suggestion.endswith("/v1/workflows/{workflow}/clear-hold")
     world = World()
     world.submit("t", tenant="acme")

@@ -206,7 +206,7 @@ def test_jobs_that_wait_for_their_time_have_limits_of_their_own() -> None:
     assert reason(world.submit("c", tenant="x", delay_ms=5_000)) == "tenant_queue_full"
     the(Submitted, world.submit("c", tenant="y", run_at_ms=world.now_ms + 1))
     refusal = the(Refusal, world.submit("d", tenant="z", delay_ms=5_000))
-    assert (refusal.message, reason(refusal)) == ("too many jobs wait for their time", "queue_full")
+    assert (refusal.message, reason(refusal)) == ("too many delayed jobs are waiting; try again later", "queue_full")
     the(Submitted, world.submit("d", tenant="x"))
     the(Submitted, world.submit("e", tenant="x", delay_ms=0))
     the(Submitted, world.submit("f", tenant="x", run_at_ms=world.now_ms))

@@ -57,7 +57,7 @@ class Work:
 
     def heartbeats_in_vain(self) -> int:
         """How many were not answered."""
-        return self.log().count("oris.demo.heartbeat: the heartbeat goes on")
+        return self.log().count("oris.demo.heartbeat: the heartbeat failed")
 
 
 @contextmanager
@@ -275,6 +275,6 @@ def test_a_worker_that_is_ended_waits_for_no_server(tmp_path: Path) -> None:
         submit(http, tmp_path, "t1")
         until(lambda: work.effects("t1"), "the first step")
         server.kill()
-        until(lambda: "the control poll goes on" in work.log(), "the worker to see that nobody is there")
+        until(lambda: "the control poll failed" in work.log(), "the worker to see that nobody is there")
         work.process.send_signal(signal.SIGTERM)
         assert work.process.wait(60) in (0, 1)

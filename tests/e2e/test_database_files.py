@@ -139,7 +139,7 @@ def test_a_copy_written_into_the_open_file_ends_the_server_and_is_left_as_it_is(
         shutil.copyfile(backup, server.database)
         assert server.wait_end() == 1
         (line,) = server.lines("database_lost")
-        assert "was overwritten under the running server" in line["detail"]
+        assert "was overwritten or cut off while the server was running" in line["detail"]
     assert server.database.read_bytes() == backup.read_bytes()
     log = beside(server.database, "-wal")
     assert f"({log}) is not its own" in refused(tmp_path)
@@ -255,7 +255,7 @@ def test_a_file_that_is_a_mount_of_its_own_is_refused_and_a_mounted_folder_is_no
     (tmp_path / "b c" / "oris.db").touch()
     with mounted(tmp_path / "a" / "oris.db", tmp_path / "b c" / "oris.db"):
         said = refused(tmp_path / "b c")
-        assert "is a mount of its own" in said
+        assert "is mounted as a single file" in said
         assert "mount its folder instead" in said
     with (
         mounted(tmp_path / "a", tmp_path / "b c"),
@@ -275,7 +275,7 @@ def test_a_link_in_place_of_a_side_file_is_refused_and_not_followed(
     link(precious, beside(tmp_path / "oris.db", ending))
     said = refused(tmp_path)
     assert f"oris.db{ending}: " in said
-    assert "it is a link or no plain file" in said
+    assert "this is a link or not a plain file" in said
     # Of a log nobody is told to remove it: there may be commits in it.
     assert ("remove it" in said) == ending.startswith(".")
     assert precious.read_bytes() == b"somebody's work"
@@ -325,7 +325,7 @@ def test_a_backup_put_over_a_database_whose_log_is_left_is_not_undone(tmp_path: 
     with serving(tmp_path) as again:
         assert known(again) == {"old"}
         (warning,) = warned(again)
-        assert "lacks the last" in warning
+        assert "lacks the commits of the last" in warning
     with serving(tmp_path) as once_more:
         assert warned(once_more) == []
 
@@ -335,13 +335,13 @@ def test_a_log_whose_database_is_gone_is_not_deleted(tmp_path: Path) -> None:
     log = beside(database, "-wal")
     before = log.read_bytes()
     database.rename(tmp_path / "away")
-    assert "is missing, empty or no database" in refused(tmp_path)
+    assert "is missing, empty or not a database" in refused(tmp_path)
     assert log.read_bytes() == before
     assert not database.exists()
     # SQLite would take the log for the whole, and write it over what was put there by mistake.
     other = b"\x1f\x8b a backup, packed" * 500
     database.write_bytes(other)
-    assert "is missing, empty or no database" in refused(tmp_path)
+    assert "is missing, empty or not a database" in refused(tmp_path)
     assert (database.read_bytes(), log.read_bytes()) == (other, before)
     (tmp_path / "away").rename(database)
     with serving(tmp_path) as again:
@@ -400,7 +400,7 @@ def test_a_log_that_was_deleted_or_cut_while_the_server_was_down_is_one_warning(
         os.truncate(log, log.stat().st_size // 2)
     with serving(tmp_path) as again:
         (warning,) = warned(again)
-        assert re.search(r"lacks the last \d+\.\d{3} s of what was committed here, from 20\S+Z to 20\S+Z", warning)
+        assert re.search(r"lacks the commits of the last \d+\.\d{3} s, from 20\S+Z to 20\S+Z", warning)
         assert str(database) in warning
         assert "kept" in known(again)
     with serving(tmp_path) as once_more:
@@ -413,7 +413,7 @@ def test_a_database_of_which_nothing_is_left_is_not_made_anew_in_silence(tmp_pat
     beside(database, "-wal").unlink()
     with serving(tmp_path) as again:
         (warning,) = warned(again)
-        assert "is empty, and a database was here that committed until 20" in warning
+        assert "is empty, but the database that was here committed until 20" in warning
 
 
 def test_a_kill_at_any_time_warns_of_nothing(tmp_path: Path) -> None:

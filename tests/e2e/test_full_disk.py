@@ -150,7 +150,7 @@ async def test_running_work_ends_on_a_full_disk_and_service_comes_back_with_the_
                     hog.fill()
                     await until(lambda: clients.refused > 0, "submits are refused")
                     full = await page(reader, lambda s: s["store"]["state"] == "low_disk", "the disk is told to be low")
-                    assert "no new runs are taken" in full["store"]["disk"]
+                    assert "new jobs are refused" in full["store"]["disk"]
                     assert await ready(reader) == (200, "low_disk")
                     await _works_on(holder, reader, held[: HELD // 2], ledger)
                     assert metric(await metrics(reader), 'oris_runtime_backpressure_active{reason="disk_full"}') == 1

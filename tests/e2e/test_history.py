@@ -176,7 +176,7 @@ def test_a_tenant_sees_only_its_own_threads_past(tmp_path: Path) -> None:
         assert (exported["tenant_id"], exported["timeline"][0]["payload"]) == ("a", "a")
 
 
-# --- tampering: each does it to one thread, and says which seq is the first that is not as it was written
+# --- tampering: each does it to one thread, and says which seq is the first that differs from what was written
 
 
 Tamper = Callable[[sqlite3.Connection, int], Any]

@@ -225,7 +225,7 @@ def test_a_first_key_that_would_lock_everybody_out_is_refused(
     with open_server.client() as http:
         refused = http.post("/v1/api-keys", json=body)
         assert error_of(refused) == (400, "invalid_argument", {"field": field})
-        assert "the first key closes the server" in refused.json()["error"]["message"]
+        assert "the first key must have the role admin" in refused.json()["error"]["message"]
         # It is open still.
         assert data_of(http.get("/v1/api-keys"))["keys"] == []
 

@@ -208,13 +208,13 @@ def test_old_audit_records_leave_a_signed_anchor_that_the_check_knows(tmp_path: 
     server.check_rows()
     verify = ("verify", "--heads", str(heads), "--sqlite-db", str(server.database))
     assert audit(said, *verify, "--audit-anchor-key", KEY) == 0
-    assert said == ["2 records in 3 chains: all as they were written, with all 2 heads that were noted"]
+    assert said == ["2 records in 3 chains: all unchanged, and all 2 heads of the file were found"]
     assert audit(said, *verify, "--audit-anchor-key", KEY[::-1]) == 1
     assert all("not signed with this key" in line for line in said[:2])
     told = json.loads(heads.read_text().splitlines()[0])
     heads.write_text(json.dumps(told | {"hash": "00" * 32}))
     assert audit(said, *verify, "--audit-anchor-key", KEY) == 1
-    assert "another one than was noted elsewhere" in said[0]
+    assert "differs from its head in the file" in said[0]
 
 
 def test_audit_records_are_not_deleted_without_a_key(tmp_path: Path) -> None:

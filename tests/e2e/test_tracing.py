@@ -60,7 +60,7 @@ def test_a_collector_that_never_answers_does_not_hold_the_stop_up(tmp_path: Path
     [
         ({}, []),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_SDK_DISABLED": "true"}, []),
-        ({"OTEL_TRACES_EXPORTER": "pigeons"}, ["no exporter of traces called 'pigeons' is installed"]),
+        ({"OTEL_TRACES_EXPORTER": "pigeons"}, ["the trace exporter 'pigeons' is not installed"]),
     ],
 )
 def test_without_a_listener_the_server_serves_all_the_same(

@@ -61,13 +61,13 @@ def test_without_the_sdk_there_is_a_warning_and_no_span(monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     found, told = opened(monkeypatch, ENDPOINT)
     assert found is None
-    assert told == ["the environment asks for traces, and oris-runtime[otel] is not installed"]
+    assert told == ["the environment asks for traces, but oris-runtime[otel] is not installed"]
 
 
 def test_an_exporter_that_is_not_there_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     found, told = opened(monkeypatch, {"OTEL_TRACES_EXPORTER": "pigeons"})
     assert found is None
-    assert told == ["no exporter of traces called 'pigeons' is installed"]
+    assert told == ["the trace exporter 'pigeons' is not installed"]
 
 
 def _cannot_be_made() -> Any:
@@ -79,7 +79,7 @@ def test_an_exporter_that_cannot_be_made_is_a_warning(monkeypatch: pytest.Monkey
     monkeypatch.setattr(otel, "entry_points", lambda **_: [here])
     found, told = opened(monkeypatch, {"OTEL_TRACES_EXPORTER": "broken"})
     assert found is None
-    assert told == ["the exporter of traces 'broken' cannot be made: ValueError: no such thing"]
+    assert told == ["the trace exporter 'broken' cannot be made: ValueError: no such thing"]
 
 
 @pytest.mark.parametrize(

@@ -139,5 +139,5 @@ def test_an_older_program_refuses_a_newer_database_in_one_line(newer: Path, tmp_
     [line] = [text for text in refused.stderr.splitlines() if not text.startswith("{")]
     assert line.startswith("oris: ")
     assert "the database was migrated by a newer program" in line
-    assert f"it needs version 99.0.0 or later, this is {CURRENT}" in line
+    assert f"use version 99.0.0 or later; this is {CURRENT}" in line
     assert copy.read_bytes()[100:] == content[100:], "a row was written"

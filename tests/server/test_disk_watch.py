@@ -107,7 +107,9 @@ async def test_a_disk_that_gets_low_and_well_again_is_told_once_each(autojump_cl
         await w.see(low=True, free_bytes=99)
         await w.see()
         assert w.events() == ["disk_low"]
-        assert w.watch.words() == "no new runs are taken, the others go on: 99 bytes are free; 125 have to be"
+        assert (
+            w.watch.words() == "new jobs are refused, existing jobs continue: 99 bytes are free; 125 bytes are needed"
+        )
         await w.see(held_bytes=50, free_bytes=0)
         assert w.events() == ["disk_low", "disk_reserve_used"]
         assert "0 bytes are free, and 50 bytes left of the reserve" in (w.watch.words() or "")

@@ -272,5 +272,5 @@ async def test_a_collector_that_does_not_answer_is_left_after_a_bound(autojump_c
     stuck = Stuck()
     await flush_spans(stuck, logs)  # type: ignore[arg-type]
     assert trio.current_time() - began_at_s == pytest.approx(FLUSH_S)
-    assert [line["detail"] for line in lines.named("spans_lost")] == ["the last ones could not be sent within 3 s"]
+    assert [line["detail"] for line in lines.named("spans_lost")] == ["the last spans could not be sent within 3 s"]
     stuck.let_go.set()

@@ -15,7 +15,7 @@ def test_a_seed_that_holds_ends_with_0_and_tells_what_happened(capsys: pytest.Ca
     assert main(["simulate", "--seed", "1"]) == 0
     said = capsys.readouterr().out
     assert "seed 1: " in said
-    assert "all hold" in said
+    assert "all invariants hold" in said
 
 
 def test_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:

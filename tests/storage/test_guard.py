@@ -160,7 +160,7 @@ def test_what_is_missing_is_told_in_seconds() -> None:
     assert missing(path, Left("open", 1, START_MS), START_MS) is None
     said = missing(path, Left("open", 1, START_MS + 61_500), START_MS)
     assert said is not None
-    assert "lacks the last 61.500 s" in said
+    assert "lacks the commits of the last 61.500 s" in said
     said = missing(path, Left("open", 1, 1_700_000_000_123), 1_700_000_000_000)
     assert said is not None
     assert "from 2023-11-14T22:13:20.000Z to 2023-11-14T22:13:20.123Z" in said
@@ -197,7 +197,7 @@ def test_a_name_that_leads_elsewhere_is_seen_by_the_folder_and_at_length(
     harm(folder / f"x.db{ending}")
     told = names.changed()
     assert told is not None
-    assert "under the running server" in told
+    assert "while the server was running" in told
     assert names.changed() == names.lost() == told
 
 
@@ -217,7 +217,7 @@ def test_a_link_by_which_the_database_was_named_is_watched_too(tmp_path: Path) -
     (tmp_path / "other" / "x.db").touch()
     link.unlink()
     link.symlink_to(tmp_path / "other")
-    assert names.lost() == f"{link / 'x.db'} is another file now: it was replaced under the running server"
+    assert names.lost() == f"{link / 'x.db'} was replaced by another file while the server was running"
     assert not names.lost_database()
 
 
@@ -230,7 +230,7 @@ async def test_files_that_were_put_together_by_hand_are_refused_until_they_are_a
     await harness.store.aclose()
     for name in ("store.db", "store.db-wal"):
         shutil.copy(kept / name, harness.path.parent)
-    with pytest.raises(ConfigError, match=r"whether .*store\.db-wal is its log cannot be told"):
+    with pytest.raises(ConfigError, match=r"store\.db-wal may belong to another database"):
         Guard(harness.path)
     assert adopt(harness.path) == harness.path.with_name("store.db-wal")
     await harness.open()
@@ -324,9 +324,9 @@ async def test_a_log_without_its_database_is_never_deleted(harness: SqliteHarnes
         mark = Mark(found)
         mark.write(left_behind)
         mark.close()
-    with pytest.raises(ConfigError, match="put the database back to its log"):
+    with pytest.raises(ConfigError, match="put the database back, or move the log away"):
         adopt(found)
-    with pytest.raises(ConfigError, match="put the database back to its log"):
+    with pytest.raises(ConfigError, match="put the database back, or move the log away"):
         Guard(found)
 
 

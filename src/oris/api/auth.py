@@ -129,11 +129,11 @@ class Authenticator:
         return any(known.static == caller.static for _, _, known in self._known)
 
     def _closed(self) -> None:
-        self._standing.send_away(None, "the server is open no longer")
+        self._standing.send_away(None, "the server needs credentials now")
 
     def _is_over(self, static: int | None) -> ApiError:
         return self._unauthorized(
-            "credentials are needed by now" if static is None else "the credential is no longer known"
+            "the server needs credentials now" if static is None else "the credential is no longer valid"
         )
 
     def _unauthorized(self, message: str) -> ApiError:

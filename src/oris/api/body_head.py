@@ -22,7 +22,7 @@ def check_body_head(fields: HeadFields, route: Route, limit_bytes: int) -> None:
         return
     media_type = named.get(b"content-type", b"").partition(b";")[0].strip().lower()
     if media_type != b"application/json":
-        sent = f"not {_shown(media_type)}" if media_type else "and there is none"
+        sent = f"not {_shown(media_type)}" if media_type else "but it is missing"
         message = f"the Content-Type has to be application/json, {sent}"
         raise ApiError(ErrorCode.UNSUPPORTED_MEDIA_TYPE, message)
     if fields.content_length is not None and fields.content_length > limit_bytes:

@@ -33,12 +33,12 @@ def first_certificate(pem: str) -> Certificate:
     _, begin, rest = pem.partition(_BEGIN)
     body, end, _ = rest.partition(_END)
     if not begin or not end:
-        raise ValueError("holds no certificate in PEM")
+        raise ValueError("has no certificate in PEM format")
     try:
         der = ssl.PEM_cert_to_DER_cert(begin + body + end)
         not_before_ms, not_after_ms = _validity(der)
     except (ValueError, IndexError):
-        raise ValueError("holds a certificate that cannot be read") from None
+        raise ValueError("has a certificate that cannot be read") from None
     return Certificate(hashlib.sha256(der).hexdigest(), not_before_ms, not_after_ms)
 
 

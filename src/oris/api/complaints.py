@@ -23,7 +23,7 @@ from oris.api.json_place import Open, doubled, joined, name_of
 from oris.api.leniency import SPACE, chosen, is_null, may_be_absent, type_of, whole
 from oris.wire.names import RULES
 
-_NOT_A_VALUE = "not a value that this field takes"
+_NOT_A_VALUE = "not a valid value for this field"
 _KEY_MAX = 64
 """Of a longer name only the beginning is repeated."""
 _NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
@@ -41,7 +41,7 @@ class Complaint(NamedTuple):
 def of_body(text: bytes, kind: type[Struct]) -> Complaint:
     """What is wrong with a JSON text that should be of this type, and is not. Raises DecodeError: it is no JSON."""
     value, of = text.strip(SPACE), type_of(kind)
-    return _of(value, of, "") or _of_doubled(value, of) or Complaint("", "not a body that this route takes")
+    return _of(value, of, "") or _of_doubled(value, of) or Complaint("", "not a valid body for this route")
 
 
 def of_query(query: Mapping[str, str], kind: type[Struct]) -> Complaint:
@@ -67,7 +67,7 @@ def _of_parameter(value: str, kind: i.Type, name: str) -> Complaint | None:
         if not _NUMBER.fullmatch(value):
             return Complaint(name, f"a whole number is expected, {shown}")
         if _ZEROS_AHEAD.match(value):
-            return Complaint(name, f"a whole number is expected without zeros ahead, {shown}")
+            return Complaint(name, f"a whole number without leading zeros is expected, {shown}")
         return _of_number(value.encode(), kind, name)
     if isinstance(kind, i.BoolType):
         return (
@@ -209,7 +209,7 @@ def _of_text(text: bytes, kind: i.StrType, path: str) -> Complaint | None:
     if (kind.min_length or 0) > len(value):
         return Complaint(path, "must not be empty")
     if len(value) > (kind.max_length or len(value)):
-        return Complaint(path, f"has to be at most {kind.max_length} characters long, and has {len(value)}")
+        return Complaint(path, f"has to be at most {kind.max_length} characters long, not {len(value)}")
     return None
 
 
@@ -218,10 +218,10 @@ def _of_time(text: bytes, path: str) -> Complaint | None:
         at = msgspec.json.decode(text, type=datetime)
     except msgspec.ValidationError:
         if _TIME.match(text):
-            return Complaint(path, "there is no such time: the date, the time of day or the offset is out of range")
-        return Complaint(path, "a time is expected as RFC 3339 writes it, such as 2026-01-31T12:00:00Z")
+            return Complaint(path, "this time does not exist: the date, the time of day or the offset is out of range")
+        return Complaint(path, "an RFC 3339 time is expected, such as 2026-01-31T12:00:00Z")
     if at.tzinfo is None:
-        return Complaint(path, "the time needs its zone: Z, or an offset such as +01:00")
+        return Complaint(path, "the time needs a zone: Z, or an offset such as +01:00")
     return None
 
 
@@ -271,7 +271,7 @@ def _known(name: str, places: Mapping[str, str]) -> str:
     if near is not None:
         return f'did you mean "{near}"?'
     here = [each for each, place in places.items() if not place]
-    return f"known are: {_listed(here)}" if here else "none is expected here"
+    return f"the known ones are: {_listed(here)}" if here else "none is expected here"
 
 
 def _places(kind: i.StructType) -> dict[str, str]:

@@ -309,7 +309,7 @@ class Dispatcher(Generic[S]):
             if self._on_forbidden is not None and route.audit_action is not None:
                 self._on_forbidden(caller, route.audit_action, fields.request_id)
             details = {"role": caller.role, "method": head.method, "path": head.path}
-            what = "is bound to a tenant, and this concerns all" if is_too_narrow else "has a role that may not do this"
+            what = "is bound to a tenant, but this is for all" if is_too_narrow else "has a role that may not do this"
             raise ApiError(ErrorCode.FORBIDDEN, f"the credential {what}", details)
         return caller
 
@@ -321,7 +321,7 @@ class Dispatcher(Generic[S]):
         retry_after_s = self._limiter.failed(address, named_keys(fields.named))
         if retry_after_s is None:
             return error
-        message = "too many requests without right credentials from there"
+        message = "too many requests without correct credentials; try again later"
         return ApiError(ErrorCode.BACKPRESSURE, message, {"reason": "rate_limited"}, retry_after_s=retry_after_s)
 
     def _trace(self, fields: HeadFields) -> Trace:

@@ -96,7 +96,7 @@ def _headers_of(error: ApiError) -> tuple[tuple[str, str], ...]:
 
 def internal() -> ApiError:
     """What a caller is told about a bug: nothing but that there is one. The log has the rest."""
-    return ApiError(ErrorCode.INTERNAL, "internal error; the server's log has it under this request id")
+    return ApiError(ErrorCode.INTERNAL, "internal error; find it in the server's log by the request id")
 
 
 def of_exception(error: BaseException) -> ApiError | None:

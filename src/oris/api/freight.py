@@ -168,5 +168,5 @@ class Freight:
 
 
 def _no_room(reason: UnavailableReason) -> ApiError:
-    message = "too many answers wait to be read by their clients"
+    message = "too many answers wait until clients read them; try again later"
     return ApiError(ErrorCode.UNAVAILABLE, message, {"reason": reason}, retry_after_s=1)

@@ -77,12 +77,12 @@ def read_fields(head: Head, rng: RandomBits) -> HeadFields:
             named[name] = value
             continue
         if name in _SINGLE:
-            error = invalid(name.decode("latin-1"), "this header may be sent once")
+            error = invalid(name.decode("latin-1"), "this header may be sent only once")
         named[name] = _of_two(name, named[name], value)
     length = named.get(b"content-length")
     chunked = b"transfer-encoding" in named
     if length is not None and chunked:
-        error = invalid("content-length", "content-length and transfer-encoding exclude each other")
+        error = invalid("content-length", "send either content-length or transfer-encoding")
     if length is not None and not length.isdigit():
         error = invalid("content-length", "this header has to be a number")
         length = None
@@ -109,16 +109,16 @@ def unread(status: int) -> ApiError:
         case 431:
             return _headers_too_large()
         case 497:
-            return invalid("scheme", "this address speaks TLS: use https")
+            return invalid("scheme", "this address expects TLS; use https")
         case 503:
             busy = {"reason": "inbox_full"}
-            return ApiError(ErrorCode.UNAVAILABLE, "too many connections", busy, retry_after_s=1)
+            return ApiError(ErrorCode.UNAVAILABLE, "too many connections; try again later", busy, retry_after_s=1)
         case _:
-            return invalid("request", "not a well-formed request")
+            return invalid("request", "not a well-formed HTTP request")
 
 
 def _headers_too_large() -> ApiError:
-    return ApiError(ErrorCode.HEADERS_TOO_LARGE, "too many header fields, or too long ones")
+    return ApiError(ErrorCode.HEADERS_TOO_LARGE, "there are too many header fields, or they are too long")
 
 
 def _of_two(name: bytes, first: bytes, second: bytes) -> bytes:
@@ -145,7 +145,7 @@ def parse_query(query_string: bytes) -> Mapping[str, str]:
             max_num_fields=_QUERY_FIELDS_MAX,
         )
     except ValueError:  # UnicodeDecodeError is one
-        raise invalid("query", "the query is not well formed: name=value, joined by &, percent-encoded UTF-8") from None
+        raise invalid("query", "the query has to be name=value, joined by &, in percent-encoded UTF-8") from None
     query: dict[str, str] = {}
     for name, value in pairs:
         if name in query:

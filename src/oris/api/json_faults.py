@@ -14,22 +14,22 @@ from oris.errors import ApiError, invalid
 BODY = "body"
 """The field at fault when it is none in particular."""
 TWICE = "this field is given twice"
-OUT_OF_RANGE = "a number is out of range: the largest are about 1.8e308"
+OUT_OF_RANGE = "a number is out of range; the largest number is about 1.8e308"
 
 _NAME = "the name of a field is expected, in double quotes"
-_HALF = "half of a surrogate pair stands alone"
+_HALF = "half of a surrogate pair is missing"
 _REASONS = {
     "object keys must be strings": _NAME,
     "expected ':'": "a colon is expected between the name of a field and its value",
     "expected ',' or '}'": "a comma or the end of the object is expected",
     "expected ',' or ']'": "a comma or the end of the list is expected",
-    "trailing comma in array": "the last comma of the list has nothing behind it",
-    "trailing comma in object": "the last comma of the object has nothing behind it",
-    "trailing characters": "something follows the end of the object",
-    "invalid number": "this is no number as JSON writes them",
-    "invalid escape character in string": "there is no such escape",
-    "invalid escaped character": "there is no such escape",
-    "invalid character in unicode escape": "\\u takes four hexadecimal digits",
+    "trailing comma in array": "nothing follows the last comma of the list",
+    "trailing comma in object": "nothing follows the last comma of the object",
+    "trailing characters": "there is more text after the end of the object",
+    "invalid number": "this is not a JSON number",
+    "invalid escape character in string": "JSON has no such escape",
+    "invalid escaped character": "JSON has no such escape",
+    "invalid character in unicode escape": "\\u needs four hexadecimal digits",
     "invalid utf-16 surrogate pair": _HALF,
     "unexpected end of escaped utf-16 surrogate pair": _HALF,
 }
@@ -84,7 +84,7 @@ def too_deep(body: bytes, depth_max: int) -> ApiError:
     """The 400 for brackets within brackets; the field at fault is the body's own, in which they are."""
     beyond = next((token for token in tokens(body) if len(token.stack) > depth_max), None)
     field = None if beyond is None else beyond.stack[0].key
-    return invalid(field or BODY, f"nested deeper than {depth_max} levels")
+    return invalid(field or BODY, f"is nested deeper than {depth_max} levels")
 
 
 def given_twice(body: bytes) -> ApiError:
@@ -120,7 +120,7 @@ def _is_no_literal(token: Token) -> bool:
 
 def _unexpected(body: bytes, offset: int) -> str:
     if body.startswith(b"\xef\xbb\xbf"):
-        return "the body begins with a byte order mark; send it without"
+        return "the body begins with a byte order mark; send it without one"
     if not body.lstrip().startswith(b"{"):
         return "a JSON object is expected, which begins with {"
     token = token_at(body, offset)
@@ -133,12 +133,12 @@ def _unexpected(body: bytes, offset: int) -> str:
     begun = _WORD_BEFORE.search(body, max(0, offset - _WORD_MAX), offset)
     word = _WORD.match(body, offset if begun is None else begun.start())
     if word is None:
-        return "strings take double quotes" if body[offset : offset + 1] == b"'" else "a value is expected"
+        return "strings need double quotes" if body[offset : offset + 1] == b"'" else "a value is expected"
     if word[0] in (b"NaN", b"Infinity"):
-        return "there are no NaN and Infinity in JSON"
+        return "JSON has no NaN and no Infinity"
     said = word[0].decode()
     right = _OTHER_LANGUAGES.get(said)
-    return f"a value is expected, not {said}" + (f"; that is written {right}" if right else "")
+    return f"a value is expected, not {said}" + (f"; write {right}" if right else "")
 
 
 def _infinite(body: bytes) -> Iterator[int]:

@@ -163,7 +163,7 @@ class _Listener:
                 with trio.move_on_after(self._limits.handshake_s):
                     await stream.handshake()
                     return True
-                self._tls.on_refused(stream.peer, "too slow")
+                self._tls.on_refused(stream.peer, "the handshake took too long")
             except HandshakeRefused as refused:
                 self._tls.on_refused(stream.peer, str(refused))
                 last_words = _raw(self._unparsed(PLAIN_TO_TLS)) if refused.speaks_http else refused.alert

@@ -30,9 +30,9 @@ def _hint(table: RouteTable, method: str, path: str) -> str:
     try:
         unquote(path, errors="strict")
     except UnicodeDecodeError:
-        return "what is percent-encoded in the path is not UTF-8"
+        return "a percent-encoded part of the path is not UTF-8"
     near = _nearest(table, method, path)
-    return "GET /openapi.json lists them all" if near is None else f"did you mean {near.method} {near.path}?"
+    return "GET /openapi.json lists all routes" if near is None else f"did you mean {near.method} {near.path}?"
 
 
 def _nearest(table: RouteTable, method: str, path: str) -> Route | None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 
 from oris.errors import ApiError, ErrorCode, ForbiddenReason
 
-_MAKE_A_KEY = 'make a key on this machine (POST /v1/api-keys with {"role": "admin"}), which closes the server to others'
+_MAKE_A_KEY = 'make a key on the machine of the server (POST /v1/api-keys with {"role": "admin"}) and send it'
 _WILDCARDS = ("0.0.0.0", "::")
 _OTHER_SITES = (b"cross-site", b"same-site")
 _ORIGIN = re.compile(rb"(https?)://(.+)", re.IGNORECASE)
@@ -36,20 +36,20 @@ class OpenServer:
             if name == b"forwarded" or name.startswith(b"x-forwarded-"):
                 raise _refused(
                     "forwarded_header",
-                    f"this server has no credentials, so no proxy may be in front; {_MAKE_A_KEY}",
+                    f"this server has no credentials, so it refuses requests that came through a proxy; {_MAKE_A_KEY}",
                 )
         host = fields.get(b"host")
         if host is not None and not self._any_host and not self._is_here(_name_of(host)):
             raise _refused(
                 "foreign_host",
-                f"this server has no credentials, so it answers to local host names only; {_MAKE_A_KEY}, "
-                "or set ORIS_ALLOW_INSECURE=true where nobody else can reach the server",
+                f"this server has no credentials, so it accepts local host names only; {_MAKE_A_KEY}, "
+                "or set ORIS_ALLOW_INSECURE=true in a network where nobody browses",
             )
         if _is_of_another_page(fields, host):
             raise _refused(
                 "foreign_origin",
-                f"this server has no credentials, so it does nothing for web pages of other origins; {_MAKE_A_KEY}, "
-                "and let the page's own server send it",
+                f"this server has no credentials, so it refuses requests of web pages of other origins; {_MAKE_A_KEY} "
+                "from the page's own server",
             )
 
     def _is_here(self, name: str) -> bool:

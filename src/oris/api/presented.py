@@ -48,19 +48,19 @@ def lacking(fields: Mapping[bytes, bytes], supported: list[str]) -> str:
     """What a request lacks that none of its credentials lets in; the same whether or not a key of that id exists."""
     stored = "stored_key" in supported
     if stored and b"x-api-key-id" in fields and not fields.keys() & {b"x-api-key", b"authorization"}:
-        return "X-Api-Key-Id names a stored key, and its secret is missing: send that as X-Api-Key"
+        return "X-Api-Key-Id names a stored key, but its secret is missing; send it as X-Api-Key"
     if _bearer(fields) == b"" and b"x-api-key" not in fields:
-        return f"Authorization says Bearer, and the token behind it is missing: {_ways(supported)}"
+        return f"Authorization has no token after Bearer; {_ways(supported)}"
     if b"authorization" in fields and _bearer(fields) is None and b"x-api-key" not in fields:
-        return f"Authorization is no bearer token, and nothing else is understood there: {_ways(supported)}"
+        return f"Authorization has to be a bearer token; {_ways(supported)}"
     if not presented(fields):
-        return f"credentials are missing: {_ways(supported)}"
+        return f"credentials are missing; {_ways(supported)}"
     if stored and not named_keys(fields):
         if _STORED.match(fields.get(b"x-api-key", b"")):
-            return f"a stored key in one piece is no X-Api-Key: {_ways(['stored_key'])}"
-        no_static = "this is no static credential, and " if len(supported) > 1 else ""
-        return f"{no_static}a stored key needs its id beside its secret: {_ways(supported)}"
-    return f"the credential is wrong, or has expired, or was revoked: {_ways(supported)}"
+            return f"X-Api-Key cannot have both the id and the secret of a stored key; {_ways(['stored_key'])}"
+        no_static = "this is not a static credential, and " if len(supported) > 1 else ""
+        return f"{no_static}a stored key needs its id with its secret; {_ways(supported)}"
+    return f"the credential is wrong, has expired or was revoked; {_ways(supported)}"
 
 
 def _bearer(fields: Mapping[bytes, bytes]) -> bytes | None:
@@ -71,7 +71,7 @@ def _bearer(fields: Mapping[bytes, bytes]) -> bytes | None:
 def _ways(supported: list[str]) -> str:
     if not supported:
         return (
-            "this server has no credential in force; an operator must set one, or stop the server and make one "
+            "this server has no valid credential; an operator must set one, or stop the server and make a key "
             "(python -m oris keys create --role admin)"
         )
     ways = {

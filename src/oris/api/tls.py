@@ -90,7 +90,7 @@ def load_credentials(files: TlsFiles) -> Credentials:
 
 def _load_chain(context: ssl.SSLContext, files: TlsFiles) -> None:
     def no_passphrase() -> str:
-        raise _wrong("tls_key", files.key, "needs a passphrase, and nobody is there to give it")
+        raise _wrong("tls_key", files.key, "needs a passphrase; use a key without one")
 
     try:
         context.load_cert_chain(files.cert, files.key, no_passphrase)
@@ -100,7 +100,7 @@ def _load_chain(context: ssl.SSLContext, files: TlsFiles) -> None:
             raise _wrong("tls_key", files.key, f"does not belong to the certificate in {shown}") from None
         if error.reason is not None and error.reason.startswith(("EE_", "CA_")):
             raise _wrong("tls_cert", files.cert, f"is not allowed by OpenSSL: {error.reason}") from None
-        raise _wrong("tls_key", files.key, "holds no private key in PEM that can be read") from None
+        raise _wrong("tls_key", files.key, "has no readable private key in PEM format") from None
     except OSError as error:
         raise _wrong("tls_key", files.key, f"cannot be read: {one_line(error.strerror or str(error))}") from None
 
@@ -113,7 +113,7 @@ def _add_certificates(context: ssl.SSLContext, name: str, path: Path, content: b
         context.load_verify_locations(cadata=pem)
     except ssl.SSLError as error:
         reason = one_line(error.reason or str(error))
-        raise _wrong(name, path, f"holds a certificate that cannot be read: {reason}") from None
+        raise _wrong(name, path, f"has a certificate that cannot be read: {reason}") from None
     except ValueError as error:
         raise _wrong(name, path, str(error)) from None
     return certificate

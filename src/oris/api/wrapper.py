@@ -73,7 +73,7 @@ class Guard:
         peer = "" if client is None else client[0]
         head = Head(scope["method"], path, scope["query_string"], scope["headers"], peer)
         if not scope["http_version"].startswith("1."):
-            error = invalid("version", "there is only HTTP/1.1")
+            error = invalid("version", "only HTTP/1.0 and HTTP/1.1 are supported")
             await _send_refusal(self._dispatcher.reject(head, error), receive, send, linger_s=0)
             return
         admitted = self._dispatcher.admit(head, self.hold)
@@ -87,7 +87,9 @@ class Guard:
                 line.serves_worker()
         place = self.places.enter(route.kind)
         if place is None:
-            answer = self._dispatcher.refuse(admitted, self._no_room(route, "too many requests are under way"))
+            answer = self._dispatcher.refuse(
+                admitted, self._no_room(route, "too many requests at once; try again later")
+            )
             await self._turn_away(Refusal(answer, admitted.has_body), line, receive, send)
             return
         try:
@@ -123,7 +125,7 @@ class Guard:
         held = freight.upload
         assert held is not None
         if not held.take(admission.content_length or 0):
-            raise self._no_room(route, "too many bodies at once")
+            raise self._no_room(route, "no room for the body; try again later")
         held.set(0)
         go_on = cast("dict[str, Any]", scope["state"]).get(GO_ON)
         if go_on is not None:
@@ -139,12 +141,12 @@ class Guard:
                 if len(body) + len(part) > limit:
                     raise too_large(limit)
                 if not held.take(len(part)):
-                    raise self._no_room(route, "too many bodies at once")
+                    raise self._no_room(route, "no room for the body; try again later")
                 body += part
                 if not message["more_body"]:
                     freight.put(bytes(body))
                     return True
-        raise ApiError(ErrorCode.TIMEOUT, "the body came too slowly")
+        raise ApiError(ErrorCode.TIMEOUT, "the body arrived too slowly")
 
     async def _run(
         self,

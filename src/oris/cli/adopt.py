@@ -13,18 +13,18 @@ from oris.errors import ConfigError
 @settings_flags
 @click.pass_context
 def adopt(context: click.Context) -> int:
-    """Let the next start open a database that the server refuses: a copy without its log, or a log of unknown origin.
+    """Let the next start open a database that the server refuses, such as a copy without its log.
 
-    A log that lies beside the database is applied to it then: move away what does not belong there first.
+    The next start applies any log beside the database to it. First move away a log that belongs to another database.
     """
     settings = load_settings(context, serving=False)
     from oris.storage import backends
 
     path = backends.location(settings).resolve()
     if not path.exists():
-        raise ConfigError(f"{one_line(str(path))}: there is no database")
+        raise ConfigError(f"{one_line(str(path))}: this database does not exist")
 
     log = backends.adopt(settings)
-    with_log = f" with its log {one_line(str(log))}" if log is not None else ", without a log"
-    click.echo(f"{one_line(str(path))} is opened as it is at the next start{with_log}")
+    with_log = f" with the log {one_line(str(log))}" if log is not None else ", without a log"
+    click.echo(f"the next start opens {one_line(str(path))} as it is{with_log}")
     return 0

@@ -27,14 +27,14 @@ def audit() -> None:
     "heads_file",
     metavar="FILE",
     type=click.File(encoding="utf-8"),
-    help="What `audit heads` printed once, kept elsewhere: shows an end that was cut off.",
+    help="Earlier output of `audit heads`; it shows whether the end of a chain was cut off.",
 )
 @settings_flags
 @click.pass_context
 def verify(context: click.Context, heads_file: TextIO | None) -> int:
-    """Read the whole trail, only reading, and name the first bad record of each chain. With one: exit code 1.
+    """Check the whole trail without writing, and name the first bad record of each chain, if any (exit code 1).
 
-    Where old records were deleted an anchor stays; its signature is checked with ORIS_AUDIT_ANCHOR_KEY.
+    Where old records were deleted, a signed anchor remains. ORIS_AUDIT_ANCHOR_KEY checks its signature.
     """
     settings = load_settings(context)
     noted_heads = () if heads_file is None else _heads(heads_file)
@@ -51,8 +51,8 @@ def verify(context: click.Context, heads_file: TextIO | None) -> int:
     if check.bad:
         click.echo(f"broken chains: {len(check.bad)}; {check.records} records were read")
         return _BROKEN
-    noted = "" if heads_file is None else f", with all {check.noted} heads that were noted"
-    click.echo(f"{check.records} records in {check.chains} chains: all as they were written{noted}")
+    noted = "" if heads_file is None else f", and all {check.noted} heads of the file were found"
+    click.echo(f"{check.records} records in {check.chains} chains: all unchanged{noted}")
     return 0
 
 
@@ -60,7 +60,7 @@ def verify(context: click.Context, heads_file: TextIO | None) -> int:
 @settings_flags
 @click.pass_context
 def heads(context: click.Context) -> int:
-    """Print where each chain ends, a line of JSON each. Keep them where whoever can write the database cannot."""
+    """Print the end of each chain as a line of JSON. Keep these lines where writers of the database cannot write."""
     settings = load_settings(context)
 
     from oris.core.audit_check import write_head
@@ -98,7 +98,7 @@ def _heads(file: TextIO) -> tuple[AuditHead, ...]:
             number += 1
             found.append(read_head(line))
     except ValueError as error:
-        raise ConfigError(f"{file.name}, line {number}: not what `oris audit heads` prints: {error}") from error
+        raise ConfigError(f"{file.name}, line {number}: not a line of `oris audit heads`: {error}") from error
     if not found:
-        raise ConfigError(f"{file.name}: there is no head in this file: it shows nothing")
+        raise ConfigError(f"{file.name}: this file has no heads; make it with `oris audit heads`")
     return tuple(found)

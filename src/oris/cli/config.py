@@ -9,8 +9,8 @@ from oris.config.printing import as_json, as_markdown, as_text
 
 
 @click.command()
-@click.option("--json", "as_what", flag_value="json", help="One JSON object, by variable.")
-@click.option("--markdown", "as_what", flag_value="markdown", help="The reference page of all settings.")
+@click.option("--json", "as_what", flag_value="json", help="Print one JSON object, with the variables as names.")
+@click.option("--markdown", "as_what", flag_value="markdown", help="Print the reference page of all settings.")
 @settings_flags
 @click.pass_context
 def config(context: click.Context, as_what: str | None) -> int:

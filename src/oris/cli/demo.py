@@ -11,7 +11,7 @@ import click
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where to keep the database, the journal and the logs. Default: a new temporary folder.",
+    help="A folder for the database, the journal and the logs. Default: a new temporary folder.",
 )
 def demo(folder: Path | None) -> int:
     """Index this project's files with two workers, kill one, and show that no recorded step is lost or repeated."""
@@ -27,7 +27,7 @@ def demo(folder: Path | None) -> int:
     folder = Path(mkdtemp(prefix="oris-demo-")) if folder is None else folder
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if any(folder.iterdir()):
-        raise click.UsageError(f"the folder {folder} is not empty")
+        raise click.UsageError(f"the folder {folder} is not empty; name an empty one")
     try:
         return run_demo(folder, Screen(Console()))
     except KeyboardInterrupt:

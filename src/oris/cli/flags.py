@@ -99,7 +99,7 @@ def _setting_option(field: Field, spelling: str) -> Callable[[F], F]:
         metavar=None if field.kind.in_file is bool else ("FILE" if is_file else field.kind.word.upper()),
         expose_value=False,
         callback=_keep_flag,
-        help=f"A file that holds it: {field.doc}." if is_file else _help(field),
+        help=f"A file with this value: {field.doc}." if is_file else _help(field),
     )
 
 

@@ -31,8 +31,8 @@ _UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"([1-9][0-9]{0,4})([smhd])")
 _TENANT = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _NO_ADMIN = (
-    "oris: there is a key now, and none of an admin without a tenant: a server on this database lets nobody administer "
-    "it; make one with --role admin, or configure a static credential"
+    "oris: no key of this database is for an admin without a tenant, so nobody can administer the server; "
+    "make one with --role admin, or configure a static credential"
 )
 
 
@@ -43,10 +43,10 @@ def keys() -> None:
 
 @keys.command()
 @click.option("--role", type=click.Choice(_ROLES), required=True, help="What the key allows.")
-@click.option("--tenant", metavar="TENANT", help="Bind the key to a tenant: others' things do not exist for it.")
-@click.option("--expires-in", metavar="DURATION", help="When it ends from now on: 90d, 12h, 30m or 45s.")
-@click.option("--expires-at", metavar="TIME", help="When it ends: 2031-01-31T00:00:00Z.")
-@click.option("--create", "make_database", is_flag=True, help="Make the database when there is none.")
+@click.option("--tenant", metavar="TENANT", help="Bind the key to a tenant; it cannot see other tenants.")
+@click.option("--expires-in", metavar="DURATION", help="How long the key is valid, such as 90d, 12h, 30m or 45s.")
+@click.option("--expires-at", metavar="TIME", help="When the key expires, such as 2031-01-31T00:00:00Z.")
+@click.option("--create", "make_database", is_flag=True, help="Make the database if it does not exist.")
 @settings_flags
 @click.pass_context
 def create(
@@ -57,10 +57,10 @@ def create(
     expires_at: str | None,
     make_database: bool,
 ) -> int:
-    """Make a key, and print its id and its secret. The secret is shown this once, and stored nowhere."""
+    """Make a key, and print its id and its secret. The secret is shown only now, and is not stored."""
     settings = load_settings(context, serving=False)
     if tenant is not None and not _TENANT.fullmatch(tenant):
-        raise click.BadParameter("must be 1 to 128 of A-Z a-z 0-9 . _ : -", param_hint="--tenant")
+        raise click.BadParameter("must be 1 to 128 characters of A-Z a-z 0-9 . _ : -", param_hint="--tenant")
     if expires_in is not None and expires_at is not None:
         raise click.UsageError("give --expires-in or --expires-at, not both")
     left_ms = None if expires_in is None else _duration_ms(expires_in)
@@ -74,7 +74,7 @@ def create(
 
     if not make_database and not exists(settings):
         shown = one_line(str(location(settings).resolve()))
-        raise ConfigError(f"{shown}: there is no database; with --create it is made")
+        raise ConfigError(f"{shown}: this database does not exist; --create makes it")
     key_id, secret, digest = new_key()
     is_kept_out = False
 
@@ -106,7 +106,7 @@ def create(
 @settings_flags
 @click.pass_context
 def list_(context: click.Context) -> int:
-    """Print all keys, the newest first: never a secret, which nobody has but its holder."""
+    """Print all keys, newest first, without their secrets."""
     settings = _of_a_database(context)
 
     async def read(engine: Engine) -> list[ApiKey]:
@@ -129,7 +129,7 @@ def list_(context: click.Context) -> int:
 @settings_flags
 @click.pass_context
 def revoke(context: click.Context, key_id: str) -> int:
-    """Shut a key out for good. Again is harmless."""
+    """Revoke a key permanently. Repeating it is harmless."""
     settings = _of_a_database(context)
 
     from oris.core.commands import RevokeKey
@@ -137,7 +137,7 @@ def revoke(context: click.Context, key_id: str) -> int:
     from oris.ids import KEY_ID, KeyId
 
     if not re.fullmatch(KEY_ID, key_id):
-        raise click.BadParameter("is no key id; `oris keys list` shows them", param_hint="KEY_ID")
+        raise click.BadParameter("is not a key id; `oris keys list` shows all key ids", param_hint="KEY_ID")
 
     async def end(engine: Engine) -> Reply:
         return await _ask(engine, RevokeKey(KeyId(key_id), None), _audit("apikey.revoke", key_id, ""))
@@ -153,7 +153,7 @@ def _of_a_database(context: click.Context) -> Settings:
     """The settings, for a command that makes no database."""
     settings = load_settings(context, serving=False)
     if not exists(settings):
-        raise ConfigError(f"{one_line(str(location(settings)))}: there is no database")
+        raise ConfigError(f"{one_line(str(location(settings)))}: this database does not exist")
     return settings
 
 
@@ -168,7 +168,7 @@ def _offline(settings: Settings, work: Callable[[Engine], Awaitable[T]]) -> T:
     try:
         return trio.run(run_offline, settings, work, warn)
     except InUse as error:
-        raise ConfigError(f"{error}; while it runs, keys are managed over HTTP: see POST /v1/api-keys") from None
+        raise ConfigError(f"{error}; stop the server, or use POST /v1/api-keys") from None
     except StoreError as error:
         raise ConfigError(f"{one_line(str(location(settings)))}: {error}") from error
 

@@ -12,7 +12,7 @@ from oris.cli.flags import load_settings, settings_flags, warn
 @settings_flags
 @click.pass_context
 def migrate(context: click.Context, plan_only: bool) -> int:
-    """Apply the migrations that are pending, one transaction each. No server may have the database open."""
+    """Apply all pending migrations, each in one transaction. No server may have the database open."""
     settings = load_settings(context)
 
     from oris.clock import SystemClock

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--seed", type=click.IntRange(min=0), help="Run this one seed.")
-@click.option("--seeds", type=click.IntRange(min=1), help="Run so many seeds (100 if nothing is said).")
-@click.option("--first", type=click.IntRange(min=0), default=0, show_default=True, help="Where --seeds begins.")
+@click.option("--seed", type=click.IntRange(min=0), help="Run only this seed.")
+@click.option("--seeds", type=click.IntRange(min=1), help="How many seeds to run. Default: 100.")
+@click.option("--first", type=click.IntRange(min=0), default=0, show_default=True, help="The first seed of --seeds.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document, for programs.")
 def simulate(seed: int | None, seeds: int | None, first: int, as_json: bool) -> int:
-    """Run the real engine under simulated faults. Ends with 1 when an invariant is violated."""
+    """Run the real engine under simulated faults. The exit code is 1 if an invariant is violated."""
     if seed is not None and (seeds is not None or first):
-        raise click.UsageError("give --seed, or --seeds with --first")
+        raise click.UsageError("give either --seed, or --seeds and --first")
     from oris.sim.outcome import summary
 
     chosen = [seed] if seed is not None else list(range(first, first + (seeds or 100)))
@@ -60,7 +60,9 @@ def _text(total: Summary, chosen: list[int]) -> str:
     for one in total.failed:
         lines.append(f"VIOLATED by seed {one.seed}; repeat it with: {one.command}")
         lines += [f"  {v.rule} {v.where}: {v.what}" for v in one.violations]
-    lines.append(f"{len(total.failed)} of {total.seeds} seeds violate an invariant" if total.failed else "all hold")
+    lines.append(
+        f"{len(total.failed)} of {total.seeds} seeds violate an invariant" if total.failed else "all invariants hold"
+    )
     return "\n".join(lines)
 
 

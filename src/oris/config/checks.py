@@ -85,8 +85,8 @@ def anchor_key_problem(settings: Settings) -> tuple[str, str] | None:
 def _check_distinct_addresses(settings: Settings, sources: Mapping[str, str]) -> None:
     if settings.metrics_addr == settings.server_addr and settings.server_addr.port != 0:
         raise ConfigError(
-            f"{sources['metrics_addr']}: {settings.metrics_addr} is the API's own address, which serves /metrics "
-            "already; it must be another or unset"
+            f"{sources['metrics_addr']}: {settings.metrics_addr} is the API's own address, which already "
+            "serves /metrics; set another one, or none"
         )
 
 

@@ -31,10 +31,10 @@ def environment_warnings(environ: Mapping[str, str], *, strict: bool) -> list[st
         return []
     names = one_line(", ".join(unknown), limit=1000)
     if strict:
-        raise ConfigError(f"environment {names}: not a setting, and --strict-config allows no other")
+        raise ConfigError(f"environment {names}: not a setting, so --strict-config refuses it")
     return [
         f"unknown environment variables, ignored: {names} "
-        "(Kubernetes sets such for a service named oris; enableServiceLinks: false stops it)"
+        "(Kubernetes sets such variables for a service named oris; enableServiceLinks: false stops it)"
     ]
 
 

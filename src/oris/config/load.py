@@ -80,7 +80,7 @@ def first_given(field: Field, layers: tuple[Layer, ...]) -> Given | None:
         found = [spelling for spelling in field.spellings if spelling in layer]
         if len(found) > 1:
             one, other = (layer[spelling].source for spelling in found)
-            raise ConfigError(f"{one} and {other} are both given; it must be one of them")
+            raise ConfigError(f"{one} and {other} are both given; give only one of them")
         if found:
             given = layer[found[0]]
             return given if found[0] == field.name else secret_from_file(given)
@@ -102,14 +102,14 @@ def _useless_proxies(settings: Settings, sources: Mapping[str, str]) -> list[str
     if not settings.trusted_proxies or settings.has_credentials or settings.sqlite_db.exists():
         return []  # where there is a database, there may be keys in it
     return [
-        f"{sources['trusted_proxies']} changes nothing: without a credential, requests that came through a proxy are "
-        "refused"
+        f"{sources['trusted_proxies']} has no effect: without a credential, the server refuses requests that came "
+        "through a proxy"
     ]
 
 
 def _exposed_secrets(sources: Mapping[str, str]) -> list[str]:
     return [
-        f"flag {field.flag} shows a secret to everybody who can list processes; {field.env}_FILE does not"
+        f"flag {field.flag} shows the secret to everybody who can list processes; use {field.env}_FILE"
         for field in FIELDS
         if field.kind.secret and sources[field.name] == f"flag {field.flag}"
     ]

@@ -84,7 +84,7 @@ class Sources:
         wrong = anchor_key_problem(settings)
         if wrong is not None:
             # Each is as allowed as ever; together they are not.
-            problems.append(f"{wrong[1]}; nothing of how long things are kept was changed")
+            problems.append(f"{wrong[1]}; the retention settings were not changed")
             settings = dataclasses.replace(settings, **{name: getattr(before, name) for name in RETENTION})
         return Reread(sources, settings, tuple(problems), tuple(unchangeable))
 

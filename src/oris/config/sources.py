@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _CONFIG_MAX_BYTES = 1_048_576
 _SECRET_MAX_BYTES = 65_536
-_TYPE_WORDS = {int: "a number", bool: "true or false without quotes", str: "a text in quotes"}
+_TYPE_WORDS = {int: "a number", bool: "true or false without quotes", str: "a string in quotes"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,13 +68,13 @@ def cut(
     What goes has to be in order: a signed anchor behind a broken chain would hide that for good.
     """
     if anchor is not None and not key.has_signed(anchor):
-        return Uncut(chain_id, anchor.seq, "the anchor was not signed with this key")
+        return Uncut(chain_id, anchor.seq, "the anchor is not signed with this ORIS_AUDIT_ANCHOR_KEY")
     head = AuditHead(chain_id, 0, bytes(32)) if anchor is None else anchor.head
     start = head
     for record in records:
         if record.created_ms >= before_ms:
             break
         if record.seq != head.seq + 1 or record.hash != chained(head.hash, record):
-            return Uncut(chain_id, head.seq + 1, "the record is not as it was written")
+            return Uncut(chain_id, head.seq + 1, "the record differs from what was written")
         head = AuditHead(chain_id, record.seq, record.hash)
     return None if head is start else key.sign(head)

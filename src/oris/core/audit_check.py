@@ -51,9 +51,9 @@ def head_of(record: AuditRecord) -> AuditHead:
 def unsigned(anchor: AuditAnchor, key: AnchorKey | None) -> Bad | None:
     """What is wrong with an anchor; None: whoever has the key has let go what came before it."""
     if key is None:
-        return Bad(anchor.chain_id, anchor.seq, None, "has gone, and without audit_anchor_key nobody can tell by whom")
+        return Bad(anchor.chain_id, anchor.seq, None, "was deleted; set ORIS_AUDIT_ANCHOR_KEY to check why")
     if not key.has_signed(anchor):
-        return Bad(anchor.chain_id, anchor.seq, None, "has gone, and its anchor is not signed with this key")
+        return Bad(anchor.chain_id, anchor.seq, None, "was deleted, and its anchor is not signed with this key")
     return None
 
 
@@ -62,11 +62,11 @@ def broken(head: AuditHead, record: AuditRecord) -> Bad | None:
     if record.seq > head.seq + 1:
         return missing(head)
     if record.seq != head.seq + 1 or record.chain_id != head.chain_id:
-        return Bad(head.chain_id, head.seq + 1, record.audit_id, "stands in another record's place")
+        return Bad(head.chain_id, head.seq + 1, record.audit_id, "is in the place of another record")
     if not _is_linked(head.hash, record):
-        return Bad(record.chain_id, record.seq, record.audit_id, "is not as it was written")
+        return Bad(record.chain_id, record.seq, record.audit_id, "differs from what was written")
     if record.seq == 1 and _heads_in(record) is None:
-        return Bad(record.chain_id, record.seq, record.audit_id, "does not open this chain")
+        return Bad(record.chain_id, record.seq, record.audit_id, "is not the opening record of this chain")
     return None
 
 
@@ -81,7 +81,7 @@ def differs(noted: AuditHead, found: AuditHead | None, end: AuditHead) -> Bad | 
     if found is None:
         return missing(end)
     if found.hash != noted.hash:
-        return Bad(noted.chain_id, noted.seq, None, "is another one than was noted elsewhere")
+        return Bad(noted.chain_id, noted.seq, None, "differs from its head in the file")
     return None
 
 

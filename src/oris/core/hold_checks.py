@@ -16,8 +16,8 @@ def check_holds(jobs: Iterable[Job], holds: Mapping[Lane, Hold]) -> list[Violati
     for lane, hold in holds.items():
         if hold.probe is not None and (lane, hold.probe) not in live:
             found.append(
-                Violation("I20", f"{lane.tenant_id}/{lane.workflow}", f"waits for {hold.probe}, which is over")
+                Violation("I20", f"{lane.tenant_id}/{lane.workflow}", f"waits for {hold.probe}, which has ended")
             )
         if (hold.probe is not None or hold.probes) and not hold.held_ms:
-            found.append(Violation("I20", f"{lane.tenant_id}/{lane.workflow}", "is probed, though it is not held"))
+            found.append(Violation("I20", f"{lane.tenant_id}/{lane.workflow}", "has a probe, but is not held"))
     return found

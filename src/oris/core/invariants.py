@@ -110,16 +110,16 @@ def check_timeline(job: Job, entries: Sequence[Entry]) -> list[Violation]:
         return [Violation("I11", job.job_key, f"the chain breaks at seq {bad}")]
     if job.is_pruned and not entries:
         same = (job.pruned_seq, job.pruned_hash) == (job.seq, job.head_hash)
-        return [] if same else [Violation("I11", job.job_key, "the anchor is not the end of its timeline")]
+        return [] if same else [Violation("I11", job.job_key, "the anchor differs from the end of the timeline")]
     if not entries or (entries[-1].seq, entries[-1].hash) != (job.seq, job.head_hash):
-        return [Violation("I11", job.job_key, f"the row's seq {job.seq} is not the end of its timeline")]
+        return [Violation("I11", job.job_key, f"the row has seq {job.seq}, which is not the end of the timeline")]
     try:
         folded = fold(entries, kept_from(job))
     except BrokenTimeline as error:
         return [Violation("I11", job.job_key, str(error))]
     found = _differences(job, folded)
     if folded is not None and not job.lease_expires_ms >= job.lease_asked_ms >= folded.lease_asked_ms:
-        found.append(Violation("I11", job.job_key, "the lease ends before it was granted to end"))
+        found.append(Violation("I11", job.job_key, "the lease ends earlier than it was granted"))
     return found
 
 
@@ -133,7 +133,7 @@ def check_past_runs(job: Job, entries: Sequence[Entry], past_runs: Mapping[RunId
             continue
         past = past_runs.get(run_id)
         if past is None:
-            found.append(Violation("I5", run_id, "the run was replaced and is not kept"))
+            found.append(Violation("I5", run_id, "the run was replaced but is not stored as an older run"))
             continue
         if past.status not in TERMINAL:
             found.append(Violation("I5", run_id, f"the run was replaced while {past.status}"))
@@ -158,9 +158,9 @@ def check_pruned(rows: Snapshot) -> list[Violation]:
     places = [(key, entry.seq) for key, line in rows.entries.items() for entry in line]
     for key, seq in (*places, *rows.payloads):
         if key in rows.jobs and left.get(key, 0) < seq <= rows.jobs[key].pruned_seq:
-            found.append(Violation("I11", f"{key} {seq}", "was pruned, and will never be erased"))
+            found.append(Violation("I11", f"{key} {seq}", "was pruned, but is not queued for erasure"))
     there = rows.past_runs.keys() | {job.run_id for job in rows.jobs.values() if not job.is_pruned}
-    found += [_orphan("I15", run_id, "a queue for erasing") for run_id in rows.pruned_runs.keys() & there]
+    found += [_orphan("I15", run_id, "an entry of the erasure queue") for run_id in rows.pruned_runs.keys() & there]
     known = there | rows.pruned_runs.keys()
     found += [_orphan("I13", lease, "a closed lease") for lease in rows.closed if run_of_lease(lease) not in known]
     return found
@@ -171,11 +171,11 @@ def check_lease(job: Job) -> list[Violation]:
     found: list[Violation] = []
     held = {job.lease_id is not None, job.worker_key is not None, job.lease_expires_ms > 0, job.lease_granted_ms > 0}
     if held != {job.status in ("running", "cancelling")}:
-        found.append(Violation("I2", job.job_key, f"{job.status} with half a lease"))
+        found.append(Violation("I2", job.job_key, f"{job.status}, but only some fields of a lease are set"))
     deadline_ms = next_deadline(job)
     late = deadline_ms is not None and (job.wake_ms is None or job.wake_ms > deadline_ms)
     if late or (deadline_ms is None and job.wake_ms is not None):
-        found.append(Violation("L2", job.job_key, f"wakes at {job.wake_ms}, its deadline is {deadline_ms}"))
+        found.append(Violation("L2", job.job_key, f"wakes at {job.wake_ms}, but its deadline is {deadline_ms}"))
     return found
 
 
@@ -193,7 +193,7 @@ def check_payloads(entries: Sequence[Entry], payloads: Mapping[tuple[JobKey, int
         digest = None if body is None else sha256(body).digest()
         if digest != entry.payload_digest:
             found.append(
-                Violation("I11", f"{entry.job_key} {entry.seq}", "the payload is not the one that was chained")
+                Violation("I11", f"{entry.job_key} {entry.seq}", "the payload differs from the digest in the chain")
             )
     return found
 
@@ -219,10 +219,10 @@ def check_closed_leases(entries: Sequence[Entry], closed: Mapping[LeaseId, Close
             open_lease = body.lease_id
         elif ended and open_lease is not None:
             if open_lease not in closed:
-                found.append(Violation("I13", open_lease, f"ended by {entry.event_type}, but is not kept as closed"))
+                found.append(Violation("I13", open_lease, f"ended by {entry.event_type}, but is not stored as closed"))
             open_lease = None
     if open_lease is not None and open_lease in closed:
-        found.append(Violation("I13", open_lease, "is kept as closed, but its run holds it"))
+        found.append(Violation("I13", open_lease, "is stored as closed, but its run holds it"))
     return found
 
 
@@ -244,7 +244,7 @@ def check_steps(
         if run_id not in runs:
             found.append(_orphan("I10", run_id, "steps"))
         if {row.seq: (row.action_id, row.status, row.dedupe_token) for row in rows} != recorded.get(run_id, {}):
-            found.append(Violation("I10", run_id, "its steps are not those of its timeline"))
+            found.append(Violation("I10", run_id, "its steps differ from its timeline"))
         newest: dict[str, Step] = {}
         for row in sorted(rows, key=lambda step: step.seq):
             before = newest.get(row.action_id)
@@ -252,7 +252,7 @@ def check_steps(
                 found.append(Violation("I10", f"{run_id} {row.action_id}", "reported again after it had succeeded"))
             newest[row.action_id] = row
         if sorted(s.seq for s in rows if s.latest) != sorted(s.seq for s in newest.values()):
-            found.append(Violation("I10", run_id, "the steps marked latest are not the newest of each"))
+            found.append(Violation("I10", run_id, "the steps marked as latest are not the newest ones"))
     return found
 
 
@@ -294,14 +294,14 @@ def check_waits(runs: Mapping[RunId, Job], waits: Iterable[Wait]) -> list[Violat
         counted = (len(mine), interrupts, "interrupted" if interrupts else "suspended", due_ms)
         said = (run.waits_open, run.interrupts_open, run.status, run.due_ms)
         if said != counted:
-            found.append(Violation("I24", run_id, f"the row says {said}, its waits {counted}"))
+            found.append(Violation("I24", run_id, f"the row has {said}, but its waits give {counted}"))
     return found
 
 
 def check_dead_letters(runs: Mapping[RunId, Job], dead_letters: Mapping[RunId, DeadLetter]) -> list[Violation]:
     """I8: a dead letter for each failed run, and for no other."""
     failed = {run_id for run_id, run in runs.items() if run.status == "failed"}
-    return [Violation("I8", run_id, "failed and dead letters differ") for run_id in failed ^ dead_letters.keys()]
+    return [Violation("I8", run_id, "failed runs and dead letters differ") for run_id in failed ^ dead_letters.keys()]
 
 
 def check_counters(
@@ -322,7 +322,7 @@ def check_counters(
             held[job.worker_key] += 1
             leased[job.tenant_id] += 1
     found = [
-        Violation("I20", key, f"the worker's row counts {_leased(workers.get(key))} leases, there are {held[key]}")
+        Violation("I20", key, f"the worker's row counts {_leased(workers.get(key))} leases, but there are {held[key]}")
         for key in held.keys() | workers.keys()
         if _leased(workers.get(key)) != held[key]
     ]
@@ -331,7 +331,7 @@ def check_counters(
         counted = (waiting[tenant_id], delayed[tenant_id], leased[tenant_id])
         said = (row.waiting, row.delayed, row.leased)
         if said != counted:
-            what = f"the tenant's row says {said} waiting, delayed, leased: it is {counted}"
+            what = f"the tenant's row has {said} as waiting, delayed, leased, but there are {counted}"
             found.append(Violation("I20", tenant_id, what))
     there = Counts(sum(waiting.values()), sum(delayed.values()), sum(leased.values()))
     if total != there:
@@ -346,7 +346,7 @@ def check_conservation(runs: Mapping[RunId, Job], entries: Mapping[JobKey, Seque
     )
     there = Counter(run.tenant_id for run in runs.values())
     return [
-        Violation("I15", tenant, f"{made[tenant]} runs were made, {there[TenantId(tenant)]} are there")
+        Violation("I15", tenant, f"{made[tenant]} runs were made, but {there[TenantId(tenant)]} exist")
         for tenant in made.keys() | there.keys()
         if made[tenant] != there[TenantId(tenant)]
     ]
@@ -369,11 +369,11 @@ def check_audit(records: Iterable[AuditRecord], anchors: Mapping[str, AuditAncho
 
 def _differences(stored: Job, folded: Job | None) -> list[Violation]:
     if folded is None:
-        return [Violation("I11", stored.job_key, "the timeline tells of no run")]
+        return [Violation("I11", stored.job_key, "the timeline has no run")]
     apart = {"lease_expires_ms": stored.lease_expires_ms, "lease_asked_ms": stored.lease_asked_ms}
     expected = asdict(replace(folded, **apart, wake_ms=stored.wake_ms))
     return [
-        Violation("I11", stored.job_key, f"{name} is {value!r}, the timeline says {expected[name]!r}")
+        Violation("I11", stored.job_key, f"{name} is {value!r}, but the timeline gives {expected[name]!r}")
         for name, value in asdict(stored).items()
         if value != expected[name]
     ]
@@ -389,4 +389,4 @@ def _leased(worker: Worker | None) -> int:
 
 
 def _orphan(rule: str, where: str, what: str) -> Violation:
-    return Violation(rule, where, f"{what} of nothing")
+    return Violation(rule, where, f"{what} without its run or thread")

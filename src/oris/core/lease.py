@@ -67,4 +67,4 @@ def lost(closed: ClosedLease | None) -> Refusal:
     """The 409 for a write without a live lease of the caller's."""
     if closed is None:
         return conflict("lease_lost", "the caller does not hold this lease; nothing was written")
-    return conflict("lease_lost", f"the lease is over ({closed.state}); nothing was written", state=closed.state)
+    return conflict("lease_lost", f"the lease has ended ({closed.state}); nothing was written", state=closed.state)

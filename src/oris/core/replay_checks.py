@@ -31,7 +31,7 @@ def _once(target: str, mine: Sequence[Job]) -> list[Violation]:
     active = [run.run_id for run in mine if run.status not in TERMINAL]
     if len(done) + len(active) <= 1:
         return []
-    return [Violation("I23", target, f"completed by {done}, at work are {active}")]
+    return [Violation("I23", target, f"completed by {done}, active are {active}")]
 
 
 def check_causes(runs: Mapping[RunId, Job], entries: Mapping[JobKey, Sequence[Entry]]) -> list[Violation]:
@@ -47,7 +47,7 @@ def check_causes(runs: Mapping[RunId, Job], entries: Mapping[JobKey, Sequence[En
             if entry.run_id in made:
                 found.append(Violation("I8", entry.run_id, "was made twice"))
             if body.replay is not None and body.replay.run_id not in made:
-                found.append(Violation("I8", entry.run_id, f"replays {body.replay.run_id}, which was not before it"))
+                found.append(Violation("I8", entry.run_id, f"replays {body.replay.run_id}, which is not older"))
             told = None if body.replay is None else body.replay.target
             if run is not None and run.replay_target != told:
                 found.append(Violation("I8", entry.run_id, f"its cause is {told}, its row says {run.replay_target}"))

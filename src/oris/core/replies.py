@@ -254,7 +254,7 @@ Reply = (
 
 SWITCHED_OFF = Refusal(
     ErrorCode.UNAVAILABLE,
-    "new jobs are switched off by an operator; those there are go on",
+    "an operator has switched new jobs off; existing jobs continue, try again later",
     {"reason": "draining"},
     5,
 )
@@ -272,12 +272,12 @@ def lease_of_another_attempt() -> Refusal:
 
 def run_mismatch(latest: RunId) -> Refusal:
     """The 409 for a caller who has named a run that is not the thread's latest."""
-    return conflict("run_mismatch", "the thread's latest run is another one", run_id=latest)
+    return conflict("run_mismatch", "run_id is not the latest run of the thread", run_id=latest)
 
 
 def session_superseded() -> Refusal:
     """The 409 for a process whose name another one has taken."""
-    return conflict("session_superseded", "a newer session of this worker has taken over; this one is over for good")
+    return conflict("session_superseded", "a newer session has replaced this one; end this process")
 
 
 def not_found(what: str) -> Refusal:

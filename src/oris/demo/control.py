@@ -51,7 +51,7 @@ class Control:
             if is_replaced(error):
                 self._slot.lose()
             # The same id again: a message that went with the lost answer comes with the next.
-            _log.warning("the control poll goes on: %s", error)
+            _log.warning("the control poll failed and is repeated: %s", error)
             self._pause(RETRY_S)
             return
         self._poll_no += 1

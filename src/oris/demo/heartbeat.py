@@ -61,7 +61,7 @@ class Heartbeat:
         except Exception as error:  # whatever it is: without this thread the lease is lost
             if is_replaced(error):
                 self._slot.lose()
-            _log.warning("the heartbeat goes on: %s", error)
+            _log.warning("the heartbeat failed and is repeated: %s", error)
             return False
         lease.tell(state)
         return True

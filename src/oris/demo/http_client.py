@@ -104,7 +104,7 @@ class Api:
         answer, word = json.loads(response.read()), "data" if response.status == 200 else "error"
         found: Json | None = answer.get(word) if isinstance(answer, dict) else None
         if not isinstance(found, dict):
-            raise ValueError(f"{response.status}, and no answer of Oris")
+            raise ValueError(f"status {response.status}, but this is not a response of Oris")
         if response.status != 200:
             raise CallError(response.status, found)
         return found

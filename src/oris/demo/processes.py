@@ -115,7 +115,7 @@ class Processes:
             found.extend(_ready_address(server.log))
             return bool(found)
 
-        wait_for(is_ready, START_LIMIT_S, "the server to be ready")
+        wait_for(is_ready, START_LIMIT_S, "the server to become ready")
         return server, found[0]
 
 
@@ -124,7 +124,7 @@ def wait_for(condition: Callable[[], bool], limit_s: float, what: str) -> None:
     give_up_s = time.monotonic() + limit_s
     while not condition():
         if time.monotonic() > give_up_s:
-            raise DemoFailed(f"waited {limit_s:.0f} s in vain for {what}")
+            raise DemoFailed(f"waited {limit_s:.0f} s for {what}, without success")
         time.sleep(LOOK_S)
 
 

@@ -75,9 +75,9 @@ def prove(records: Iterable[Record], effects: list[Effect]) -> Proof:
             unrecorded = [effect for effect in of_step if effect.attempt_no < step.attempt_no]
             if len(of_step) - len(unrecorded) != 1:
                 count = len(of_step) - len(unrecorded)
-                violations.append(f"{record.thread_id}: the effect of {name}, once recorded, is there {count} times")
+                violations.append(f"{record.thread_id}: the recorded effect of {name} exists {count} times, not once")
             if any(effect.attempt_no not in lost for effect in unrecorded):
-                violations.append(f"{record.thread_id}: {name} was done without a record, and no lease was lost")
+                violations.append(f"{record.thread_id}: {name} was done without a record, although no lease was lost")
             interrupted += unrecorded
     violations += [f"{thread}: {step} was done but is not recorded" for thread, step in done]
     return Proof(

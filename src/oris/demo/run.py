@@ -44,7 +44,7 @@ def _show(folder: Path, processes: Processes, screen: Screen) -> None:
     _submit(api, corpus)
     screen.say(f"{len(corpus)} documents submitted as durable jobs, in one batch")
     victim, heir = (_start_worker(processes, name, address, journal) for name in (VICTIM, HEIR))
-    screen.say(f"{VICTIM} and {HEIR} poll for work; leases live {LEASE_TTL_S} s unless renewed")
+    screen.say(f"{VICTIM} and {HEIR} poll for work; a lease ends after {LEASE_TTL_S} s without a heartbeat")
     _index(api, [server, heir], victim, journal, len(corpus), screen)
     records = [record_of(api, document.thread_id) for document in corpus]
     effects = read_journal(journal)
@@ -97,7 +97,7 @@ def _index(api: Api, needed: list[Process], victim: Process, journal: Path, tota
         screen.say(
             f"kill -9 {VICTIM}, in the middle of {thread_id}: {steps} of {len(STEPS)} steps recorded", "bold red"
         )
-        wait_for(are_stored(total), LIMIT_S, "all documents to be indexed")
+        wait_for(are_stored(total), LIMIT_S, "the index of all documents")
 
 
 def kill_in_mid_job(api: Api, victim: Process) -> tuple[str, int]:
@@ -118,7 +118,7 @@ def kill_in_mid_job(api: Api, victim: Process) -> tuple[str, int]:
         caught.append(found)
         return True
 
-    wait_for(is_caught, LIMIT_S, f"{VICTIM} to be in mid-job")
+    wait_for(is_caught, LIMIT_S, f"{VICTIM} to begin a job")
     return caught[0]
 
 
@@ -143,7 +143,7 @@ def _settled(api: Api, thread_id: str) -> tuple[Event, ...]:
         return len(before) == len(events)
 
     time.sleep(0.05)
-    wait_for(is_same, LIMIT_S, "the timeline of the frozen worker's job to stand still")
+    wait_for(is_same, LIMIT_S, "the last event of the frozen worker's job")
     return events
 
 
@@ -163,8 +163,8 @@ def _judge(proof: Proof, victim: Process) -> None:
     """Raises DemoFailed if anything does not hold."""
     wrong = list(proof.violations)
     if not any(takeover.lost_by == VICTIM and takeover.taken_by == HEIR for takeover in proof.takeovers):
-        wrong.append(f"{HEIR} has taken nothing over from {VICTIM}")
+        wrong.append(f"{HEIR} has taken over no job of {VICTIM}")
     if victim.exit_code != -9:
         wrong.append(f"{VICTIM} was not killed: it ended with {victim.exit_code}")
     if wrong:
-        raise DemoFailed("this does not hold:\n  " + "\n  ".join(wrong))
+        raise DemoFailed("the demo found these errors:\n  " + "\n  ".join(wrong))

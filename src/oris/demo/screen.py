@@ -70,18 +70,18 @@ class Screen:
         self._console.print(_totals(records, proof, seconds))
         self._console.print(_workers(records, effects, proof))
         if not proof.violations:
-            told = "No recorded step was lost or repeated: its effect is in the workers' journal exactly once."
+            told = "No recorded step was lost or repeated: each effect is in the workers' journal exactly once."
             self.say(told, style="green")
         for effect in proof.interrupted:
             self.say(
-                f"Beside them stands one of {effect.worker_id}, killed between the effect of {effect.step} on "
-                f"{effect.thread_id} and its record. It was not recorded, so the step was done again."
+                f"The journal also has one effect of {effect.worker_id}, killed between {effect.step} on "
+                f"{effect.thread_id} and its record. The step was not recorded, so it was done again."
             )
 
     def look_further(self, database: Path, thread_id: str) -> None:
         """How to see more."""
         serve = shlex.join([sys.executable, "-m", "oris", "--sqlite-db", str(database)])
-        self.say("\nNothing is left running; the database is kept. To look further, serve it:")
+        self.say("\nAll processes have ended; the database is kept. To look at it, start a server:")
         self.say(f"  {serve}", style="cyan")
         self.say("and in another terminal:")
         for path in (f"/v1/jobs/{thread_id}", f"/v1/jobs/{thread_id}/timeline", "/v1/jobs?status=completed&limit=5"):

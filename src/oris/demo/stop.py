@@ -24,7 +24,7 @@ class Stop:
         """From a signal handler, which runs between any two steps of the main thread and so may take no lock. Asked
         twice, the process ends at once."""
         if self.asked:
-            raise SystemExit("ended at once: what was held goes on when its lease ends")
+            raise SystemExit("ended at once: other workers get its jobs when the leases expire")
         self.asked = True
         if self._waits:
             raise Stopped

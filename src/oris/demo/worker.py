@@ -142,7 +142,7 @@ class Worker:
             try:
                 return api.post(path, body)
             except (OSError, CallError) as error:
-                _log.warning("a lease that is not given back ends by itself: %s", error)
+                _log.warning("releasing failed, so the leases end when they expire: %s", error)
                 return {}
 
     def _work(self, attempt: Attempt) -> list[Json]:
@@ -255,7 +255,7 @@ def main() -> None:
     parser.add_argument("--worker-id", required=True)
     parser.add_argument("--journal", required=True, type=Path, help="the file that effects are appended to")
     parser.add_argument("--lease-ttl-seconds", type=int, default=10)
-    parser.add_argument("--pause-ms", type=int, default=0, help="before each step, so that a person can follow")
+    parser.add_argument("--pause-ms", type=int, default=0, help="seconds to pause before each step, to slow it down")
     given = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(name)s: %(message)s")
     journal = Journal(given.journal)

@@ -23,7 +23,7 @@ from oris.errors import ErrorCode
 SAMPLE_S = 0.1
 NO_ROOM = Refusal(
     ErrorCode.UNAVAILABLE,
-    "the disk is nearly full: no new runs are taken, those there are go on",
+    "the disk is nearly full; existing jobs continue, try new jobs again later",
     {"reason": "store_unavailable", "cause": "disk_full"},
     5,
 )
@@ -66,13 +66,14 @@ class Admission:
     def refusal(self, *, passes_switch: bool = False) -> Refusal | None:
         """What a new run is answered; None lets it in. `passes_switch`: also when new runs are switched off."""
         if self.draining:
-            return Refusal(ErrorCode.UNAVAILABLE, "the server is draining", {"reason": "draining"}, 1)
+            return Refusal(ErrorCode.UNAVAILABLE, "the server is stopping; try again later", {"reason": "draining"}, 1)
         if not self.modes.submit and not passes_switch:
             return SWITCHED_OFF
         if self.no_room():
             return NO_ROOM
         if self.overloaded:
-            return Refusal(ErrorCode.BACKPRESSURE, "the server is past its pace", {"reason": "rate_limited"}, 1)
+            text = "the server is overloaded; existing jobs continue, try again later"
+            return Refusal(ErrorCode.BACKPRESSURE, text, {"reason": "rate_limited"}, 1)
         return None
 
     def note(self, sample: Sample) -> None:

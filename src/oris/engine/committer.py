@@ -78,7 +78,7 @@ class Committer:
         self._node_id = node_id
         self._name = name_of_node(node_id)
         self._stopping = False
-        self._dead: StoreError | None = Unavailable("the committer has not started yet", "draining")
+        self._dead: StoreError | None = Unavailable("the server is starting; try again", "draining")
         self._current: Batch | None = None
         self._beat: Beat = lambda: None
         self._audit_head: AuditHead | None = None
@@ -189,7 +189,7 @@ class Committer:
                     beat()
             await self._commit_last()
         finally:
-            self._dead = Unavailable("the server is stopping", "draining")
+            self._dead = Unavailable("the server is stopping; try again later", "draining")
             self._answer_everyone(self._dead)
 
     async def _commit_last(self) -> None:
@@ -364,11 +364,11 @@ class Committer:
         """The guilty one: its commands are answered `internal`, nobody else's are."""
         for unit in batch.units:
             unit.finish(Answered((INTERNAL,) * len(unit.commands)))
-        batch.fail(Unavailable("the dispatch failed"))
+        batch.fail(Unavailable("granting work failed; poll again"))
 
     def _answer_everyone(self, error: StoreError) -> None:
         if self._current is not None:
-            self._current.fail(OutcomeUnknown("the committer has failed"))
+            self._current.fail(OutcomeUnknown("committing failed; send the same request again"))
         for unit in self._inbox.drain():
             unit.fail(error)
         self._demand.end_all("draining")

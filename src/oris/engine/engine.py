@@ -224,7 +224,7 @@ class Engine:
             self._watch.broke(parked.watched, self.clock.now_ms())
         if parked.ending == "failed":
             self._give_back(self._polled(parked))
-            raise (parked.error or Unavailable("the dispatch failed")).with_traceback(None)
+            raise (parked.error or Unavailable("granting work failed; poll again")).with_traceback(None)
         return self._polled(parked)
 
     async def ask_and_poll(self, unit: Unit, want: Want, *, watch: bool = False) -> tuple[Answered, Polled]:

@@ -56,7 +56,7 @@ class Inbox:
         commands, size = self._commands[lane] + len(unit), self._bytes[lane] + unit.size_bytes
         full = commands > self._max_commands or size > self._max_bytes
         if full and self._queues[lane] and not always:
-            raise Unavailable("too many requests are waiting to be committed", "inbox_full")
+            raise Unavailable("too many requests wait for a commit; try again later", "inbox_full")
         self._commands[lane], self._bytes[lane] = commands, size
         self._queues[lane].append(unit)
 

@@ -203,7 +203,7 @@ class Sweeper:
         replies = await ask([Sweep(key) for key in threads])
         if all(isinstance(reply, Refusal) for reply in replies):
             # They stay due; without a pause they would be asked for without end.
-            raise Unavailable("no deadline could be applied")
+            raise Unavailable("none of the due deadlines could be applied")
 
     async def _ask(self, commands: Sequence[Command]) -> Sequence[object]:
         replies: list[object] = []

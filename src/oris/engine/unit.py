@@ -109,5 +109,5 @@ class Unit:
         return self.answer
 
 
-INTERNAL = Refusal(ErrorCode.INTERNAL, "an internal error; nothing of this command was written")
+INTERNAL = Refusal(ErrorCode.INTERNAL, "internal error; the command was not carried out")
 """The reply to a command whose decision raised."""

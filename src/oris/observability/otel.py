@@ -64,7 +64,7 @@ def _provider(environ: Mapping[str, str], names: list[str], version: str, warn: 
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError:
-        warn("the environment asks for traces, and oris-runtime[otel] is not installed")
+        warn("the environment asks for traces, but oris-runtime[otel] is not installed")
         return None
     exporters = [exporter for name in names if (exporter := _exporter(name, warn)) is not None]
     if not exporters:
@@ -82,10 +82,10 @@ def _provider(environ: Mapping[str, str], names: list[str], version: str, warn: 
 def _exporter(name: str, warn: Callable[[str], None]) -> Any:
     found = next(iter(entry_points(group=_EXPORTERS, name=name)), None)
     if found is None:
-        warn(f"no exporter of traces called {name!r} is installed")
+        warn(f"the trace exporter {name!r} is not installed")
         return None
     try:
         return found.load()()
     except Exception as error:  # a stranger's package, configured by variables of its own
-        warn(f"the exporter of traces {name!r} cannot be made: {type(error).__name__}: {error}")
+        warn(f"the trace exporter {name!r} cannot be made: {type(error).__name__}: {error}")
         return None

@@ -151,9 +151,9 @@ class Server:
             if store.lost:
                 # No story for the log: this one line says it all.
                 self.logs.get("oris.storage").error("database_lost", detail=store.failure)
-                raise DatabaseLost("the database is not where it was any more")
+                raise DatabaseLost("a file of the database was moved or deleted")
             if store.failure is not None:
-                raise StoreError(f"the database cannot be trusted any more: {store.failure}")
+                raise StoreError(f"the database has failed: {store.failure}")
         finally:
             await store.aclose()
 

@@ -52,8 +52,8 @@ class DiskWatch:
             return None
         held = "" if space.held_bytes == space.reserve_bytes else f", and {space.held_bytes} bytes left of the reserve"
         return (
-            f"no new runs are taken, the others go on: {space.free_bytes} bytes are free{held}; "
-            f"{space.reserve_bytes * 5 // 4} have to be"
+            f"new jobs are refused, existing jobs continue: {space.free_bytes} bytes are free{held}; "
+            f"{space.reserve_bytes * 5 // 4} bytes are needed"
         )
 
     def _told(self, space: Space) -> None:

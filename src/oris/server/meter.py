@@ -24,8 +24,8 @@ from oris.observability.logs import Logs
 from oris.observability.metrics import Metrics
 
 _SKEWED = (
-    "the wall clock is so far ahead of the clock of leases, or behind it (negative): it is wrong, or was when the "
-    "database was written. Dates go by the wall clock; leases, fences and backoffs do not, and lose nothing"
+    "the wall clock differs this much from the clock of leases (negative: it is behind): it is wrong now, or was wrong "
+    "when the database was written. Leases, fences and backoffs are not affected; set the machine's clock right"
 )
 
 TELL_MS = 10_000
@@ -93,7 +93,7 @@ class Meter:
         self._metrics.outages(outage.cause).inc()
         self._metrics.outage_seconds(outage.cause).inc(took_ms / 1000.0)
         self._log.warning(
-            "outage_over", cause=outage.cause, took_ms=took_ms, detail="leases that were live before it live on for it"
+            "outage_over", cause=outage.cause, took_ms=took_ms, detail="leases that were live before it were extended"
         )
 
     def mode_changed(self, modes: Modes) -> None:
@@ -201,7 +201,7 @@ class Meter:
                 self._log.warning(
                     "workflow_held",
                     **told,
-                    detail="its last leases were all lost: it is given out one lease at a time until one is closed",
+                    detail="its last leases were all lost: one lease at a time is granted until one is closed",
                 )
             elif hold.probe is None and hold.next_ms > now_ms:
                 self._log.info("workflow_probe_lost", **told, probes=hold.probes, next_in_ms=hold.next_ms - now_ms)

@@ -81,4 +81,4 @@ async def flush_spans(spans: Spans | None, logs: Logs) -> None:
     with trio.move_on_after(FLUSH_S) as scope:
         await trio.to_thread.run_sync(spans.shutdown, abandon_on_cancel=True)
     if scope.cancelled_caught:
-        logs.get("oris.server").warning("spans_lost", detail=f"the last ones could not be sent within {FLUSH_S:g} s")
+        logs.get("oris.server").warning("spans_lost", detail=f"the last spans could not be sent within {FLUSH_S:g} s")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import trio
 
 from oris.core.audit_anchor import AnchorKey
@@ -111,18 +113,22 @@ class Simulation:
         )
         self.ledger = Ledger(self.witness, self.judge)
         self.hints = FaultyHints(LocalHints(), self.faults)
+        self.fleet = self._fleet(prompt, accounts)
+        self.follower = Follower(
+            self.fleet, self.ledger, self.witness, self.judge, self.trace, self.streams("follower")
+        )
+
+    def _fleet(self, prompt: Promptness, accounts: Sequence[KnownOutages]) -> Fleet:
+        """A server for each account."""
         repeats = Repeats(self.judge)
         parts = (self.disk, self.wall, self.faults, self.witness, self.commits, prompt, self.judge, self.trace)
-        names = (NODE, *(f"sim:{number}" for number in range(2, self.nodes + 1)))
-        hints = self.hints if self.nodes > 1 else None
+        names = (NODE, *(f"sim:{number}" for number in range(2, len(accounts) + 1)))
+        hints = self.hints if len(accounts) > 1 else None
         servers = [
             Server(*parts, self.settings, self.streams, account, repeats, name, hints)
             for name, account in zip(names, accounts, strict=True)
         ]
-        self.fleet = Fleet(servers, self.streams("route"))
-        self.follower = Follower(
-            self.fleet, self.ledger, self.witness, self.judge, self.trace, self.streams("follower")
-        )
+        return Fleet(servers, self.streams("route"))
 
     async def run(self) -> None:
         """Both phases."""

@@ -114,7 +114,7 @@ class FaultyStore:
         if self._faults.strikes("unknown_written"):
             self._trouble()
             self._outages.unknown(started_ms, now_ms)
-            raise OutcomeUnknown("simulated: the commit happened, and nobody knows")
+            raise OutcomeUnknown("simulated: the commit happened, but the answer was lost")
         return handed
 
     async def high_water_ms(self) -> int:
@@ -144,7 +144,7 @@ class FaultyStore:
             raise Unavailable("simulated: the store cannot write now")
         if faults.strikes("unknown_not_written"):
             self._trouble()
-            raise OutcomeUnknown("simulated: the commit did not happen, and nobody knows")
+            raise OutcomeUnknown("simulated: the commit did not happen, but the answer was lost")
         if faults.strikes("commit_failed"):
             self._trouble()
             raise DefiniteFault("simulated: this write fails")

@@ -66,7 +66,7 @@ def migrations_folder(backend: Backend, package: Path | None = None) -> Path:
     for folder in candidates:
         if folder.is_dir():
             return folder
-    raise ConfigError(f"the {backend} migrations are missing from this installation: looked in {candidates[0]}")
+    raise ConfigError(f"this installation has no {backend} migrations in {candidates[0]}")
 
 
 def read_migrations(folder: Path) -> tuple[Migration, ...]:
@@ -97,7 +97,7 @@ def plan(known: Sequence[Migration], applied: Sequence[Applied], program_version
     done = {row.version for row in applied}
     pending = tuple(migration for migration in known if migration.version not in done)
     if pending and pending[0].version < newest:
-        raise ConfigError(f"migration {pending[0].title} is missing in this database, but {newest:04d} was applied")
+        raise ConfigError(f"migration {pending[0].title} was not applied to this database, but {newest:04d} was")
     return pending
 
 
@@ -108,7 +108,7 @@ def check_newer(known: Sequence[Migration], applied: Sequence[Applied], program_
         if row.version not in known_versions and _numbers(row.min_program_version) > _numbers(program_version):
             raise ConfigError(
                 f"the database was migrated by a newer program ({row.version:04d}_{row.name}): "
-                f"it needs version {row.min_program_version} or later, this is {program_version}"
+                f"use version {row.min_program_version} or later; this is {program_version}"
             )
 
 
@@ -128,11 +128,11 @@ def migrate(
 def _read(file: Path) -> Migration:
     matched = _FILE_NAME.fullmatch(file.name)
     if matched is None:
-        raise ConfigError(f"{file.name} is no migration: the name must be like 0001_runtime.sql")
+        raise ConfigError(f"{file.name} is not a migration; the name must be like 0001_runtime.sql")
     text = file.read_text(encoding="utf-8")
     version = _MIN_VERSION.search(text)
     if version is None:
-        raise ConfigError(f"migration {file.name} does not say `-- min_program_version: …`")
+        raise ConfigError(f"migration {file.name} has no line `-- min_program_version: …`")
     return Migration(
         version=int(matched[1]),
         name=matched[2],

@@ -44,75 +44,81 @@ ThreadId: TypeAlias = Annotated[
 ]
 RunId: TypeAlias = Annotated[Token, about("The run.")]
 ExpectedRunId: TypeAlias = Annotated[
-    Token, about("The run that has to be the thread's latest; otherwise 409 `run_mismatch`.")
+    Token, about("This run must be the latest of the thread; otherwise the request is refused with 409 `run_mismatch`.")
 ]
-AttemptId: TypeAlias = Annotated[Token, about("The attempt; it stays the same over retries and losses.")]
-AttemptNo: TypeAlias = Annotated[int, about("Counts from 1; retries and losses raise it.")]
+AttemptId: TypeAlias = Annotated[Token, about("The attempt. Retries and lost leases do not change this id.")]
+AttemptNo: TypeAlias = Annotated[int, about("The number of the attempt, from 1. Retries and lost leases raise it.")]
 LeaseId: TypeAlias = Annotated[Token, about("The lease: the right to work on the attempt until it expires.")]
-WorkerId: TypeAlias = Annotated[Name, about("The worker: a name that it has chosen.")]
+WorkerId: TypeAlias = Annotated[Name, about("The worker: a name that the worker has chosen.")]
 SessionId: TypeAlias = Annotated[
-    Name, about("Names the worker's process. A new one ends the leases of the one before.")
+    Name, about("Names the process of the worker. A new session ends the leases of the session before it.")
 ]
 PollId: TypeAlias = Annotated[
-    Name, about("Names this poll: one whose answer was lost can be sent again and gets the same leases.")
+    Name, about("Names this poll. If the answer was lost, the same poll can be sent again and gets the same leases.")
 ]
-Workflow: TypeAlias = Annotated[Name, about("The kind of work; workers ask for it by this name.")]
+Workflow: TypeAlias = Annotated[Name, about("The kind of work. Workers ask for work by this name.")]
 TenantId: TypeAlias = Annotated[TenantName, about("The tenant; empty: none.")]
 AskedTenantId: TypeAlias = Annotated[
-    TenantName, about("The tenant that is meant. A credential that is bound to a tenant implies it.")
+    TenantName, about("The tenant. A credential that is bound to a tenant implies it.")
 ]
 KeyTenantId: TypeAlias = Annotated[BoundTenant, about("The tenant that the key is bound to; null: none.")]
 InterruptId: TypeAlias = Annotated[Token, about("The interrupt.")]
 WaitId: TypeAlias = Annotated[Token, about("The wait.")]
-WaitKey: TypeAlias = Annotated[Name, about("Names the wait within its run. Raised again, it is the same wait.")]
+WaitKey: TypeAlias = Annotated[Name, about("Names the wait within its run. The same key again is the same wait.")]
 CheckpointId: TypeAlias = Annotated[Token, about("The checkpoint.")]
 ActionId: TypeAlias = Annotated[Token, about("Names the step within its run.")]
-DedupeToken: TypeAlias = Annotated[Token, about("The same token with the same content again is harmless.")]
-IdempotencyKey: TypeAlias = Annotated[Token, about("The same key with the same job again gets the same run.")]
+DedupeToken: TypeAlias = Annotated[
+    Token, about("Identifies the report. The same token with the same content again is harmless.")
+]
+IdempotencyKey: TypeAlias = Annotated[
+    Token, about("Identifies the submit. The same key with the same job again gets the same run.")
+]
 KeyId: TypeAlias = Annotated[Token, about("The API key, without its secret.")]
-RequestId: TypeAlias = Annotated[str, about("The id of the request: the one that was sent, or a fresh one.")]
+RequestId: TypeAlias = Annotated[str, about("The id of the request: the id that was sent, or a new one.")]
 
 # Clients' values.
-Input: TypeAlias = Annotated[Raw, about("What the job is to work on: any JSON value.")]
-Result: TypeAlias = Annotated[Raw, about("What the job came to: any JSON value.")]
-RunError: TypeAlias = Annotated[Raw, about("What went wrong, as the worker told it.")]
-Output: TypeAlias = Annotated[Raw, about("What the step came to: any JSON value.")]
-StepError: TypeAlias = Annotated[Raw, about("What went wrong in the step: any JSON value.")]
-CheckpointValues: TypeAlias = Annotated[Raw, about("State to go on from: any JSON value.")]
+Input: TypeAlias = Annotated[Raw, about("The input of the job: any JSON value.")]
+Result: TypeAlias = Annotated[Raw, about("The result of the job: any JSON value.")]
+RunError: TypeAlias = Annotated[Raw, about("The error of the job, as the worker reported it.")]
+Output: TypeAlias = Annotated[Raw, about("The output of the step: any JSON value.")]
+StepError: TypeAlias = Annotated[Raw, about("The error of the step: any JSON value.")]
+CheckpointValues: TypeAlias = Annotated[Raw, about("The state from which the job can continue: any JSON value.")]
 Question: TypeAlias = Annotated[Raw, about("The question: any JSON value.")]
 Settled: TypeAlias = Annotated[Raw, about("The answer to the wait: any JSON value.")]
 Metadata: TypeAlias = Annotated[Raw, about("The job's own labels, as its client sent them.")]
 
 # Numbers and times.
-ShownPriority: TypeAlias = Annotated[int, about("Higher goes first.")]
-Priority: TypeAlias = Annotated[int, Meta(ge=0, le=100), about("Higher goes first.")]
+ShownPriority: TypeAlias = Annotated[int, about("Jobs with a higher priority go first.")]
+Priority: TypeAlias = Annotated[int, Meta(ge=0, le=100), about("Jobs with a higher priority go first.")]
 WaitMs: TypeAlias = Annotated[
-    int, Meta(ge=0, le=3_600_000), about("How long the answer may wait for something to happen, in milliseconds.")
+    int,
+    Meta(ge=0, le=3_600_000),
+    about("How long the server may wait before it answers, in milliseconds; 0: it answers at once."),
 ]
 """The server's own bound is lower; see `ORIS_WAIT_MAX_MS`."""
 TtlSeconds: TypeAlias = Annotated[
     int,
     Meta(ge=1, le=3600),
-    about("How long a lease lives without a heartbeat, in seconds; null: the server's own."),
+    about("How long a lease lives without a heartbeat, in seconds; null: the default of the server."),
 ]
-PageLimit: TypeAlias = Annotated[int, Meta(ge=1, le=200), about("How many items the page may have.")]
+PageLimit: TypeAlias = Annotated[int, Meta(ge=1, le=200), about("The most items on the page.")]
 Cursor: TypeAlias = Annotated[
     str,
     Meta(min_length=1, max_length=1024),
-    about("Where the page begins: the `next_cursor` of the page before."),
+    about("Where the page begins: the `next_cursor` of the previous page."),
 ]
 NextCursor: TypeAlias = Annotated[str, about("Where the next page begins; null: this is the last one.")]
 AfterSeq: TypeAlias = Annotated[Seq, about("Only events after this one.")]
-EventSeq: TypeAlias = Annotated[int, about("The event's number in its thread.")]
+EventSeq: TypeAlias = Annotated[int, about("The number of the event in its thread.")]
 BackoffMs: TypeAlias = Annotated[DurationMs, about("The pause before the first retry, in milliseconds.")]
-MaxRetries: TypeAlias = Annotated[int, Meta(ge=0, le=10_000), about("How many retries there may be over the run.")]
+MaxRetries: TypeAlias = Annotated[int, Meta(ge=0, le=10_000), about("The most retries of the run.")]
 Moment: TypeAlias = Annotated[datetime, Meta(tz=True)]
 CreatedAt: TypeAlias = Annotated[str, about("When it was created.")]
 UpdatedAt: TypeAlias = Annotated[str, about("When it last changed.")]
 LeaseExpiresAt: TypeAlias = Annotated[str, about("When the lease ends unless a heartbeat renews it.")]
-LeaseRemainingMs: TypeAlias = Annotated[int, about("How long the lease has still to live, in milliseconds.")]
-Fence: TypeAlias = Annotated[int, about("Rises with every lease that is granted: the higher one is the newer one.")]
-IdempotentReplay: TypeAlias = Annotated[bool, about("True: this repeats an earlier answer, and nothing new was done.")]
-Damaged: TypeAlias = Annotated[
-    bool, about("True: the value in the database is not what was written, and is not shown.")
+LeaseRemainingMs: TypeAlias = Annotated[int, about("Time until the lease ends, in milliseconds.")]
+Fence: TypeAlias = Annotated[
+    int, about("Rises with each lease of the thread. The lease with the higher number is the newer one.")
 ]
+IdempotentReplay: TypeAlias = Annotated[bool, about("True: this repeats an earlier answer, and nothing was done.")]
+Damaged: TypeAlias = Annotated[bool, about("True: the stored value is damaged and is not shown.")]

@@ -1,4 +1,4 @@
-"""Requests and answers about what a thread has been through."""
+"""Requests and answers about the history of a thread."""
 
 from __future__ import annotations
 
@@ -15,50 +15,44 @@ class EventView(Struct, frozen=True):
     """One line of a timeline. `data` is the event itself, as it was stored and chained."""
 
     seq: f.EventSeq
-    event_type: Annotated[EventType, f.about("What happened.")]
+    event_type: Annotated[EventType, f.about("The type of the event.")]
     run_id: f.RunId
     attempt_no: f.AttemptNo
     data: Annotated[Raw, f.about("The event itself, as it was stored.")]
     created_at: Annotated[str, f.about("When it happened.")]
     worker_id: f.WorkerId | UnsetType = UNSET
     payload: (
-        Annotated[
-            Raw, f.about("The client's value that came with it, where it was asked for, exists and was not erased.")
-        ]
+        Annotated[Raw, f.about("The client's value of the event, if it was asked for, exists and was not erased.")]
         | UnsetType
     ) = UNSET
-    damaged: (
-        Annotated[bool, f.about("True: what is in the database is not what was written, and is not shown.")] | UnsetType
-    ) = UNSET
+    damaged: Annotated[bool, f.about("True: the stored event is damaged and is not shown.")] | UnsetType = UNSET
 
 
 class ExportedEventView(EventView, frozen=True, kw_only=True):
-    """One event of an export, with all that the chain needs to be verified elsewhere."""
+    """One event of an export, with all values that are needed to verify the chain."""
 
     payload_digest: (
-        Annotated[str, f.about("The SHA-256 of the client's value that came with it; null: there was none.")] | None
+        Annotated[str, f.about("The SHA-256 of the client's value of the event; null: there is no value.")] | None
     )
-    hash: Annotated[str, f.about("The hash over this event and the one before it.")]
+    hash: Annotated[str, f.about("The hash over this event and the hash of the event before it.")]
     skew_ms: (
         Annotated[
             int,
-            f.about(
-                "How far the calendar, by which `created_at` goes, was ahead of the server's clock, in milliseconds."
-            ),
+            f.about("How far the wall clock (`created_at`) was ahead of the clock of leases, in milliseconds."),
         ]
         | UnsetType
     ) = UNSET
 
 
 class ExportView(Struct, frozen=True):
-    """A whole timeline, with what it takes to verify it elsewhere. It is written piece by piece."""
+    """A whole timeline, with all values that are needed to verify it. It is sent piece by piece."""
 
     thread_id: f.ThreadId
     tenant_id: f.TenantId
     run_id: Annotated[str, f.about("The latest run.")]
     timeline: Annotated[tuple[ExportedEventView, ...], f.about("All events, in their order.")]
-    events: Annotated[int, f.about("How many they are.")]
-    head_hash: Annotated[str, f.about("The hash of the last one.")]
+    events: Annotated[int, f.about("The number of events.")]
+    head_hash: Annotated[str, f.about("The hash of the last event.")]
 
 
 class CheckpointRow(Struct, frozen=True):
@@ -71,7 +65,7 @@ class CheckpointRow(Struct, frozen=True):
 
 
 class CheckpointDetailView(Struct, frozen=True):
-    """A checkpoint with its values; `null` when they were erased."""
+    """A checkpoint with its values; they are `null` if they were erased."""
 
     thread_id: f.ThreadId
     run_id: f.RunId
@@ -81,44 +75,44 @@ class CheckpointDetailView(Struct, frozen=True):
 
 
 class StepSpanView(Struct, frozen=True):
-    """One try of a step; null for what was not reported."""
+    """One try of a step. Values that were not reported are null."""
 
     action_id: f.ActionId
-    status: Annotated[StepState, f.about("How the step stands.")]
+    status: Annotated[StepState, f.about("The status of the step.")]
     attempt_no: f.AttemptNo
     worker_id: Annotated[str, f.about("The worker that reported it.")] | None
     seq: Annotated[int, f.about("The number of its last event in the thread.")]
-    started_at: Annotated[str, f.about("When it was reported as started.")] | None
-    ended_at: Annotated[str, f.about("When its end was reported.")] | None
-    duration_ms: Annotated[int, f.about("How long it took, in milliseconds.")] | None
+    started_at: Annotated[str, f.about("When the start of the step was reported.")] | None
+    ended_at: Annotated[str, f.about("When the end of the step was reported.")] | None
+    duration_ms: Annotated[int, f.about("How long the step took, in milliseconds.")] | None
 
 
 class LeaseSpanView(Struct, frozen=True):
-    """One lease; null for what has not happened yet."""
+    """One lease. Values that do not exist yet are null."""
 
     lease_id: f.LeaseId
     worker_id: f.WorkerId
     fence: f.Fence
     attempt_no: f.AttemptNo
-    granted_at: Annotated[str, f.about("When it was granted.")]
-    ended_at: Annotated[str, f.about("When it ended.")] | None
-    ended_by: Annotated[str, f.about("The event that ended it.")] | None
-    cause: Annotated[str, f.about("Why it ended.")] | None
-    held_ms: Annotated[int, f.about("How long it was held, in milliseconds.")]
+    granted_at: Annotated[str, f.about("When the lease was granted.")]
+    ended_at: Annotated[str, f.about("When the lease ended.")] | None
+    ended_by: Annotated[str, f.about("The event that ended the lease.")] | None
+    cause: Annotated[str, f.about("Why the lease ended.")] | None
+    held_ms: Annotated[int, f.about("How long the lease was held, in milliseconds.")]
 
 
 class ReplayCostView(Struct, frozen=True):
-    """What a replay from the latest state would be handed, and what it would do again."""
+    """What a replay from the latest state would keep, and what it would do again."""
 
-    steps_kept: Annotated[int, f.about("Steps that have succeeded: they are handed over and not repeated.")]
-    steps_repeated: Annotated[int, f.about("Steps that were reported and have not succeeded: they are done again.")]
+    steps_kept: Annotated[int, f.about("How many steps have succeeded: they are kept and not repeated.")]
+    steps_repeated: Annotated[int, f.about("How many steps were reported but have not succeeded: they are done again.")]
     leased_ms: Annotated[
-        int, f.about("Time under lease so far, in milliseconds: the most that doing all of it again would take.")
+        int, f.about("Time under lease so far, in milliseconds. A full repeat would take about as long.")
     ]
 
 
 class ObservabilityView(Struct, frozen=True):
-    """The latest run as an observer sees it, told from its events after `after_seq`."""
+    """Figures about the latest run, computed from its events after `after_seq`."""
 
     reasoning_timeline: Annotated[tuple[StepSpanView, ...], f.about("The steps, each with its times.")]
     lease_graph: Annotated[tuple[LeaseSpanView, ...], f.about("The leases, each with its times.")]
@@ -126,7 +120,7 @@ class ObservabilityView(Struct, frozen=True):
     interrupt_latency_ms: (
         Annotated[tuple[int, ...], f.about("How long each answered interrupt was open, in milliseconds.")] | None
     )
-    after_seq: Annotated[int, f.about("Told from the events after this one.")]
+    after_seq: Annotated[int, f.about("The figures are computed from the events after this one.")]
 
 
 class DetailView(JobView, frozen=True, kw_only=True):
@@ -135,16 +129,16 @@ class DetailView(JobView, frozen=True, kw_only=True):
     history: Annotated[tuple[CheckpointRow, ...], f.about("The newest checkpoints.")]
     timeline: Annotated[tuple[EventView, ...], f.about("The latest 200 events.")]
     pending_interrupts: Annotated[tuple[PendingView, ...], f.about("The questions that the run waits for.")]
-    observability: Annotated[ObservabilityView, f.about("The run as an observer sees it.")]
+    observability: Annotated[ObservabilityView, f.about("Figures about the run.")]
 
 
 class VerifiedView(Struct, frozen=True):
-    """Whether a thread's timeline is the one that was written."""
+    """Whether the stored timeline of a thread is unchanged."""
 
     events: Annotated[int, f.about("How many events there are.")]
-    head_hash: Annotated[str, f.about("The hash of the last one.")]
-    valid: Annotated[bool, f.about("True: the timeline is as it was written.")]
-    first_bad_seq: Annotated[int, f.about("The first event that is not as it was written.")] | UnsetType = UNSET
+    head_hash: Annotated[str, f.about("The hash of the last event.")]
+    valid: Annotated[bool, f.about("True: the timeline is unchanged.")]
+    first_bad_seq: Annotated[int, f.about("The first event that differs from what was written.")] | UnsetType = UNSET
 
 
 class TimelineQuery(ThreadQuery, frozen=True, forbid_unknown_fields=True):
@@ -152,17 +146,17 @@ class TimelineQuery(ThreadQuery, frozen=True, forbid_unknown_fields=True):
 
     after_seq: f.AfterSeq = 0
     limit: f.PageLimit = 50
-    payloads: Annotated[bool, f.about("True: with the clients' values.")] = False
+    payloads: Annotated[bool, f.about("True: the answer includes the clients' values.")] = False
 
 
 class ExportQuery(ThreadQuery, frozen=True, forbid_unknown_fields=True):
     """A whole timeline."""
 
-    payloads: Annotated[bool, f.about("True: with the clients' values.")] = False
+    payloads: Annotated[bool, f.about("True: the answer includes the clients' values.")] = False
 
 
 class EventsQuery(ThreadQuery, frozen=True, forbid_unknown_fields=True):
-    """From where to listen on; a `Last-Event-ID` goes before it."""
+    """Where the stream begins. A `Last-Event-ID` header has precedence."""
 
     after_seq: f.AfterSeq = 0
 

@@ -25,12 +25,12 @@ def is_given(value: Raw) -> bool:
 
 
 class TraceView(Struct, frozen=True):
-    """Where in a trace something stands."""
+    """A position in a trace."""
 
     trace_id: Annotated[str, f.about("32 hexadecimal digits.")]
     span_id: Annotated[str, f.about("16 hexadecimal digits.")]
-    parent_span_id: Annotated[str, f.about("The span that this one is a child of; null: it begins the trace.")] | None
-    traceparent: Annotated[str, f.about("The same as one header of W3C Trace Context.")]
+    parent_span_id: Annotated[str, f.about("The parent of this span; null: this span begins the trace.")] | None
+    traceparent: Annotated[str, f.about("The same as a W3C `traceparent` header.")]
 
 
 class TimeoutPolicy(Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,22 +38,26 @@ class TimeoutPolicy(Struct, frozen=True, forbid_unknown_fields=True):
 
     timeout_ms: Annotated[
         PositiveMs,
-        f.about("How long the run may be under lease in all, in milliseconds. Queue, backoff and waits do not count."),
+        f.about(
+            "The most time under lease, summed over the run, in milliseconds. Queue, backoff and waits do not count."
+        ),
     ]
-    on_timeout_status: Annotated[TimeoutStatus, f.about("How the run ends when that time is over.")] = "failed"
+    on_timeout_status: Annotated[TimeoutStatus, f.about("How the run ends when this time is over.")] = "failed"
 
 
 class RetryPolicyRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """How failed attempts are tried again."""
+    """How failed attempts are retried."""
 
     strategy: Annotated[RetryStrategy, f.about("Whether the pause stays the same or grows.")]
     backoff_ms: f.BackoffMs
     max_retries: f.MaxRetries
-    max_backoff_ms: Annotated[DurationMs, f.about("The longest pause, in milliseconds; null: no bound.")] | None = None
+    max_backoff_ms: (
+        Annotated[DurationMs, f.about("The longest pause, in milliseconds; null: there is no limit.")] | None
+    ) = None
     multiplier: Annotated[
         float,
         Meta(ge=1.0, le=100.0),
-        f.about("By how much each pause is longer than the one before, with `exponential`."),
+        f.about("With `exponential`: each pause is this many times as long as the one before it."),
     ] = 2.0
 
 
@@ -68,7 +72,7 @@ class BatchedJob(Struct, frozen=True, forbid_unknown_fields=True):
     tenant_id: f.AskedTenantId | None = None
     timeout_policy: Annotated[TimeoutPolicy, f.about("A limit on the time under lease; null: none.")] | None = None
     retry_policy: (
-        Annotated[RetryPolicyRequest, f.about("How failed attempts are tried again; null: not at all.")] | None
+        Annotated[RetryPolicyRequest, f.about("How failed attempts are retried; null: they are not.")] | None
     ) = None
     delay_ms: (
         Annotated[
@@ -79,39 +83,41 @@ class BatchedJob(Struct, frozen=True, forbid_unknown_fields=True):
     ) = None
     run_at: (
         Annotated[
-            datetime, Meta(tz=True), f.about("When the job may start, with its zone. Not together with `delay_ms`.")
+            datetime,
+            Meta(tz=True),
+            f.about("When the job may start: a time with its zone. Not together with `delay_ms`."),
         ]
         | None
     ) = None
-    metadata: Annotated[dict[str, str], Meta(max_length=64), f.about("Labels of the client's own.")] | None = None
+    metadata: Annotated[dict[str, str], Meta(max_length=64), f.about("Labels that the client chooses.")] | None = None
 
 
 class JobRequest(BatchedJob, frozen=True, forbid_unknown_fields=True):
-    """A job, and how long its caller waits for its end."""
+    """A job, and how long the caller waits for its end."""
 
     wait_ms: f.WaitMs = 0
 
 
 class BatchRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Jobs that are submitted in one commit, each on its own."""
+    """Jobs that are submitted in one commit. Each is accepted or refused on its own."""
 
     jobs: Annotated[list[BatchedJob], Meta(min_length=1, max_length=1000), f.about("The jobs.")]
 
 
 class CancelRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """How a run is to be cancelled."""
+    """How to cancel a run."""
 
-    reason: Annotated[str, Meta(min_length=1, max_length=1000), f.about("Why.")] | None = None
-    mode: Annotated[CancelMode, f.about("Whether a worker that is at it may finish.")] = "terminate"
+    reason: Annotated[str, Meta(min_length=1, max_length=1000), f.about("Why the run is cancelled.")] | None = None
+    mode: Annotated[CancelMode, f.about("Whether a worker that holds the run may finish.")] = "terminate"
     grace_ms: Annotated[
-        DurationMs, f.about("How long the worker has to finish when the mode is `graceful`, in milliseconds.")
+        DurationMs, f.about("With mode `graceful`: how long the worker has to finish, in milliseconds.")
     ] = 30_000
     run_id: f.ExpectedRunId | None = None
     tenant_id: f.AskedTenantId | None = None
 
 
 class PendingView(Struct, frozen=True):
-    """An interrupt that a run waits for; without its value where the values before it fill the answer."""
+    """An interrupt that a run waits for. Its value is left out if the answer is full."""
 
     interrupt_id: f.InterruptId
     key: f.WaitKey
@@ -120,22 +126,22 @@ class PendingView(Struct, frozen=True):
 
 
 class SubmittedView(Struct, frozen=True):
-    """A run, as its submitter sees it."""
+    """The answer to a submit."""
 
     thread_id: f.ThreadId
     run_id: f.RunId
     attempt_id: f.AttemptId
-    status: Annotated[RunStatus, f.about("How the run stands now.")]
+    status: Annotated[RunStatus, f.about("The status of the run now.")]
     interrupts: Annotated[tuple[PendingView, ...], f.about("The questions that the run waits for.")]
     idempotency_key: f.IdempotencyKey | None
     idempotent_replay: f.IdempotentReplay
-    trace: Annotated[TraceView, f.about("Where in its trace the run stands.")]
+    trace: Annotated[TraceView, f.about("The run's position in its trace.")]
     result: f.Result | UnsetType = UNSET
     error: f.RunError | UnsetType = UNSET
 
 
 class LeaseView(Struct, frozen=True):
-    """Who works on a run, and until when unless it renews."""
+    """The worker that holds a run, and when its lease ends."""
 
     worker_id: f.WorkerId
     expires_at: Annotated[str, f.about("When the lease ends unless a heartbeat renews it.")]
@@ -146,8 +152,8 @@ class JobView(Struct, frozen=True):
 
     thread_id: f.ThreadId
     run_id: f.RunId
-    status: Annotated[RunStatus, f.about("How the run stands.")]
-    reason: Annotated[str, f.about("Why it stands so, where that was told: of a cancel, for example.")] | None
+    status: Annotated[RunStatus, f.about("The status of the run.")]
+    reason: Annotated[str, f.about("The reason of the status, if there is one, such as the reason of a cancel.")] | None
     workflow: f.Workflow
     tenant_id: f.TenantId
     priority: f.ShownPriority
@@ -160,11 +166,11 @@ class JobView(Struct, frozen=True):
     attempt_no: f.AttemptNo
     metadata: f.Metadata
     idempotency_key: f.IdempotencyKey | None
-    due_at: Annotated[str, f.about("When it may start, or is tried again; null: it waits for no time.")] | None
+    due_at: Annotated[str, f.about("When the run can start or is retried; null: it does not wait for a time.")] | None
     created_at: f.CreatedAt
     updated_at: f.UpdatedAt
-    trace: Annotated[TraceView, f.about("Where in its trace the run stands.")]
-    lease: Annotated[LeaseView, f.about("Who works on it; missing: nobody does.")] | UnsetType = UNSET
+    trace: Annotated[TraceView, f.about("The run's position in its trace.")]
+    lease: Annotated[LeaseView, f.about("The lease on the run; missing: no worker holds it.")] | UnsetType = UNSET
 
 
 class JobRow(Struct, frozen=True):
@@ -173,7 +179,7 @@ class JobRow(Struct, frozen=True):
     thread_id: f.ThreadId
     run_id: f.RunId
     workflow: f.Workflow
-    status: Annotated[RunStatus, f.about("How the run stands.")]
+    status: Annotated[RunStatus, f.about("The status of the run.")]
     attempt_no: f.AttemptNo
     priority: f.ShownPriority
     tenant_id: f.TenantId
@@ -182,10 +188,10 @@ class JobRow(Struct, frozen=True):
 
 
 class ResultView(Struct, frozen=True):
-    """How a run stands, or how it ended."""
+    """The status of a run, and its result if it has ended."""
 
     run_id: f.RunId
-    status: Annotated[RunStatus, f.about("How the run stands.")]
+    status: Annotated[RunStatus, f.about("The status of the run.")]
     result: f.Result | UnsetType = UNSET
     error: f.RunError | UnsetType = UNSET
 
@@ -195,34 +201,34 @@ class CancelledView(Struct, frozen=True):
 
     thread_id: f.ThreadId
     run_id: f.RunId
-    status: Annotated[RunStatus, f.about("How the run stands now.")]
-    reason: Annotated[str, f.about("Why it is cancelled.")]
+    status: Annotated[RunStatus, f.about("The status of the run now.")]
+    reason: Annotated[str, f.about("Why the run is cancelled.")]
 
 
 class ExplainView(Struct, frozen=True):
-    """Why a run stands where it stands."""
+    """Why a run has the status that it has."""
 
     thread_id: f.ThreadId
     run_id: f.RunId
-    status: Annotated[RunStatus, f.about("How the run stands.")]
-    reason: Annotated[ExplainReason, f.about("Why, as a word for programs.")]
-    since: Annotated[str, f.about("Since when, as a time.")]
-    detail: Annotated[str, f.about("Why, in a sentence.")]
-    suggestion: Annotated[str, f.about("What one may do about it.")]
+    status: Annotated[RunStatus, f.about("The status of the run.")]
+    reason: Annotated[ExplainReason, f.about("The reason, as a word for programs.")]
+    since: Annotated[str, f.about("Since when this is so.")]
+    detail: Annotated[str, f.about("The reason, as a sentence for people.")]
+    suggestion: Annotated[str, f.about("What you can do about it.")]
 
 
 class JobsQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """Which threads to list."""
 
-    status: Annotated[RunStatusAsked, f.about("Only threads whose latest run stands so.")] | None = None
-    workflow: Annotated[Name, f.about("Only this kind of work.")] | None = None
+    status: Annotated[RunStatusAsked, f.about("Only threads whose latest run has this status.")] | None = None
+    workflow: Annotated[Name, f.about("Only this workflow.")] | None = None
     tenant_id: f.AskedTenantId | None = None
     cursor: f.Cursor | None = None
     limit: f.PageLimit = 50
 
 
 class ThreadQuery(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which thread, and which run it must be at."""
+    """Which tenant's thread, and which run must be its latest."""
 
     tenant_id: f.AskedTenantId | None = None
     run_id: f.ExpectedRunId | None = None

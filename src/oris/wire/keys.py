@@ -20,12 +20,12 @@ class KeysQuery(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CreateKeyRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """A key that is to be made."""
+    """The API key to make."""
 
     role: Annotated[RoleAsked, f.about("What the key may do.")]
     tenant_id: f.KeyTenantId | None = None
     expires_at: (
-        Annotated[datetime, Meta(tz=True), f.about("When it stops working, with its zone; null: never.")] | None
+        Annotated[datetime, Meta(tz=True), f.about("When the key expires: a time with its zone; null: never.")] | None
     ) = None
 
 
@@ -34,13 +34,13 @@ class RevokeKeyRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class KeyCreatedView(Struct, frozen=True):
-    """A new key, with its secret: this once."""
+    """A new API key with its secret, which is shown only here."""
 
     key_id: f.KeyId
-    secret: Annotated[str, f.about("The secret, shown this once. Send `Authorization: Bearer <key_id>.<secret>`.")]
+    secret: Annotated[str, f.about("The secret, shown only here. Send `Authorization: Bearer <key_id>.<secret>`.")]
     role: Annotated[RoleShown, f.about("What the key may do.")]
     tenant_id: Annotated[str, f.about("The tenant that the key is bound to; null: none.")] | None
-    expires_at: Annotated[str, f.about("When it stops working; null: never.")] | None
+    expires_at: Annotated[str, f.about("When the key expires; null: never.")] | None
 
 
 class KeyView(Struct, frozen=True):
@@ -50,6 +50,6 @@ class KeyView(Struct, frozen=True):
     role: Annotated[RoleShown, f.about("What the key may do.")]
     tenant_id: Annotated[str, f.about("The tenant that the key is bound to; null: none.")] | None
     created_at: f.CreatedAt
-    expires_at: Annotated[str, f.about("When it stops working; null: never.")] | None
-    last_used_at: Annotated[str, f.about("When it was last used; null: never.")] | None
-    revoked_at: Annotated[str, f.about("When it was revoked; null: it was not.")] | None
+    expires_at: Annotated[str, f.about("When the key expires; null: never.")] | None
+    last_used_at: Annotated[str, f.about("When the key was last used; null: never.")] | None
+    revoked_at: Annotated[str, f.about("When the key was revoked; null: it is not revoked.")] | None

@@ -10,87 +10,95 @@ from oris.errors import BackpressureReason, ConflictReason, ErrorCode, Forbidden
 from oris.wire import fields as f
 from oris.wire.words import LeaseEnd, named
 
-ConflictWord: TypeAlias = Annotated[ConflictReason, named("ConflictReason", "Why the state forbids it.")]
-ForbiddenWord: TypeAlias = Annotated[ForbiddenReason, named("ForbiddenReason", "Why an open server refuses it.")]
-AuthWay: TypeAlias = Annotated[Literal["bearer", "api_key"], named("AuthWay", "A kind of credential that is taken.")]
+ConflictWord: TypeAlias = Annotated[
+    ConflictReason, named("ConflictReason", "Why the state does not allow the request.")
+]
+ForbiddenWord: TypeAlias = Annotated[
+    ForbiddenReason, named("ForbiddenReason", "Why a server without credentials refuses the request.")
+]
+AuthWay: TypeAlias = Annotated[
+    Literal["bearer", "api_key"], named("AuthWay", "A kind of credential that the server accepts.")
+]
 BackpressureWord: TypeAlias = Annotated[
     BackpressureReason, named("BackpressureReason", "Which limit on the load is reached.")
 ]
-UnavailableWord: TypeAlias = Annotated[UnavailableReason, named("UnavailableReason", "Why not now.")]
+UnavailableWord: TypeAlias = Annotated[
+    UnavailableReason, named("UnavailableReason", "Why the server cannot serve the request now.")
+]
 
 
 class FieldDetails(Struct, frozen=True):
-    """Which field of the body, the query or the head is at fault; `body` when it is the whole."""
+    """Which field of the body, the query or the head is wrong; `body` if it is the whole body."""
 
-    field: Annotated[str, f.about("The field at fault, with its path.")]
+    field: Annotated[str, f.about("The wrong field, with its path.")]
 
 
 class AuthDetails(Struct, frozen=True):
-    """Which credentials are taken."""
+    """Which credentials the server accepts."""
 
-    supported_auth: Annotated[tuple[AuthWay, ...], f.about("The kinds of credentials that are taken.")]
+    supported_auth: Annotated[tuple[AuthWay, ...], f.about("The kinds of credentials that the server accepts.")]
 
 
 class ForbiddenDetails(Struct, frozen=True):
-    """What the caller's role may not do, or which field asks for more than it may, or why nobody may."""
+    """The route or the field that the caller's role may not use, or why a server without credentials refuses."""
 
-    role: Annotated[str, f.about("The role that the caller has.")] | UnsetType = UNSET
-    method: Annotated[str, f.about("What was asked for.")] | UnsetType = UNSET
-    path: Annotated[str, f.about("Where.")] | UnsetType = UNSET
-    field: Annotated[str, f.about("The field that asks for too much.")] | UnsetType = UNSET
-    reason: Annotated[ForbiddenWord, f.about("Why nobody may.")] | UnsetType = UNSET
+    role: Annotated[str, f.about("The role of the caller.")] | UnsetType = UNSET
+    method: Annotated[str, f.about("The method of the request.")] | UnsetType = UNSET
+    path: Annotated[str, f.about("The path of the request.")] | UnsetType = UNSET
+    field: Annotated[str, f.about("The field that the role may not use.")] | UnsetType = UNSET
+    reason: Annotated[ForbiddenWord, f.about("Why a server without credentials refuses the request.")] | UnsetType = (
+        UNSET
+    )
 
 
 class PathDetails(Struct, frozen=True):
-    """What was asked for, and the methods there are."""
+    """Method and path of the request, and the methods of the path."""
 
-    method: Annotated[str, f.about("What was asked for.")] | UnsetType = UNSET
-    path: Annotated[str, f.about("Where.")] | UnsetType = UNSET
-    allowed: Annotated[tuple[str, ...], f.about("The methods that there are.")] | UnsetType = UNSET
+    method: Annotated[str, f.about("The method of the request.")] | UnsetType = UNSET
+    path: Annotated[str, f.about("The path of the request.")] | UnsetType = UNSET
+    allowed: Annotated[tuple[str, ...], f.about("The methods of the path.")] | UnsetType = UNSET
 
 
 class ConflictDetails(Struct, frozen=True):
-    """Why the state forbids it, and what it is instead."""
+    """Why the state does not allow the request, and what is in the way."""
 
-    reason: Annotated[ConflictWord, f.about("Why.")]
-    run_id: Annotated[str, f.about("The run that is in the way, or is meant.")] | UnsetType = UNSET
-    state: Annotated[LeaseEnd, f.about("Why the lease is not live any more.")] | UnsetType = UNSET
+    reason: Annotated[ConflictWord, f.about("Why the state does not allow the request.")]
+    run_id: Annotated[str, f.about("The run that the reason is about.")] | UnsetType = UNSET
+    state: Annotated[LeaseEnd, f.about("How the lease ended.")] | UnsetType = UNSET
     expected_worker_id: Annotated[str, f.about("The worker that holds the lease.")] | UnsetType = UNSET
-    actual_worker_id: Annotated[str, f.about("The worker that has called.")] | UnsetType = UNSET
+    actual_worker_id: Annotated[str, f.about("The worker that called.")] | UnsetType = UNSET
     interrupt_id: Annotated[str, f.about("The interrupt.")] | UnsetType = UNSET
-    interrupt_ids: (
-        Annotated[tuple[str, ...], f.about("The open interrupts, of which the caller has to name one.")] | UnsetType
-    ) = UNSET
+    interrupt_ids: Annotated[tuple[str, ...], f.about("The open interrupts: name one of them.")] | UnsetType = UNSET
     status: Annotated[str, f.about("How the interrupt was settled.")] | UnsetType = UNSET
     key: Annotated[str, f.about("The key of the wait.")] | UnsetType = UNSET
 
 
 class LimitDetails(Struct, frozen=True):
-    """The limit, and the field that is over it when it is not the whole body."""
+    """The limit, and the field that is larger, if it is not the whole body."""
 
-    limit_bytes: Annotated[int, f.about("The limit.")]
-    field: Annotated[str, f.about("The field that is over it; missing: the whole body.")] | UnsetType = UNSET
+    limit_bytes: Annotated[int, f.about("The limit in bytes.")]
+    field: Annotated[str, f.about("The field that is too large; missing: the whole body.")] | UnsetType = UNSET
 
 
 class BackpressureDetails(Struct, frozen=True):
     """Which limit on the load is reached."""
 
-    reason: Annotated[BackpressureWord, f.about("Which limit.")]
+    reason: Annotated[BackpressureWord, f.about("Which limit is reached.")]
 
 
 class UnavailableDetails(Struct, frozen=True):
-    """Why not now. It is safe to send the same again."""
+    """Why the server cannot serve the request now. It is safe to send the same request again."""
 
-    reason: Annotated[UnavailableWord, f.about("Why.")]
-    cause: Annotated[str, f.about("What is the matter with the store, where it is known.")] | UnsetType = UNSET
+    reason: Annotated[UnavailableWord, f.about("Why the server cannot serve it now.")]
+    cause: Annotated[str, f.about("The problem of the store, if it is known.")] | UnsetType = UNSET
 
 
 class InternalDetails(Struct, frozen=True):
-    """A payload in the database is not what was written: nobody is shown it. Of a bug there are no details."""
+    """A stored payload is damaged, so it is not shown. A bug has no details."""
 
     reason: Annotated[Literal["data_damaged"], f.about("What is wrong.")]
     thread_id: f.ThreadId
-    seq: Annotated[int, f.about("The event that brought it.")]
+    seq: Annotated[int, f.about("The number of the event that the payload belongs to.")]
 
 
 DETAILS: dict[ErrorCode, type[Struct]] = {

@@ -13,11 +13,12 @@ from oris.wire.words import RunStatus
 
 
 class ReplayRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """From where to go on: a checkpoint, or the latest run's state. `run_id` is a precondition."""
+    """Where to continue: from a checkpoint, or from the state of the latest run. `run_id` is a precondition."""
 
-    checkpoint_id: Annotated[Token, f.about("From which checkpoint; null: from where the latest run ended.")] | None = (
-        None
-    )
+    checkpoint_id: (
+        Annotated[Token, f.about("The checkpoint to continue from; null: the state in which the latest run ended.")]
+        | None
+    ) = None
     run_id: f.ExpectedRunId | None = None
     tenant_id: f.AskedTenantId | None = None
 
@@ -27,23 +28,23 @@ class ReplayDeadLetterRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ReplayedView(Struct, frozen=True):
-    """The run that a replay has made, or that an earlier one had."""
+    """The run of this replay, or of an earlier one that has completed."""
 
     thread_id: f.ThreadId
     run_id: f.RunId
     attempt_id: f.AttemptId
-    status: Annotated[RunStatus, f.about("How the run stands now.")]
+    status: Annotated[RunStatus, f.about("The status of the run now.")]
     idempotent_replay: f.IdempotentReplay
-    trace: Annotated[TraceView, f.about("Where in its trace the run stands.")]
+    trace: Annotated[TraceView, f.about("The run's position in its trace.")]
     checkpoint_id: f.CheckpointId | UnsetType = UNSET
     result: f.Result | UnsetType = UNSET
 
 
 class DeadLetterReplayedView(Struct, frozen=True):
-    """The new run that a dead letter is replayed in."""
+    """The new run that replays a dead letter."""
 
     thread_id: f.ThreadId
     run_id: f.RunId
     attempt_id: f.AttemptId
-    status: Annotated[RunStatus, f.about("How the run stands now.")]
+    status: Annotated[RunStatus, f.about("The status of the run now.")]
     replay_count: Annotated[int, f.about("How often the dead letter was replayed.")]

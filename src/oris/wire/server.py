@@ -11,38 +11,36 @@ from oris.wire.words import HealthWord, ReadinessWord
 
 
 class HealthzView(Struct, frozen=True):
-    """Whether the critical tasks move."""
+    """Whether the critical tasks make progress."""
 
-    status: Annotated[HealthWord, f.about("How the server is.")]
+    status: Annotated[HealthWord, f.about("The state of the server.")]
 
 
 class ReadyzView(Struct, frozen=True):
-    """Whether requests should come here, and why not."""
+    """Whether the server should get requests, and why not."""
 
-    status: Annotated[ReadinessWord, f.about("How the server is.")]
-    mode: Annotated[str, f.about("What it does now.")]
-    store: Annotated[str, f.about("How its store is.")]
-    migrations: Annotated[str, f.about("Whether the database has the form that this version needs.")]
+    status: Annotated[ReadinessWord, f.about("The state of the server.")]
+    mode: Annotated[str, f.about("The mode of the server.")]
+    store: Annotated[str, f.about("The state of the store.")]
+    migrations: Annotated[str, f.about("The newest migration of the database.")]
     tasks: Annotated[dict[str, str], f.about("The state of each task, by its name.")]
 
 
 class LimitsView(Struct, frozen=True):
-    """The bounds in force."""
+    """The limits in force."""
 
-    body_max_bytes: Annotated[int, f.about("The largest body.")]
-    payload_max_bytes: Annotated[
-        int, f.about("The largest value of a client's own: an input, an output, a result, a checkpoint.")
-    ]
+    body_max_bytes: Annotated[int, f.about("The largest request body, in bytes.")]
+    payload_max_bytes: Annotated[int, f.about("The largest input, output, result or checkpoint, in bytes.")]
     batch_max: Annotated[int, f.about("The most jobs in a batch.")]
-    wait_max_ms: Annotated[int, f.about("The longest wait.")]
+    wait_max_ms: Annotated[int, f.about("The longest `wait_ms`.")]
 
 
 class CapabilitiesView(Struct, frozen=True):
-    """What this version can do, in words that clients may look for."""
+    """What this version can do."""
 
     version: Annotated[str, f.about("The version of the server.")]
     api_version: Annotated[Literal["v1"], f.about("The version of this API.")]
-    features: Annotated[tuple[str, ...], f.about("What it can do.")]
+    features: Annotated[tuple[str, ...], f.about("The features that clients can look for.")]
     limits: Annotated[LimitsView, f.about("The limits in force.")]
 
 
@@ -50,9 +48,9 @@ class OpenApiDocument(Struct, frozen=True):
     """An OpenAPI document of version 3.1."""
 
     openapi: Annotated[str, f.about("The version of OpenAPI.")]
-    info: Annotated[dict[str, Any], f.about("What this is.")]
-    servers: Annotated[list[dict[str, str]], f.about("Where the server is.")]
+    info: Annotated[dict[str, Any], f.about("Title, version and description.")]
+    servers: Annotated[list[dict[str, str]], f.about("The address of the server.")]
     tags: Annotated[list[dict[str, str]], f.about("How the operations are grouped.")]
     paths: Annotated[dict[str, Any], f.about("The operations.")]
-    components: Annotated[dict[str, Any], f.about("What they refer to.")]
+    components: Annotated[dict[str, Any], f.about("The schemas, parameters and headers of the operations.")]
     limits: Annotated[dict[str, int], f.about("The limits in force, by name.")] = field(name="x-oris-limits")

@@ -41,7 +41,7 @@ RunStatusWord: TypeAlias = Literal[
 ]
 _RUN_STATUS = named(
     "RunStatus",
-    "How a run stands. `completed`, `failed` and `cancelled` are terminal: they never change.",
+    "The status of a run. `completed`, `failed` and `cancelled` are terminal: they never change.",
     _text(RunStatusWord),
 )
 RunStatus: TypeAlias = Annotated[str, _RUN_STATUS]
@@ -52,7 +52,7 @@ TerminalStatus: TypeAlias = Annotated[
 ]
 TimeoutStatus: TypeAlias = Annotated[
     Literal["failed", "cancelled"],
-    named("TimeoutStatus", "How a run ends that has been under lease for too long."),
+    named("TimeoutStatus", "How a run ends when its time under lease is over."),
 ]
 RetryStrategy: TypeAlias = Annotated[
     Literal["fixed", "exponential"],
@@ -72,7 +72,7 @@ EventType: TypeAlias = Annotated[
     str,
     named(
         "EventType",
-        "What happened to a run.",
+        "The type of an event.",
         "run_created attempt_queued lease_granted step_recorded checkpoint_saved suspended wait_settled"
         " resumed rejected retry_scheduled lease_expired lease_released timed_out cancel_requested cancelled"
         " completed failed dead_lettered",
@@ -82,7 +82,7 @@ ExplainReason: TypeAlias = Annotated[
     str,
     named(
         "ExplainReason",
-        "Why a run stands where it stands.",
+        "Why a run has the status that it has.",
         "waiting_for_worker no_worker_for_workflow workers_quarantined workflow_held tenant_limit"
         " dispatch_off set_aside delayed retry_backoff held worker_silent interrupted suspended done",
     ),
@@ -101,7 +101,7 @@ PollReason: TypeAlias = Annotated[
     str,
     named(
         "PollReason",
-        "Why a poll was handed nothing.",
+        "Why a poll got no work.",
         "worker_limit tenant_limit quarantined session_superseded",
     ),
 ]
@@ -123,12 +123,12 @@ LeaseState: TypeAlias = Annotated[
 ]
 LeaseEnd: TypeAlias = Annotated[
     Literal["expired", "cancelled", "timed_out", "released", "closed", "superseded"],
-    named("LeaseEnd", "Why a lease is not live any more."),
+    named("LeaseEnd", "How a lease ended."),
 ]
 
 StepWord: TypeAlias = Literal["started", "succeeded", "failed"]
 _STEP_STATUS = named(
-    "StepStatus", "How a step stands. `succeeded` is final: the step is not to be done again.", _text(StepWord)
+    "StepStatus", "The status of a step. `succeeded` is final: do not do the step again.", _text(StepWord)
 )
 StepState: TypeAlias = Annotated[str, _STEP_STATUS]
 StepReported: TypeAlias = Annotated[StepWord, _STEP_STATUS]
@@ -144,7 +144,7 @@ AckWord: TypeAlias = Annotated[
     str,
     named(
         "AckStatus",
-        "What the ack came to. `retry_scheduled`: the attempt failed and is tried again later.",
+        "The result of the ack. `retry_scheduled`: the attempt failed and is retried later.",
         "completed failed cancelled retry_scheduled",
     ),
 ]
@@ -153,25 +153,25 @@ SuspendWord: TypeAlias = Annotated[
     str,
     named(
         "SuspendStatus",
-        "How the run stands after it was suspended. `queued`: there was nothing left to wait for.",
+        "The status of the run after the suspend. `queued`: all waits were already settled.",
         "suspended interrupted queued cancelled",
     ),
 ]
 SuspendMode: TypeAlias = Annotated[
     Literal["all", "any"],
-    named("SuspendMode", "Whether the run goes on when all of its waits are settled, or any of them."),
+    named("SuspendMode", "Whether the run continues when all of its waits are settled, or any of them."),
 ]
-WaitKindWord: TypeAlias = Annotated[str, named("WaitKind", "What a wait waits for.", "time interrupt")]
+WaitKindWord: TypeAlias = Annotated[str, named("WaitKind", "The kind of a wait.", "time interrupt")]
 WaitStatusWord: TypeAlias = Literal["pending", "resumed", "rejected", "expired", "dropped"]
-_WAIT_STATUS = named("WaitStatus", "How a wait stands; all but `pending` are final.", _text(WaitStatusWord))
+_WAIT_STATUS = named("WaitStatus", "The status of a wait. All except `pending` are final.", _text(WaitStatusWord))
 WaitWord: TypeAlias = Annotated[str, _WAIT_STATUS]
 WaitStatusAsked: TypeAlias = Annotated[WaitStatusWord, _WAIT_STATUS]
 OnExpireWord: TypeAlias = Literal["cancel", "fail", "resume"]
-_ON_EXPIRE = named("OnExpire", "What becomes of the run when nobody answers in time.", _text(OnExpireWord))
+_ON_EXPIRE = named("OnExpire", "What happens to the run if the question expires.", _text(OnExpireWord))
 OnExpire: TypeAlias = Annotated[OnExpireWord, _ON_EXPIRE]
 OnExpireShown: TypeAlias = Annotated[str, _ON_EXPIRE]
 OnRejectWord: TypeAlias = Literal["cancel", "resume"]
-_ON_REJECT = named("OnReject", "What becomes of the run when the answer is no.", _text(OnRejectWord))
+_ON_REJECT = named("OnReject", "What happens to the run if the question is rejected.", _text(OnRejectWord))
 OnReject: TypeAlias = Annotated[OnRejectWord, _ON_REJECT]
 OnRejectShown: TypeAlias = Annotated[str, _ON_REJECT]
 
@@ -188,14 +188,14 @@ DeadLetterReason: TypeAlias = Annotated[
     ),
 ]
 
-_AUDIT_ACTION = named("AuditAction", "What was done, or was tried.", _text(AuditAction))
+_AUDIT_ACTION = named("AuditAction", "What was done or tried.", _text(AuditAction))
 AuditActionShown: TypeAlias = Annotated[str, _AUDIT_ACTION]
 AuditActionAsked: TypeAlias = Annotated[AuditAction, _AUDIT_ACTION]
 AuditCategory: TypeAlias = Annotated[
     Literal["control", "all"],
     named(
         "AuditCategory",
-        "`control`: what people and programs did; `all`: the records of the trail itself too.",
+        "`control`: records of what people and programs did; `all`: also the records that open chains.",
     ),
 ]
 
@@ -205,10 +205,12 @@ RoleAsked: TypeAlias = Annotated[RoleWord, _ROLE]
 RoleShown: TypeAlias = Annotated[str, _ROLE]
 
 ErrorCodeShown: TypeAlias = Annotated[
-    str, named("ErrorCode", "The kind of a refusal, for programs.", " ".join(ErrorCode))
+    str, named("ErrorCode", "The kind of the error, for programs.", " ".join(ErrorCode))
 ]
-HealthWord: TypeAlias = Annotated[Literal["ok", "stalled"], named("Health", "Whether the critical tasks move.")]
+HealthWord: TypeAlias = Annotated[
+    Literal["ok", "stalled"], named("Health", "Whether the critical tasks make progress.")
+]
 ReadinessWord: TypeAlias = Annotated[
     Literal["ready", "not_ready"],
-    named("Readiness", "Whether requests should come to this server."),
+    named("Readiness", "Whether this server should get requests."),
 ]

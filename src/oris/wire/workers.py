@@ -30,34 +30,37 @@ LeaseLimit = Annotated[int, Meta(ge=1, le=1_000_000)]
 
 
 class Fetch(Struct, frozen=True, forbid_unknown_fields=True):
-    """A poll that comes with an ack: what the worker would take next."""
+    """A poll inside an ack: what the worker takes next."""
 
     session: f.SessionId | None = None
     poll_id: f.PollId | None = None
-    limit: Annotated[int, Meta(ge=0, le=100), f.about("How many attempts at most; 0: control messages only.")] = 1
+    limit: Annotated[int, Meta(ge=0, le=100), f.about("The most attempts to grant; 0: only control messages.")] = 1
     workflows: (
-        Annotated[list[Name], Meta(min_length=1, max_length=100), f.about("Only these kinds of work; null: any.")]
-        | None
+        Annotated[list[Name], Meta(min_length=1, max_length=100), f.about("Only these workflows; null: all.")] | None
     ) = None
     max_active_leases: (
-        Annotated[LeaseLimit, f.about("How many leases the worker may hold at once; it can lower the server's limit.")]
+        Annotated[
+            LeaseLimit,
+            f.about("The most leases that the worker may hold; this can only lower the limit of the server."),
+        ]
         | None
     ) = None
     tenant_max_active_leases: (
-        Annotated[LeaseLimit, f.about("How many leases the tenant may hold at once; it can lower the server's limit.")]
+        Annotated[
+            LeaseLimit,
+            f.about("The most leases that the tenant may hold; this can only lower the limit of the server."),
+        ]
         | None
     ) = None
     lease_ttl_seconds: f.TtlSeconds | None = None
     watch: Annotated[
         bool,
-        f.about(
-            "True: when the connection of this poll breaks and no more is heard, the leases end soon. Needs a session."
-        ),
+        f.about("True: the leases end soon if this connection breaks and the session stays silent. Needs a session."),
     ] = False
 
 
 class PollRequest(Fetch, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A worker asks for work, and may wait for it."""
+    """A request for work, which may wait for work."""
 
     worker_id: f.WorkerId
     wait_ms: f.WaitMs = 0
@@ -65,14 +68,14 @@ class PollRequest(Fetch, frozen=True, forbid_unknown_fields=True, kw_only=True):
         Annotated[
             list[Name],
             Meta(min_length=1, max_length=100),
-            f.about("Only these threads, though dispatch is off; for administrators."),
+            f.about("Only jobs of these threads, also if dispatch is off; for administrators."),
         ]
         | None
     ) = None
 
 
 class HeartbeatRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Leases to renew: one, or a list; with a session an empty list just says that it lives."""
+    """Leases to renew: one, or a list. With a session, an empty list only says that the session lives."""
 
     lease_id: f.LeaseId | None = None
     lease_ids: Annotated[list[Token], Meta(max_length=1000), f.about("The leases to renew.")] | None = None
@@ -81,7 +84,7 @@ class HeartbeatRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CheckpointRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """State to go on from."""
+    """State from which the job can continue."""
 
     values: f.CheckpointValues
 
@@ -90,11 +93,13 @@ class ListedStep(Struct, frozen=True, forbid_unknown_fields=True):
     """One step of a list of steps."""
 
     action_id: f.ActionId
-    status: Annotated[StepReported, f.about("How the step stands.")]
+    status: Annotated[StepReported, f.about("The status of the step.")]
     dedupe_token: f.DedupeToken
     output: f.Output = ABSENT
     error: f.StepError = ABSENT
-    checkpoint: Annotated[CheckpointRequest, f.about("State to go on from, kept with the step.")] | None = None
+    checkpoint: (
+        Annotated[CheckpointRequest, f.about("State from which the job can continue, recorded with the step.")] | None
+    ) = None
 
 
 class ReportRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -103,31 +108,33 @@ class ReportRequest(Struct, frozen=True, forbid_unknown_fields=True):
     attempt_id: f.AttemptId
     lease_id: f.LeaseId
     action_id: f.ActionId | None = None
-    status: Annotated[StepReported, f.about("How the step stands.")] | None = None
+    status: Annotated[StepReported, f.about("The status of the step.")] | None = None
     dedupe_token: f.DedupeToken | None = None
     output: f.Output = ABSENT
     error: f.StepError = ABSENT
-    checkpoint: Annotated[CheckpointRequest, f.about("State to go on from, kept with the step.")] | None = None
+    checkpoint: (
+        Annotated[CheckpointRequest, f.about("State from which the job can continue, recorded with the step.")] | None
+    ) = None
     steps: Annotated[list[ListedStep], Meta(min_length=1, max_length=100), f.about("The steps, in order.")] | None = (
         None
     )
 
 
 class AckError(Struct, frozen=True, forbid_unknown_fields=True):
-    """What went wrong, as the worker tells it. Only checked; the client's bytes are kept."""
+    """The error of an attempt. The server checks it, and keeps the client's bytes."""
 
     type: Annotated[str, f.about("The kind of error, for programs.")]
     message: Annotated[str, f.about("What went wrong, for people.")]
-    stack: Annotated[str, f.about("Where it went wrong.")] | None = None
-    data: Annotated[Raw, f.about("More about it: any JSON value.")] = ABSENT
-    retryable: Annotated[bool, f.about("False: do not try again.")] = True
+    stack: Annotated[str, f.about("The stack trace.")] | None = None
+    data: Annotated[Raw, f.about("More information: any JSON value.")] = ABSENT
+    retryable: Annotated[bool, f.about("False: do not retry.")] = True
 
 
-KeptError: TypeAlias = Annotated[Raw, f.about("What went wrong; only with `failed`."), f.shaped(AckError)]
+KeptError: TypeAlias = Annotated[Raw, f.about("The error; only with `failed`."), f.shaped(AckError)]
 
 
 class ListedAck(Struct, frozen=True, forbid_unknown_fields=True):
-    """The end of one attempt, in a list of them."""
+    """One finished attempt of a list."""
 
     attempt_id: f.AttemptId
     lease_id: f.LeaseId
@@ -135,12 +142,13 @@ class ListedAck(Struct, frozen=True, forbid_unknown_fields=True):
     result: f.Result = ABSENT
     error: KeptError = ABSENT
     retry_policy: (
-        Annotated[RetryPolicyRequest, f.about("How to try again this time, instead of the run's own policy.")] | None
+        Annotated[RetryPolicyRequest, f.about("The retry policy for this failure, instead of the policy of the run.")]
+        | None
     ) = None
 
 
 class AckRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """One end, or a list of them; with what the worker would take next."""
+    """One finished attempt, or a list of them, and what the worker takes next."""
 
     attempt_id: f.AttemptId | None = None
     lease_id: f.LeaseId | None = None
@@ -148,18 +156,22 @@ class AckRequest(Struct, frozen=True, forbid_unknown_fields=True):
     result: f.Result = ABSENT
     error: KeptError = ABSENT
     retry_policy: (
-        Annotated[RetryPolicyRequest, f.about("How to try again this time, instead of the run's own policy.")] | None
+        Annotated[RetryPolicyRequest, f.about("The retry policy for this failure, instead of the policy of the run.")]
+        | None
     ) = None
-    acks: Annotated[list[ListedAck], Meta(min_length=1, max_length=100), f.about("The ends, in order.")] | None = None
-    poll: Annotated[Fetch, f.about("What to fetch in the same commit; null: nothing.")] | None = None
+    acks: (
+        Annotated[list[ListedAck], Meta(min_length=1, max_length=100), f.about("The finished attempts, in order.")]
+        | None
+    ) = None
+    poll: Annotated[Fetch, f.about("A poll in the same commit; null: none.")] | None = None
 
 
 class ReleaseRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Leases to give back."""
+    """Leases to release."""
 
-    lease_ids: Annotated[list[Token], Meta(min_length=1, max_length=100), f.about("The leases to give back.")]
+    lease_ids: Annotated[list[Token], Meta(min_length=1, max_length=100), f.about("The leases to release.")]
     delay_ms: Annotated[
-        DurationMs, f.about("How long to wait before the attempts are offered again, in milliseconds.")
+        DurationMs, f.about("How long the attempts wait before they are offered again, in milliseconds.")
     ] = 0
 
 
@@ -167,7 +179,7 @@ class StepView(Struct, frozen=True):
     """A recorded step."""
 
     action_id: f.ActionId
-    status: Annotated[StepState, f.about("How the step stands.")]
+    status: Annotated[StepState, f.about("The status of the step.")]
     output: f.Output | UnsetType = UNSET
     error: f.StepError | UnsetType = UNSET
 
@@ -180,18 +192,18 @@ class CheckpointView(Struct, frozen=True):
 
 
 class HandedWait(Struct, frozen=True):
-    """A settled wait, as the attempt that goes on is handed it."""
+    """A settled wait of the run."""
 
     wait_id: f.WaitId
-    kind: Annotated[WaitKindWord, f.about("What it waited for.")]
+    kind: Annotated[WaitKindWord, f.about("The kind of the wait.")]
     key: f.WaitKey
     status: Annotated[WaitWord, f.about("How it was settled.")]
     value: f.Settled
 
 
 class AttemptView(Struct, frozen=True):
-    """All a worker needs to start, or to go on. Steps that were left out are read from `steps_next_after` on; waits
-    that were, by raising their keys again.
+    """All that a worker needs to start or to continue an attempt. To get steps that were left out, read them from
+    `steps_next_after` on. To get waits that were left out, suspend with their keys again.
     """
 
     attempt_id: f.AttemptId
@@ -207,68 +219,68 @@ class AttemptView(Struct, frozen=True):
     lease_expires_at: f.LeaseExpiresAt
     lease_remaining_ms: f.LeaseRemainingMs
     steps: Annotated[
-        tuple[StepView, ...], f.about("The steps recorded so far: those that have succeeded are not to be done again.")
+        tuple[StepView, ...], f.about("The steps recorded so far. Do not do a step again if it has succeeded.")
     ]
     steps_truncated: Annotated[
-        bool, f.about("True: there are more steps than these, and they have to be read before going on.")
+        bool, f.about("True: there are more steps, and the worker must read them before it continues.")
     ]
-    resumes: Annotated[tuple[HandedWait, ...], f.about("The waits that were settled.")]
-    resumes_truncated: Annotated[bool, f.about("True: there are more settled waits than these.")]
+    resumes: Annotated[tuple[HandedWait, ...], f.about("The settled waits of the run.")]
+    resumes_truncated: Annotated[bool, f.about("True: there are more settled waits.")]
     metadata: f.Metadata
-    trace: Annotated[TraceView, f.about("Where in the run's trace this lease stands.")]
+    trace: Annotated[TraceView, f.about("The lease's position in the run's trace.")]
     steps_next_after: (
-        Annotated[int, f.about("Where the other steps begin: the `after` of `list_steps`.")] | UnsetType
+        Annotated[int, f.about("Where the missing steps begin: the `after` of `list_steps`.")] | UnsetType
     ) = UNSET
     deadline_ms: (
-        Annotated[int, f.about("How much time under lease is left to the run, in milliseconds; missing: no limit.")]
+        Annotated[int, f.about("How much time under lease the run has left, in milliseconds; missing: no limit.")]
         | UnsetType
     ) = UNSET
     checkpoint: Annotated[CheckpointView, f.about("The newest checkpoint; missing: none.")] | UnsetType = UNSET
 
 
 class ControlView(Struct, frozen=True):
-    """What has happened to a lease that the worker holds or has held."""
+    """News about a lease that the worker holds or has held."""
 
-    type: Annotated[ControlType, f.about("What to do.")]
+    type: Annotated[ControlType, f.about("What the worker must do.")]
     attempt_id: f.AttemptId
     lease_id: f.LeaseId
-    reason: Annotated[str, f.about("Why.")]
+    reason: Annotated[str, f.about("Why the worker must do it.")]
 
 
 class PollView(Struct, frozen=True):
-    """What a poll came to; the last four fields repeat the first attempt."""
+    """The answer to a poll. The last four fields repeat values of the first attempt."""
 
-    decision: Annotated[PollDecision, f.about("What the poll came to.")]
-    attempts: Annotated[tuple[AttemptView, ...], f.about("The attempts that were handed out.")]
-    control: Annotated[tuple[ControlView, ...], f.about("What has happened to the worker's leases.")]
+    decision: Annotated[PollDecision, f.about("The result of the poll.")]
+    attempts: Annotated[tuple[AttemptView, ...], f.about("The attempts that were granted.")]
+    control: Annotated[tuple[ControlView, ...], f.about("News about the worker's leases.")]
     worker_active_leases: Annotated[int, f.about("How many leases the worker holds.")] | UnsetType = UNSET
-    worker_limit: Annotated[int, f.about("How many it may hold.")] | UnsetType = UNSET
-    reason: Annotated[PollReason, f.about("Why nothing was handed out.")] | UnsetType = UNSET
+    worker_limit: Annotated[int, f.about("How many leases the worker may hold.")] | UnsetType = UNSET
+    reason: Annotated[PollReason, f.about("Why no attempt was granted.")] | UnsetType = UNSET
     tenant_id: f.TenantId | UnsetType = UNSET
     tenant_active_leases: Annotated[int, f.about("How many leases the tenant holds.")] | UnsetType = UNSET
-    tenant_limit: Annotated[int, f.about("How many it may hold.")] | UnsetType = UNSET
+    tenant_limit: Annotated[int, f.about("How many leases the tenant may hold.")] | UnsetType = UNSET
     retry_after_ms: Annotated[int, f.about("When to poll again, in milliseconds from now.")] | UnsetType = UNSET
     attempt_id: f.AttemptId | UnsetType = UNSET
     lease_id: f.LeaseId | UnsetType = UNSET
     lease_expires_at: f.LeaseExpiresAt | UnsetType = UNSET
-    trace: Annotated[TraceView, f.about("Where in its trace the first attempt stands.")] | UnsetType = UNSET
+    trace: Annotated[TraceView, f.about("The first attempt's position in its trace.")] | UnsetType = UNSET
 
 
 class LeaseBeat(Struct, frozen=True):
     """One lease after a heartbeat."""
 
     lease_id: f.LeaseId
-    state: Annotated[LeaseState, f.about("How the lease stands.")]
+    state: Annotated[LeaseState, f.about("The state of the lease.")]
     lease_expires_at: f.LeaseExpiresAt | None
     lease_remaining_ms: f.LeaseRemainingMs
 
 
 class HeartbeatView(Struct, frozen=True):
-    """The leases after a heartbeat; the single one's id and end stand beside them."""
+    """The leases after a heartbeat. For a single lease its id and its end are repeated."""
 
     worker_id: f.WorkerId
-    leases: Annotated[tuple[LeaseBeat, ...], f.about("The leases, in the order in which they were named.")]
-    trace: Annotated[TraceView, f.about("Where in the first lease's trace this stands.")]
+    leases: Annotated[tuple[LeaseBeat, ...], f.about("The leases, in the order of the request.")]
+    trace: Annotated[TraceView, f.about("The position of this request in the first run's trace.")]
     lease_id: f.LeaseId | UnsetType = UNSET
     lease_expires_at: f.LeaseExpiresAt | UnsetType = UNSET
 
@@ -277,8 +289,8 @@ class ReportedView(Struct, frozen=True):
     """A step after its report."""
 
     attempt_id: f.AttemptId
-    status: Annotated[ReportWord, f.about("Whether it was recorded now.")]
-    trace: Annotated[TraceView, f.about("Where in the run's trace this stands.")]
+    status: Annotated[ReportWord, f.about("Whether the step was recorded now, or was already recorded.")]
+    trace: Annotated[TraceView, f.about("The position of this request in the run's trace.")]
     checkpoint_id: f.CheckpointId | UnsetType = UNSET
 
 
@@ -286,49 +298,54 @@ class AckedView(Struct, frozen=True):
     """An attempt after its ack."""
 
     attempt_id: f.AttemptId
-    status: Annotated[AckWord, f.about("What the ack came to.")]
-    next_attempt_no: Annotated[int, f.about("The number that the next attempt has, if there is one.")]
-    trace: Annotated[TraceView, f.about("Where in the run's trace this stands.")]
-    next_retry_at: Annotated[str, f.about("When it is tried again.")] | UnsetType = UNSET
-    next: Annotated[PollView, f.about("What was fetched in the same commit.")] | UnsetType = UNSET
+    status: Annotated[AckWord, f.about("The result of the ack.")]
+    next_attempt_no: Annotated[int, f.about("The number of the next attempt, if there is one.")]
+    trace: Annotated[TraceView, f.about("The position of this request in the run's trace.")]
+    next_retry_at: Annotated[str, f.about("When the attempt is retried.")] | UnsetType = UNSET
+    next: Annotated[PollView, f.about("The result of the poll in the same commit.")] | UnsetType = UNSET
 
 
 class ErrorView(Struct, frozen=True):
-    """Why one item of a list was refused; the same words as the error envelope."""
+    """Why one item of a list was refused, as in the error envelope."""
 
-    code: Annotated[ErrorCodeShown, f.about("The kind of refusal, for programs.")]
+    code: Annotated[ErrorCodeShown, f.about("The kind of the error, for programs.")]
     message: Annotated[str, f.about("What is wrong, for people.")]
     details: (
-        Annotated[dict[str, str | int | bool | list[str] | None], f.about("More about it, for programs.")] | UnsetType
+        Annotated[dict[str, str | int | bool | list[str] | None], f.about("More information, for programs.")]
+        | UnsetType
     ) = UNSET
 
 
 class ItemOk(Struct, Generic[T], frozen=True):
-    """An item of a list that went well."""
+    """An item of a list that was accepted."""
 
-    ok: Annotated[T, f.about("What the item came to.")]
+    ok: Annotated[T, f.about("The result of the item.")]
 
 
 class ItemError(Struct, frozen=True):
     """An item of a list that was refused."""
 
-    error: Annotated[ErrorView, f.about("Why it was refused.")]
+    error: Annotated[ErrorView, f.about("Why the item was refused.")]
 
 
 class ResultsView(Struct, Generic[T], frozen=True):
-    """Items in the order they came, each on its own."""
+    """The results of the items, in the order of the request."""
 
-    results: Annotated[tuple[ItemOk[T] | ItemError, ...], f.about("One for each item, in their order.")]
+    results: Annotated[
+        tuple[ItemOk[T] | ItemError, ...], f.about("One result for each item, in the order of the request.")
+    ]
 
 
 class AckResultsView(Struct, frozen=True):
-    """The acks of a list in the order they came, each on its own, with what was fetched in their commit."""
+    """The results of the acks, in the order of the request, and the result of the poll."""
 
-    results: Annotated[tuple[ItemOk[AckedView] | ItemError, ...], f.about("One for each ack, in their order.")]
-    next: Annotated[PollView, f.about("What was fetched in the same commit.")] | UnsetType = UNSET
+    results: Annotated[
+        tuple[ItemOk[AckedView] | ItemError, ...], f.about("One result for each ack, in the order of the request.")
+    ]
+    next: Annotated[PollView, f.about("The result of the poll in the same commit.")] | UnsetType = UNSET
 
 
 class ReleasedView(Struct, frozen=True):
-    """The leases that were given back."""
+    """The leases that were released."""
 
-    released: Annotated[tuple[str, ...], f.about("The leases.")]
+    released: Annotated[tuple[str, ...], f.about("The released leases.")]

@@ -93,7 +93,7 @@ async def locate(call: Call, tenant: str | None) -> JobKey:
     if not tenants:
         raise not_found("thread")
     if len(tenants) > 1:
-        message = "several tenants have a thread of this name; say which with tenant_id"
+        message = "several tenants have a thread with this id; name one with tenant_id"
         raise refused(conflict("ambiguous_thread", message))
     return job_key(tenants[0], thread_id)
 
@@ -198,7 +198,7 @@ def time_ms(at: datetime, field: str) -> int:
     """A time that somebody names. Raises 400 for one that cannot be written: near the end of the year 9999 in UTC."""
     ms = to_ms(at)
     if ms > LAST_MS:
-        raise invalid(field, "the time has to be before the year 10000, in UTC")
+        raise invalid(field, "the time has to be before the year 10000 in UTC")
     return ms
 
 

@@ -39,13 +39,17 @@ async def listen(call: Call, _: None) -> Answer:
     if job.status in TERMINAL and after_seq >= job.seq:
         return Answer(NO_CONTENT, b"")
     if after_seq > job.seq:
-        raise invalid("after_seq", f"has to be at most {job.seq}, where the timeline ends")
+        raise invalid("after_seq", f"has to be at most {job.seq}, the end of the timeline")
     engine = call.services.engine
     if engine.admission.draining:
-        raise ApiError(ErrorCode.UNAVAILABLE, "the server is stopping", {"reason": "draining"}, retry_after_s=1)
+        raise ApiError(
+            ErrorCode.UNAVAILABLE, "the server is stopping; try again", {"reason": "draining"}, retry_after_s=1
+        )
     # The stream takes its place without a checkpoint from here: no more than these listen.
     if len(engine.listeners) >= call.services.bounds.listeners_max or call.services.waits.are_full:
-        raise ApiError(ErrorCode.UNAVAILABLE, "too many listeners", {"reason": "inbox_full"}, retry_after_s=1)
+        raise ApiError(
+            ErrorCode.UNAVAILABLE, "too many event streams; try again later", {"reason": "inbox_full"}, retry_after_s=1
+        )
     return Answer(200, b"", _HEADERS, stream=partial(_tell, call, job, after_seq))
 
 
@@ -98,5 +102,5 @@ def _message(entry: Entry) -> bytes:
 
 def _seq(last_event_id: str) -> int:
     if not (last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) <= _DIGITS_MAX):
-        raise invalid("last-event-id", "not an id of this stream: send the one of the last event that was read")
+        raise invalid("last-event-id", "not an event id of this stream; send the id of the last event that you read")
     return int(last_event_id)

@@ -80,7 +80,7 @@ def _check_first(body: CreateKeyRequest) -> None:
     """It closes an open server, and with anything less nobody could administer it any more. Raises 400."""
     for field, is_less in (("role", body.role != "admin"), ("tenant_id", body.tenant_id is not None)):
         if is_less:
-            raise invalid(field, "the first key closes the server: it must be an admin's, without a tenant")
+            raise invalid(field, "the first key must have the role admin and no tenant")
 
 
 def _tenant(call: Call, named: str | None) -> TenantId | None:

@@ -56,9 +56,9 @@ async def heartbeat(call: Call, body: HeartbeatRequest) -> Answer:
     """`POST /v1/workers/{worker_id}/heartbeat`, `…/extend-lease`."""
     worker = worker_in_path(call)
     if (body.lease_id is None) == (body.lease_ids is None):
-        raise invalid("lease_id", "give lease_id or lease_ids, one of them")
+        raise invalid("lease_id", "give either lease_id or lease_ids")
     if body.lease_ids == [] and body.session is None:
-        raise invalid("lease_ids", "an empty list says that a session lives: give session too")
+        raise invalid("lease_ids", "an empty list is only allowed with a session; give session too")
     await check_session(call, worker, body.session)
     single = body.lease_id is not None
     named = [body.lease_id] if body.lease_id is not None else list(dict.fromkeys(body.lease_ids or ()))

@@ -46,7 +46,7 @@ async def poll(call: Call, body: PollRequest) -> Answer:
     wait_s = wait_seconds(call, body.wait_ms)
     check_watch(body, "watch")
     if body.only_threads is not None and call.caller.role is not Role.ADMIN:
-        raise ApiError(ErrorCode.FORBIDDEN, "only an admin may choose threads", {"field": "only_threads"})
+        raise ApiError(ErrorCode.FORBIDDEN, "only an admin may use only_threads", {"field": "only_threads"})
     worker, engine = worker_of_caller(call, body.worker_id), call.services.engine
     threads = None if body.only_threads is None else frozenset(map(ThreadId, body.only_threads))
     want = want_of(call, worker, body, body.poll_id, threads)
@@ -62,7 +62,7 @@ async def poll(call: Call, body: PollRequest) -> Answer:
 def check_watch(fetch: Fetch, field: str) -> None:
     """Raises 400 when there is nothing to watch; `field` is what the caller calls it."""
     if fetch.watch and fetch.session is None:
-        raise invalid(field, "only a session can be watched: give session too")
+        raise invalid(field, "watch needs a session; give session too")
 
 
 def want_of(

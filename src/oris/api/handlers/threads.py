@@ -88,7 +88,10 @@ async def result(call: Call, _: None) -> Answer:
             if waits.are_full:
                 # At once and with the present state it would be asked again at once.
                 raise ApiError(
-                    ErrorCode.UNAVAILABLE, "too many callers wait", {"reason": "inbox_full"}, retry_after_s=1
+                    ErrorCode.UNAVAILABLE,
+                    "too many callers wait; try again later",
+                    {"reason": "inbox_full"},
+                    retry_after_s=1,
                 )
             with waits.place(), call.patience.at_most(wait_s):
                 await waiter.ended(job.run_id)

@@ -61,7 +61,7 @@ async def _ask(
     call: Call, body: SuspendRequest | InterruptRequest, specs: tuple[WaitSpec, ...], field: str, mode: WaitMode
 ) -> Suspended:
     if len({spec.key for spec in specs}) < len(specs):
-        raise invalid(field, "each key may be named once in a request")
+        raise invalid(field, "a request may name each key only once")
     worker = worker_in_path(call)
     command = Suspend(
         worker_key=worker,
@@ -79,11 +79,11 @@ async def _ask(
 def _spec(call: Call, wait: TimeWait | InterruptSpec, path: str) -> WaitSpec:
     if isinstance(wait, TimeWait):
         if (wait.at is None) == (wait.after_ms is None):
-            raise invalid(f"{path}at", "give at or after_ms, one of them")
+            raise invalid(f"{path}at", "give either at or after_ms")
         at_ms = None if wait.at is None else time_ms(wait.at, f"{path}at")
         return WaitSpec("time", wait.key, at_ms=at_ms, after_ms=wait.after_ms)
     if is_given(wait.expire_value) and wait.on_expire != "resume":
-        raise invalid(f"{path}expire_value", 'only a wait with on_expire "resume" has one')
+        raise invalid(f"{path}expire_value", 'give expire_value only with on_expire "resume"')
     return WaitSpec(
         "interrupt",
         wait.key,

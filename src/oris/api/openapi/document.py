@@ -17,11 +17,11 @@ from oris.config.version import program_version
 from oris.wire.jobs import BatchRequest
 
 _ABOUT = """\
-Durable jobs over HTTP, pulled by workers under leases. JSON in, JSON out, UTF-8; times are RFC 3339 in UTC with
-milliseconds. Every answer has the envelope that its schema shows; refusals have a `code` for programs and a `message`
-for people. Unknown fields are refused, of bodies and of queries; null means absent wherever a field is optional;
-strings have no NUL. GET routes answer HEAD too. An unknown path is 404 and a wrong method 405, with the same envelope.
-Without any credential configured the API is open."""
+Durable jobs over HTTP. Workers poll for jobs and hold them under leases. Requests and answers are JSON in UTF-8; times
+are RFC 3339 in UTC with milliseconds. Every answer has the envelope that its schema shows. An error has a `code` for
+programs and a `message` for people. Unknown fields in bodies and queries are refused. Null means absent for every
+optional field. Strings must not contain NUL. GET routes answer HEAD too. An unknown path is 404 and a wrong method 405,
+with the same envelope. If no credential was ever configured, the API is open."""
 
 _REQUEST_ID: Schema = {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"}
 _TRACEPARENT: Schema = {
@@ -35,14 +35,14 @@ def openapi_document(table: RouteTable, bounds: ApiBounds, limits: HttpLimits) -
     """The document as JSON."""
     schemas = Schemas(_bounds(bounds), RULES, FORMS)
     schemas.components[ANY_JSON] = {
-        "description": f"Any JSON value, at most {bounds.payload_max_bytes} bytes of it; kept byte for byte.",
+        "description": f"Any JSON value of at most {bounds.payload_max_bytes} bytes, kept byte for byte.",
         "x-oris-max-bytes": bounds.payload_max_bytes,
     }
     schemas.components["Meta"] = {
         "type": "object",
-        "description": "What all answers begin with.",
+        "description": "The beginning of every successful answer.",
         "properties": {
-            "status": {"const": "ok", "description": "That it went well."},
+            "status": {"const": "ok", "description": "The request succeeded."},
             "api_version": {"const": "v1", "description": "The version of this API."},
         },
         "required": ["status", "api_version"],
@@ -97,21 +97,21 @@ def _parameters() -> dict[str, Schema]:
             "name": "X-Request-Id",
             "in": "header",
             "required": False,
-            "description": "Comes back in the answer and stands in the log; one that is no such id is replaced.",
+            "description": "An id for the request, used in the answer and in the log. A malformed id is replaced.",
             "schema": {"type": "string"},
         },
         "Traceparent": {
             "name": "traceparent",
             "in": "header",
             "required": False,
-            "description": "The caller's place in a trace, as W3C Trace Context has it; any other text is passed over.",
+            "description": "The caller's span, as W3C Trace Context defines it. A malformed value is ignored.",
             "schema": {"type": "string", "examples": _TRACEPARENT["examples"]},
         },
         "LastEventId": {
             "name": "Last-Event-ID",
             "in": "header",
             "required": False,
-            "description": "The `id` of the last event that was seen; goes before `after_seq`.",
+            "description": "The `id` of the last event that the client read. It has precedence over `after_seq`.",
             "schema": {"type": "string", "pattern": "^[0-9]{1,18}$"},
         },
     }
@@ -121,7 +121,7 @@ def _headers() -> dict[str, Schema]:
     return {
         "RequestId": {"description": "The request's id.", "required": True, "schema": _REQUEST_ID},
         "Traceparent": {
-            "description": "The server's span; missing when a request was refused before it had one.",
+            "description": "The server's span; missing if the request was refused before it had one.",
             "schema": _TRACEPARENT,
         },
     }
@@ -138,12 +138,12 @@ def _security_schemes() -> dict[str, Schema]:
             "type": "apiKey",
             "in": "header",
             "name": "X-Api-Key",
-            "description": "The configured key, or with `X-Api-Key-Id` the secret of a stored one.",
+            "description": "The configured key, or with `X-Api-Key-Id` the secret of a stored key.",
         },
         "apiKeyId": {
             "type": "apiKey",
             "in": "header",
             "name": "X-Api-Key-Id",
-            "description": "Names a stored key; together with `X-Api-Key`.",
+            "description": "The id of a stored key, sent together with `X-Api-Key`.",
         },
     }

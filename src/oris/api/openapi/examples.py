@@ -29,7 +29,7 @@ _QUESTION = {"key": "approve", "value": {"question": "Pay 42 EUR?"}, "expires_in
 EXAMPLES: Mapping[type[Struct], Mapping[str, Mapping[str, Any]]] = {
     j.JobRequest: {
         "A job": _JOB,
-        "A job with all that can be said": {
+        "A job with all fields": {
             **_JOB,
             "workflow": "invoices",
             "priority": 10,
@@ -43,8 +43,8 @@ EXAMPLES: Mapping[type[Struct], Mapping[str, Mapping[str, Any]]] = {
     j.BatchRequest: {"Two jobs": {"jobs": [_JOB, {"thread_id": "invoice-18", "input": {"pages": 1}}]}},
     j.CancelRequest: {"Let the worker finish": {"reason": "ordered twice", "mode": "graceful", "grace_ms": 30000}},
     w.PollRequest: {
-        "Ask for one attempt": {"worker_id": "w1", "wait_ms": 20000},
-        "Ask as a process that may be cut off": {
+        "Poll for one attempt": {"worker_id": "w1", "wait_ms": 20000},
+        "Poll with a session that is watched": {
             "worker_id": "w1",
             "session": "w1-4711",
             "poll_id": "w1-4711-1",
@@ -71,7 +71,7 @@ EXAMPLES: Mapping[type[Struct], Mapping[str, Mapping[str, Any]]] = {
     },
     w.AckRequest: {
         "One attempt": {**_HELD, "terminal_status": "completed", "result": {"total": 42}},
-        "One that failed; what comes next": {
+        "One failed attempt, and a poll": {
             **_HELD,
             "terminal_status": "failed",
             "error": _FAILED,
@@ -86,7 +86,7 @@ EXAMPLES: Mapping[type[Struct], Mapping[str, Mapping[str, Any]]] = {
             "poll": _FETCH,
         },
     },
-    w.ReleaseRequest: {"Give a lease back": {"lease_ids": [_HELD["lease_id"]], "delay_ms": 1000}},
+    w.ReleaseRequest: {"Release a lease": {"lease_ids": [_HELD["lease_id"]], "delay_ms": 1000}},
     i.SuspendRequest: {
         "Wait for a time": {**_HELD, "waits": [{"kind": "time", "key": "tomorrow", "after_ms": 86_400_000}]},
         "Wait for an answer or a time": {
@@ -104,7 +104,7 @@ EXAMPLES: Mapping[type[Struct], Mapping[str, Mapping[str, Any]]] = {
     i.ResumeThreadRequest: {"Yes": {"value": {"approved": True}, "key": "approve"}},
     i.RejectRequest: {"No": {"reason": "too expensive"}},
     r.ReplayRequest: {
-        "From where the latest run ended": {},
+        "From the state of the latest run": {},
         "From a checkpoint": {"checkpoint_id": checkpoint_id(_RUN, 7)},
     },
     r.ReplayDeadLetterRequest: {"Empty": {}},
@@ -115,7 +115,7 @@ EXAMPLES: Mapping[type[Struct], Mapping[str, Mapping[str, Any]]] = {
         "Serve again": {"submit": True, "dispatch": True},
     },
     k.CreateKeyRequest: {
-        "An administrator's key, which has to be the first": {"role": "admin"},
+        "An admin key, which must be the first key": {"role": "admin"},
         "A key for the workers of a tenant": {
             "role": "worker",
             "tenant_id": "acme",

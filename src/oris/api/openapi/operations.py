@@ -22,7 +22,7 @@ _Made = Annotated[str, Meta(min_length=1)]
 PATH: Mapping[str, Any] = {
     "thread_id": f.ThreadId,
     "worker_id": f.WorkerId,
-    "workflow": Annotated[_Made, f.about("The kind of work.")],
+    "workflow": Annotated[_Made, f.about("The workflow.")],
     "run_id": Annotated[_Made, f.about("The run.")],
     "attempt_id": Annotated[_Made, f.about("The attempt.")],
     "checkpoint_id": Annotated[_Made, f.about("The checkpoint.")],
@@ -107,7 +107,7 @@ def _without_null(schema: Schema) -> Schema:
 
 def _body(body: type[Struct], max_bytes: int, schemas: Schemas) -> Schema:
     may_be_empty = schemas.takes_empty(body)
-    empty = " An empty body stands for an empty object." if may_be_empty else ""
+    empty = " An empty body is the same as an empty object." if may_be_empty else ""
     return {
         "required": not may_be_empty,
         "description": f"At most {max_bytes} bytes.{empty}",
@@ -135,7 +135,9 @@ def _responses(route: Route, schemas: Schemas) -> Schema:
         if refused is not None:
             name = refused["$ref"].rpartition("/")[2]
             content = {"anyOf": [content, {"$ref": f"#/components/schemas/{name}"}]}
-        description = "Success." if status == 200 else "The same, where the news is bad; or a refusal."
+        description = (
+            "Success." if status == 200 else "The same for a server that is not ready or not healthy, or a refusal."
+        )
         found[str(status)] = {
             "description": description,
             "headers": HEADERS,
@@ -154,7 +156,7 @@ def _content(route: Route, schemas: Schemas) -> Schema:
     if answer.media_type:
         return data
     if "anyOf" in data:
-        data = {**data, "description": "One answer, or a list of them when the body had a list."}
+        data = {**data, "description": "One answer, or a list of answers if the body had a list."}
     name = "".join(word.capitalize() for word in told_of(route).operation_id.split("_")) + "Response"
     schemas.components[name] = {
         "type": "object",

@@ -14,17 +14,17 @@ from oris.wire.refusals import DETAILS
 WHEN: dict[ErrorCode, str] = {
     ErrorCode.INVALID_ARGUMENT: "The body, the query or the head is malformed, out of range or has an unknown field.",
     ErrorCode.UNAUTHORIZED: "Credentials are missing or wrong.",
-    ErrorCode.FORBIDDEN: "The caller's role may not do this; or nobody may, for the reason in the details.",
-    ErrorCode.NOT_FOUND: "There is no such thing or route, or it belongs to another tenant.",
+    ErrorCode.FORBIDDEN: "The caller's role may not do this, or a server without credentials refuses it.",
+    ErrorCode.NOT_FOUND: "The thing or the route does not exist, or it belongs to another tenant.",
     ErrorCode.METHOD_NOT_ALLOWED: "The path has other methods; `Allow` names them. GET routes answer HEAD too.",
-    ErrorCode.TIMEOUT: "The body came too slowly.",
-    ErrorCode.CONFLICT: "The state forbids it.",
+    ErrorCode.TIMEOUT: "The body arrived too slowly.",
+    ErrorCode.CONFLICT: "The state does not allow the request.",
     ErrorCode.PAYLOAD_TOO_LARGE: "The body, or a value in it, is over a limit.",
     ErrorCode.UNSUPPORTED_MEDIA_TYPE: "The content type is not `application/json`, or the content is encoded.",
-    ErrorCode.BACKPRESSURE: "Not now: a limit on the load is reached. Try again after `Retry-After`.",
-    ErrorCode.HEADERS_TOO_LARGE: "Too many header fields, or too long ones.",
-    ErrorCode.INTERNAL: "A bug, which the server's log has under the request id; with details: damaged data.",
-    ErrorCode.UNAVAILABLE: "Not now: safe to send again with the same key, lease or poll id, after `Retry-After`.",
+    ErrorCode.BACKPRESSURE: "A limit on the load is reached. Try again after `Retry-After`.",
+    ErrorCode.HEADERS_TOO_LARGE: "There are too many header fields, or they are too long.",
+    ErrorCode.INTERNAL: "A bug: find it in the server's log by the request id. With details: damaged data.",
+    ErrorCode.UNAVAILABLE: "Not possible now. Send it again after `Retry-After`, with the same key, lease or poll id.",
 }
 _ALWAYS_DETAILED = frozenset(DETAILS) - {ErrorCode.NOT_FOUND, ErrorCode.INTERNAL}
 _EXTRA_HEADERS: dict[ErrorCode, dict[str, Schema]] = {
@@ -92,14 +92,14 @@ def _envelope(schemas: Schemas, code: ErrorCode) -> Schema:
         "type": "object",
         "description": "What is wrong.",
         "properties": {
-            "code": {"const": code.value, "description": "The kind of refusal, for programs."},
+            "code": {"const": code.value, "description": "The kind of the error, for programs."},
             "message": {"type": "string", "minLength": 1, "description": "What is wrong, for people."},
         },
         "required": ["code", "message"],
         "additionalProperties": False,
     }
     if code in DETAILS:
-        error["properties"]["details"] = {**schemas.of(DETAILS[code]), "description": "More about it, for programs."}
+        error["properties"]["details"] = {**schemas.of(DETAILS[code]), "description": "More information, for programs."}
     if code in _ALWAYS_DETAILED:
         error["required"].append("details")
     return {

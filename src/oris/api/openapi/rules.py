@@ -81,14 +81,17 @@ FORMS: Mapping[type[Struct], tuple[Form, ...]] = {
         "steps",
         w.ListedStep,
         Form("StepReport", "Records one step.", rule=_OF_STEP),
-        Form("StepReportList", "Records several steps of one attempt, in one commit, each on its own."),
+        Form(
+            "StepReportList",
+            "Records several steps of one attempt in one commit. Each is accepted or refused on its own.",
+        ),
     ),
     w.AckRequest: _one_or_list(
         w.AckRequest,
         "acks",
         w.ListedAck,
-        Form("Ack", "Ends one attempt; with `poll` the same commit fetches what comes next.", rule=_OF_ACK),
-        Form("AckList", "Ends several attempts in one commit, each on its own; with `poll` it fetches too."),
+        Form("Ack", "Finishes one attempt. With `poll` the same commit grants the next work.", rule=_OF_ACK),
+        Form("AckList", "Finishes several attempts in one commit. With `poll` the same commit grants the next work."),
     ),
 }
 """By struct: the forms of bodies that are decoded to it, each a schema, so that generators type its fields."""

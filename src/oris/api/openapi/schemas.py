@@ -143,7 +143,7 @@ class Schemas:
         schema = self._object(struct, self.fields_of(struct), " ".join((origin.__doc__ or "").split()))
         config = origin.__struct_config__
         if config.tag_field is not None:
-            tag = {"const": config.tag, "description": "Which kind this is."}
+            tag = {"const": config.tag, "description": "The kind of this object."}
             schema["properties"] = {config.tag_field: tag, **schema["properties"]}
             schema["required"] = [config.tag_field, *schema.get("required", [])]
         return schema | self._rules.get(origin, {})

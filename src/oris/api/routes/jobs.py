@@ -118,7 +118,7 @@ JOB_ROUTES = (
             None,
             _OF_THREAD,
             media_type="text/event-stream",
-            no_content="The run is over and all of it was told: there is nothing to come back for.",
+            no_content="The run has ended and all its events were sent; do not reconnect.",
         ),
         query=h.EventsQuery,
     ),

@@ -53,5 +53,5 @@ def _refuse(t: Transition, command: Cancel) -> Refusal | None:
     if command.run_id is not None and command.run_id != job.run_id:
         return run_mismatch(job.run_id)
     if job.status in TERMINAL and job.status != "cancelled":
-        return conflict("run_terminal", f"the run is over: {job.status}", run_id=job.run_id)
+        return conflict("run_terminal", f"the run has already ended: {job.status}", run_id=job.run_id)
     return None

@@ -17,7 +17,7 @@ def create_key(facts: Facts, command: CreateKey, stamp: Stamp) -> Decision:
     if known is not None:
         if known.digest == command.digest:
             return Decision(KeyCreated(known))
-        return Decision(Refusal(ErrorCode.INTERNAL, "this key id is taken"))
+        return Decision(Refusal(ErrorCode.INTERNAL, "this key id already exists"))
     if command.expires_ms is not None and command.expires_ms <= stamp.date_ms:
         return Decision(Refusal(ErrorCode.INVALID_ARGUMENT, "must be in the future", {"field": "expires_at"}))
     key = ApiKey(

@@ -105,7 +105,7 @@ def _expire_interrupt(t: Transition, facts: Facts, wait: Wait) -> None:
             t.emit(ev.Cancelled("interrupt_expired"))
         case "fail":
             _end_waiting(t, facts, wait)
-            t.emit(ev.Failed("interrupt_expired"), _error("interrupt_expired", f"nobody answered {wait.key!r} in time"))
+            t.emit(ev.Failed("interrupt_expired"), _error("interrupt_expired", f"{wait.key!r} got no answer in time"))
             t.bury("interrupt_expired")
         case _:
             assert_never(wait.on_expire)
@@ -128,7 +128,7 @@ def _time_out(t: Transition, at_ms: int) -> None:
         case "cancelled":
             t.emit(ev.Cancelled("timed_out"))
         case "failed":
-            t.emit(ev.Failed("timed_out"), _error("timed_out", "the run used up its time under lease"))
+            t.emit(ev.Failed("timed_out"), _error("timed_out", "the time under lease reached timeout_ms"))
             t.bury("timed_out")
         case _:
             assert_never(job.on_timeout)
@@ -149,7 +149,7 @@ def _lose(t: Transition, facts: Facts, end: Expiry) -> None:
     t.close_lease(_lost_state(t, facts), end="lost")
     t.emit(ev.LeaseExpired(job.lease_id, job.worker_key, end.at_ms, end.cause, due_ms, counted))
     if fatal:
-        told = f"{t.job.losses} leases in a row were lost to workers that went silent"
+        told = f"{t.job.losses} leases in a row were lost, because workers became silent or were replaced"
         t.emit(ev.Failed("lease_losses"), _error("lease_losses", told))
         t.bury("lease_losses")
     elif due_ms is None:

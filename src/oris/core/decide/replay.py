@@ -58,7 +58,7 @@ def replay_dead_letter(facts: Facts, command: ReplayDeadLetter, stamp: Stamp) ->
     origin = Origin(_target_of(facts, run), run)
     earlier = _holder(t, facts, origin.target)
     if earlier is not None and earlier.status == "completed":
-        told = "a replay of this dead letter has completed"
+        told = "a replay of this dead letter has already completed"
         return t.decision(conflict("already_replayed", told, run_id=earlier.run_id))
     refusal = _in_progress(earlier) or _refuse(t, facts)
     if refusal is not None:
@@ -119,7 +119,7 @@ def _holder(t: Transition, facts: Facts, target: str) -> Job | None:
 def _in_progress(earlier: Job | None) -> Refusal | None:
     if earlier is None or earlier.status in TERMINAL:
         return None
-    return conflict("replay_in_progress", "this is being replayed now", run_id=earlier.run_id)
+    return conflict("replay_in_progress", "a replay of this is in progress", run_id=earlier.run_id)
 
 
 def _mismatch(t: Transition, command: Replay) -> Refusal | None:

@@ -39,13 +39,13 @@ def report(facts: Facts, command: ReportStep, stamp: Stamp) -> Decision:
         if (step.status, step.dedupe_token) == (command.status, command.token):
             return t.decision(_again(t, step, command))
     if any(step.status == "succeeded" for step in counting):
-        return t.decision(conflict("dedupe_mismatch", "the step has succeeded already; that is final"))
+        return t.decision(conflict("dedupe_mismatch", "the step has already succeeded, and its record is final"))
     return t.decision(_record(t, command, known))
 
 
 def _again(t: Transition, step: Step, command: ReportStep) -> Reported | Refusal:
     if step.digest != _meant(command) and step.digest not in _as_sent(command):
-        return conflict("dedupe_mismatch", "this token was used with another payload")
+        return conflict("dedupe_mismatch", "this dedupe_token was already used with another payload")
     return _reported(t, "reported_idempotent", step.checkpoint_seq, step.run_id)
 
 

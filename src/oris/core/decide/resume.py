@@ -65,15 +65,15 @@ def _only(t: Transition, facts: Facts, job: Job, key: str | None) -> Wait | Refu
     known = {wait.wait_id: wait for wait in facts.waits(job.run_id)} | t.waits
     asked = [wait for wait in known.values() if wait.kind == "interrupt" and wait.run_id == job.run_id]
     if key is not None:
-        return next((wait for wait in asked if wait.key == key), not_found("interrupt of this run with this key"))
+        return next((wait for wait in asked if wait.key == key), not_found("interrupt with this key in the latest run"))
     open_ones = [wait for wait in pending(t, facts) if wait.kind == "interrupt"]
     if len(open_ones) > 1:
         ids = [str(wait.wait_id) for wait in open_ones]
-        message = f"the run waits for several answers; name one of: {', '.join(ids)}"
+        message = f"the run has several open interrupts; answer one of: {', '.join(ids)}"
         return conflict("several_pending", message, interrupt_ids=ids)
     if open_ones or asked:
         return open_ones[0] if open_ones else max(asked, key=_answered)
-    return conflict("nothing_pending", "the run waits for nobody's answer")
+    return conflict("nothing_pending", "the run has no interrupt to answer")
 
 
 def _answered(wait: Wait) -> tuple[bool, int, int]:
@@ -89,12 +89,12 @@ def _resume(t: Transition, facts: Facts, wait: Wait, value: bytes, by: str) -> S
         return _settled(wait)
     # 0.2.0 kept the one of the text without its white space.
     if wait.settled_digest not in (digest, _digest("resume", compact(value))):
-        return conflict("resume_mismatch", "the interrupt was answered with another value", interrupt_id=wait.wait_id)
+        return conflict("resume_mismatch", "the interrupt already has another answer", interrupt_id=wait.wait_id)
     return Settled(wait)
 
 
 def _settled(wait: Wait) -> Refusal:
-    message = f"the interrupt is settled already: {wait.status}"
+    message = f"the interrupt is already settled: {wait.status}"
     return conflict("interrupt_settled", message, interrupt_id=wait.wait_id, status=wait.status)
 
 

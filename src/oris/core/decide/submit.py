@@ -46,7 +46,7 @@ def _again(t: Transition, command: Submit, earlier: IdempotentSubmit) -> Submitt
     if earlier.request_hash not in hashes or earlier.job_key != command.job_key:
         return conflict(
             "idempotency_mismatch",
-            "this idempotency key belongs to another request",
+            "this idempotency key belongs to another request; use a new key",
             run_id=earlier.run_id,
         )
     job = t.current
@@ -66,7 +66,7 @@ def active(t: Transition) -> Refusal | None:
     job = t.current
     if job is None or job.status in TERMINAL:
         return None
-    return conflict("run_active", "the thread has a run that is not over", run_id=job.run_id)
+    return conflict("run_active", "the thread already has an active run", run_id=job.run_id)
 
 
 def full(facts: Facts, tenant_id: TenantId, *, delayed: bool = False) -> Refusal | None:
@@ -80,8 +80,8 @@ def full(facts: Facts, tenant_id: TenantId, *, delayed: bool = False) -> Refusal
         reason = "tenant_queue_full"
     else:
         return None
-    what = "too many jobs wait for their time" if delayed else "too many jobs are waiting"
-    return Refusal(ErrorCode.BACKPRESSURE, what, {"reason": reason}, retry_after_s=1)
+    what = "too many delayed jobs are waiting" if delayed else "too many jobs are waiting"
+    return Refusal(ErrorCode.BACKPRESSURE, f"{what}; try again later", {"reason": reason}, retry_after_s=1)
 
 
 def _no_room(due: int, later: int, due_max: int, later_max: int, *, delayed: bool) -> bool:

@@ -129,7 +129,7 @@ def _mismatch(facts: Facts, t: Transition, command: Suspend) -> Refusal | None:
     kinds = {wait.key: wait.kind for wait in facts.waits(t.job.run_id)}
     for spec in command.waits:
         if kinds.get(spec.key, spec.kind) != spec.kind:
-            return conflict("wait_kind_mismatch", f"the key names a wait of another kind: {spec.key}", key=spec.key)
+            return conflict("wait_kind_mismatch", f"this key has a wait of another kind: {spec.key}", key=spec.key)
     return None
 
 

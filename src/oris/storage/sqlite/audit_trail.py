@@ -27,13 +27,13 @@ def open_trail(path: Path) -> Iterator[SqliteTrail]:
     """Open a file's trail, for reading alone. Raises ConfigError when the file is none of ours, cannot be read,
     or was changed by a newer program."""
     if not path.exists():
-        raise ConfigError(f"{path}: there is no such database")
+        raise ConfigError(f"{path}: this database does not exist")
     try:
         with closing(open_reader(path, Tuning())) as connection:
             # Also what is no text any more is to be found, and not to end the search for it.
             connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
             if connection.execute(_HAS_TRAIL).fetchone() is None:
-                raise ConfigError(f"{path}: there is no audit trail in this database")
+                raise ConfigError(f"{path}: this database has no audit trail")
             check_not_newer(connection)
             yield SqliteTrail(connection)
     except sqlite3.Error as error:

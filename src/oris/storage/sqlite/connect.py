@@ -93,15 +93,15 @@ def version_warnings(tuning: Tuning, version: tuple[int, int, int] = sqlite3.sql
     """What the operator should know of this SQLite. Raises ConfigError when it is too old to work with."""
     shown = ".".join(map(str, version))
     if version < OLDEST_SQLITE:
-        raise ConfigError(f"SQLite {shown} is too old: 3.37.0 or later is needed")
+        raise ConfigError(f"SQLite {shown} is too old; use 3.37.0 or later")
     warnings = []
     if version < SAFE_SQLITE:
         warnings.append(
-            f"SQLite {shown} can damage a database that two programs write or checkpoint at once (fixed in 3.51.3); "
-            "the server itself does both on one connection: let no other program write to its file"
+            f"SQLite {shown} can damage a database when two programs write to it at once (fixed in 3.51.3); "
+            "the server is safe, because it uses one connection; let no other program write to its file"
         )
     if tuning.synchronous == "normal":
-        warnings.append("synchronous=normal: a power cut may take commits that were acknowledged")
+        warnings.append("synchronous=normal: a power cut can lose commits that were acknowledged")
     return warnings
 
 

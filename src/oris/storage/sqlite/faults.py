@@ -65,7 +65,7 @@ def cause_of(error: sqlite3.Error) -> str:
 
 def unavailable(error: sqlite3.Error, cause: str | None = None, *, again: bool = False) -> Unavailable:
     """The answer while the database cannot work. `cause` when it is known better than from the error."""
-    text = f"the database cannot work now: {described(error)}"
+    text = f"the database refused to work: {described(error)}"
     return Unavailable(text, cause=cause or cause_of(error), again=again)
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from oris.errors import ConfigError
 
 MODE = 0o600
-_LINK = "it is a link or no plain file; remove it"
-_LOG_LINK = "it is a link or no plain file; put a copy of the log in its place, or move it away if it belongs elsewhere"
+_LINK = "this is a link or not a plain file; remove it"
+_LOG_LINK = "this is a link or not a plain file; replace it with a copy of the log, or move it away"
 _LOGS = ("-wal", "-journal")
 """What SQLite replays or rolls back into a database that it is found beside."""
 
@@ -89,7 +89,7 @@ def _sqlites_own(database: Path) -> Iterator[tuple[Path, os.stat_result]]:
         except FileNotFoundError:
             continue
         except OSError as error:
-            raise ConfigError(f"{path}: cannot be looked at: {error.strerror}") from error
+            raise ConfigError(f"{path}: cannot read this file: {error.strerror}") from error
 
 
 def log_beside(database: Path) -> Path | None:
@@ -138,11 +138,11 @@ class Names:
             try:
                 found = os.stat(path)
             except FileNotFoundError:
-                return f"{path} is gone: it was deleted, or moved, under the running server"
+                return f"{path} was deleted or moved while the server was running"
             except OSError as error:
-                return f"{path} cannot be reached any more: {error.strerror}"
+                return f"{path} can no longer be reached: {error.strerror}"
             if found.st_ino != inode or found.st_dev != device:
-                return f"{path} is another file now: it was replaced under the running server"
+                return f"{path} was replaced by another file while the server was running"
         return None
 
     def lost_database(self) -> bool:

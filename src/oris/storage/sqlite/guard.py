@@ -99,7 +99,7 @@ class Guard:
         try:
             self._names = Names(self._database, self._name)
         except OSError as error:
-            raise ConfigError(f"{error.filename}: went away while the database was opened: {error.strerror}") from error
+            raise ConfigError(f"{error.filename}: vanished while the database was opened: {error.strerror}") from error
         # Without a number in the file itself nothing can be told from it.
         state: marks.State = "turning" if self._opening is None else "open"
         self._mark.write(Left(state, self._opening or 0, newest_ms))
@@ -116,7 +116,7 @@ class Guard:
             return self._names.changed()
         told = self._names.lost()
         if told is None and self._is_overwritten():
-            return f"{self._database} was overwritten under the running server: cut off, or another was copied into it"
+            return f"{self._database} was overwritten or cut off while the server was running"
         return told
 
     def _is_overwritten(self) -> bool:

@@ -52,23 +52,23 @@ class Inode:
     def _claim(self) -> None:
         found = os.fstat(self._descriptor)
         if not stat.S_ISREG(found.st_mode):
-            raise ConfigError(f"{self._path}: cannot open the database: it is no plain file")
+            raise ConfigError(f"{self._path}: cannot open the database: it is not a plain file")
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise InUse(
-                f"{self._path} is in use by another server, which has it under another name or without its lock file"
+                f"{self._path} is in use by another server, under another name or without its lock file"
             ) from error
         if found.st_nlink > 1:
             raise ConfigError(
-                f"{self._path} has {found.st_nlink} names (hard links): under another one a second server would keep "
+                f"{self._path} has {found.st_nlink} names (hard links): a second server could use another name with "
                 "another log, and both would lose commits; remove the other names, and share or mount its folder "
                 "instead"
             )
         if _is_mounted(self._path):
             raise ConfigError(
-                f"{self._path} is a mount of its own: its log and its lock lie outside of it, and a second server "
-                "would not find them; mount its folder instead"
+                f"{self._path} is mounted as a single file: a second server does not find its log and its lock; "
+                "mount its folder instead"
             )
 
     def narrow(self) -> str | None:
@@ -77,7 +77,7 @@ class Inode:
         if not narrow(self._descriptor, found):
             return None
         is_wide = os.fstat(self._descriptor).st_mode & 0o077
-        now = "and that cannot be changed here" if is_wide else "it is 0600 now, with the files beside it"
+        now = "the server could not change that" if is_wide else "it is 0600 now, as are the files beside it"
         return f"{self._path} could be read by others (mode {stat.S_IMODE(found.st_mode):04o}); {now}"
 
     def header(self) -> bytes:

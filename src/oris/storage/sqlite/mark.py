@@ -129,20 +129,20 @@ def trouble(database: Path, found: Found, left: Left | None) -> str | None:
         if found.log is None:
             return (
                 f"{database} is a copy of a database that was in use, without its log ({log} is missing or empty): "
-                "what was committed last is missing; copy both files, or make copies with `sqlite3 DATABASE '.backup "
-                "COPY'`; `oris adopt` takes it as it is"
+                "the last commits are missing; copy both files, or make copies with `sqlite3 DATABASE '.backup "
+                "COPY'`; `oris adopt` accepts it as it is"
             )
         if left is not None:
             return (
-                f"{database} was put here while it was in use elsewhere, and whether {log} is its log cannot be told: "
-                "if only the database was put here, move the log away; if both were, `oris adopt` takes them as they "
-                "are"
+                f"{database} was put here while it was in use elsewhere, and {log} may belong to another database: "
+                "if only the database was put here, move the log away; if both were, `oris adopt` accepts them as "
+                "they are"
             )
         return None
     if found.log is not None and left is not None:
         return (
-            f"the log beside {database} ({found.log}) is not its own, and would change what was put there: if the "
-            "database was restored, move the log away; if the log belongs to it, `oris adopt` takes both as they are"
+            f"the log beside {database} ({found.log}) is not its own, and would change the database: if the "
+            "database was restored, move the log away; if the log belongs to it, `oris adopt` accepts both as they are"
         )
     return None
 
@@ -153,8 +153,8 @@ def log_alone(database: Path, found: Found) -> str | None:
     if found.header.startswith(_MAGIC) or found.log is None:
         return None
     return (
-        f"{database} is missing, empty or no database, and a log ({found.log}) is beside it: put the database back "
-        "to its log, or move the log away"
+        f"{database} is missing, empty or not a database, but its log ({found.log}) exists: put the database back, "
+        "or move the log away"
     )
 
 
@@ -164,10 +164,10 @@ def missing(database: Path, left: Left | None, newest_ms: int) -> str | None:
         return None
     last = _shown(left.committed_ms)
     if not newest_ms:
-        return f"{database} is empty, and a database was here that committed until {last}: nothing of that is left"
+        return f"{database} is empty, but the database that was here committed until {last}: all of that is lost"
     return (
-        f"{database} lacks the last {(left.committed_ms - newest_ms) / 1000:.3f} s of what was committed here, from "
-        f"{_shown(newest_ms)} to {last}: its log was deleted or cut, or an older database was put in its place"
+        f"{database} lacks the commits of the last {(left.committed_ms - newest_ms) / 1000:.3f} s, from "
+        f"{_shown(newest_ms)} to {last}: its log was deleted or cut off, or an older database replaced it"
     )
 
 

@@ -30,7 +30,7 @@ class SqliteSchema:
         """What was applied so far."""
         if self._connection.execute(_HAS_RECORDS).fetchone() is None:
             if self._connection.execute(_HAS_TABLES).fetchone() is not None:
-                raise ConfigError("the database belongs to another program: it has tables, but none of Oris")
+                raise ConfigError("the database belongs to another program: it has tables, but no tables of Oris")
             return ()
         return tuple(Applied(*row) for row in self._connection.execute(_RECORDS))
 

@@ -278,7 +278,7 @@ class SqliteStore:
             except RuntimeError as error:
                 # No thread could be started: nothing was committed, and nothing may be left open.
                 self._writer.abandon()
-                raise Unavailable(f"no thread for the commit: {error}") from error
+                raise Unavailable(f"no thread could be started for the commit: {error}") from error
 
     async def _see_to_claim(self) -> None:
         """What cannot be written now is tried at the next look."""

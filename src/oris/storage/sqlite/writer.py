@@ -78,7 +78,7 @@ class Writer:
         """Raises Unavailable once the database has failed."""
         if self.lost:
             # Where the files are is for the log, not for clients.
-            raise Unavailable("the database is not where it was any more; the server ends", cause="file_lost")
+            raise Unavailable("a file of the database was moved or deleted; the server stops", cause="file_lost")
         if self.failure is not None:
             raise Unavailable(f"the database has failed: {self.failure}")
 
@@ -153,7 +153,7 @@ class Writer:
         try:
             self.look()
         except Unavailable as error:
-            raise OutcomeUnknown("the commit went into a file that the next start will not find") from error
+            raise OutcomeUnknown("the commit went to a file that was moved or deleted") from error
         self._is_sure = True
         self._guard.committed(now_ms)
 
