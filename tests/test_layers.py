@@ -32,6 +32,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "oris.observability": ("oris.errors", "oris.ids", "oris.clock", "oris.config", "oris.wire"),
     "oris.storage": (*CORE, *STORE),
     "oris.storage.migrate": ("oris.errors", "oris.config"),
+    "oris.storage.memory": STORE_SIDE,
     "oris.storage.sqlite": STORE_SIDE,
     "oris.storage.postgres": STORE_SIDE,
     "oris.engine": (*CORE, "oris.clock", "oris.patience", *STORE),

@@ -22,6 +22,7 @@ from oris.storage.store import Work
 from .driver import (
     ACME,
     START_MS,
+    Action,
     Driver,
     Harness,
     ack,
@@ -40,7 +41,7 @@ from .driver import (
 )
 
 LANE = Lane(ACME, "default")
-WRITES = [
+WRITES: list[tuple[str, Action]] = [
     ("runtime_jobs", "insert"),
     ("runtime_jobs", "update"),
     ("runtime_runs", "insert"),
@@ -51,12 +52,12 @@ WRITES = [
     ("runtime_idempotency", "insert"),
     ("runtime_dead_letters", "insert"),
     ("runtime_replay_effects", "insert"),
-    ("runtime_workers", "insert"),
+    ("runtime_workers", "update"),
     ("runtime_ended_sessions", "insert"),
-    ("runtime_tenants", "insert"),
+    ("runtime_tenants", "update"),
     ("runtime_audit_log", "insert"),
     ("runtime_modes", "insert"),
-    ("runtime_nodes", "insert"),
+    ("runtime_nodes", "update"),
     ("runtime_waits", "insert"),
 ]
 
@@ -240,7 +241,9 @@ class StoreConformance:
         await driver.verify()
 
     @pytest.mark.parametrize(("table", "action"), WRITES)
-    async def test_an_error_at_any_write_undoes_the_whole_batch(self, driver: Driver, table: str, action: str) -> None:
+    async def test_an_error_at_any_write_undoes_the_whole_batch(
+        self, driver: Driver, table: str, action: Action
+    ) -> None:
         threads = [submit(f"t{number}") for number in (1, 2, 3, 5, 6)]
         jobs = (await driver.commit(*threads, wants=[want(limit=5)])).granted[0].jobs
         await driver.commit(ack(jobs[0]), ack(jobs[3]), opened("s1", "w3"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -32,6 +32,10 @@ TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 ACME = TenantId("acme")
 
 
+Action = Literal["insert", "update", "delete"]
+"""What is done to a row: it was not there before, it was another one, or it is not there afterwards."""
+
+
 class Ticks:
     """A clock that only the test moves."""
 
@@ -55,13 +59,14 @@ class Harness(Protocol):
         """Close the store and open it again."""
 
     async def crash(self) -> None:
-        """Go on with what a `kill -9` at this moment would leave."""
+        """Go on with what the death of the process at this moment would leave."""
 
     async def snapshot(self) -> Snapshot:
         """All rows."""
 
-    async def refuse(self, table: str, action: str) -> None:
-        """From now on each `action` (insert, update) on the table is a definite error."""
+    async def refuse(self, table: str, action: Action) -> None:
+        """From now on a transaction that does this to a row of the table fails: nothing of it is committed. What it
+        raises says `planted`. The table is called as SQL stores call it."""
 
     async def heal(self) -> None:
         """Take that back."""

@@ -1,0 +1,118 @@
+"""The rows: a dict for each `runtime_*` table of the other stores."""
+
+from __future__ import annotations
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
+
+from oris.core.api_key import ApiKey
+from oris.core.audit import AuditRecord
+from oris.core.audit_anchor import AuditAnchor
+from oris.core.events import Entry
+from oris.core.hold import Hold
+from oris.core.invariants import Snapshot
+from oris.core.mode import Mode
+from oris.core.model import (
+    ClosedLease,
+    DeadLetter,
+    EndedSession,
+    IdempotentSubmit,
+    Job,
+    Lane,
+    PrunedRun,
+    ReplayClaim,
+    Step,
+    StepStatus,
+    Tenant,
+    Wait,
+    Worker,
+)
+from oris.ids import IdempotencyKey, JobKey, KeyId, LeaseId, RunId, TenantId, WaitId, WorkerKey
+
+
+class NodeRow(Struct, frozen=True):
+    """What a node has written with its commits. The first two times only rise."""
+
+    batch_id: str
+    """Its last one."""
+    now_ms: int
+    """When that was."""
+    calm_ms: int
+    """See `Changes.calm_ms`."""
+    skew_ms: int
+    """See `Changes.skew_ms`."""
+
+
+class Tables(Struct):
+    """All rows of one state, each dict in the order in which its keys were added. No row ever changes: a newer one is
+    put in its place."""
+
+    jobs: dict[JobKey, Job] = field(default_factory=dict)
+    """A thread's row stays for ever, so its number in this dict does too."""
+    past_runs: dict[RunId, Job] = field(default_factory=dict)
+    entries: dict[tuple[JobKey, int], Entry] = field(default_factory=dict)
+    payloads: dict[tuple[JobKey, int], bytes] = field(default_factory=dict)
+    steps: dict[tuple[RunId, str, StepStatus, str], Step] = field(default_factory=dict)
+    """By run, action, status and token: all reports."""
+    waits: dict[WaitId, Wait] = field(default_factory=dict)
+    closed: dict[LeaseId, ClosedLease] = field(default_factory=dict)
+    idempotent: dict[IdempotencyKey, IdempotentSubmit] = field(default_factory=dict)
+    dead_letters: dict[RunId, DeadLetter] = field(default_factory=dict)
+    claims: dict[str, ReplayClaim] = field(default_factory=dict)
+    """By target."""
+    pruned_runs: dict[RunId, PrunedRun] = field(default_factory=dict)
+    workers: dict[WorkerKey, Worker] = field(default_factory=dict)
+    ended_sessions: dict[tuple[WorkerKey, str], EndedSession] = field(default_factory=dict)
+    tenants: dict[TenantId, Tenant] = field(default_factory=dict)
+    holds: dict[Lane, Hold] = field(default_factory=dict)
+    api_keys: dict[KeyId, ApiKey] = field(default_factory=dict)
+    modes: dict[str, Mode] = field(default_factory=dict)
+    """By node; see `core.mode.CLUSTER`."""
+    nodes: dict[str, NodeRow] = field(default_factory=dict)
+    audit: dict[tuple[str, int], AuditRecord] = field(default_factory=dict)
+    """By chain and number in it."""
+    anchors: dict[str, AuditAnchor] = field(default_factory=dict)
+    """By chain."""
+
+    def copy(self) -> Tables:
+        """The same rows in dicts of their own."""
+        return Tables(**{name: dict(rows) for name, rows in asdict(self).items()})
+
+
+class Volume:
+    """What is committed. It outlives the stores that are opened on it, as a disk outlives processes."""
+
+    def __init__(self, tables: Tables | None = None) -> None:
+        self.tables = tables or Tables()
+        """The last committed state. It is replaced as a whole, so a reader may keep the one it has begun with."""
+
+    def commit(self, tables: Tables) -> None:
+        """Make this the committed state. (Tests make it fail.)"""
+        self.tables = tables
+
+
+def snapshot_of(tables: Tables) -> Snapshot:
+    """All rows, for the checks of `core.invariants`."""
+    rows = Snapshot(
+        jobs=dict(tables.jobs),
+        past_runs=dict(tables.past_runs),
+        payloads=dict(tables.payloads),
+        closed=dict(tables.closed),
+        idempotent=list(tables.idempotent.values()),
+        dead_letters=dict(tables.dead_letters),
+        workers=dict(tables.workers),
+        tenants=dict(tables.tenants),
+        audit=list(tables.audit.values()),
+        waits=dict(tables.waits),
+        api_keys=list(tables.api_keys.values()),
+        claims=dict(tables.claims),
+        modes=list(tables.modes.values()),
+        pruned_runs=dict(tables.pruned_runs),
+        anchors=dict(tables.anchors),
+        holds=dict(tables.holds),
+    )
+    for entry in tables.entries.values():
+        rows.entries.setdefault(entry.job_key, []).append(entry)
+    for step in tables.steps.values():
+        rows.steps.setdefault(step.run_id, []).append(step)
+    return rows

@@ -1,0 +1,25 @@
+"""All conformance suites as one class: a backend's tests derive from it and bring `harness`."""
+
+from __future__ import annotations
+
+from .conformance import StoreConformance
+from .conformance_handouts import HandoutsConformance
+from .conformance_holds import HoldsConformance
+from .conformance_keys import KeysConformance
+from .conformance_pruning import PruningConformance
+from .conformance_reads import ReadsConformance
+from .conformance_replays import ReplaysConformance
+from .conformance_retention import RetentionConformance
+
+
+class AllConformance(
+    StoreConformance,
+    ReadsConformance,
+    KeysConformance,
+    ReplaysConformance,
+    RetentionConformance,
+    PruningConformance,
+    HoldsConformance,
+    HandoutsConformance,
+):
+    """What every store has to do."""
