@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .conformance import StoreConformance
+from .conformance_cancellation import CancellationConformance
 from .conformance_handouts import HandoutsConformance
 from .conformance_holds import HoldsConformance
 from .conformance_keys import KeysConformance
@@ -21,5 +22,6 @@ class AllConformance(
     PruningConformance,
     HoldsConformance,
     HandoutsConformance,
+    CancellationConformance,
 ):
     """What every store has to do."""
