@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeVar
 
 from msgspec import Struct
 
 from oris import ids
-from oris.audit_actions import ControlAction
+from oris.audit_actions import AuditAction
 from oris.core import commands as c
 from oris.core.audit import Audit, AuditHead, record
 from oris.core.changes import Changes, Handed
@@ -108,8 +108,9 @@ class Driver:
         lanes: Sequence[Lane] = (),
         audit: Sequence[Audit] = (),
         calm_ms: int | None = None,
+        seen: Callable[[Changes], None] = lambda changes: None,
     ) -> Done:
-        """One batch, as the committer makes it. Raises what `transact` raises."""
+        """One batch, as the committer makes it; `seen` is shown its changes. Raises what `transact` raises."""
         needs = Needs()
         for command in commands:
             add_needs(needs, command)
@@ -137,6 +138,7 @@ class Driver:
             done.granted = dispatch(facts, list(wants), next(stamps), 1000).granted if wants else []
             assert facts.audit_head is not None
             self.audit_head = facts.audit_head
+            seen(facts.changes)
             return facts.changes
 
         done.handed = await self.store.transact(needs, work, self.next_batch_id())
@@ -266,7 +268,7 @@ def heartbeat(job: Job, ttl_ms: int = 30_000) -> c.Heartbeat:
 
 
 def audited(
-    action: ControlAction = "job.run", request_id: str = "r1", actor_id: str = "ops", tenant: str = ACME
+    action: AuditAction = "job.run", request_id: str = "r1", actor_id: str = "ops", tenant: str = ACME
 ) -> Audit:
     """A line for the trail."""
     return Audit("api_key", actor_id, "admin", tenant, "127.0.0.1", action, "thread", "t", request_id)

@@ -11,10 +11,12 @@ from .conformance_pruning import PruningConformance
 from .conformance_reads import ReadsConformance
 from .conformance_replays import ReplaysConformance
 from .conformance_retention import RetentionConformance
+from .conformance_writes import WritesConformance
 
 
 class AllConformance(
     StoreConformance,
+    WritesConformance,
     ReadsConformance,
     KeysConformance,
     ReplaysConformance,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from oris.audit_actions import OPENING
 from oris.core.api_key import ApiKey
 from oris.core.audit import AuditRecord
 from oris.core.hold import Hold
@@ -99,5 +100,5 @@ def _shows_record(where: AuditFilter, record: AuditRecord) -> bool:
         and matches(record.actor_id, where.actor_id)
         and (where.from_ms is None or record.created_ms >= where.from_ms)
         and (where.to_ms is None or record.created_ms < where.to_ms)
-        and not (where.control_only and record.action == "chain.open")
+        and not (where.control_only and record.action == OPENING)
     )

@@ -45,8 +45,7 @@ class MemoryThreadReads(CommittedReads):
         tables = await self._committed()
         latest = find.latest_run(tables, job_key)
         past = [run for run in tables.past_runs.values() if run.job_key == job_key]
-        # The latest run moves on with its events; it is on the first page.
-        return page([*past, latest] if latest and after is None else past, place_of_run, after, limit)
+        return page(past if latest is None else [*past, latest], place_of_run, after, limit)
 
     async def payloads(self, job_key: JobKey, seqs: Sequence[int]) -> Mapping[int, bytes]:
         """See there."""
