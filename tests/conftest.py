@@ -24,6 +24,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what is about another store."""
     chosen = item.config.getoption("--store")
     for marker in item.iter_markers("only_store"):
+        assert set(marker.args) <= stores.KINDS.keys(), marker
         if chosen not in marker.args:
             pytest.skip(f"it is about {', '.join(marker.args)}")
 
