@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 NODE := tests/clients/node_modules
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check sim bench fuzz pythons docs
+.PHONY: help demo serve test memory check sim bench fuzz pythons docs
 
 INPUTS ?= 100000
 SEED ?= 1
@@ -33,6 +33,9 @@ serve: $(VENV)/ready  ## run the server on 127.0.0.1:8080 with ./oris_runtime.db
 
 test: $(VENV)/ready $(NODE)/ready  ## run every test, 100 simulated seeds among them; two files at a time
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+memory: $(VENV)/ready  ## run the engine's tests on the store in memory instead of SQLite
+	$(BIN)/python -m pytest tests/engine --store=memory -n 2 --dist loadfile
 
 check: $(VENV)/ready  ## lint, formatting and types
 	$(BIN)/ruff check .

@@ -40,6 +40,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "oris.storage": (*CORE, *STORE),
     "oris.storage.backends": ("oris.config", "oris.ids", "oris.storage"),
     "oris.storage.migrate": ("oris.errors", "oris.config"),
+    "oris.storage.memory": STORE_SIDE,
     "oris.storage.sqlite": STORE_SIDE,
     "oris.storage.postgres": STORE_SIDE,
     "oris.engine": (*CORE, "oris.clock", "oris.patience", *STORE),

@@ -12,7 +12,6 @@ from msgspec.structs import asdict, astuple, replace
 from oris.core import events as ev
 from oris.core.changes import Changes
 from oris.core.deadlines import next_deadline
-from oris.core.events import Entry
 from oris.core.facts import Facts
 from oris.core.fold import fold, kept_from
 from oris.core.hold_checks import check_holds
@@ -21,8 +20,9 @@ from oris.core.model import DELAYED, TERMINAL, WAITING, Job, Step
 from oris.core.old import OldestRuns
 from oris.core.replay_checks import check_causes, check_replays, check_taken_over
 from oris.ids import JobKey, RunId
-
-from .tables import Tables
+from oris.storage.memory.find import timeline
+from oris.storage.memory.reads.retention import oldest_runs
+from oris.storage.memory.tables import Tables
 
 
 def plain(value: object) -> object:
@@ -70,13 +70,13 @@ def check(tables: Tables, before: Mapping[JobKey, Job], changes: Changes, now_ms
 def what_is_known_of_old_runs(tables: Tables) -> dict[JobKey, OldestRuns]:
     """All that retention goes by, of each thread that has any past runs."""
     threads = sorted({run.job_key for run in tables.past_runs.values()})
-    return {key: tables.oldest_runs(key, 0, len(tables.past_runs) + 1) for key in threads}
+    return {key: oldest_runs(tables, key, 0, len(tables.past_runs) + 1) for key in threads}
 
 
 def a_thread_at_one_place_has_the_same_old_runs(before: Mapping[JobKey, OldestRuns], tables: Tables) -> None:
     """I15: what was found of runs that are over holds while the thread is where it was; see `Place`."""
     for key, old in before.items():
-        now = tables.oldest_runs(key, 0, len(tables.past_runs) + 1)
+        now = oldest_runs(tables, key, 0, len(tables.past_runs) + 1)
         if old.place == now.place:
             assert over(old) == over(now)[: len(over(old))]
 
@@ -94,26 +94,21 @@ def runs_of(tables: Tables) -> dict[RunId, Job]:
     return {job.run_id: job for job in (*tables.past_runs.values(), *latest)}
 
 
-def kept_entries(tables: Tables, job: Job) -> list[Entry]:
-    """A thread's events that were not pruned."""
-    return [entry for entry in tables.entries[job.job_key] if entry.seq > job.pruned_seq]
-
-
 def a_target_completes_at_most_once(tables: Tables) -> None:
     """I8, I23, and I10 of what replays take over."""
     runs = runs_of(tables)
     steps: dict[RunId, list[Step]] = {}
-    for (run_id, _), rows in tables.steps.items():
-        steps.setdefault(run_id, []).extend(rows.values())
+    for step in tables.steps.values():
+        steps.setdefault(step.run_id, []).append(step)
     assert check_replays(runs, tables.claims) == []
-    kept = {job.job_key: kept_entries(tables, job) for job in tables.jobs.values()}
+    kept = {key: list(timeline(tables, key)) for key in tables.jobs}
     assert check_causes(runs, kept) == []
     assert check_taken_over(runs.values(), steps) == []
 
 
 def a_timeline_is_gapless_and_chained(tables: Tables, job: Job) -> None:
     """I11."""
-    entries = kept_entries(tables, job)
+    entries = list(timeline(tables, job.job_key))
     assert ev.first_bad_seq(entries, job.pruned_hash or ev.GENESIS, job.pruned_seq) is None
     last = (entries[-1].seq, entries[-1].hash) if entries else (job.pruned_seq, job.pruned_hash)
     assert last == (job.seq, job.head_hash)
@@ -123,7 +118,7 @@ def folding_the_events_gives_the_row(tables: Tables, job: Job) -> None:
     """I11: heartbeats move the lease's end without an event; the wake-up time is a bound, no fact."""
     if job.is_pruned:
         return
-    folded = fold(kept_entries(tables, job), kept_from(job))
+    folded = fold(list(timeline(tables, job.job_key)), kept_from(job))
     assert folded is not None
     expected = replace(
         folded, lease_expires_ms=job.lease_expires_ms, lease_asked_ms=job.lease_asked_ms, wake_ms=job.wake_ms
@@ -145,7 +140,7 @@ def attempts_are_accounted_for(tables: Tables, job: Job) -> None:
     """I6."""
     if job.is_pruned:
         return
-    of_run = Counter(e.event_type for e in tables.entries[job.job_key] if e.run_id == job.run_id)
+    of_run = Counter(e.event_type for e in timeline(tables, job.job_key) if e.run_id == job.run_id)
     assert job.attempt_no == 1 + of_run["retry_scheduled"] + of_run["lease_expired"]
     assert job.retries == of_run["retry_scheduled"]
     assert of_run["dead_lettered"] == (job.status == "failed") == (job.run_id in tables.dead_letters)

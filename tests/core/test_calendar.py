@@ -53,7 +53,7 @@ def test_what_is_shown_goes_by_the_calendar() -> None:
     job = world.start("t")
     assert (job.created_ms, job.updated_date_ms) == (world.date_ms, world.date_ms)
     world.acked(job, "failed")
-    assert {entry.at_ms for entry in world.tables.entries[key("t")]} == {world.date_ms}
+    assert {entry.at_ms for entry in world.entries("t")} == {world.date_ms}
     assert world.tables.dead_letters[job.run_id].dead_ms == world.date_ms
     assert world.tables.workers[job.worker_key or ""].last_seen_ms == world.date_ms  # type: ignore[index]
 
@@ -63,7 +63,7 @@ def test_two_times_of_a_thread_may_step_back_and_its_numbers_never() -> None:
     job = world.start("t")
     world.skew_ms = -DAY_MS
     world.acked(job)
-    entries = world.tables.entries[key("t")]
+    entries = world.entries("t")
     assert [entry.seq for entry in entries] == [1, 2, 3, 4]
     assert entries[-1].at_ms < entries[0].at_ms
 

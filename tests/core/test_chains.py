@@ -27,7 +27,7 @@ def timeline() -> list[Entry]:
     world.reported(job, "a", checkpoint=b"{}")
     world.acked(job, "failed", body=b'"e"')
     world.acked(world.grant("t"))
-    return world.tables.entries[job.job_key]
+    return world.entries("t")
 
 
 FORGERIES: dict[str, Any] = {

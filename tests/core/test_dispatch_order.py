@@ -171,10 +171,10 @@ def test_what_a_poll_is_told_does_not_hang_on_the_order_in_which_rows_were_read(
     world = World()
     world.batch([submit(f"{tenant}{n}", tenant=tenant) for tenant in "abcd" for n in range(2)])
     world.poll("w1", 4)
-    lanes = world.tables.lanes()
+    lanes = world.lanes()
     told = []
     for order in (sorted(lanes), sorted(lanes, reverse=True)):
-        loaded = world.tables.load(Needs(heads={lane: 9 for lane in order}))
+        loaded = world.load(Needs(heads={lane: 9 for lane in order}))
         dispatched = dispatch(Facts(loaded, world.limits), [want("w1", 9, tenant_limit=1)], Stamp(world.now_ms, 1), 9)
         told.append(dispatched.granted)
     assert told[0] == told[1]

@@ -20,7 +20,7 @@ from .world import World, heartbeat, key, the
 def told(world: World, thread: str, lease: LeaseId | None) -> dict[str, object] | None:
     """What a reader with this lease is told of it; None: that it is live."""
     needs = Needs(jobs={key(thread)}, closed=set() if lease is None else {lease})
-    facts = Facts(world.tables.load(needs), world.limits, outages=world.outages)
+    facts = Facts(world.load(needs), world.limits, outages=world.outages)
     refusal = refuse_unless_held(facts, world.job(thread), lease, world.now_ms)
     assert facts.changes.empty
     return None if refusal is None else dict(refusal.details or {})

@@ -237,7 +237,7 @@ def test_grants_come_in_order_within_a_tenant(random: Random, length: int, heads
     for batch in story(random, length):
         seen = len(telling.granted)
         telling.run(batch)
-        waiting = [job for jobs in world.tables.lanes().values() for job in jobs]
+        waiting = [job for jobs in world.lanes().values() for job in jobs]
         for job in telling.granted[seen:]:
             assert all(job.order < other.order for other in waiting if other.tenant_id == job.tenant_id)
 
@@ -256,10 +256,10 @@ def test_of_a_held_workflow_the_job_that_has_lost_least_is_probed(random: Random
         probes = {hold.probe for hold in world.tables.holds.values()}
         for job in telling.granted[seen:]:
             if job.lease_id in probes:
-                waiting = world.tables.lanes().get(job.lane, [])
+                waiting = world.lanes().get(job.lane, [])
                 assert all(lost_least(job) < lost_least(other) for other in waiting)
         for lane, hold in list(world.tables.holds.items()):
-            if is_held(hold) and may_probe(hold, world.now_ms) and lane in world.tables.lanes():
+            if is_held(hold) and may_probe(hold, world.now_ms) and lane in world.lanes():
                 telling.granted += world.poll("new").jobs
                 probed = world.tables.holds[lane].probe
                 assert probed is not None, "it is not put off for ever"

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from oris.core.commands import SetMode
 from oris.core.mode import CLUSTER, OFFLINE, Mode, Modes
 from oris.core.replies import Beaten, ModeSet, Refusal, Reported, Submitted
 from oris.errors import ErrorCode
 from oris.ids import NodeId
+from oris.storage.memory.tables import NodeRow
 
 from .world import START_MS, World, submit, the, want
+
+NODE = NodeRow("there", "batch", 1)
+"""The row of a node that has committed something."""
 
 
 def switch(world: World, node: str = CLUSTER, *, submit: bool = True, dispatch: bool = True) -> Mode:
@@ -53,7 +58,7 @@ def test_at_a_node_is_on_what_both_it_and_the_cluster_have_on() -> None:
 
 def test_another_nodes_mode_is_stored_and_changes_nothing_here() -> None:
     world = World()
-    world.tables.nodes = {NodeId("there"): 1}
+    world.tables.nodes[NodeId("there")] = NODE
     switch(world, "there", submit=False, dispatch=False)
     assert world.modes.word == "serving"
     assert world.tables.modes["there"].dispatch is False
@@ -61,7 +66,7 @@ def test_another_nodes_mode_is_stored_and_changes_nothing_here() -> None:
 
 def test_a_node_that_was_never_there_is_not_found() -> None:
     world = World()
-    world.tables.nodes = {NodeId("there"): 1}
+    world.tables.nodes[NodeId("there")] = NODE
     refused = the(Refusal, world.ask(SetMode("ther", False, False, None, "ann")))
     assert refused.code is ErrorCode.NOT_FOUND
     assert world.tables.modes == {}
@@ -69,7 +74,7 @@ def test_a_node_that_was_never_there_is_not_found() -> None:
 
 def test_the_name_of_commands_without_a_server_is_no_nodes() -> None:
     world = World()
-    world.tables.nodes = {NodeId("there"): 1, NodeId(OFFLINE): 1}
+    world.tables.nodes |= {NodeId("there"): NODE, NodeId(OFFLINE): replace(NODE, name=OFFLINE)}
     refused = the(Refusal, world.ask(SetMode(OFFLINE, False, False, None, "ann")))
     assert refused.code is ErrorCode.NOT_FOUND
     assert world.tables.modes == {}

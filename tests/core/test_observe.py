@@ -5,11 +5,11 @@ from __future__ import annotations
 from oris.core.model import RetryPolicy
 from oris.core.observe import Observed, observe
 
-from .world import World, key
+from .world import World
 
 
 def seen(world: World, after_seq: int = 0) -> Observed:
-    return observe(world.tables.entries[key("t")][after_seq:])
+    return observe(world.entries("t")[after_seq:])
 
 
 def ends(found: Observed) -> list[tuple[int, str | None, str | None, int | None]]:

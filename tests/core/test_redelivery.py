@@ -20,7 +20,7 @@ def test_the_same_poll_id_gets_its_live_leases_again() -> None:
     again = world.poll("w1", 2, poll_id="p")
     assert again.jobs == ()
     assert again.redelivered == first.jobs
-    assert world.tables.lanes()[first.jobs[0].lane][0].thread_id == "t2"
+    assert world.lanes()[first.jobs[0].lane][0].thread_id == "t2"
 
 
 def test_another_poll_id_gets_other_work() -> None:
@@ -158,7 +158,7 @@ def test_a_job_that_comes_back_and_goes_out_again_in_one_batch_is_answered_once(
 def test_a_run_that_the_batch_has_replaced_is_no_threads_current_run() -> None:
     world = World()
     first = world.start("a")
-    facts = Facts(world.tables.load(Needs(jobs={key("a")}, runs={first.run_id})), world.limits)
+    facts = Facts(world.load(Needs(jobs={key("a")}, runs={first.run_id})), world.limits)
     for command in (c.Cancel(key("a"), None), submit("a")):
         facts.apply(decide(facts, command, Stamp(world.now_ms, 5)), world.now_ms)
     assert facts.job_of(first.run_id) is None

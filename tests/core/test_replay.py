@@ -33,8 +33,7 @@ def finished(world: World, status: str = "completed") -> Job:
 
 def checkpoint_of_step(world: World, job: Job, action: str) -> str:
     """The checkpoint that was saved with a step."""
-    rows = world.tables.steps[job.run_id, action]
-    return ids.checkpoint_id(job.run_id, next(iter(rows.values())).checkpoint_seq)
+    return ids.checkpoint_id(job.run_id, world.reports(job.run_id, action)[0].checkpoint_seq)
 
 
 def replayed(world: World, checkpoint: str | None = None) -> Job:
@@ -77,7 +76,7 @@ def test_a_replay_of_a_checkpoint_begins_there_with_the_steps_that_had_succeeded
     job = replayed(world, checkpoint)
     assert job.checkpoint_id == checkpoint
     ((run, until_seq),) = sources_of(job)
-    kept = [name for name in ("one", "two") if next(iter(world.tables.steps[run, name].values())).seq <= until_seq]
+    kept = [name for name in ("one", "two") if world.reports(run, name)[0].seq <= until_seq]
     assert kept == ["one"]
     assert job.handout_bytes == len(b'{"n":1}') + len(b'{"at":1}') + len(b'"first"')
 
@@ -328,11 +327,11 @@ def test_the_checks_of_replays_find_what_is_wrong() -> None:
     twin = replace(job, run_id=RunId("run_" + "0" * 32), status="completed")
     assert [v.rule for v in check_replays({**runs, twin.run_id: twin}, {target: claim})] == ["I23"]
     lost = {source.run_id: source, job.run_id: replace(job, replay_target=None)}
-    assert [v.rule for v in check_causes(lost, world.tables.entries)] == ["I8"]
-    made = [entry for entry in world.tables.entries[key("t")] if entry.event_type == "run_created"]
+    assert [v.rule for v in check_causes(lost, {key("t"): world.entries("t")})] == ["I8"]
+    made = [entry for entry in world.entries("t") if entry.event_type == "run_created"]
     assert [v.rule for v in check_causes(runs, {key("t"): [*made, made[0]]})] == ["I8"]
     assert [v.rule for v in check_causes(runs, {key("t"): made[1:]})] == ["I8"]
-    steps = {source.run_id: [s for rows in world.tables.steps.values() for s in rows.values()]}
+    steps = {source.run_id: list(world.tables.steps.values())}
     own = [replace(steps[source.run_id][0], run_id=job.run_id)]
     assert [v.rule for v in check_taken_over([job], {**steps, job.run_id: own})] == ["I10"]
     twice = replace(job, sources=b'[["%s",99],["%s",99]]' % (source.run_id.encode(), source.run_id.encode()))

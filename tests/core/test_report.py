@@ -51,7 +51,7 @@ def test_started_and_failed_may_be_followed_by_anything() -> None:
     job = world.start("t")
     for n, status in enumerate(("started", "failed", "started", "failed", "succeeded")):
         assert world.reported(job, "a", status, token=f"{n}").status == "reported"  # type: ignore[arg-type]
-    rows = world.tables.steps[job.run_id, "a"].values()
+    rows = world.reports(job.run_id, "a")
     assert [row.status for row in rows if row.latest] == ["succeeded"]
     assert len(rows) == 5
 
@@ -70,7 +70,7 @@ def test_an_older_report_repeated_after_success_changes_nothing() -> None:
     world.reported(job, "a", "started", token="x")
     world.reported(job, "a", "succeeded", token="y")
     assert world.reported(job, "a", "started", token="x").status == "reported_idempotent"
-    latest = [row for row in world.tables.steps[job.run_id, "a"].values() if row.latest]
+    latest = [row for row in world.reports(job.run_id, "a") if row.latest]
     assert [row.status for row in latest] == ["succeeded"]
 
 

@@ -21,6 +21,7 @@ from oris.core.retention import Found, may_go
 from oris.core.stamp import Stamp
 from oris.errors import ErrorCode
 from oris.ids import RunId
+from oris.storage.memory.reads.retention import oldest_runs
 
 from .world import World, key, submit, the, worker_key
 
@@ -32,7 +33,7 @@ def looked(world: World, thread: str = "t", page: int = WINDOW, before_ms: int |
     at_ms, found = world.now_ms if before_ms is None else before_ms, None
     while found is None or (found.cut is None and found.after is not None):
         after = 0 if found is None else found.after or 0
-        found = may_go(found, world.tables.oldest_runs(key(thread), after, page), at_ms)
+        found = may_go(found, oldest_runs(world.tables, key(thread), after, page), at_ms)
         assert found is not None
     return found
 
@@ -84,7 +85,7 @@ def test_runs_go_whole_and_the_oldest_first() -> None:
     job = world.job("t")
     assert (job.pruned_seq, job.pruned_hash, job.pruned_runs) == (runs[0].seq, runs[0].head_hash, 1)
     erase(world)
-    assert world.tables.entries[key("t")][0].seq == runs[0].seq + 1
+    assert world.entries("t")[0].seq == runs[0].seq + 1
 
 
 @pytest.mark.parametrize("age_ms", [-1, 0, 1])
@@ -136,7 +137,7 @@ def test_a_thread_of_which_nothing_is_kept_is_not_there_and_goes_on_where_it_was
     assert job.fence > before.fence
     assert names(world) == [job.run_id]
     erase(world)
-    assert world.tables.entries[key("t")][0].seq == before.seq + 1
+    assert world.entries("t")[0].seq == before.seq + 1
     world.acked(job)
 
 
@@ -229,7 +230,7 @@ def test_what_may_go_does_not_hang_on_the_size_of_the_pages(size: int) -> None:
     found, kept = None, world.job("t")
     while found is None or found.after is not None:
         after = 0 if found is None else found.after or 0
-        found = may_go(found, world.tables.oldest_runs(key("t"), after, size), kept.updated_ms)
+        found = may_go(found, oldest_runs(world.tables, key("t"), after, size), kept.updated_ms)
         assert found is not None
     assert found.ripe == tuple(runs[:-1])
     cut = the(Cut, found.cut)
@@ -272,10 +273,10 @@ def test_a_thread_that_moves_between_two_pages_is_read_from_the_beginning(move: 
     world = World()
     for _ in range(3):
         ended(world)
-    first = world.tables.oldest_runs(key("t"), 0, 2)
+    first = oldest_runs(world.tables, key("t"), 0, 2)
     found = may_go(None, first, world.now_ms)
     move(world)
-    assert may_go(found, world.tables.oldest_runs(key("t"), first.after or 0, 2), world.now_ms) is None
+    assert may_go(found, oldest_runs(world.tables, key("t"), first.after or 0, 2), world.now_ms) is None
 
 
 def test_what_the_latest_run_does_meanwhile_keeps_nothing() -> None:
@@ -324,7 +325,7 @@ def test_erasing_something_that_was_not_pruned_does_nothing() -> None:
     world = World()
     job = ended(world)
     assert world.ask(c.Erase(job.run_id, 100, 100)) == Forgotten(0)
-    assert world.tables.entries[key("t")]
+    assert world.entries("t")
 
 
 def test_an_answer_that_somebody_has_given_goes_with_its_run() -> None:
@@ -389,7 +390,7 @@ def test_a_session_that_ended_is_forgotten_and_one_that_did_not_cannot_be() -> N
     world.open_session("w", "s2")
     name = worker_key("w")
     assert world.ask(c.ForgetSessions(((name, "s1"), (name, "s2")))) == Forgotten(1)
-    assert world.tables.ended_sessions == set()
+    assert world.tables.ended_sessions == {}
     assert the(SessionOpened, world.open_session("w", "s1")).replaced == "s2"
 
 

@@ -218,7 +218,7 @@ def test_what_becomes_due_is_queued_however_full_the_queue_is() -> None:
     world.later(1_000)
     for thread in "abc":
         world.sweep(thread)
-    assert (world.tables.depth(), world.tables.delayed()) == (4, 0)
+    assert (world.depth(), world.delayed()) == (4, 0)
     assert reason(world.submit("d")) == "queue_full"
     assert sorted(world.got("w1", 9)) == ["a", "b", "c", "now"]
 
@@ -238,6 +238,6 @@ def test_a_retry_counts_to_what_is_delayed_and_is_never_refused() -> None:
     job = world.start("a", retry=RetryPolicy("fixed", 1_000, 3))
     the(Submitted, world.submit("b", delay_ms=9_000))
     assert world.acked(job, "failed").status == "retry_scheduled"
-    assert (world.tables.depth(), world.tables.delayed()) == (0, 2)
+    assert (world.depth(), world.delayed()) == (0, 2)
     the(Submitted, world.submit("c"))
     assert reason(world.submit("d", delay_ms=9_000)) == "queue_full"

@@ -1,6 +1,7 @@
-"""A whole Oris without engine, store or sockets: rows in dicts, the real rules, a clock that only the test moves.
+"""A whole Oris without engine, tasks or sockets: the real rules over the store in memory, a clock that only the test
+moves.
 
-Every batch is decided as the committer will: load what is needed, decide each command, dispatch once at the end,
+Every batch is decided as the committer does it: load what is needed, decide each command, dispatch once at the end,
 write. After every batch the laws of `laws.py` are checked, so every test here tests them too.
 """
 
@@ -15,17 +16,17 @@ import msgspec
 
 from oris import ids
 from oris.core import commands as c
-from oris.core.changes import Decision
+from oris.core.changes import Changes, Decision
 from oris.core.commands import Want
 from oris.core.decide import add_needs, decide
 from oris.core.dispatch import Dispatched, dispatch
-from oris.core.events import Body, decode
+from oris.core.events import Body, Entry, decode
 from oris.core.facts import Facts
 from oris.core.hold import Hold
 from oris.core.limits import Limits
-from oris.core.mode import Modes
-from oris.core.model import Job, Lane, RetryPolicy, StepStatus, TimeoutStatus, Wait, WaitMode, Worker
-from oris.core.needs import Needs
+from oris.core.mode import CLUSTER, Modes
+from oris.core.model import DELAYED, Job, Lane, RetryPolicy, Step, StepStatus, TimeoutStatus, Wait, WaitMode, Worker
+from oris.core.needs import Loaded, Needs
 from oris.core.outage import Outage
 from oris.core.replies import (
     Acked,
@@ -41,9 +42,12 @@ from oris.core.replies import (
 )
 from oris.core.stamp import Stamp
 from oris.ids import JobKey, LeaseId, NodeId, RunId, TenantId, ThreadId, WaitId, WorkerKey
+from oris.storage.memory.find import queued
+from oris.storage.memory.load import load
+from oris.storage.memory.store import MemoryStore
+from oris.storage.memory.tables import Tables, Volume
 
 from . import laws
-from .tables import Tables
 
 START_MS = 1_700_000_000_000
 TRACE = "00-00000000000000000000000000000002-0000000000000002-01"
@@ -69,7 +73,7 @@ def worker_key(name: str, tenant: str = "") -> WorkerKey:
 
 
 class World:
-    """The rules over `Tables`, with a readable line for each thing a client or worker can do."""
+    """The rules over a store, with a readable line for each thing a client or worker can do."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.now_ms = START_MS
@@ -81,7 +85,8 @@ class World:
         self.admission: Refusal | None = None
         self.outages: tuple[Outage, ...] = ()
         self.modes = Modes("here")
-        self.tables = Tables()
+        self.volume = Volume()
+        self.store = MemoryStore(self.volume, lambda: self.now_ms, NodeId("here"))
         self.last = Dispatched([], set(), set(), [], {})
         self._seeds = ids.SeedSource(random.Random(1))
 
@@ -89,24 +94,24 @@ class World:
         self, commands: Sequence[c.Command], wants: Sequence[Want] = (), parked: int | None = None
     ) -> list[Reply]:
         """Decide all of it in one commit; `last` tells what the polls got."""
-        facts = Facts(
-            self.tables.load(self._needs(commands, wants)),
-            self.limits,
-            admission=self.admission,
-            outages=self.outages,
-            node_id=NodeId("here"),
-            skew_ms=self.skew_ms,
-        )
+        decided: list[Facts] = []
         replies = []
-        for command in commands:
-            decision = self._decide(facts, command)
-            facts.apply(decision, self.now_ms)
-            replies.append(decision.reply)
-        self.last = dispatch(facts, list(wants), self._stamp(), self.tenant_limit, parked)
-        before, old = dict(self.tables.jobs), laws.what_is_known_of_old_runs(self.tables)
-        self.tables.write(facts.changes)
+
+        def work(loaded: Loaded, now_ms: int) -> Changes:
+            facts = self._facts(loaded)
+            decided.append(facts)
+            for command in commands:
+                decision = self._decide(facts, command)
+                facts.apply(decision, now_ms)
+                replies.append(decision.reply)
+            self.last = dispatch(facts, list(wants), self._stamp(), self.tenant_limit, parked)
+            return facts.changes
+
+        before, old = self.tables, laws.what_is_known_of_old_runs(self.tables)
+        self.store.transact_nowait(self._needs(commands, wants), work, "batch")
+        (facts,) = decided
         self.modes = facts.modes
-        laws.check(self.tables, before, facts.changes, self.now_ms)
+        laws.check(self.tables, before.jobs, facts.changes, self.now_ms)
         laws.a_thread_at_one_place_has_the_same_old_runs(old, self.tables)
         return replies
 
@@ -123,17 +128,48 @@ class World:
         """The time by the calendar."""
         return self.now_ms + self.skew_ms
 
+    @property
+    def tables(self) -> Tables:
+        """All rows, as they are committed."""
+        return self.volume.tables
+
+    def load(self, needs: Needs) -> Loaded:
+        """What a batch would find."""
+        return load(self.tables, needs)
+
+    def lanes(self) -> dict[Lane, list[Job]]:
+        """All queued jobs, lane by lane, in order."""
+        lanes = {job.lane for job in self.tables.jobs.values() if job.status == "queued"}
+        return {lane: queued(self.tables, lane) for lane in lanes}
+
+    def depth(self) -> int:
+        """Runs that are due and wait."""
+        return sum(job.status == "queued" for job in self.tables.jobs.values())
+
+    def delayed(self) -> int:
+        """Runs that wait for their time."""
+        return sum(job.status in DELAYED for job in self.tables.jobs.values())
+
     def job(self, thread: str, tenant: str = "") -> Job:
         """A thread's row."""
         return self.tables.jobs[key(thread, tenant)]
 
+    def entries(self, thread: str, tenant: str = "") -> list[Entry]:
+        """A thread's events that were not erased."""
+        return [entry for entry in self.tables.entries.values() if entry.job_key == key(thread, tenant)]
+
+    def reports(self, run: RunId, action: str) -> list[Step]:
+        """The reports of a step of a run."""
+        steps = self.tables.steps.values()
+        return [step for step in steps if (step.run_id, step.action_id) == (run, action)]
+
     def events(self, thread: str, tenant: str = "") -> list[str]:
         """The types of a thread's events."""
-        return [entry.event_type for entry in self.tables.entries[key(thread, tenant)]]
+        return [entry.event_type for entry in self.entries(thread, tenant)]
 
     def bodies(self, thread: str, kind: type[R]) -> list[R]:
         """A thread's events of one kind."""
-        found: list[Body] = [decode(entry.data) for entry in self.tables.entries[key(thread)]]
+        found: list[Body] = [decode(entry.data) for entry in self.entries(thread)]
         return [body for body in found if isinstance(body, kind)]
 
     def submit(self, thread: str, **said: Any) -> Reply:
@@ -257,7 +293,7 @@ class World:
         return self.tables.workers[worker_key(name)]
 
     def _needs(self, commands: Sequence[c.Command], wants: Sequence[Want]) -> Needs:
-        needs = Needs()
+        needs = Needs(modes={CLUSTER, "here"})
         for command in commands:
             add_needs(needs, command)
         for wanted in wants:
@@ -268,8 +304,18 @@ class World:
         if wants:
             fresh = (Lane(cmd.tenant_id, cmd.workflow) for cmd in commands if isinstance(cmd, c.Submit))
             again = (job.lane for job in self.tables.jobs.values())
-            needs.heads = {lane: self.heads_read for lane in sorted({*self.tables.lanes(), *fresh, *again})}
+            needs.heads = {lane: self.heads_read for lane in sorted({*self.lanes(), *fresh, *again})}
         return needs
+
+    def _facts(self, loaded: Loaded) -> Facts:
+        return Facts(
+            loaded,
+            self.limits,
+            admission=self.admission,
+            outages=self.outages,
+            node_id=NodeId("here"),
+            skew_ms=self.skew_ms,
+        )
 
     def _stamp(self) -> Stamp:
         return Stamp(self.now_ms, self._seeds.next(self.now_ms), self.skew_ms)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from oris.core.invariants import Snapshot, check_all
-from oris.storage.sqlite.snapshot import read_snapshot
+
+from ..stores import rows_of_server
 
 
 def left_behind(database: Path) -> Snapshot:
@@ -19,8 +18,7 @@ def left_behind(database: Path) -> Snapshot:
             source = database.with_name(database.name + suffix)
             if source.exists():
                 shutil.copyfile(source, Path(folder) / f"copy.db{suffix}")
-        with closing(sqlite3.connect(Path(folder) / "copy.db")) as connection:
-            return read_snapshot(connection)
+        return rows_of_server(Path(folder) / "copy.db")
 
 
 def check_left_behind(database: Path) -> None:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,9 +21,9 @@ import httpx
 import trio
 
 from oris.core.invariants import Snapshot, check_all
-from oris.storage.sqlite.snapshot import read_snapshot
 
 from ..contract import async_check, check
+from ..stores import rows_of_server, server_environment
 from .left_behind import check_left_behind
 
 T = TypeVar("T")
@@ -69,7 +68,7 @@ class ServerProcess:
         """Why its rows need not hold afterwards."""
         self.database = Path(settings.get("ORIS_SQLITE_DB", folder / "oris.db"))
         self.stderr = folder / "stderr.log"
-        defaults = {"ORIS_SERVER_ADDR": "127.0.0.1:0", "ORIS_SQLITE_DB": str(self.database)}
+        defaults = {"ORIS_SERVER_ADDR": "127.0.0.1:0", **server_environment(self.database)}
         with self.stderr.open("wb") as stderr:
             self.process = subprocess.Popen(
                 [sys.executable, *program, *arguments],
@@ -157,8 +156,7 @@ class ServerProcess:
 
     def snapshot(self) -> Snapshot:
         """All rows of the database."""
-        with closing(sqlite3.connect(self.database)) as connection:
-            return read_snapshot(connection)
+        return rows_of_server(self.database)
 
     def check_rows(self) -> Snapshot:
         """All rows, after every invariant was checked on them."""

@@ -17,6 +17,7 @@ from oris.ids import NO_TENANT
 from ..auditor import check_export
 from ..storage.driver import Driver, ack, report, submit, want
 from ..storage.sqlite_harness import SqliteHarness
+from ..stores import server_environment
 from .process_memory import peak_rss_bytes
 from .server_process import ServerProcess, data_of, serving
 from .streams import streaming
@@ -53,7 +54,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     trio.run(write_events, folder)
     why = "they were checked when they were written; the server only reads them"
     # What was written is of another year.
-    settings = {"ORIS_SQLITE_DB": str(folder / "store.db"), "ORIS_RETENTION_DAYS": "0"}
+    settings = {**server_environment(folder / "store.db"), "ORIS_RETENTION_DAYS": "0"}
     with serving(folder, unchecked=why, **settings) as running, running.client() as http:
         for what in ("timeline/export?payloads=true", "verify", "detail"):
             data_of(http.get(f"/v1/jobs/small/{what}"))

@@ -1,11 +1,10 @@
-"""An engine over the real SQLite store in memory, on virtual time; commits can be held, counted and made to fail."""
+"""An engine over a real store (`tests/stores.py`), on virtual time; commits can be held, counted and made to fail."""
 
 from __future__ import annotations
 
 import random
-import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Generic, TypeVar
@@ -33,10 +32,9 @@ from oris.engine.unit import Answered, Unit
 from oris.ids import LeaseId, NodeId, RunId, TenantId, ThreadId, WorkerId
 from oris.storage.hints import Hints
 from oris.storage.reads import Reads
-from oris.storage.sqlite.database import MemoryDatabase
-from oris.storage.sqlite.snapshot import read_snapshot
-from oris.storage.sqlite.store import SqliteStore
 from oris.storage.store import Store, Work
+
+from ..stores import Database, new_database
 
 START_MS = 1_700_000_000_000
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -219,7 +217,7 @@ class World:
 
     engine: Engine
     store: ScriptedStore
-    database: MemoryDatabase
+    database: Database
     observer: Recorder
     nursery: trio.Nursery
 
@@ -263,9 +261,7 @@ class World:
 
     def rows(self) -> Snapshot:
         """All that is committed."""
-        with closing(sqlite3.connect(":memory:")) as connection:
-            connection.deserialize(self.database.image())
-            return read_snapshot(connection)
+        return self.database.rows()
 
     def check_rows(self) -> Snapshot:
         """The store is as it must be."""
@@ -316,7 +312,7 @@ class Later(Generic[R]):
 async def running(
     settings: EngineSettings | None = None,
     *,
-    database: MemoryDatabase | None = None,
+    database: Database | None = None,
     committer: bool = True,
     sweeper: bool = False,
     monitor: bool = False,
@@ -334,16 +330,15 @@ async def running(
     Its rows are checked whatever the test leaves behind, unless it says why they need not hold; with `check`, that it
     leaves nobody waiting too.
     """
-    database = database or MemoryDatabase()
+    database = database or new_database()
     clock = EngineClock(wall or VirtualClock())
-    node_id = NodeId(node)
-    async with await SqliteStore.open(database, clock.now_ms, node_id=node_id, inline=True, hints=hints) as inner:
+    async with aclosing(await database.open(clock.now_ms, node, hints)) as inner:
         high_water_ms = await inner.high_water_ms()
         clock.start_after(high_water_ms)
         store, observer = ScriptedStore(inner), Recorder()
         told = observer if watched_by is None else watched_by(clock)
         chance = random.Random(f"{node} {7 + high_water_ms}")
-        engine = Engine(store, clock, chance, told, replace(settings or EngineSettings(), node_id=node_id))
+        engine = Engine(store, clock, chance, told, replace(settings or EngineSettings(), node_id=NodeId(node)))
         with trio.fail_after(patience_s):
             async with trio.open_nursery() as nursery:
                 world = World(engine, store, database, observer, nursery)

@@ -6,8 +6,8 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from oris.core.outage import Outage
-from oris.storage.sqlite.database import MemoryDatabase
 
+from ..stores import new_database
 from .harness import START_MS, VirtualClock, ack, heartbeat, running, submits
 
 DAY_MS = 86_400_000
@@ -16,7 +16,7 @@ DAY_MS = 86_400_000
 async def test_a_server_that_once_started_with_its_clock_far_ahead_keeps_dates_by_the_right_one(
     autojump_clock: MockClock,
 ) -> None:
-    database, wall = MemoryDatabase(), VirtualClock()
+    database, wall = new_database(), VirtualClock()
     wall.off_ms = 400 * DAY_MS
     async with running(database=database, wall=wall) as world:
         await world.submitted("before")
@@ -83,7 +83,7 @@ async def test_no_lease_is_lost_and_none_is_lengthened_when_the_clock_is_set(aut
 
 
 async def test_a_restart_after_an_idle_while_is_no_longer_outage_than_it_took(autojump_clock: MockClock) -> None:
-    database, wall = MemoryDatabase(), VirtualClock()
+    database, wall = new_database(), VirtualClock()
     async with running(database=database, wall=wall, sweeper=True, monitor=True, check=False) as world:
         await world.ask(ack(await world.start("t", "w")))
         await trio.sleep(30)
@@ -99,12 +99,12 @@ async def test_a_restart_after_an_idle_while_is_no_longer_outage_than_it_took(au
 
 
 async def test_a_server_that_died_is_missed_since_its_last_sign_of_life(autojump_clock: MockClock) -> None:
-    database, wall = MemoryDatabase(), VirtualClock()
+    database, wall = new_database(), VirtualClock()
     async with running(database=database, wall=wall, sweeper=True, monitor=True, check=False) as world:
         await world.start("t", "w", ttl_ms=120_000)
         await trio.sleep(60)
-        image, died_ms = database.image(), world.engine.clock.now_ms()
-    async with running(database=MemoryDatabase(image), wall=wall, check=False) as world:
+        copy, died_ms = database.copy(), world.engine.clock.now_ms()
+    async with running(database=copy, wall=wall, check=False) as world:
         (outage,) = world.observer.outages
         assert died_ms - outage.from_ms <= 3_300
 

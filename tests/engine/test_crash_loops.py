@@ -12,8 +12,8 @@ from oris.core.model import Job, Lane
 from oris.engine.sweeper import SIGN_OF_LIFE_MS
 from oris.errors import DataDamaged
 from oris.ids import NO_TENANT, WorkerId, worker_key
-from oris.storage.sqlite.database import MemoryDatabase
 
+from ..stores import new_database
 from .harness import World, ack, cancel, granted, running
 from .test_tried_again import once
 
@@ -192,12 +192,11 @@ async def test_an_operator_who_clears_it_is_heard_at_once(autojump_clock: MockCl
 
 
 async def test_a_restart_forgets_nothing_of_it(autojump_clock: MockClock) -> None:
-    database = MemoryDatabase()
+    database = new_database()
     async with running(sweeper=True, database=database, check=False) as world:
         await hold_it(world)
         hold = await world.store.reads.hold(LANE)
         (probe,) = granted(await world.poll("probe", 10, wait_s=10, ttl_ms=5000))
-    database.crash()
     async with running(sweeper=True, database=database, check=False) as world:
         held = await world.store.reads.hold(LANE)
         assert hold is not None

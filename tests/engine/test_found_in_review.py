@@ -14,8 +14,8 @@ from oris.engine.engine import EngineSettings
 from oris.engine.unit import Unit
 from oris.errors import Unavailable
 from oris.ids import AttemptId, LeaseId, WorkerKey, attempt_of, lease_id
-from oris.storage.sqlite.database import MemoryDatabase
 
+from ..stores import new_database
 from .harness import granted, lease_of, running, submits, want
 
 
@@ -39,7 +39,7 @@ async def test_a_lane_that_was_read_in_part_does_not_hold_a_poll_back(autojump_c
 
 async def test_a_lane_that_was_never_shown_does_not_hold_a_poll_back(autojump_clock: MockClock) -> None:
     """64 tenants at their limits and one with work, after a start: all lanes count as raised."""
-    database, settings = MemoryDatabase(), EngineSettings(tenant_limit=2)
+    database, settings = new_database(), EngineSettings(tenant_limit=2)
     async with running(settings, database=database, check=False) as world:
         for n in range(64):
             await world.engine.ask(submits("a", "b", "c", tenant=f"T{n:02}"))

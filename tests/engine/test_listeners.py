@@ -351,7 +351,7 @@ async def test_a_listener_whose_read_fails_or_is_cut_leaves_the_others_theirs(au
 async def test_a_timeline_that_lacks_its_events_ends_the_stream(autojump_clock: MockClock) -> None:
     async with running(check=False, unchecked="its events are taken away") as world:
         await world.submitted("a")
-        world.database._connection.execute("DELETE FROM runtime_events")
+        world.database.lose_events()
         reader = Api(world).follow("/v1/jobs/a/events")
         await reader.task.get()
         assert reader.seqs == []

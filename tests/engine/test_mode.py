@@ -18,8 +18,8 @@ from oris.engine.bounds import CommitBounds
 from oris.engine.engine import EngineSettings
 from oris.engine.unit import Unit
 from oris.errors import ErrorCode, OutcomeUnknown
-from oris.storage.sqlite.database import MemoryDatabase
 
+from ..stores import new_database
 from .harness import World, ack, cancel, granted, lease_of, reason, running, submit, the, want
 from .test_cancellation_routes import Api
 
@@ -140,7 +140,7 @@ async def test_a_poll_gets_what_it_holds_and_what_it_has_to_be_told(autojump_clo
 
 
 async def test_a_restart_leaves_it_as_it_was(autojump_clock: MockClock) -> None:
-    database = MemoryDatabase()
+    database = new_database()
     async with running(database=database) as world:
         await world.submitted("a")
         await switch(world, submit=False, dispatch=False)
@@ -155,7 +155,7 @@ async def test_a_restart_leaves_it_as_it_was(autojump_clock: MockClock) -> None:
 
 
 async def test_the_stop_of_a_node_is_no_mode(autojump_clock: MockClock) -> None:
-    database = MemoryDatabase()
+    database = new_database()
     async with running(database=database) as world:
         world.engine.drain()
         assert (await world.poll("w")).decision == "draining"

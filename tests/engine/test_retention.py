@@ -20,9 +20,9 @@ from oris.engine.observer import Passed
 from oris.engine.retention import RetentionRules
 from oris.engine.unit import Unit
 from oris.errors import Unavailable
-from oris.storage.sqlite.database import MemoryDatabase
 
 from ..cancel_sweep import Cut, cancel_sweep
+from ..stores import new_database
 from .harness import World, ack, running, the
 
 KEY = AnchorKey("k" * 32)
@@ -234,7 +234,7 @@ async def test_a_store_that_refuses_is_asked_again(autojump_clock: MockClock) ->
 
 
 async def test_what_was_pruned_before_a_crash_is_erased_after_it(autojump_clock: MockClock) -> None:
-    database = MemoryDatabase()
+    database = new_database()
     async with running(SETTINGS, database=database) as world:
         await ended(world, steps=5)
         await trio.sleep(AGE_S + 1)
@@ -242,7 +242,7 @@ async def test_what_was_pruned_before_a_crash_is_erased_after_it(autojump_clock:
             await world.engine.retention.step()
         assert world.rows().entries != {}
     # Without an age, so that only what has been begun is finished.
-    async with running(EngineSettings(), database=MemoryDatabase(database.image()), sweeper=True) as world:
+    async with running(EngineSettings(), database=database.copy(), sweeper=True) as world:
         await trio.sleep(1)
         assert (world.rows().entries, world.rows().pruned_runs) == ({}, {})
 
@@ -310,18 +310,18 @@ async def test_a_chain_goes_on_after_a_commit_of_unknown_outcome_although_all_of
 
 
 async def test_a_chain_that_is_not_in_order_is_not_cut_and_is_told_of(autojump_clock: MockClock) -> None:
-    database = MemoryDatabase()
+    database = new_database()
     async with running(SETTINGS, database=database) as world:
         for number in range(3):
             await world.engine.ask(audited(number))
     other = EngineSettings(retention=replace(RULES, anchor_key=AnchorKey("j" * 32)))
-    async with running(SETTINGS, database=MemoryDatabase(database.image()), sweeper=True) as world:
+    async with running(SETTINGS, database=database.copy(), sweeper=True) as world:
         await world.engine.ask(audited(8))
         await trio.sleep(AGE_S + 12)
         assert world.rows().audit == []
         await world.engine.ask(audited(9))
-        image = world.database.image()
-    async with running(other, database=MemoryDatabase(image), sweeper=True) as world:
+        copy = world.database.copy()
+    async with running(other, database=copy, sweeper=True) as world:
         await trio.sleep(AGE_S + 12)
         assert world.observer.uncut
         assert "not signed" in world.observer.uncut[0].what

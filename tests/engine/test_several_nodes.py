@@ -19,8 +19,8 @@ from oris.engine.cluster import LOOK_AGAIN_S
 from oris.engine.engine import EngineSettings, Polled
 from oris.ids import NO_TENANT, job_key
 from oris.storage.hints import Hints, LocalHints, NoHints
-from oris.storage.sqlite.database import MemoryDatabase
 
+from ..stores import new_database
 from .harness import World, ack, granted, heartbeat, running, the, want
 
 BOUND_S = 0.5
@@ -31,7 +31,7 @@ ROOM_S = BOUND_S - LOOK_AGAIN_S
 @asynccontextmanager
 async def two(hints: Hints, settings: EngineSettings | None = None) -> AsyncIterator[tuple[World, World]]:
     """Two nodes."""
-    database = MemoryDatabase()
+    database = new_database()
     one = running(settings, database=database, node="a", hints=hints, unchecked="the other node goes on", check=False)
     async with one as a, running(settings, database=database, node="b", hints=hints, sweeper=True) as b:
         yield a, b

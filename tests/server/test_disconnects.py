@@ -9,11 +9,10 @@ from __future__ import annotations
 import json
 import os
 import socket
-import sqlite3
 import struct
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +32,9 @@ from oris.server.build import Server
 from oris.server.main import make_tree
 from oris.server.reload import Reloader
 from oris.server.watchdog import Watchdog
-from oris.storage.sqlite.snapshot import read_snapshot
 
 from ..certificates import Authority
+from ..stores import rows_of_server, server_settings
 
 LIMIT_S = 30.0
 
@@ -68,7 +67,7 @@ async def serving(folder: Path, logs: Logs) -> AsyncIterator[Server]:
     database = folder / "oris.db"
     dog = Watchdog(60.0, SystemClock().monotonic_s, lambda: None)
     cert, key = (None, None) if FILES is None else (FILES.cert, FILES.key)
-    settings = Settings(server_addr=Address("127.0.0.1", 0), sqlite_db=database, tls_cert=cert, tls_key=key)
+    settings = Settings(server_addr=Address("127.0.0.1", 0), tls_cert=cert, tls_key=key, **server_settings(database))
     server = Server(settings, logs, dog)
     await server.listen()
     tree = make_tree(server, reloader(server, settings, logs))
@@ -78,8 +77,7 @@ async def serving(folder: Path, logs: Logs) -> AsyncIterator[Server]:
             assert await tree.wait_ready()
             yield server
             tree.stop("the test is over")
-    with closing(sqlite3.connect(database)) as connection:
-        assert check_all(read_snapshot(connection)) == []
+    assert check_all(rows_of_server(database)) == []
 
 
 def reloader(server: Server, settings: Settings, logs: Logs) -> Reloader:

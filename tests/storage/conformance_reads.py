@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from oris.audit_actions import OPENING
 from oris.core import commands as c
 from oris.core.commands import Cancel, SetMode
 from oris.core.decide.suspend import shown
@@ -269,6 +270,9 @@ class ReadsConformance:
         assert await listed(AuditFilter(from_ms=START_MS + 1)) == [5, 4, 3]
         assert await listed(AuditFilter(to_ms=START_MS + 1)) == [2, 1]
         assert await listed(AuditFilter(from_ms=START_MS + 1, to_ms=START_MS + 2)) == [4, 3]
+        await driver.commit(audit=[audited(OPENING, "r6")])
+        assert await listed(AuditFilter(from_ms=START_MS + 2)) == [6, 5]
+        assert await listed(AuditFilter(from_ms=START_MS + 2, control_only=True)) == [5]
         await driver.verify()
 
     async def test_the_ends_of_all_audit_chains_are_told_newest_chain_first(self, driver: Driver) -> None:

@@ -16,6 +16,7 @@ from oris.storage.reads.retention import OldPlace
 from ..cuts import pruning
 from .driver import (
     ACME,
+    Action,
     Driver,
     Harness,
     ack,
@@ -306,7 +307,7 @@ class RetentionConformance:
         ],
     )
     async def test_runs_go_with_all_that_names_them_or_not_at_all(
-        self, driver: Driver, table: str, action: str
+        self, driver: Driver, table: str, action: Action
     ) -> None:
         await ended(driver, status="failed", idempotency_key="k")
         job = (await driver.commit(replayed("t1"), wants=[want()])).job()
@@ -335,7 +336,7 @@ class RetentionConformance:
             ("runtime_audit_log", "delete"),
         ],
     )
-    async def test_a_piece_goes_whole_or_not_at_all(self, driver: Driver, table: str, action: str) -> None:
+    async def test_a_piece_goes_whole_or_not_at_all(self, driver: Driver, table: str, action: Action) -> None:
         job = await ended(driver)
         await driver.commit(opened("s1", "idle"), audit=[audited()])
         await driver.commit(opened("s2", "idle"))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Protocol, TypeVar
 
 from msgspec import Struct
 
 from oris import ids
-from oris.audit_actions import ControlAction
+from oris.audit_actions import AuditAction
 from oris.core import commands as c
 from oris.core.audit import Audit, AuditHead, record
 from oris.core.changes import Changes, Handed
@@ -30,6 +30,10 @@ T = TypeVar("T")
 START_MS = 1_700_000_000_000
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 ACME = TenantId("acme")
+
+
+Action = Literal["insert", "update", "delete"]
+"""What is done to a row: it was not there before, it was another one, or it is not there afterwards."""
 
 
 class Ticks:
@@ -55,13 +59,14 @@ class Harness(Protocol):
         """Close the store and open it again."""
 
     async def crash(self) -> None:
-        """Go on with what a `kill -9` at this moment would leave."""
+        """Go on with what the death of the process at this moment would leave."""
 
     async def snapshot(self) -> Snapshot:
         """All rows."""
 
-    async def refuse(self, table: str, action: str) -> None:
-        """From now on each `action` (insert, update) on the table is a definite error."""
+    async def refuse(self, table: str, action: Action) -> None:
+        """From now on a transaction that does this to a row of the table fails: nothing of it is committed. What it
+        raises says `planted`. The table is called as SQL stores call it."""
 
     async def heal(self) -> None:
         """Take that back."""
@@ -103,8 +108,9 @@ class Driver:
         lanes: Sequence[Lane] = (),
         audit: Sequence[Audit] = (),
         calm_ms: int | None = None,
+        seen: Callable[[Changes], None] = lambda changes: None,
     ) -> Done:
-        """One batch, as the committer makes it. Raises what `transact` raises."""
+        """One batch, as the committer makes it; `seen` is shown its changes. Raises what `transact` raises."""
         needs = Needs()
         for command in commands:
             add_needs(needs, command)
@@ -132,6 +138,7 @@ class Driver:
             done.granted = dispatch(facts, list(wants), next(stamps), 1000).granted if wants else []
             assert facts.audit_head is not None
             self.audit_head = facts.audit_head
+            seen(facts.changes)
             return facts.changes
 
         done.handed = await self.store.transact(needs, work, self.next_batch_id())
@@ -261,7 +268,7 @@ def heartbeat(job: Job, ttl_ms: int = 30_000) -> c.Heartbeat:
 
 
 def audited(
-    action: ControlAction = "job.run", request_id: str = "r1", actor_id: str = "ops", tenant: str = ACME
+    action: AuditAction = "job.run", request_id: str = "r1", actor_id: str = "ops", tenant: str = ACME
 ) -> Audit:
     """A line for the trail."""
     return Audit("api_key", actor_id, "admin", tenant, "127.0.0.1", action, "thread", "t", request_id)

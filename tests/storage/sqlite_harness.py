@@ -14,7 +14,7 @@ from oris.storage.sqlite.connect import Tuning
 from oris.storage.sqlite.snapshot import read_snapshot
 from oris.storage.sqlite.store import SqliteStore
 
-from .driver import Ticks
+from .driver import Action, Ticks
 
 
 class SqliteHarness:
@@ -30,7 +30,6 @@ class SqliteHarness:
         self._inline = inline
         self._class = connection_class
         self._left: list[SqliteStore] = []
-        self._planted = False
 
     async def open(self, node_id: str = "node-1", tuning: Tuning | None = None) -> None:
         """Open the file as it is."""
@@ -63,7 +62,7 @@ class SqliteHarness:
         with self.connection() as connection:
             return read_snapshot(connection)
 
-    async def refuse(self, table: str, action: str) -> None:
+    async def refuse(self, table: str, action: Action) -> None:
         """A trigger that aborts the statement."""
         with self.connection() as connection:
             connection.execute(

@@ -23,6 +23,8 @@ from oris.storage.sqlite.upgrade import migrate_file, plan_file
 from .driver import START_MS, Driver, submit
 from .sqlite_harness import SqliteHarness
 
+pytestmark = pytest.mark.only_store("sqlite")
+
 
 @pytest.fixture(params=["threads", "inline"])
 async def harness(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqliteHarness]:

@@ -22,6 +22,8 @@ from oris.storage.sqlite.upgrade import migrate_file, plan_file
 from .driver import START_MS, Ticks
 from .test_sqlite_schema import insert_job
 
+pytestmark = pytest.mark.only_store("sqlite")
+
 ROOT = Path(__file__).parent.parent.parent
 FIRST = """-- min_program_version: 0.1.0
 CREATE TABLE runtime_schema_migrations (

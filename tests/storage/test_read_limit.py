@@ -13,6 +13,8 @@ from oris.storage.sqlite.connect import Tuning
 from .driver import Driver, submit
 from .sqlite_harness import SqliteHarness
 
+pytestmark = pytest.mark.only_store("sqlite")
+
 ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
 
 

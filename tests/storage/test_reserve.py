@@ -14,6 +14,8 @@ from oris.storage.sqlite.space import MOST_RESERVE_BYTES, Disk, ReserveSize, res
 
 from ..small_disk import Hog, small_disk
 
+pytestmark = pytest.mark.only_store("sqlite")
+
 MIB = 1024 * 1024
 
 

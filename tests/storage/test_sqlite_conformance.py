@@ -9,29 +9,12 @@ import pytest
 
 from oris.core.invariants import check_all
 
-from .conformance import StoreConformance
-from .conformance_handouts import HandoutsConformance
-from .conformance_holds import HoldsConformance
-from .conformance_keys import KeysConformance
-from .conformance_pruning import PruningConformance
-from .conformance_reads import ReadsConformance
-from .conformance_replays import ReplaysConformance
-from .conformance_retention import RetentionConformance
 from .driver import Harness
 from .sqlite_harness import SqliteHarness
-
-SUITES = (
-    StoreConformance,
-    ReadsConformance,
-    KeysConformance,
-    ReplaysConformance,
-    RetentionConformance,
-    PruningConformance,
-    HoldsConformance,
-)
+from .suites import AllConformance
 
 
-class _OnSqlite:
+class _OnSqlite(AllConformance):
     inline: bool
 
     @pytest.fixture
@@ -45,29 +28,9 @@ class _OnSqlite:
             await harness.aclose()
 
 
-class TestInThreads(
-    _OnSqlite,
-    StoreConformance,
-    ReadsConformance,
-    KeysConformance,
-    ReplaysConformance,
-    RetentionConformance,
-    PruningConformance,
-    HoldsConformance,
-    HandoutsConformance,
-):
+class TestInThreads(_OnSqlite):
     inline = False
 
 
-class TestInline(
-    _OnSqlite,
-    StoreConformance,
-    ReadsConformance,
-    KeysConformance,
-    ReplaysConformance,
-    RetentionConformance,
-    PruningConformance,
-    HoldsConformance,
-    HandoutsConformance,
-):
+class TestInline(_OnSqlite):
     inline = True

@@ -23,6 +23,8 @@ from oris.storage.sqlite.writer import Writer
 from .driver import Driver, key, submit, want
 from .sqlite_harness import SqliteHarness
 
+pytestmark = pytest.mark.only_store("sqlite")
+
 
 class Breaking(sqlite3.Connection):
     """A connection whose next COMMIT goes wrong, before or after it happened."""

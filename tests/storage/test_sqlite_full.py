@@ -20,6 +20,8 @@ from ..small_disk import Hog, small_disk
 from .driver import Driver, ack, report, submit, want
 from .sqlite_harness import SqliteHarness
 
+pytestmark = pytest.mark.only_store("sqlite")
+
 MIB = 1024 * 1024
 RESERVE = Tuning(busy_timeout_ms=0, reserve=4 * MIB)
 WRITES = 2000

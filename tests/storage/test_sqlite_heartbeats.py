@@ -5,10 +5,14 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+import pytest
+
 from oris.core.invariants import Snapshot
 
 from .driver import Driver, heartbeat, submit, want
 from .sqlite_harness import SqliteHarness
+
+pytestmark = pytest.mark.only_store("sqlite")
 
 
 class Counting(sqlite3.Connection):

@@ -19,6 +19,8 @@ from oris.storage.sqlite.store import SqliteStore
 from .driver import Driver, Ticks, submit
 from .sqlite_harness import SqliteHarness
 
+pytestmark = pytest.mark.only_store("sqlite")
+
 HOLD = """
 import sys
 from pathlib import Path

@@ -17,6 +17,8 @@ from oris.storage.sqlite import pages
 from .driver import ACME, Driver, ack, audited, key, question, replayed, submit, suspend, want
 from .sqlite_harness import SqliteHarness
 
+pytestmark = pytest.mark.only_store("sqlite")
+
 
 @pytest.fixture
 async def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Driver]:

@@ -25,6 +25,8 @@ from oris.storage.sqlite.columns import RUN_FIELDS, SAID_BY_SUBMIT
 from oris.storage.sqlite.connect import Tuning, open_memory, version_warnings
 from oris.storage.sqlite.upgrade import prepare
 
+pytestmark = pytest.mark.only_store("sqlite")
+
 MODULES = (*(statements, read_statements, history_statements, list_statements, audit_statements, retention_statements),)
 
 

@@ -17,6 +17,8 @@ from oris.storage.sqlite.snapshot import read_snapshot
 from .driver import Driver, ack, audited, key, question, replayed, report, submit, suspend, want
 from .sqlite_harness import SqliteHarness
 
+pytestmark = pytest.mark.only_store("sqlite")
+
 KNOWN = read_migrations(migrations_folder("sqlite"))
 RELEASED = {"0.3.0": 14}
 """Of each release its newest migration."""

@@ -69,7 +69,7 @@ def write(
 def _write_counters(connection: sqlite3.Connection, changes: Changes) -> None:
     """Rows that several nodes add to: the last ones, each kind in one order, so that no node waits long or for ever."""
     if changes.workers:
-        added = ((worker, changes.worker_leases[key]) for key, worker in sorted(changes.workers.items()))
+        added = ((worker, changes.worker_leases.get(key, 0)) for key, worker in sorted(changes.workers.items()))
         connection.executemany(sql.WRITE_WORKER, (astuple(replace(worker, leased=leases)) for worker, leases in added))
     if changes.tenants:
         connection.executemany(sql.WRITE_TENANT, (astuple(changes.tenants[key]) for key in sorted(changes.tenants)))
