@@ -8,7 +8,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from oris.core.limits import Limits
 from oris.engine import learn
-from oris.engine.demand import MAX_LANES, MAX_WANTS
+from oris.engine.bounds import CommitBounds
+from oris.engine.demand import MAX_LANES
 from oris.engine.engine import EngineSettings
 from oris.errors import OutcomeUnknown, Unavailable
 
@@ -96,18 +97,17 @@ async def test_an_ack_is_answered_also_when_the_next_commit_cannot_be_made(
         assert [type(call.error) for call in calls if call.error is not None] == ([] if known else [OutcomeUnknown])
 
 
-async def test_a_batch_holds_no_more_acks_with_polls_than_a_dispatch_serves(autojump_clock: MockClock) -> None:
+async def test_a_batch_holds_no_more_acks_with_polls_than_its_bound(autojump_clock: MockClock) -> None:
     """Each of them finishes and fetches in one commit all the same."""
-    number = 3 * MAX_WANTS + 1
-    async with running() as world:
-        jobs = [await world.start(f"t{n}", f"w{n}") for n in range(number)]
-        for n in range(number):
+    async with running(EngineSettings(bounds=CommitBounds(max_polls=6))) as world:
+        jobs = [await world.start(f"t{n}", f"w{n}") for n in range(19)]
+        for n in range(19):
             await world.submitted(f"next{n}")
         world.observer.batches.clear()
-        calls = [world.soon(lambda n=n: world.finish(jobs[n], want(f"w{n}"))) for n in range(number)]  # type: ignore[misc]
+        calls = [world.soon(lambda n=n: world.finish(jobs[n], want(f"w{n}"))) for n in range(19)]  # type: ignore[misc]
         assert all([granted(await call.get()) for call in calls])
         batches = [batch for _, batch in world.observer.batches]
-        assert [len(batch.polls()) for batch in batches] == [MAX_WANTS, MAX_WANTS, MAX_WANTS, 1]
+        assert [len(batch.polls()) for batch in batches] == [6, 6, 6, 1]
         assert [batch.parked for batch in batches] == [[]] * 4, "none had to be looked at twice"
 
 

@@ -24,7 +24,7 @@ answered it. One that is NEW and ends with a control message or with `draining` 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from enum import Enum, auto
+from enum import IntEnum, auto
 from typing import Literal
 
 import trio
@@ -40,7 +40,7 @@ from oris.ids import RunId
 Ending = Literal["granted", "control", "superseded", "session_superseded", "draining", "failed", "refused"]
 
 
-class State(Enum):
+class State(IntEnum):
     """Where a poll is. For each state in which somebody has to find the poll, `Demand` keeps a line."""
 
     NEW = auto()
@@ -81,8 +81,11 @@ WAITING = frozenset(
         State.CONTROL_ONLY,
     }
 )
+_TAKEABLE = frozenset({State.NEW, State.IN_LINE})
+_BROUGHT = frozenset({State.BROUGHT})
 _HELD_BACK = WAITING - {State.IN_LINE, State.CONTROL_ONLY}
-_LEFT_BY_ENDING = WAITING | {State.NEW}
+_NOT_OVER = WAITING | IN_BATCH | {State.NEW}
+_NOT_GONE = _NOT_OVER | {State.OVER}
 
 
 class Parked:
@@ -133,7 +136,7 @@ class Parked:
 
     def take(self) -> None:
         """The next batch takes it along. NEW: it becomes FIRST_LOOK. IN_LINE: it becomes TAKEN."""
-        self._must_be(frozenset({State.NEW, State.IN_LINE}), "taken")
+        self._must_be(_TAKEABLE, "taken")
         self._go(State.FIRST_LOOK if self.state is State.NEW else State.TAKEN)
 
     def serve(self, granted: Granted, handed: Mapping[RunId, Handed], otherwise: State) -> None:
@@ -164,7 +167,7 @@ class Parked:
 
     def refuse(self) -> None:
         """BROUGHT: its unit was refused, and so it gets nothing. It is OVER."""
-        self._must_be(frozenset({State.BROUGHT}), "refused")
+        self._must_be(_BROUGHT, "refused")
         self.ending = self.ending or "refused"
         self._go(State.OVER)
         self._event.set()
@@ -179,7 +182,7 @@ class Parked:
 
         WAITING: it is OVER. In a batch, or NEW and to be looked at all the same: its state stays.
         """
-        self._must_be(_LEFT_BY_ENDING | IN_BATCH, "ended")
+        self._must_be(_NOT_OVER, "ended")
         self.ending = self.ending or ending
         if self.state in WAITING or not (self.is_in_batch or _is_looked_at_all_the_same(self.ending)):
             self._go(State.OVER)
@@ -193,7 +196,7 @@ class Parked:
 
     def leave(self) -> None:
         """Its caller has been answered, or has gone: it is GONE. Legal in each other state."""
-        self._must_be(frozenset(State) - {State.GONE}, "left")
+        self._must_be(_NOT_GONE, "left")
         self._go(State.GONE)
 
     async def wait(self) -> None:

@@ -79,6 +79,7 @@ class Simulation:
         self.loops = self.streams("crash loops").random() < CRASH_LOOPS
         self.settings = _settings(self.streams, loops=self.loops)
         self.nodes = _nodes(self.streams)
+        self.unseen_ms = BACKSTOP_MS if self.nodes > 1 else 0
         if self.nodes > 1:
             self.faults.leave_out(ONLY_OF_ONE_NODE)
         self.crash_loop: CrashLoop | None = None
@@ -88,6 +89,7 @@ class Simulation:
         outages = Outages(accounts)
         holds = HoldAccount(self.judge, self.trace, self.settings.limits.hold)
         self.witness = Witness(self.judge, self.trace, losses, lambda: self.fleet.quiet_since_ms, outages, holds)
+        self.witness.slack_ms += self.unseen_ms
         rules = self.settings.limits.quarantine
         kept_ms = self.settings.retention.runs_ms
         self.commits = CommitCheck(
@@ -99,7 +101,7 @@ class Simulation:
             rules,
             kept_ms,
             self.wall,
-            BACKSTOP_MS if self.nodes > 1 else 0,
+            self.unseen_ms,
         )
         prompt = Promptness(
             self.witness,
@@ -109,7 +111,7 @@ class Simulation:
             self.commits.workers.free_since_ms,
             limited=self.settings.worker_limit < 100 or self.settings.tenant_limit < 1000,
             at_once=_at_once(self.settings),
-            reach_ms=BACKSTOP_MS + REACH_MS if self.nodes > 1 else REACH_MS,
+            reach_ms=self.unseen_ms + REACH_MS,
         )
         self.ledger = Ledger(self.witness, self.judge)
         self.hints = FaultyHints(LocalHints(), self.faults)
@@ -267,8 +269,7 @@ class Simulation:
     def _prompt_since_ms(self) -> int:
         """Since when work that waits has to reach a poll at once."""
         since_ms = self.commits.modes.dispatches_since_ms
-        known_ms = BACKSTOP_MS if self.nodes > 1 else 0
-        return _NEVER_MS if since_ms is None else max(since_ms + known_ms, self.fleet.quiet_since_ms)
+        return _NEVER_MS if since_ms is None else max(since_ms + self.unseen_ms, self.fleet.quiet_since_ms)
 
     def _operator(self, network: Network) -> Operator:
         """Somebody who replays; not in every run."""

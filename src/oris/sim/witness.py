@@ -51,6 +51,7 @@ class Witness:
         self._trace = trace
         self._max_losses = max_losses
         self._quiet_since_ms = quiet_since_ms
+        self.slack_ms = EXPIRY_SLACK_MS
         self.waits = WaitAccount(self._bad, self._in_time)
         self.commit = 0
         self.threads: dict[JobKey, ThreadLife] = {}
@@ -389,12 +390,11 @@ class Witness:
 
     def _in_time(self, entry: Entry, due_ms: int, what: str) -> None:
         late_ms = now_of(entry) - due_ms
-        if late_ms > EXPIRY_SLACK_MS and due_ms > self._quiet_since_ms() and entry.seq > 1:
+        if late_ms > self.slack_ms and due_ms > self._quiet_since_ms() and entry.seq > 1:
             self._bad("L2", entry, f"{what} {late_ms} ms after it was due")
 
     def _bad(self, rule: str, entry: Entry, what: str) -> None:
-        where = f"{entry.job_key} {entry.run_id} seq {entry.seq} {entry.event_type}"
-        self._judge.require(False, rule, where, what)
+        self._judge.require(False, rule, f"{entry.job_key} {entry.run_id} seq {entry.seq} {entry.event_type}", what)
 
 
 _ALLOWED_AFTER_GRACEFUL = ev.StepRecorded | ev.CheckpointSaved | ev.CancelRequested | ev.Cancelled
