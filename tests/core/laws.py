@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import asdict, astuple, replace
 
-from oris.core import events as ev
+from oris.core.chain import GENESIS, first_bad_seq
 from oris.core.changes import Changes
 from oris.core.deadlines import next_deadline
 from oris.core.facts import Facts
@@ -109,7 +109,7 @@ def a_target_completes_at_most_once(tables: Tables) -> None:
 def a_timeline_is_gapless_and_chained(tables: Tables, job: Job) -> None:
     """I11."""
     entries = list(timeline(tables, job.job_key))
-    assert ev.first_bad_seq(entries, job.pruned_hash or ev.GENESIS, job.pruned_seq) is None
+    assert first_bad_seq(entries, job.pruned_hash or GENESIS, job.pruned_seq) is None
     last = (entries[-1].seq, entries[-1].hash) if entries else (job.pruned_seq, job.pruned_hash)
     assert last == (job.seq, job.head_hash)
 

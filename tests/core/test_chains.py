@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from oris.core import audit
 from oris.core import events as ev
 from oris.core.audit import Audit
-from oris.core.events import Entry
+from oris.core.chain import Entry, first_bad_seq
 from oris.core.fold import BrokenTimeline, fold
 from oris.core.model import RetryPolicy
 from oris.core.stamp import Stamp
@@ -54,7 +54,7 @@ def test_a_changed_field_of_any_event_is_found(field: str) -> None:
     entries = timeline()
     for n, entry in enumerate(entries):
         forged = [*entries[:n], replace(entry, **{field: FORGERIES[field]}), *entries[n + 1 :]]
-        assert ev.first_bad_seq(forged) == n + 1
+        assert first_bad_seq(forged) == n + 1
 
 
 def test_taking_a_workers_name_or_a_payload_away_is_found() -> None:
@@ -62,13 +62,13 @@ def test_taking_a_workers_name_or_a_payload_away_is_found() -> None:
     for n, entry in enumerate(entries):
         for forged in (replace(entry, worker_id=None), replace(entry, payload_digest=None)):
             if forged != entry:
-                assert ev.first_bad_seq([*entries[:n], forged, *entries[n + 1 :]]) == n + 1
+                assert first_bad_seq([*entries[:n], forged, *entries[n + 1 :]]) == n + 1
 
 
 def test_an_empty_workers_name_is_not_the_same_as_none() -> None:
     first = timeline()[0]
     assert first.worker_id is None
-    assert ev.first_bad_seq([replace(first, worker_id=WorkerId(""))]) == 1
+    assert first_bad_seq([replace(first, worker_id=WorkerId(""))]) == 1
 
 
 def test_bytes_moved_from_one_field_to_the_next_are_found() -> None:
@@ -77,21 +77,21 @@ def test_bytes_moved_from_one_field_to_the_next_are_found() -> None:
     digest = entries[n].payload_digest
     assert digest is not None
     forged = replace(entries[n], data=entries[n].data + digest, payload_digest=None)
-    assert ev.first_bad_seq([*entries[:n], forged, *entries[n + 1 :]]) == n + 1
+    assert first_bad_seq([*entries[:n], forged, *entries[n + 1 :]]) == n + 1
 
 
 def test_a_gap_a_swap_and_a_repetition_are_found() -> None:
     entries = timeline()
     for n in range(len(entries) - 1):
-        assert ev.first_bad_seq(entries[:n] + entries[n + 1 :]) == n + 1
-        assert ev.first_bad_seq([*entries[:n], entries[n + 1], entries[n], *entries[n + 2 :]]) == n + 1
-        assert ev.first_bad_seq([*entries[: n + 1], *entries[n:]]) == n + 2
+        assert first_bad_seq(entries[:n] + entries[n + 1 :]) == n + 1
+        assert first_bad_seq([*entries[:n], entries[n + 1], entries[n], *entries[n + 2 :]]) == n + 1
+        assert first_bad_seq([*entries[: n + 1], *entries[n:]]) == n + 2
 
 
 def test_a_timeline_verifies_from_the_middle_on_with_the_hash_before() -> None:
     entries = timeline()
-    assert ev.first_bad_seq(entries[3:], entries[2].hash, 3) is None
-    assert ev.first_bad_seq(entries[3:], entries[1].hash, 3) == 4
+    assert first_bad_seq(entries[3:], entries[2].hash, 3) is None
+    assert first_bad_seq(entries[3:], entries[1].hash, 3) == 4
 
 
 def test_events_of_a_run_that_was_not_created_do_not_fold() -> None:

@@ -9,11 +9,11 @@ import pytest
 from msgspec.structs import astuple, replace
 
 from oris.core.audit import Audit, AuditHead, record
+from oris.core.chain import link
 from oris.core.changes import Changes
 from oris.core.commands import Ack, ReportStep, Submit, Want
 from oris.core.decide import decide
 from oris.core.dispatch import dispatch
-from oris.core.events import link
 from oris.core.facts import Facts
 from oris.core.invariants import Snapshot, check_all, check_counters
 from oris.core.limits import Limits

@@ -16,11 +16,12 @@ import msgspec
 
 from oris import ids
 from oris.core import commands as c
+from oris.core.chain import Entry
 from oris.core.changes import Changes, Decision
 from oris.core.commands import Want
 from oris.core.decide import add_needs, decide
 from oris.core.dispatch import Dispatched, dispatch
-from oris.core.events import Body, Entry, decode
+from oris.core.events import Body, decode
 from oris.core.facts import Facts
 from oris.core.hold import Hold
 from oris.core.limits import Limits

@@ -13,7 +13,7 @@ from typing import Any
 
 import trio
 
-from oris.core.events import first_bad_seq
+from oris.core.chain import first_bad_seq
 from oris.core.invariants import Snapshot, check_all
 from oris.ids import RunId
 

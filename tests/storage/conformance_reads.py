@@ -10,9 +10,9 @@ import pytest
 
 from oris.audit_actions import OPENING
 from oris.core import commands as c
+from oris.core.chain import first_bad_seq
 from oris.core.commands import Cancel, SetMode
 from oris.core.decide.suspend import shown
-from oris.core.events import first_bad_seq
 from oris.core.lookups import Stretch
 from oris.core.mode import CLUSTER, Mode
 from oris.core.model import Lane, RetryPolicy, Wait

@@ -7,14 +7,14 @@ an event leads to is in `core.fold`.
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import Literal, TypeAlias, get_args
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from oris.core.chain import Entry
 from oris.core.model import Source, StepStatus, TimeoutStatus, WaitKind, WaitMode
-from oris.ids import JobKey, LeaseId, RunId, WaitId, WorkerId, WorkerKey, worker_of
+from oris.ids import LeaseId, RunId, WaitId, WorkerId, WorkerKey, worker_of
 
 LossCause = Literal["ttl", "superseded", "disconnected"]
 
@@ -292,32 +292,22 @@ Body: TypeAlias = (
 )
 
 
-class Entry(Struct, frozen=True):
-    """One line of a timeline, as stored; field order is column order."""
-
-    job_key: JobKey
-    seq: int
-    event_type: str
-    run_id: RunId
-    attempt_no: int
-    worker_id: WorkerId | None
-    at_ms: int
-    data: bytes
-    """The body, JSON with its type."""
-    payload_digest: bytes | None
-    hash: bytes
-    skew_ms: int = 0
-    """How far `at_ms`, which goes by the calendar, was ahead of the engine's time."""
-
-
-GENESIS = bytes(32)
-"""The hash before the first entry of every timeline."""
-
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Body] = msgspec.json.Decoder(Body)
 
 
 _TYPES: dict[type, str] = {body: str(body.__struct_config__.tag) for body in get_args(Body)}
+_KNOWN_TYPES = frozenset(_TYPES.values())
+
+
+class _Newer(Struct):
+    """What any event has, whatever version wrote it."""
+
+    type: str
+    """Its event type."""
+
+
+_newer_decoder = msgspec.json.Decoder(_Newer)
 
 
 def type_of(body: Body) -> str:
@@ -336,54 +326,22 @@ def decode(data: bytes) -> Body:
 
 
 def body_of(entry: Entry) -> Body | None:
-    """What an entry tells; None: its row is damaged."""
+    """What an entry tells; None: its row is damaged, or a newer version has written an event that this one lacks."""
     try:
         return _decoder.decode(entry.data)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
 
 
-def link(
-    previous: bytes,
-    job_key: JobKey,
-    seq: int,
-    event_type: str,
-    at_ms: int,
-    run_id: RunId,
-    attempt_no: int,
-    worker_id: WorkerId | None,
-    data: bytes,
-    payload_digest: bytes | None,
-    skew_ms: int = 0,
-) -> bytes:
-    """The hash that ties an entry to the one before it."""
-    # Every part ends where it says or is counted: no two different entries join to the same bytes.
-    worker = "" if worker_id is None else f"@{worker_id}"
-    at = f"{at_ms}{skew_ms:+d}" if skew_ms else str(at_ms)
-    fields = f"{job_key}\n{seq}\n{event_type}\n{at}\n{run_id}\n{attempt_no}\n{worker}\n{len(data)}\n".encode()
-    return sha256(b"".join((previous, fields, data, payload_digest or b""))).digest()
-
-
-def first_bad_seq(entries: list[Entry], previous: bytes = GENESIS, after_seq: int = 0) -> int | None:
-    """Where a timeline stops being gapless and chained; None when it holds from `after_seq` on."""
-    for expected, entry in enumerate(entries, after_seq + 1):
-        digest = link(
-            previous,
-            entry.job_key,
-            entry.seq,
-            entry.event_type,
-            entry.at_ms,
-            entry.run_id,
-            entry.attempt_no,
-            entry.worker_id,
-            entry.data,
-            entry.payload_digest,
-            entry.skew_ms,
-        )
-        if entry.seq != expected or entry.hash != digest:
-            return expected
-        previous = entry.hash
-    return None
+def is_damaged(entry: Entry) -> bool:
+    """Whether a row is not what was written. An event of a newer version is shown as it is: during an upgrade nodes of
+    two versions read one timeline."""
+    if entry.event_type in _KNOWN_TYPES:
+        return body_of(entry) is None
+    try:
+        return _newer_decoder.decode(entry.data.decode()).type != entry.event_type
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return True
 
 
 def worker_in(key: WorkerKey | None) -> WorkerId | None:

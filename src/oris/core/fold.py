@@ -14,7 +14,8 @@ from msgspec import UNSET, Raw, UnsetType
 from msgspec.structs import replace
 
 from oris.core import events as ev
-from oris.core.events import Body, Entry
+from oris.core.chain import Entry
+from oris.core.events import Body
 from oris.core.model import Job
 from oris.errors import OrisError
 from oris.ids import JobKey, RunId, TenantId, ThreadId

@@ -16,8 +16,8 @@ from oris.core import events as ev
 from oris.core.api_key import ApiKey
 from oris.core.audit import AuditRecord, first_bad_record
 from oris.core.audit_anchor import AuditAnchor
+from oris.core.chain import GENESIS, Entry, first_bad_seq
 from oris.core.deadlines import next_deadline
-from oris.core.events import Entry
 from oris.core.fold import BrokenTimeline, fold, kept_from
 from oris.core.hold import Hold
 from oris.core.hold_checks import check_holds
@@ -105,7 +105,7 @@ def check_all(rows: Snapshot) -> list[Violation]:
 def check_timeline(job: Job, entries: Sequence[Entry]) -> list[Violation]:
     """I11: gapless, chained, and folding to the stored row; heartbeats and wake-up times apart. `entries` are those
     that are kept."""
-    bad = ev.first_bad_seq(list(entries), job.pruned_hash or ev.GENESIS, job.pruned_seq)
+    bad = first_bad_seq(list(entries), job.pruned_hash or GENESIS, job.pruned_seq)
     if bad is not None:
         return [Violation("I11", job.job_key, f"the chain breaks at seq {bad}")]
     if job.is_pruned and not entries:

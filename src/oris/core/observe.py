@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oris.core import events as ev
-from oris.core.events import Entry
+from oris.core.chain import Entry
 from oris.core.fold import LeaseEnd
 from oris.core.model import StepStatus
 from oris.ids import LeaseId, WorkerId, worker_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from oris.core import events as ev
-from oris.core.events import Entry
+from oris.core.chain import Entry
 from oris.core.model import TERMINAL, Job, ReplayClaim, Step, sources_of
 from oris.core.violation import Violation
 from oris.ids import JobKey, RunId

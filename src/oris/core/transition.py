@@ -7,9 +7,10 @@ from hashlib import sha256
 from msgspec.structs import replace
 
 from oris.core import events as ev
+from oris.core.chain import GENESIS, Entry, link
 from oris.core.changes import Decision, LeaseEnd
 from oris.core.deadlines import next_deadline
-from oris.core.events import Body, Entry
+from oris.core.events import Body
 from oris.core.fold import evolve
 from oris.core.model import (
     ClosedLease,
@@ -170,7 +171,7 @@ class Transition:
 
     def _append(self, job_key: JobKey, run_id: RunId, attempt_no: int, body: Body, payload: bytes | None) -> None:
         job = self.current
-        seq, previous = (1, ev.GENESIS) if job is None else (job.seq + 1, job.head_hash)
+        seq, previous = (1, GENESIS) if job is None else (job.seq + 1, job.head_hash)
         worker = body.worker_key if isinstance(body, ev.LeaseGranted) else job.worker_key if job else None
         data = ev.encode(body)
         digest = None
@@ -178,7 +179,7 @@ class Transition:
             digest = sha256(payload).digest()
             self._payloads.append(Payload(job_key, seq, payload))
         name, event_type, at_ms, skew_ms = ev.worker_in(worker), ev.type_of(body), self.date_ms, self.stamp.skew_ms
-        chained = ev.link(previous, job_key, seq, event_type, at_ms, run_id, attempt_no, name, data, digest, skew_ms)
+        chained = link(previous, job_key, seq, event_type, at_ms, run_id, attempt_no, name, data, digest, skew_ms)
         self.current = evolve(job, job_key, run_id, seq, at_ms, body, chained, skew_ms)
         told = (job_key, seq, event_type, run_id, attempt_no, name, at_ms, data, digest, chained, skew_ms)
         self._entries.append(Entry(*told))

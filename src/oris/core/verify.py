@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import sha256
 
-from oris.core.events import GENESIS, Entry, first_bad_seq
+from oris.core.chain import GENESIS, Entry, first_bad_seq
 from oris.core.model import Job
 
 

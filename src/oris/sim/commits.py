@@ -8,9 +8,8 @@ from typing import TypeVar
 
 from msgspec.structs import asdict, replace
 
-from oris.core import events as ev
+from oris.core.chain import GENESIS, Entry, first_bad_seq
 from oris.core.changes import Changes, Handed
-from oris.core.events import Entry
 from oris.core.fold import BrokenTimeline, fold
 from oris.core.invariants import check_all, check_counters, check_lease
 from oris.core.model import Job, Worker
@@ -159,8 +158,8 @@ class CommitCheck:
                 same = (row.seq, row.head_hash, row.fence) == (before.seq, before.head_hash, before.fence)
                 self._judge.require(same and not entries, "I11", key, "the anchor is not the end of its thread")
                 return
-        previous, after = (ev.GENESIS, 0) if before is None else (before.head_hash, before.seq)
-        bad = ev.first_bad_seq(entries, previous, after)
+        previous, after = (GENESIS, 0) if before is None else (before.head_hash, before.seq)
+        bad = first_bad_seq(entries, previous, after)
         self._judge.require(bad is None, "I11", key, f"the chain breaks at seq {bad}")
         try:
             folded = fold(entries, before)

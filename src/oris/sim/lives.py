@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from oris.core.events import Entry
+from oris.core.chain import Entry
 from oris.core.model import Lane
 from oris.ids import JobKey, LeaseId, RunId, WorkerKey
 

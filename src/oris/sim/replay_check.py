@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from oris.core import events as ev
-from oris.core.events import Entry
+from oris.core.chain import Entry
 from oris.ids import RunId
 from oris.sim.judge import Judge
 from oris.sim.lives import RunLife

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from oris.core import events as ev
-from oris.core.events import Entry
+from oris.core.chain import Entry
 from oris.core.model import Wait
 from oris.ids import RunId, WaitId
 from oris.sim.lives import RunLife

@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 
 from oris.core import events as ev
+from oris.core.chain import Entry
 from oris.core.changes import Changes
-from oris.core.events import Body, Entry
+from oris.core.events import Body
 from oris.core.model import ClosedLease, IdempotentSubmit, Lane, Worker
 from oris.ids import IdempotencyKey, JobKey, LeaseId, RunId, TenantId, WorkerKey
 from oris.sim.holds import HoldAccount
@@ -112,18 +113,17 @@ class Witness:
         lease = self.leases.get(lease_id)
         if lease is None or (asked_ms, expires_ms) == (lease.asked_ms, lease.expires_ms):
             return
-        where = str(lease_id)
         later = expires_ms >= lease.expires_ms and asked_ms >= lease.asked_ms
-        self._judge.require(later, "I3", where, "its end moved back")
+        self._judge.require(later, "I3", lease_id, "its end moved back")
         live = self._outages.lives(lease, lease.asked_ms, lease.expires_ms, now_ms, believed=True)
-        self._judge.require(live, "I3", where, "it was renewed after its end")
+        self._judge.require(live, "I3", lease_id, "it was renewed after its end")
         if asked_ms != lease.asked_ms:
             told = f"its worker asks for {lease.ttl_ms} ms, not for {asked_ms - now_ms}"
-            self._judge.require(asked_ms - now_ms in (lease.ttl_ms, DEFAULT_TTL_MS), "I3", where, told)
+            self._judge.require(asked_ms - now_ms in (lease.ttl_ms, DEFAULT_TTL_MS), "I3", lease_id, told)
         if expires_ms not in (asked_ms, lease.expires_ms):
             most_ms = self._outages.latest_ms(lease, lease.asked_ms, now_ms)
             told = f"outages give it until {most_ms}, the row until {expires_ms}"
-            self._judge.require(expires_ms <= most_ms, "I21", where, told)
+            self._judge.require(expires_ms <= most_ms, "I21", lease_id, told)
         if now_ms >= lease.expires_ms:
             self._trace.saw("lease lived on for an outage")
         lease.expired_before_ms, lease.asked_before_ms = lease.expires_ms, lease.asked_ms

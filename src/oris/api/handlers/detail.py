@@ -14,7 +14,7 @@ from oris.api.handlers.threads import job_view
 from oris.api.handlers.timeline import event_view
 from oris.api.http import Answer
 from oris.api.services import Call
-from oris.core.events import Entry
+from oris.core.chain import Entry
 from oris.core.model import Job
 from oris.core.observe import LeaseSpan, Moment, StepSpan, observe
 from oris.storage.reads.operators import InterruptFilter

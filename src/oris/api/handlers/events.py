@@ -10,7 +10,7 @@ from oris.api.handlers.common import latest_run
 from oris.api.handlers.timeline import event_view
 from oris.api.http import NO_CONTENT, Answer, Write
 from oris.api.services import Call
-from oris.core.events import Entry
+from oris.core.chain import Entry
 from oris.core.model import TERMINAL, Job
 from oris.engine.listeners import Listener, Section
 from oris.errors import ApiError, ErrorCode, invalid

@@ -11,7 +11,8 @@ from oris.api.envelope import around, ok
 from oris.api.handlers.common import PAGE_BYTES, latest_run, not_found
 from oris.api.http import Answer, Write
 from oris.api.services import Call
-from oris.core.events import GENESIS, Entry, body_of
+from oris.core.chain import GENESIS, Entry
+from oris.core.events import is_damaged
 from oris.core.model import Job
 from oris.core.verify import ChainCheck
 from oris.errors import Unavailable
@@ -88,7 +89,7 @@ def _check_of(job: Job) -> ChainCheck:
 
 def event_view(entry: Entry, payload: bytes | None = None, *, damaged: bool = False) -> EventView:
     """A line of a timeline, with its payload if that is to be shown; a damaged one is told of instead."""
-    is_readable = body_of(entry) is not None
+    is_readable = not is_damaged(entry)
     damaged = damaged or not is_readable
     return EventView(
         seq=entry.seq,

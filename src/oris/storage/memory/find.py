@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from oris.core.events import Entry
+from oris.core.chain import Entry
 from oris.core.model import ClosedLease, Job, Lane, Step, Wait
 from oris.ids import JobKey, LeaseId, RunId, WaitId, run_of_lease
 from oris.storage.memory.tables import Tables

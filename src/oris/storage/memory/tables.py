@@ -8,7 +8,7 @@ from msgspec.structs import asdict
 from oris.core.api_key import ApiKey
 from oris.core.audit import AuditRecord
 from oris.core.audit_anchor import AuditAnchor
-from oris.core.events import Entry
+from oris.core.chain import Entry
 from oris.core.hold import Hold
 from oris.core.invariants import Snapshot
 from oris.core.mode import Mode

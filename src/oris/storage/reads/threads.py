@@ -7,8 +7,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from oris.core.chain import Entry
 from oris.core.changes import HandedStep
-from oris.core.events import Entry
 from oris.core.lookups import Stretch
 from oris.core.model import ClosedLease, DeadLetter, Job, Wait
 from oris.core.replies import RaisedWait

@@ -13,7 +13,7 @@ from msgspec import Struct
 from oris.core.api_key import ApiKey
 from oris.core.audit import AuditHead, AuditRecord
 from oris.core.audit_anchor import AuditAnchor
-from oris.core.events import Entry
+from oris.core.chain import Entry
 from oris.core.hold import Hold
 from oris.core.mode import Mode
 from oris.core.model import (

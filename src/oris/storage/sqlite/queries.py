@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 from oris.core.api_key import ApiKey
 from oris.core.audit import AuditHead
+from oris.core.chain import Entry
 from oris.core.changes import HandedStep
-from oris.core.events import Entry, body_of
+from oris.core.events import is_damaged
 from oris.core.hold import Hold
 from oris.core.lookups import StepsOf, Stretch, answered, look
 from oris.core.mode import Mode
@@ -97,7 +98,7 @@ def told(connection: sqlite3.Connection, job_key: JobKey, after_seq: int, limit:
 
 
 def _told(entry: Entry, payload: bytes | None) -> Told:
-    return Told(entry, payload, damaged=body_of(entry) is None or not is_whole(payload, entry.payload_digest))
+    return Told(entry, payload, damaged=is_damaged(entry) or not is_whole(payload, entry.payload_digest))
 
 
 def closed_lease(connection: sqlite3.Connection, lease_id: LeaseId) -> ClosedLease | None:
@@ -130,7 +131,7 @@ def retries(connection: sqlite3.Connection, run_id: RunId, after_seq: int, limit
         return Stretch((), more=False)
     found = [Entry(key, *row) for row in connection.execute(sql.RETRIES, (run_id, after_seq, limit + 1))]
     for entry in found:
-        if body_of(entry) is None:
+        if is_damaged(entry):
             raise DataDamaged(key, entry.seq)
     return Stretch(tuple(found[:limit]), more=len(found) > limit)
 

@@ -6,7 +6,8 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-from oris.core.events import Entry, body_of
+from oris.core.chain import Entry
+from oris.core.events import is_damaged
 from oris.core.lookups import Stretch
 from oris.core.model import Wait
 from oris.core.wait_values import WaitValue
@@ -62,7 +63,7 @@ class SqliteReads:
     async def timeline(self, job_key: JobKey, after_seq: int, limit: int) -> Sequence[Entry]:
         """See `ThreadReads`."""
         entries = await self.run_query(lambda c: queries.timeline(c, job_key, after_seq, limit))
-        self._damaged(job_key, (entry.seq for entry in entries if body_of(entry) is None))
+        self._damaged(job_key, (entry.seq for entry in entries if is_damaged(entry)))
         return entries
 
     async def told(self, job_key: JobKey, after_seq: int, limit: int, max_bytes: int) -> Stretch[Told]:

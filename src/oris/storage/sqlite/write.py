@@ -9,8 +9,8 @@ from typing import Any
 
 from msgspec.structs import astuple, replace
 
+from oris.core.chain import Entry
 from oris.core.changes import Changes
-from oris.core.events import Entry
 from oris.core.hold import FORGETS_MS, Hold
 from oris.core.model import Job, Lane
 from oris.ids import JobKey, NodeId

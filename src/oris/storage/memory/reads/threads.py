@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
+from oris.core.chain import Entry
 from oris.core.changes import HandedStep
-from oris.core.events import Entry, body_of
+from oris.core.events import is_damaged
 from oris.core.lookups import StepsOf, Stretch, answered, look
 from oris.core.model import ClosedLease, DeadLetter, Job, Wait, sources_of
 from oris.core.replies import RaisedWait
@@ -98,7 +99,7 @@ class MemoryThreadReads(CommittedReads):
         entries = () if run is None else find.timeline(tables, run.job_key, after_seq)
         found = list(islice((e for e in entries if (e.run_id, e.event_type) == (run_id, "retry_scheduled")), limit + 1))
         for entry in found:
-            if body_of(entry) is None:
+            if is_damaged(entry):
                 raise DataDamaged(entry.job_key, entry.seq)
         return Stretch(tuple(found[:limit]), more=len(found) > limit)
 
@@ -132,4 +133,4 @@ def _digest(tables: Tables, job_key: JobKey, seq: int) -> bytes | None:
 
 def _told(tables: Tables, entry: Entry) -> Told:
     payload = _payload(tables, entry.job_key, entry.seq)
-    return Told(entry, payload, damaged=body_of(entry) is None or not is_whole(payload, entry.payload_digest))
+    return Told(entry, payload, damaged=is_damaged(entry) or not is_whole(payload, entry.payload_digest))
