@@ -39,8 +39,9 @@ def module(name: str) -> ModuleType:
 
 
 def keep(rules: RetentionRules, patch: Patch) -> None:
-    """Things are kept for that long in every run. Bugs of retention have tests of their own; in others it would only
-    make the runs others."""
+    """Things are kept for that long in every run, and there is one node. Bugs of retention and of several nodes have
+    tests of their own; in others they would only make the runs others."""
+    patch.setattr(module("sim.run"), "_nodes", lambda streams: 1)
     patch.setattr(module("sim.run"), "_retention", lambda streams: rules)
 
 

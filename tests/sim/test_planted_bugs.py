@@ -186,8 +186,8 @@ def a_backoff_outside_its_band(patch: Patch) -> None:
 def a_crash_takes_the_newest_run(patch: Patch) -> None:
     real = MemoryDatabase.crash
 
-    def crash(self: Disk) -> None:
-        real(self)
+    def crash(self: Disk, *holder: Any) -> None:
+        real(self, *holder)
         self._connection.execute("DELETE FROM runtime_jobs WHERE id = (SELECT max(id) FROM runtime_jobs)")
 
     patch.setattr(MemoryDatabase, "crash", crash)
@@ -196,8 +196,8 @@ def a_crash_takes_the_newest_run(patch: Patch) -> None:
 def a_crash_takes_the_newest_step(patch: Patch) -> None:
     real = MemoryDatabase.crash
 
-    def crash(self: Disk) -> None:
-        real(self)
+    def crash(self: Disk, *holder: Any) -> None:
+        real(self, *holder)
         self._connection.execute("DELETE FROM runtime_steps WHERE seq = (SELECT max(seq) FROM runtime_steps)")
 
     patch.setattr(MemoryDatabase, "crash", crash)
