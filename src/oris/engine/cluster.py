@@ -8,9 +8,10 @@ what is seen here: it wakes what asks the store again.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
-from typing import TypeVar
+from itertools import islice
+from typing import Generic, TypeVar
 
 import trio
 from trio import TASK_STATUS_IGNORED, TaskStatus
@@ -32,22 +33,39 @@ K = TypeVar("K")
 LOOK_AGAIN_S = 0.4
 """How long a hint may have been lost before somebody who waits here is told all the same."""
 AT_ONCE = 1000
-"""Lanes, threads or workers that one look reads; with more, the looks take turns."""
+"""Lanes, threads, workers, tenants or holds that one look reads; with more, the looks take turns."""
 
 
-class Turns:
-    """Some of many at a time, in rotation."""
+class LookedFor(Generic[K]):
+    """Lanes, threads, workers or tenants to look at: those that hints have named first, all in turns."""
 
     def __init__(self) -> None:
+        self._hinted: dict[K, None] = {}
         self._place = 0
 
-    def next(self, all_of: Sequence[K]) -> tuple[K, ...]:
-        """The next `AT_ONCE` of them."""
-        if len(all_of) <= AT_ONCE:
-            return tuple(all_of)
-        first = self._place % len(all_of)
+    def hint(self, keys: Iterable[K]) -> None:
+        """These may have changed."""
+        self._hinted.update(dict.fromkeys(keys))
+
+    def hinted(self, waited: Collection[K]) -> tuple[K, ...]:
+        """Those that were hinted first, `AT_ONCE` of them, as far as somebody waits for them."""
+        first = list(islice(self._hinted, AT_ONCE))
+        for key in first:
+            del self._hinted[key]
+        return tuple(key for key in first if key in waited)
+
+    def in_turn(self, waited: Sequence[K]) -> tuple[K, ...]:
+        """The next `AT_ONCE` that somebody waits for, in rotation. Hints of what is left are kept."""
+        if len(waited) <= AT_ONCE:
+            self._hinted.clear()
+            return tuple(waited)
+        first = self._place % len(waited)
         self._place = first + AT_ONCE
-        return tuple((*all_of[first:], *all_of[:first])[:AT_ONCE])
+        return tuple((*waited[first:], *waited[:first])[:AT_ONCE])
+
+    def __bool__(self) -> bool:
+        """True when hints were left for the next look."""
+        return bool(self._hinted)
 
 
 class Cluster:
@@ -65,15 +83,14 @@ class Cluster:
         self._listeners = publisher.listeners
         self._leases = publisher.leases
         self._hinted = trio.Event()
-        self._threads: dict[JobKey, None] = {}
-        self._workers: dict[WorkerKey, None] = {}
-        self._tenants: dict[TenantId, None] = {}
-        self._holds: dict[Lane, None] = {}
+        self._threads = LookedFor[JobKey]()
+        self._workers = LookedFor[WorkerKey]()
+        self._tenants = LookedFor[TenantId]()
+        self._holds = LookedFor[Lane]()
         self._is_shared = store.shared
         self._lanes_after: Lane | None = None
         self._lanes_at_s = -math.inf
         """When lanes were looked for last, on Trio's clock."""
-        self._turns = (Turns(), Turns(), Turns())
 
     async def run(self, beat: Beat, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Look when a hint comes, and again and again without one. For ever."""
@@ -91,6 +108,8 @@ class Cluster:
                     look_again_s = trio.current_time() + LOOK_AGAIN_S
                 with suppress(StoreError):  # the next look everywhere sees what this one has missed
                     await self._look(self._everywhere() if is_time else self._where_hinted())
+                if self._threads or self._workers or self._tenants or self._holds:
+                    self._hinted.set()  # more than one look reads
 
     async def look_for_lanes(self) -> None:
         """Before a poll: learn where others have queued work while nobody waited for it here. A checkpoint if it looks.
@@ -109,42 +128,38 @@ class Cluster:
             self._demand.learn(hint.lanes)
             self._bell.ring()
         waited = [key for key in hint.threads if self._waiters.has(key) or self._listeners.has(key)]
-        self._threads.update(dict.fromkeys(waited))
-        self._workers.update(dict.fromkeys(hint.workers))
-        self._tenants.update(dict.fromkeys(hint.tenants))
-        self._holds.update(dict.fromkeys(hint.holds))
+        self._threads.hint(waited)
+        self._workers.hint(hint.workers)
+        self._tenants.hint(hint.tenants)
+        self._holds.hint(hint.holds)
         if waited or hint.workers or hint.tenants or hint.holds or hint.modes:
             self._hinted.set()
 
     def _where_hinted(self) -> Glance:
         """What hints have named and somebody here has to do with."""
-        limited, parked = self._demand.limited(), dict.fromkeys(self._demand.workers())
-        wanted = Glance(
-            threads=tuple(self._threads),
-            workers=tuple(key for key in self._workers if key in parked),
-            holders=tuple(key for key in self._workers if key in parked),
-            tenants=tuple(key for key in limited.tenants if key in self._tenants),
-            holds=tuple(lane for lane in limited.holds if lane in self._holds),
+        limited = self._demand.limited()
+        workers = self._workers.hinted(frozenset(self._demand.workers()))
+        return Glance(
+            threads=self._threads.hinted({*self._waiters.threads(), *self._listeners.threads()}),
+            workers=workers,
+            holders=workers,
+            tenants=self._tenants.hinted(frozenset(limited.tenants)),
+            holds=self._holds.hinted(frozenset(limited.holds)),
         )
-        for told in (self._threads, self._workers, self._tenants, self._holds):
-            told.clear()
-        return wanted
 
     def _everywhere(self) -> Glance:
         """All that somebody waits for here."""
         limited, parked = self._demand.limited(), self._demand.workers()
-        for told in (self._threads, self._workers, self._tenants, self._holds):
-            told.clear()
         threads = list(dict.fromkeys((*self._waiters.threads(), *self._listeners.threads())))
-        workers = self._turns[0].next(parked)
+        workers = self._workers.in_turn(parked)
         return Glance(
             lanes=AT_ONCE if parked else 0,
             lanes_after=self._lanes_after,
-            threads=self._turns[1].next(threads),
+            threads=self._threads.in_turn(threads),
             workers=workers,
             holders=workers,
-            tenants=limited.tenants[:AT_ONCE],
-            holds=self._turns[2].next(limited.holds),
+            tenants=self._tenants.in_turn(limited.tenants),
+            holds=self._holds.in_turn(limited.holds),
         )
 
     async def _look(self, wanted: Glance) -> None:

@@ -264,7 +264,7 @@ class Demand:
 
     def limited(self) -> Limited:
         """What keeps polls and lanes from one another, as far as is known here."""
-        return Limited(self._at_worker_limit.workers(), self._work.shut_tenants(), tuple(self._held))
+        return Limited(self._work.shut_tenants(), tuple(self._held))
 
     def workers(self) -> tuple[WorkerKey, ...]:
         """The workers whose polls are parked here."""

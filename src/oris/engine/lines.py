@@ -103,9 +103,8 @@ class AtWorkerLimit(OfWorkers):
 
 
 class Limited(Struct, frozen=True):
-    """Workers at their limit with parked polls, tenants at the server's limit, and lanes whose workflow is held."""
+    """Tenants at the server's limit, and lanes whose workflow is held."""
 
-    workers: tuple[WorkerKey, ...]
     tenants: tuple[TenantId, ...]
     holds: tuple[Lane, ...]
 
